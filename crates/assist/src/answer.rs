@@ -1,0 +1,66 @@
+//! What a request gets.
+
+use protocol::RecordNumber;
+use protocol::worker::{Stop, Times};
+
+/// A whole answer. It exists only when its result leaf is durable.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The request's record.
+    pub record: RecordNumber,
+    /// The deployment's alias.
+    pub deployment: String,
+    /// The text.
+    pub text: String,
+    /// Why it ended.
+    pub stop: Stop,
+    /// What it cost.
+    pub usage: Usage,
+}
+
+/// What an answer cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens of the prompt.
+    pub prompt_tokens: u32,
+    /// Those of them whose KV entries were reused.
+    pub prompt_tokens_cached: u32,
+    /// Tokens of the answer.
+    pub answer_tokens: u32,
+    /// Where the time went.
+    pub times: Times,
+}
+
+/// A streamed answer: blocks, then one end. Each block is durable before it is handed out.
+/// Dropping it cancels the generation; the ledger still gets its result leaf.
+#[derive(Debug)]
+pub struct AnswerStream {
+    /// The request's record.
+    pub record: RecordNumber,
+    /// The deployment's alias.
+    pub deployment: String,
+    pub(crate) events: tokio::sync::mpsc::Receiver<Event>,
+}
+
+impl AnswerStream {
+    /// The next event; `None` after the end.
+    pub async fn next(&mut self) -> Option<Event> {
+        self.events.recv().await
+    }
+}
+
+/// One step of a streamed answer.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A block of text, unchecked.
+    Block(String),
+    /// The end; its result leaf is durable.
+    End {
+        /// Why it ended.
+        stop: Stop,
+        /// What it cost.
+        usage: Usage,
+    },
+    /// The answer broke off; the blocks before stand in the ledger.
+    Broken(crate::Refusal),
+}

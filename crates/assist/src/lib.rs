@@ -1,0 +1,194 @@
+//! The way of a request: identify, authorise, prompt, intent durable, engine, result durable, answer.
+//! `walk.rs` is that way on one screen; this crate alone knows the order. No HTTP, no FFI.
+//!
+//! Whoever drops an answer's future or stream stops its generation before the next token; the ledger
+//! gets a result leaf all the same.
+
+mod administer;
+mod admission;
+mod answer;
+mod prompt;
+mod record;
+mod refusal;
+mod replay;
+mod request;
+mod tally;
+pub mod template;
+mod walk;
+
+use std::sync::Arc;
+
+use engine::Deployments;
+use identity::{Credential, Identity};
+use ledger::Ledger;
+use protocol::Digest;
+use protocol::control::Limits;
+use tokio::sync::{mpsc, oneshot};
+
+pub use answer::{Answer, AnswerStream, Event, Usage};
+pub use refusal::{Refusal, RefusalKind};
+pub use replay::{Replay, ReplayError};
+pub use request::{Ask, Extra, Message, Parameters, Request};
+
+use admission::Admission;
+use tally::Tally;
+use walk::Delivery;
+
+/// Events of a streamed answer that may wait for its reader.
+const EVENTS_MAX: usize = 4;
+
+/// The pipeline. Shared by all surfaces.
+#[derive(Clone)]
+pub struct Assist {
+    house: Arc<House>,
+}
+
+/// What the steps work with. Each takes care of its own locking.
+struct House {
+    identity: Identity,
+    ledger: Ledger,
+    deployments: Arc<Deployments>,
+    limits: Limits,
+    admission: Arc<Admission>,
+    tally: Tally,
+    outside: Outside,
+    fingerprint_key: [u8; 32],
+}
+
+/// Clock and randomness.
+#[derive(Clone, Copy, Debug)]
+pub struct Outside {
+    /// Seconds of Unix time.
+    pub now_unix_s: fn() -> i64,
+    /// Fills a buffer with unpredictable bytes, or fails.
+    pub randomness: fn(&mut [u8]) -> std::io::Result<()>,
+}
+
+/// A deployment, for those who ask what there is.
+#[derive(Clone, Debug)]
+pub struct DeploymentView {
+    /// The name clients use.
+    pub alias: String,
+    /// SHA-256 of the weights.
+    pub model: Digest,
+    /// What the model calls itself; empty while no worker runs.
+    pub name: String,
+    /// Tokens a request can hold, prompt and answer together; 0 while no worker runs.
+    pub context_tokens: u32,
+    /// Tokens the model was trained for; 0 while no worker runs.
+    pub trained_context_tokens: u32,
+    /// Requests that run at once; 0 while no worker runs.
+    pub slots: u32,
+    /// Whether it fills holes.
+    pub fill: bool,
+    /// Whether a worker runs.
+    pub up: bool,
+}
+
+/// How things stand.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Status {
+    /// Leaves in the ledger.
+    pub ledger_size: u64,
+    /// Why nothing can be written, if so.
+    pub ledger_error: Option<String>,
+    /// Requests in the pipeline.
+    pub requests_running: u32,
+    /// Deployments with a worker.
+    pub deployments_up: u32,
+    /// All deployments.
+    pub deployments: u32,
+}
+
+impl Assist {
+    /// The pipeline over its parts. Call inside a tokio runtime.
+    pub fn new(
+        identity: Identity,
+        ledger: Ledger,
+        deployments: Arc<Deployments>,
+        limits: Limits,
+        outside: Outside,
+        fingerprint_key: [u8; 32],
+    ) -> Assist {
+        let admission = Admission::new(&limits);
+        let tally = Tally::start(ledger.clone());
+        Assist {
+            house: Arc::new(House {
+                identity,
+                ledger,
+                deployments,
+                limits,
+                admission,
+                tally,
+                outside,
+                fingerprint_key,
+            }),
+        }
+    }
+
+    /// Whether somebody may come in at all, before a surface reads what they send.
+    pub fn identify(&self, credential: &Credential, dialect: &'static str) -> Result<(), Refusal> {
+        self.house.identify(credential, dialect).map(drop)
+    }
+
+    /// A whole answer. Its result leaf is durable when this returns.
+    pub async fn answer(&self, request: Request) -> Result<Answer, Refusal> {
+        let (sender, receiver) = oneshot::channel();
+        // A task of its own, so that the ledger gets its result leaf though the client be gone.
+        tokio::spawn(walk::walk(Arc::clone(&self.house), request, Delivery::Whole(sender)));
+        receiver.await.unwrap_or_else(|_| Err(Refusal::broken()))
+    }
+
+    /// An answer in blocks, each durable before it is handed out.
+    pub async fn stream(&self, request: Request) -> Result<AnswerStream, Refusal> {
+        let (opened, opening) = oneshot::channel();
+        let (sender, events) = mpsc::channel(EVENTS_MAX);
+        let delivery = Delivery::Stream { opened: Some(opened), events: sender };
+        tokio::spawn(walk::walk(Arc::clone(&self.house), request, delivery));
+        let opened = opening.await.unwrap_or_else(|_| Err(Refusal::broken()))?;
+        Ok(AnswerStream { record: opened.record, deployment: opened.deployment, events })
+    }
+
+    /// Evaluates the prompt only, so that the next request with the same beginning is quick.
+    pub async fn warm(&self, mut request: Request) -> Result<Answer, Refusal> {
+        request.parameters.tokens_max = Some(0);
+        self.answer(request).await
+    }
+
+    /// What there is.
+    pub fn deployments(&self) -> Vec<DeploymentView> {
+        let view = |(facts, up): (Arc<protocol::control::DeploymentFacts>, Option<engine::Deployment>)| {
+            let ready = up.as_ref().map(|up| &*up.ready);
+            DeploymentView {
+                alias: facts.alias.clone(),
+                model: facts.model,
+                name: ready.map(|ready| ready.model.name.clone()).unwrap_or_default(),
+                context_tokens: ready.map_or(0, |ready| ready.context_tokens),
+                trained_context_tokens: ready.map_or(0, |ready| ready.trained_context_tokens),
+                slots: ready.map_or(0, |ready| ready.slots),
+                fill: ready.is_some_and(|ready| ready.fill.is_some()),
+                up: ready.is_some(),
+            }
+        };
+        self.house.deployments.list().into_iter().map(view).collect()
+    }
+
+    /// How things stand.
+    pub fn status(&self) -> Status {
+        let deployments = self.deployments();
+        let head = self.house.ledger.head();
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Status {
+            ledger_size: head.size,
+            ledger_error: head.error,
+            requests_running: self.house.admission.running(),
+            deployments_up: count(deployments.iter().filter(|deployment| deployment.up).count()),
+            deployments: count(deployments.len()),
+        }
+    }
+
+    /// Writes what is still tallied; call last, before the ledger is closed.
+    pub async fn finish(&self) {
+        self.house.tally.flush().await;
+    }
+}

@@ -1,0 +1,148 @@
+//! From what is asked to the parts of a token-exact prompt.
+
+use engine::{Deployment, Worker, WorkerError};
+use protocol::worker::{FillTokens, Part, Token};
+
+use crate::template::{self, Surroundings, TemplateError};
+use crate::{Ask, Extra};
+
+/// Of the room for a hole's surroundings, the share for the text behind it, where both are long.
+const SUFFIX_SHARE: usize = 4;
+/// The name that stands for the repository until retrieval knows a better one.
+const REPOSITORY_NAME: &str = "project";
+
+/// A prompt, ready for the engine.
+pub(crate) struct Prompt {
+    pub(crate) tokens: Vec<Token>,
+    /// Tokens of the surroundings that were left out to make it fit.
+    pub(crate) tokens_left_out: u32,
+}
+
+/// Why there is no prompt.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PromptError {
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    #[error("this model has no fill-in-the-middle tokens: use a model that has them, or chat")]
+    NoFill,
+    #[error("the prompt is empty")]
+    Empty,
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+}
+
+/// The token-exact prompt; a hole's surroundings are cut to `tokens_room`, a conversation never is.
+pub(crate) async fn build(
+    deployment: &Deployment,
+    ask: &Ask,
+    time_unix_s: i64,
+    tokens_room: usize,
+) -> Result<Prompt, PromptError> {
+    let ready = &deployment.ready;
+    let mut begin: Vec<Part> = ready.begin_of_text.map(Part::Token).into_iter().collect();
+    let prompt = match ask {
+        Ask::Chat { messages } => {
+            let surroundings = Surroundings {
+                time_unix_s,
+                begin_of_text: &ready.begin_of_text_spelling,
+                end_of_text: &ready.end_of_text_spelling,
+            };
+            let parts = template::render(ready.model.chat_template.as_deref(), messages, surroundings)?;
+            // A template that spells the begin-of-text token itself must not get a second one.
+            let spelled = !ready.begin_of_text_spelling.is_empty()
+                && matches!(parts.first(), Some(Part::Template(text)) if text.starts_with(&ready.begin_of_text_spelling));
+            if spelled {
+                begin.clear();
+            }
+            begin.extend(parts);
+            Prompt { tokens: deployment.worker.tokenize(begin).await?, tokens_left_out: 0 }
+        }
+        Ask::Complete { prompt } => {
+            begin.push(Part::Template(prompt.clone()));
+            Prompt { tokens: deployment.worker.tokenize(begin).await?, tokens_left_out: 0 }
+        }
+        Ask::Fill { prefix, suffix, extra } => {
+            let fill = ready.fill.ok_or(PromptError::NoFill)?;
+            fill_prompt(&deployment.worker, fill, begin, [prefix, suffix], extra, tokens_room).await?
+        }
+    };
+    if prompt.tokens.is_empty() { Err(PromptError::Empty) } else { Ok(prompt) }
+}
+
+/// Prefix, suffix, middle, in the order the models were trained with; other files in front, oldest
+/// first, as many of the newest as fit.
+async fn fill_prompt(
+    worker: &Worker,
+    fill: FillTokens,
+    begin: Vec<Part>,
+    [prefix, suffix]: [&String; 2],
+    extra: &[Extra],
+    tokens_room: usize,
+) -> Result<Prompt, PromptError> {
+    let begin = worker.tokenize(begin).await?;
+    let prefix = worker.tokenize(vec![Part::Text(prefix.clone())]).await?;
+    let suffix = worker.tokenize(vec![Part::Text(suffix.clone())]).await?;
+    let mut left_out = 0;
+    let room = tokens_room.saturating_sub(begin.len() + 3);
+    let (prefix_kept, suffix_kept) = share(prefix.len(), suffix.len(), room);
+    left_out += prefix.len() - prefix_kept + suffix.len() - suffix_kept;
+    let mut room = room - prefix_kept - suffix_kept;
+
+    let mut files = Vec::new();
+    if let Some(file) = fill.file {
+        for extra in extra.iter().rev() {
+            let text = Part::Text(format!("{}\n{}", extra.file_name, extra.text));
+            let tokens = worker.tokenize(vec![Part::Token(file), text]).await?;
+            if tokens.len() > room {
+                left_out += tokens.len();
+                continue;
+            }
+            room -= tokens.len();
+            files.push(tokens);
+        }
+        if !files.is_empty() {
+            let mut opening = Vec::new();
+            if let Some(repository) = fill.repository {
+                opening.extend([Part::Token(repository), Part::Text(format!("{REPOSITORY_NAME}\n"))]);
+            }
+            let opening = worker.tokenize(opening).await?;
+            let closing = worker.tokenize(vec![Part::Token(file), Part::Text("current\n".to_owned())]).await?;
+            if opening.len() + closing.len() <= room {
+                files.push(opening);
+                files.insert(0, closing);
+            }
+        }
+    }
+
+    let mut tokens = begin;
+    tokens.extend(files.into_iter().rev().flatten());
+    tokens.push(fill.prefix);
+    tokens.extend(&prefix[prefix.len() - prefix_kept..]);
+    tokens.push(fill.suffix);
+    tokens.extend(&suffix[..suffix_kept]);
+    tokens.push(fill.middle);
+    Ok(Prompt { tokens, tokens_left_out: u32::try_from(left_out).unwrap_or(u32::MAX) })
+}
+
+/// How many tokens of the prefix's end and of the suffix's beginning are kept.
+fn share(prefix: usize, suffix: usize, room: usize) -> (usize, usize) {
+    if prefix + suffix <= room {
+        return (prefix, suffix);
+    }
+    let suffix_kept = suffix.min((room / SUFFIX_SHARE).max(room.saturating_sub(prefix)));
+    (prefix.min(room - suffix_kept), suffix_kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::share;
+
+    #[test]
+    fn surroundings_share_the_room() {
+        assert_eq!(share(10, 10, 100), (10, 10));
+        assert_eq!(share(1000, 1000, 100), (75, 25));
+        assert_eq!(share(1000, 5, 100), (95, 5));
+        assert_eq!(share(5, 1000, 100), (5, 95));
+        assert_eq!(share(5, 5, 0), (0, 0));
+    }
+}

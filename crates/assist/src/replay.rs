@@ -1,0 +1,167 @@
+//! Running a record again: the recorded tokens through the engine, alone and with nothing cached. The
+//! prompt is not built again and nothing is retrieved again; deadlines and cancellations become the
+//! number of tokens that they left.
+
+use engine::{Deployment, Order};
+use ledger::{Event, Outcome, Record};
+use protocol::worker::{Stop, Token};
+use protocol::{Digest, RecordNumber};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::record::{IntentBody, OutputBody};
+use crate::{House, walk};
+
+/// What a replay found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Replay {
+    /// The record.
+    pub record: RecordNumber,
+    /// Whether tokens and bytes are the same.
+    pub matches: bool,
+    /// Tokens compared.
+    pub tokens: usize,
+    /// The first token that differs, by its place in the answer.
+    pub first_difference: Option<usize>,
+    /// What is different about the engine now, where anything is: a difference may come from it.
+    pub differences: Vec<String>,
+}
+
+/// Why a record could not be run again.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The ledger has no such leaf, or cannot read it.
+    #[error("record {0} cannot be read: {1}")]
+    Unreadable(RecordNumber, String),
+    /// It is another kind of leaf.
+    #[error("record {0} is not a request")]
+    NotARequest(RecordNumber),
+    /// Its body was erased.
+    #[error("the body of record {0} was erased: there is nothing to run again")]
+    Erased(RecordNumber),
+    /// It never ended.
+    #[error("record {0} has no result: the server ended while it ran")]
+    Unfinished(RecordNumber),
+    /// It failed.
+    #[error("record {0} was not answered: {1}")]
+    NotAnswered(RecordNumber, String),
+    /// No deployment has the record's model now.
+    #[error("record {0} was made with {1}, which no running deployment has: import that model and serve it")]
+    NoDeployment(RecordNumber, Digest),
+    /// The engine failed.
+    #[error("the engine could not run record {0} again: {1}")]
+    Engine(RecordNumber, String),
+    /// The replay leaf was not written.
+    #[error("the replay of record {0} could not be recorded: {1}")]
+    Unwritten(RecordNumber, String),
+}
+
+impl House {
+    /// Runs a record again, compares, and writes a replay leaf.
+    pub(crate) async fn replay(&self, record: RecordNumber) -> Result<Replay, ReplayError> {
+        let leaf = self.read(record, record.0)?;
+        let Event::Intent(intent) = &leaf.leaf.event else { return Err(ReplayError::NotARequest(record)) };
+        let body: IntentBody = parse_body(record, &leaf)?;
+        let (stop, recorded) = self.recorded_output(record)?;
+        let deployment = self
+            .deployments
+            .list()
+            .into_iter()
+            .filter_map(|(facts, up)| up.filter(|_| facts.model == intent.model))
+            .max_by_key(|up| up.facts.alias == intent.deployment)
+            .ok_or(ReplayError::NoDeployment(record, intent.model))?;
+        let ended_by_itself =
+            matches!(stop, Stop::EndOfText | Stop::StopString(_) | Stop::TokensMax | Stop::ContextFull);
+        let recorded_len = u32::try_from(recorded.output_tokens.len()).unwrap_or(u32::MAX);
+        let order = Order {
+            prompt: body.prompt_tokens,
+            sampling: body.sampling,
+            tokens_max: if ended_by_itself { body.tokens_max } else { recorded_len },
+            stop: body.stop,
+            predict_ms_max: None,
+            cache_scope: self.fresh_scope(record)?,
+        };
+        let failed = |error: engine::WorkerError| ReplayError::Engine(record, error.to_string());
+        let generation = deployment.worker.generate(order).await.map_err(failed)?;
+        let again = walk::drain(generation).await.map_err(failed)?;
+        let first_difference = first_difference(&recorded.output_tokens, &again.tokens);
+        let replay = Replay {
+            record,
+            matches: first_difference.is_none() && recorded.output_text == again.text,
+            tokens: recorded.output_tokens.len(),
+            first_difference,
+            differences: differences(intent, &deployment),
+        };
+        let leaf = Event::Replay(ledger::ReplayLeaf {
+            record: record.0,
+            matches: replay.matches,
+            first_difference: replay.first_difference.map(|place| u32::try_from(place).unwrap_or(u32::MAX)),
+            detail: replay.differences.join("; "),
+        });
+        self.append(leaf, None).await.map_err(|refusal| ReplayError::Unwritten(record, refusal.message))?;
+        Ok(replay)
+    }
+
+    fn recorded_output(&self, record: RecordNumber) -> Result<(Stop, OutputBody), ReplayError> {
+        let unreadable = |error: ledger::ReadError| ReplayError::Unreadable(record, error.to_string());
+        for index in self.ledger.related(record.0).map_err(unreadable)? {
+            let leaf = self.read(record, index)?;
+            if let Event::Result(result) = &leaf.leaf.event {
+                let stop = match (&result.outcome, result.stop) {
+                    (Outcome::Answered | Outcome::Cancelled, Some(stop)) => stop,
+                    _ => return Err(ReplayError::NotAnswered(record, result.detail.clone())),
+                };
+                return Ok((stop, parse_body(record, &leaf)?));
+            }
+        }
+        Err(ReplayError::Unfinished(record))
+    }
+
+    fn read(&self, record: RecordNumber, index: u64) -> Result<Record, ReplayError> {
+        self.ledger.record(index).map_err(|error| ReplayError::Unreadable(record, error.to_string()))
+    }
+
+    /// A scope nobody else has, so that no KV entry is reused.
+    fn fresh_scope(&self, record: RecordNumber) -> Result<Digest, ReplayError> {
+        let salt = self.salt().map_err(|refusal| ReplayError::Engine(record, refusal.message))?;
+        Ok(Digest(Sha256::digest(salt).into()))
+    }
+}
+
+fn parse_body<T: serde::de::DeserializeOwned>(record: RecordNumber, leaf: &Record) -> Result<T, ReplayError> {
+    let body = leaf.body.as_ref().ok_or(ReplayError::Erased(record))?;
+    serde_json::from_slice(body).map_err(|error| ReplayError::Unreadable(record, error.to_string()))
+}
+
+fn first_difference(recorded: &[Token], again: &[Token]) -> Option<usize> {
+    let shared = recorded.iter().zip(again).take_while(|(a, b)| a == b).count();
+    (shared < recorded.len().max(again.len())).then_some(shared)
+}
+
+fn differences(intent: &ledger::Intent, deployment: &Deployment) -> Vec<String> {
+    let now = crate::record::intent(deployment);
+    let mut differences = Vec::new();
+    let mut compare = |what: &str, then: &str, now: &str| {
+        if then != now {
+            differences.push(format!("{what} was {then}, is {now}"));
+        }
+    };
+    compare("engine build", &intent.engine_build.to_string(), &now.engine_build.to_string());
+    compare("profile", &intent.profile, &now.profile);
+    compare("CPU level", &intent.cpu_level, &now.cpu_level);
+    compare("CPU features", &intent.cpu_features, &now.cpu_features);
+    differences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_difference;
+
+    #[test]
+    fn where_answers_part() {
+        assert_eq!(first_difference(&[1, 2], &[1, 2]), None);
+        assert_eq!(first_difference(&[1, 2], &[1, 3]), Some(1));
+        assert_eq!(first_difference(&[1, 2], &[1]), Some(1));
+        assert_eq!(first_difference(&[], &[1]), Some(0));
+    }
+}

@@ -1,0 +1,86 @@
+//! What a client asks, free of any dialect.
+
+use identity::Credential;
+use protocol::worker::Sampling;
+
+/// One request, as a surface hands it in.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Who says they ask.
+    pub credential: Credential,
+    /// Which surface and dialect it came by, as `openai.chat`; for the record.
+    pub dialect: &'static str,
+    /// The deployment's alias; `None` takes the first.
+    pub deployment: Option<String>,
+    /// What is asked.
+    pub ask: Ask,
+    /// How to answer.
+    pub parameters: Parameters,
+}
+
+/// What is asked.
+#[derive(Clone, PartialEq)]
+pub enum Ask {
+    /// A conversation, rendered with the deployment's own template.
+    Chat {
+        /// In order, at least one.
+        messages: Vec<Message>,
+    },
+    /// Text to go on from. Special tokens spelled in it are those tokens: raw fill-in-the-middle
+    /// prompts come this way.
+    Complete {
+        /// The text.
+        prompt: String,
+    },
+    /// A hole to fill.
+    Fill {
+        /// Text before the hole.
+        prefix: String,
+        /// Text behind the hole.
+        suffix: String,
+        /// Other files' text that belongs in the context, oldest first.
+        extra: Vec<Extra>,
+    },
+}
+
+/// The prompts are a person's own words: never in a log line.
+impl std::fmt::Debug for Ask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Ask::Chat { .. } => "Chat(…)",
+            Ask::Complete { .. } => "Complete(…)",
+            Ask::Fill { .. } => "Fill(…)",
+        })
+    }
+}
+
+/// One message of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Message {
+    /// `system`, `user` or `assistant`.
+    pub role: String,
+    /// The text.
+    pub content: String,
+}
+
+/// Text of another file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extra {
+    /// Its name, as the client gives it.
+    pub file_name: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// How to answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameters {
+    /// How tokens are chosen.
+    pub sampling: Sampling,
+    /// Tokens of the answer at most; `None` takes the deployment's limit.
+    pub tokens_max: Option<u32>,
+    /// The answer ends before the first of these.
+    pub stop: Vec<String>,
+    /// Milliseconds the generation may take after the prompt; `None` has no limit.
+    pub predict_ms_max: Option<u32>,
+}

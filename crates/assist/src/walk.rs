@@ -1,0 +1,483 @@
+//! One request from its client to its answer. [`walk`] is the order; everything else here is a step.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::{Deployment, Generation, Order, Unavailable, WorkerError};
+use identity::{Action, Credential, LabelSet, Principal};
+use ledger::{Block, Commitment, Entry, Intent, Outcome};
+use protocol::worker::{Failure, Stop};
+use protocol::{Digest, RecordNumber};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::prompt::{self, Prompt, PromptError};
+use crate::record::{self, IntentBody, IntentSalts, Output, OutputBody, OutputSalts, SALT_BYTES, Salt};
+use crate::{Answer, Ask, Event, House, Refusal, RefusalKind, Request, Usage};
+
+/// A block holds at most that many tokens,
+const BLOCK_TOKENS_MAX: usize = 32;
+/// and waits at most that long.
+const BLOCK_WAIT_MAX: Duration = Duration::from_millis(100);
+
+/// Where an answer goes.
+pub(crate) enum Delivery {
+    Whole(oneshot::Sender<Result<Answer, Refusal>>),
+    Stream { opened: Option<oneshot::Sender<Result<Opened, Refusal>>>, events: mpsc::Sender<Event> },
+}
+
+/// A stream's first word.
+pub(crate) struct Opened {
+    pub(crate) record: RecordNumber,
+    pub(crate) deployment: String,
+}
+
+/// identify → authorise → admit → prompt → intent, durable → engine → result, durable → answer.
+pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Delivery) {
+    let outcome: Result<(), Refusal> = async {
+        let principal = house.identify(&request.credential, request.dialect)?;
+        let deployment = house.deployment(&request, &principal)?;
+        let (labels, policy) = house.authorise(&request, &principal, &deployment).await?;
+        let _place = house.admit(&request, &principal)?;
+        let time_unix_s = (house.outside.now_unix_s)();
+        let tokens_max = house.tokens_max(&request, &deployment);
+        let prompt = house.prompt(&request, &principal, &deployment, time_unix_s, tokens_max).await?;
+        let order = Order {
+            prompt: prompt.tokens.clone(),
+            sampling: request.parameters.sampling,
+            tokens_max,
+            stop: request.parameters.stop.clone(),
+            predict_ms_max: request.parameters.predict_ms_max,
+            cache_scope: cache_scope(&principal, &labels),
+        };
+        let record = house
+            .write_intent(&request, &principal, &labels, policy, &deployment, &prompt, time_unix_s, tokens_max)
+            .await?;
+        delivery.open(record, &deployment);
+        let prompt_tokens = u32::try_from(prompt.tokens.len()).unwrap_or(u32::MAX);
+        let generated = house.generate(&deployment, order, record, &mut delivery).await;
+        let (output, broken) = generated?;
+        house.write_result(record, &output, broken.as_ref(), delivery.is_closed()).await?;
+        match (broken, output.stop) {
+            (None, Some(stop)) => delivery.close(record, deployment.facts.alias.clone(), output, stop, prompt_tokens).await,
+            (Some(refusal), _) => return Err(refusal),
+            (None, None) => return Err(Refusal::broken()),
+        }
+        Ok(())
+    }
+    .await;
+    if let Err(refusal) = outcome {
+        delivery.refuse(refusal).await;
+    }
+}
+
+impl House {
+    pub(crate) fn identify(&self, credential: &Credential, dialect: &'static str) -> Result<Principal, Refusal> {
+        self.identity.authenticate(credential).map_err(|error| {
+            self.tally.count(None, dialect, "unauthenticated");
+            Refusal::new(RefusalKind::Unauthenticated, error.to_string())
+        })
+    }
+
+    fn deployment(&self, request: &Request, principal: &Principal) -> Result<Deployment, Refusal> {
+        self.deployments.get(request.deployment.as_deref()).map_err(|error| {
+            let (kind, reason) = match error {
+                Unavailable::Unknown { .. } => (RefusalKind::UnknownDeployment, "unknown deployment"),
+                Unavailable::Starting(_) => (RefusalKind::EngineUnavailable, "engine unavailable"),
+            };
+            self.tally.count(Some(&principal.name), request.dialect, reason);
+            Refusal::new(kind, error.to_string())
+        })
+    }
+
+    /// Labels of the answer, and the digest of the policy that allowed it.
+    async fn authorise(
+        &self,
+        request: &Request,
+        principal: &Principal,
+        deployment: &Deployment,
+    ) -> Result<(LabelSet, Digest), Refusal> {
+        let labels = LabelSet::default();
+        let action = Action::Use { deployment: deployment.facts.alias.clone() };
+        let decision = identity::decide(principal, &action, &labels);
+        if decision.allowed {
+            return Ok((labels, decision.policy));
+        }
+        let refusal = ledger::Refusal {
+            identity: Some(principal.name.clone()),
+            dialect: request.dialect.to_owned(),
+            reason: decision.reason.clone(),
+            count: 1,
+        };
+        self.append(ledger::Event::Refusal(refusal), None).await?;
+        Err(Refusal::new(RefusalKind::Forbidden, decision.reason))
+    }
+
+    fn admit(&self, request: &Request, principal: &Principal) -> Result<crate::admission::Place, Refusal> {
+        self.admission.enter(&principal.name).map_err(|(kind, message)| {
+            self.tally.count(Some(&principal.name), request.dialect, "limit of requests");
+            Refusal::new(kind, message)
+        })
+    }
+
+    fn tokens_max(&self, request: &Request, deployment: &Deployment) -> u32 {
+        let limit = self.limits.answer_tokens_max.min(deployment.ready.context_tokens / 2);
+        request.parameters.tokens_max.map_or(limit, |asked| asked.min(self.limits.answer_tokens_max))
+    }
+
+    async fn prompt(
+        &self,
+        request: &Request,
+        principal: &Principal,
+        deployment: &Deployment,
+        time_unix_s: i64,
+        tokens_max: u32,
+    ) -> Result<Prompt, Refusal> {
+        let context_tokens = deployment.ready.context_tokens;
+        let limit = self.limits.prompt_tokens_max.min(context_tokens.saturating_sub(1));
+        let room = limit.min(context_tokens.saturating_sub(tokens_max.min(context_tokens / 2)));
+        let refused = match prompt::build(deployment, &request.ask, time_unix_s, room as usize).await {
+            Ok(prompt) if prompt.tokens.len() <= limit as usize => return Ok(prompt),
+            Ok(prompt) => Refusal::new(
+                RefusalKind::PromptTooLong,
+                format!("the prompt has {} tokens; at most {limit} fit: shorten it", prompt.tokens.len()),
+            ),
+            Err(PromptError::Worker(error)) => refusal_of(&error),
+            Err(error) => Refusal::new(RefusalKind::Invalid, error.to_string()),
+        };
+        self.tally.count(Some(&principal.name), request.dialect, "prompt refused");
+        Err(refused)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "an intent names everything that determines the answer")]
+    async fn write_intent(
+        &self,
+        request: &Request,
+        principal: &Principal,
+        labels: &LabelSet,
+        policy: Digest,
+        deployment: &Deployment,
+        prompt: &Prompt,
+        time_unix_s: i64,
+        tokens_max: u32,
+    ) -> Result<RecordNumber, Refusal> {
+        let salts = [self.salt()?, self.salt()?];
+        let (prompt_text, context_text) = record::texts(&request.ask).map_err(unwritable)?;
+        let parameters = &request.parameters;
+        let intent = Intent {
+            identity: principal.name.clone(),
+            credential: principal.credential.clone(),
+            labels: labels.names(),
+            policy,
+            action: action(&request.ask).to_owned(),
+            dialect: request.dialect.to_owned(),
+            sampling: parameters.sampling,
+            tokens_max,
+            stop_strings: u32::try_from(parameters.stop.len()).unwrap_or(u32::MAX),
+            predict_ms_max: parameters.predict_ms_max,
+            prompt_tokens: u32::try_from(prompt.tokens.len()).unwrap_or(u32::MAX),
+            prompt: Commitment::new(&salts[0], prompt_text.as_bytes()),
+            context: Commitment::new(&salts[1], context_text.as_bytes()),
+            ..record::intent(deployment)
+        };
+        let body = IntentBody {
+            salts: IntentSalts {
+                prompt: protocol::digest::hex(&salts[0]),
+                context: protocol::digest::hex(&salts[1]),
+            },
+            prompt_text,
+            context_text,
+            prompt_tokens: prompt.tokens.clone(),
+            tokens_left_out: prompt.tokens_left_out,
+            template_time_unix_s: time_unix_s,
+            sampling: parameters.sampling,
+            tokens_max,
+            stop: parameters.stop.clone(),
+            predict_ms_max: parameters.predict_ms_max,
+        };
+        let body = serde_json::to_vec(&body).map_err(unwritable)?;
+        self.append(ledger::Event::Intent(Box::new(intent)), Some(body)).await.map(RecordNumber)
+    }
+
+    /// Runs the engine, writing and delivering blocks on the way. A break of the engine's comes back
+    /// beside what was made before it; only a ledger that cannot be written is an error here.
+    async fn generate(
+        &self,
+        deployment: &Deployment,
+        order: Order,
+        record: RecordNumber,
+        delivery: &mut Delivery,
+    ) -> Result<(Output, Option<Refusal>), Refusal> {
+        let mut output =
+            Output { text: String::new(), tokens: Vec::new(), stop: None, prompt_tokens_cached: 0, times: Default::default() };
+        let mut blocks = Blocks::new(record);
+        let mut generation = match deployment.worker.generate(order).await {
+            Ok(generation) => generation,
+            Err(error) => return Ok((output, Some(refusal_of(&error).of(record)))),
+        };
+        let mut cancelled = false;
+        loop {
+            let event = tokio::select! {
+                event = generation.next() => event,
+                () = tokio::time::sleep_until(blocks.deadline()), if delivery.is_streamed() && blocks.waits() => {
+                    self.deliver_block(&mut blocks, delivery).await?;
+                    continue;
+                }
+                () = delivery.closed(), if !cancelled => {
+                    cancelled = true;
+                    generation.cancel().await;
+                    continue;
+                }
+            };
+            match event {
+                Some(Ok(engine::Event::Started { prompt_tokens_cached })) => {
+                    output.prompt_tokens_cached = prompt_tokens_cached;
+                }
+                Some(Ok(engine::Event::Text { tokens, text })) => {
+                    output.text.push_str(&text);
+                    blocks.add(&text, tokens.len());
+                    output.tokens.extend(tokens);
+                    if delivery.is_streamed() && blocks.is_full() {
+                        self.deliver_block(&mut blocks, delivery).await?;
+                    }
+                }
+                Some(Ok(engine::Event::Done { stop, times })) => {
+                    output.stop = Some(stop);
+                    output.times = times;
+                    break;
+                }
+                Some(Err(error)) => return Ok((output, Some(refusal_of(&error).of(record)))),
+                None => return Ok((output, Some(Refusal::broken().of(record)))),
+            }
+        }
+        if delivery.is_streamed() {
+            self.deliver_block(&mut blocks, delivery).await?;
+        }
+        Ok((output, None))
+    }
+
+    /// Durable first, then shown.
+    async fn deliver_block(&self, blocks: &mut Blocks, delivery: &mut Delivery) -> Result<(), Refusal> {
+        let Some((number, text)) = blocks.take() else { return Ok(()) };
+        let salt = self.salt()?;
+        let block =
+            Block { record: blocks.record.0, number, output: Commitment::new(&salt, text.as_bytes()) };
+        let body = OutputBody {
+            salts: OutputSalts { output: protocol::digest::hex(&salt) },
+            output_text: text.clone(),
+            output_tokens: Vec::new(),
+            fingerprints: None,
+        };
+        let body = serde_json::to_vec(&body).map_err(unwritable)?;
+        self.append(ledger::Event::Block(block), Some(body)).await.map_err(|refusal| refusal.of(blocks.record))?;
+        delivery.block(text).await;
+        Ok(())
+    }
+
+    async fn write_result(
+        &self,
+        record: RecordNumber,
+        output: &Output,
+        broken: Option<&Refusal>,
+        client_gone: bool,
+    ) -> Result<(), Refusal> {
+        let (outcome, detail) = match broken {
+            Some(refusal) => (Outcome::Failed, refusal.message.clone()),
+            None if output.stop == Some(Stop::Cancelled) => (Outcome::Cancelled, "the client went away".to_owned()),
+            None if client_gone => (Outcome::Answered, "the client went away before the end".to_owned()),
+            None => (Outcome::Answered, String::new()),
+        };
+        let (leaf, body) = record::result(record, outcome, detail, output, self.salt()?, &self.fingerprint_key);
+        let body = serde_json::to_vec(&body).map_err(unwritable)?;
+        let written = self.append(ledger::Event::Result(Box::new(leaf)), Some(body)).await;
+        written.map(drop).map_err(|refusal| refusal.of(record))
+    }
+
+    pub(crate) async fn append(&self, event: ledger::Event, body: Option<Vec<u8>>) -> Result<u64, Refusal> {
+        self.ledger.append(Entry { event, body }).await.map(|receipt| receipt.index).map_err(unwritable)
+    }
+
+    pub(crate) fn salt(&self) -> Result<Salt, Refusal> {
+        let mut salt = [0; SALT_BYTES];
+        (self.outside.randomness)(&mut salt).map_err(unwritable)?;
+        Ok(salt)
+    }
+}
+
+/// No ledger, no answer.
+fn unwritable(error: impl std::fmt::Display) -> Refusal {
+    tracing::error!(%error, "the ledger cannot be written");
+    Refusal::new(
+        RefusalKind::LedgerUnavailable,
+        format!("nothing is answered while the ledger cannot be written: {error}"),
+    )
+}
+
+pub(crate) fn refusal_of(error: &WorkerError) -> Refusal {
+    let kind = match error {
+        WorkerError::Gone | WorkerError::Failed(Failure::Engine(_)) => RefusalKind::EngineFailed,
+        WorkerError::Failed(Failure::QueueFull(_)) => RefusalKind::Busy,
+        WorkerError::Failed(Failure::PromptTooLong { .. }) => RefusalKind::PromptTooLong,
+        WorkerError::Failed(Failure::Invalid(_)) => RefusalKind::Invalid,
+    };
+    Refusal::new(kind, error.to_string())
+}
+
+/// KV entries are shared by the requests of one person at one label set, and no others: a shared
+/// cache would tell by its speed what somebody else asked.
+fn cache_scope(principal: &Principal, labels: &LabelSet) -> Digest {
+    Digest(Sha256::digest(format!("{}\n{labels}", principal.name)).into())
+}
+
+fn action(ask: &Ask) -> &'static str {
+    match ask {
+        Ask::Chat { .. } => "chat",
+        Ask::Complete { .. } => "complete",
+        Ask::Fill { .. } => "fill",
+    }
+}
+
+/// Text that is not yet durable.
+struct Blocks {
+    record: RecordNumber,
+    number: u32,
+    text: String,
+    tokens: usize,
+    since: Option<Instant>,
+}
+
+impl Blocks {
+    fn new(record: RecordNumber) -> Blocks {
+        Blocks { record, number: 0, text: String::new(), tokens: 0, since: None }
+    }
+
+    fn add(&mut self, text: &str, tokens: usize) {
+        self.tokens += tokens;
+        if !text.is_empty() {
+            self.text.push_str(text);
+            self.since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// The first block goes out at once: the wait for it is what a person feels.
+    fn is_full(&self) -> bool {
+        !self.text.is_empty() && (self.number == 0 || self.tokens >= BLOCK_TOKENS_MAX)
+    }
+
+    fn waits(&self) -> bool {
+        self.since.is_some()
+    }
+
+    fn deadline(&self) -> Instant {
+        self.since.unwrap_or_else(Instant::now) + BLOCK_WAIT_MAX
+    }
+
+    fn take(&mut self) -> Option<(u32, String)> {
+        if self.text.is_empty() {
+            return None;
+        }
+        let number = self.number;
+        self.number += 1;
+        self.tokens = 0;
+        self.since = None;
+        Some((number, std::mem::take(&mut self.text)))
+    }
+}
+
+impl Refusal {
+    fn of(self, record: RecordNumber) -> Refusal {
+        Refusal { record: Some(record), ..self }
+    }
+}
+
+impl Delivery {
+    fn open(&mut self, record: RecordNumber, deployment: &Deployment) {
+        if let Delivery::Stream { opened, .. } = self
+            && let Some(opened) = opened.take()
+        {
+            let _gone = opened.send(Ok(Opened { record, deployment: deployment.facts.alias.clone() }));
+        }
+    }
+
+    fn is_streamed(&self) -> bool {
+        matches!(self, Delivery::Stream { .. })
+    }
+
+    fn is_closed(&self) -> bool {
+        match self {
+            Delivery::Whole(sender) => sender.is_closed(),
+            Delivery::Stream { events, .. } => events.is_closed(),
+        }
+    }
+
+    /// Ends when the client is gone.
+    async fn closed(&mut self) {
+        match self {
+            Delivery::Whole(sender) => sender.closed().await,
+            Delivery::Stream { events, .. } => events.closed().await,
+        }
+    }
+
+    /// A reader that is gone is noticed by [`Delivery::closed`].
+    async fn block(&mut self, text: String) {
+        if let Delivery::Stream { events, .. } = self {
+            let _gone = events.send(Event::Block(text)).await;
+        }
+    }
+
+    async fn close(&mut self, record: RecordNumber, deployment: String, output: Output, stop: Stop, prompt_tokens: u32) {
+        let usage = Usage {
+            prompt_tokens,
+            prompt_tokens_cached: output.prompt_tokens_cached,
+            answer_tokens: u32::try_from(output.tokens.len()).unwrap_or(u32::MAX),
+            times: output.times,
+        };
+        match std::mem::replace(self, Delivery::closed_one()) {
+            Delivery::Whole(sender) => {
+                let _gone = sender.send(Ok(Answer { record, deployment, text: output.text, stop, usage }));
+            }
+            Delivery::Stream { events, .. } => {
+                let _gone = events.send(Event::End { stop, usage }).await;
+            }
+        }
+    }
+
+    async fn refuse(self, refusal: Refusal) {
+        match self {
+            Delivery::Whole(sender) => {
+                let _gone = sender.send(Err(refusal));
+            }
+            Delivery::Stream { opened: Some(opened), .. } => {
+                let _gone = opened.send(Err(refusal));
+            }
+            Delivery::Stream { opened: None, events } => {
+                let _gone = events.send(Event::Broken(refusal)).await;
+            }
+        }
+    }
+
+    fn closed_one() -> Delivery {
+        Delivery::Whole(oneshot::channel().0)
+    }
+}
+
+/// Drives a generation to its end without a client; for replays.
+pub(crate) async fn drain(mut generation: Generation) -> Result<Output, WorkerError> {
+    let mut output =
+        Output { text: String::new(), tokens: Vec::new(), stop: None, prompt_tokens_cached: 0, times: Default::default() };
+    while let Some(event) = generation.next().await {
+        match event? {
+            engine::Event::Started { prompt_tokens_cached } => output.prompt_tokens_cached = prompt_tokens_cached,
+            engine::Event::Text { tokens, text } => {
+                output.tokens.extend(tokens);
+                output.text.push_str(&text);
+            }
+            engine::Event::Done { stop, times } => {
+                output.stop = Some(stop);
+                output.times = times;
+            }
+        }
+    }
+    Ok(output)
+}

@@ -1,0 +1,32 @@
+//! What the scheduler says to the gateway, one method a message.
+
+use std::sync::mpsc::Sender;
+
+use protocol::ids::GenerationId;
+use protocol::worker::{Failure, FromWorker, Stop, Times, Token};
+
+/// The way out. A gateway that is gone is noticed at the inbox, so sending ignores it.
+#[derive(Clone)]
+pub(crate) struct Replies(pub(crate) Sender<FromWorker>);
+
+impl Replies {
+    pub(crate) fn started(&self, id: GenerationId, prompt_tokens_cached: u32) {
+        self.send(FromWorker::Started { id, prompt_tokens_cached });
+    }
+
+    pub(crate) fn text(&self, id: GenerationId, tokens: Vec<Token>, text: String) {
+        self.send(FromWorker::Text { id, tokens, text });
+    }
+
+    pub(crate) fn done(&self, id: GenerationId, stop: Stop, times: Times) {
+        self.send(FromWorker::Done { id, stop, times });
+    }
+
+    pub(crate) fn failed(&self, id: GenerationId, error: Failure) {
+        self.send(FromWorker::Failed { id, error });
+    }
+
+    pub(crate) fn send(&self, message: FromWorker) {
+        let _gone = self.0.send(message);
+    }
+}

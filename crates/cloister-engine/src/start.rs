@@ -1,0 +1,138 @@
+//! From a fresh process to a serving worker.
+
+use std::error::Error;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::RawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use llama::{Context, ContextSettings, Model, ModelSettings};
+use protocol::worker::{EngineProfile, FillTokens, ModelFacts, Ready, ToWorker, VERSION, WorkerSettings};
+
+use crate::connection::{self, read_frame};
+use crate::replies::Replies;
+use crate::scheduler::{Limits, PROMPT_CHUNK_ALONE, Scheduler};
+
+const SOCKET: RawFd = 3;
+const MODEL: RawFd = 4;
+
+/// Read once by the tiled kernels, which break invariance; the supervisor sets it to 0.
+const TILED_KERNELS: &str = "GGML_CPU_TILED_MM";
+
+pub(crate) fn run() -> Result<(), Box<dyn Error>> {
+    let mut socket = UnixStream::from(jail::spawn::inherited(SOCKET)?);
+    let mut model_file = File::from(jail::spawn::inherited(MODEL)?);
+    let settings: WorkerSettings = read_frame(&mut socket)?.ok_or("the supervisor sent no settings")?;
+    if settings.version != VERSION {
+        return Err(format!("the supervisor speaks version {}, this worker {VERSION}", settings.version).into());
+    }
+    let reproducible = settings.profile == EngineProfile::Reproducible;
+    if reproducible && std::env::var(TILED_KERNELS).as_deref() != Ok("0") {
+        return Err(format!("the reproducible profile needs {TILED_KERNELS}=0 in the environment").into());
+    }
+    jail::apply(&jail::Jail {
+        name: "cloister-engine".to_owned(),
+        kind: jail::Kind::Engine,
+        parent_pid: settings.supervisor_pid,
+        read_write: Vec::new(),
+        read_only: Vec::new(),
+        keep_fds: vec![SOCKET, MODEL],
+        memory_bytes_max: None,
+        open_files_max: 64,
+    })?;
+    if std::env::args().nth(1).as_deref() == Some("--probe") {
+        return probe(&mut socket);
+    }
+    if !jail::sealed::is_sealed(&model_file) {
+        return Err("the model's file is not sealed: it could change after it was checked".into());
+    }
+    let facts = read_header(&mut model_file)?;
+    llama::initialise(log);
+    let model = Arc::new(Model::load(model_file, ModelSettings { repack: !reproducible })?);
+    let context = Context::new(
+        Arc::clone(&model),
+        ContextSettings {
+            sequence_tokens: settings.context_tokens,
+            sequences: settings.slots,
+            batch_tokens: u32::try_from(PROMPT_CHUNK_ALONE)? + settings.slots,
+            threads: settings.threads,
+            flash_attention: !reproducible,
+        },
+    )?;
+    let sequence_tokens = context.sequence_tokens();
+    match read_frame(&mut socket)? {
+        Some(ToWorker::Hello { version: VERSION }) => {}
+        Some(ToWorker::Hello { version }) => {
+            return Err(format!("the gateway speaks version {version}, this worker {VERSION}").into());
+        }
+        Some(_) => return Err("the gateway's first message is no greeting".into()),
+        None => return Ok(()),
+    }
+    let connection = connection::start(socket)?;
+    let replies = Replies(connection.outbox);
+    replies.send(protocol::worker::FromWorker::Ready(Box::new(ready(&settings, &model, facts, sequence_tokens))));
+    let limits = Limits { sequences: settings.slots, sequence_tokens, queue_max: settings.queue_max };
+    Scheduler::new(model, context, limits, replies).run(&connection.inbox);
+    Ok(())
+}
+
+/// Tries to get out, from this thread and from new ones, and answers with what happened.
+fn probe(socket: &mut UnixStream) -> Result<(), Box<dyn Error>> {
+    let results = jail::probe::run_on_threads(2);
+    socket.write_all(&serde_json::to_vec(&results)?)?;
+    Ok(())
+}
+
+/// Our own strict reader goes first; C++ never sees a header that it refuses.
+fn read_header(model: &mut File) -> Result<ModelFacts, Box<dyn Error>> {
+    let header = models::gguf::read(model)?;
+    Ok(ModelFacts {
+        architecture: header.architecture().to_owned(),
+        name: header.name().unwrap_or_default().to_owned(),
+        chat_template: header.chat_template().map(str::to_owned),
+    })
+}
+
+fn ready(settings: &WorkerSettings, model: &Model, facts: ModelFacts, context_tokens: u32) -> Ready {
+    Ready {
+        version: VERSION,
+        profile: settings.profile,
+        cpu_features: llama::system_info(),
+        cpu_level: cpu_level().to_owned(),
+        llama_version: llama::version(),
+        context_tokens,
+        trained_context_tokens: model.trained_context_tokens(),
+        slots: settings.slots,
+        vocabulary: u32::try_from(model.vocabulary()).unwrap_or(u32::MAX),
+        fill: model.fill_tokens().map(|fill| FillTokens {
+            prefix: fill.prefix,
+            suffix: fill.suffix,
+            middle: fill.middle,
+            repository: fill.repository,
+            file: fill.file,
+        }),
+        begin_of_text: model.begin_of_text(),
+        end_of_text_spelling: model.end_of_text_spelling(),
+        begin_of_text_spelling: model.begin_of_text_spelling(),
+        model: facts,
+    }
+}
+
+/// The level this program was compiled for.
+fn cpu_level() -> &'static str {
+    if cfg!(target_arch = "aarch64") {
+        "armv8-a"
+    } else if cfg!(target_feature = "avx512f") {
+        "x86-64-v4"
+    } else if cfg!(target_feature = "avx2") {
+        "x86-64-v3"
+    } else {
+        "x86-64"
+    }
+}
+
+/// To the supervisor's standard error, which is the only way out for words.
+pub(crate) fn log(level: &str, line: &str) {
+    let _closed = writeln!(std::io::stderr(), "engine {}: {level}: {line}", std::process::id());
+}

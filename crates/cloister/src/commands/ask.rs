@@ -1,0 +1,106 @@
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use client::Usage;
+use serde::Serialize;
+
+use super::{Session, wait};
+use crate::conversation::{Manner, answer, message};
+use crate::failure::Failure;
+use crate::file;
+
+/// More than this in one question fits no model.
+const QUESTION_BYTES_MAX: u64 = 1 << 20;
+
+/// Asks one question
+///
+/// The answer streams to standard output. Files given with --file are put before the question.
+#[derive(clap::Args)]
+pub(crate) struct Ask {
+    /// The question; `-` reads it from standard input
+    #[arg(value_name = "QUESTION")]
+    question: String,
+    /// A file that the question is about; may be repeated
+    #[arg(long = "file", short, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    manner: Manner,
+    /// Print {record, deployment, text, stop, usage} as JSON when the answer is whole
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    record: Option<u64>,
+    deployment: String,
+    text: String,
+    stop: String,
+    usage: Option<Usage>,
+}
+
+impl Ask {
+    pub(crate) fn run(self, session: &mut Session) -> Result<ExitCode, Failure> {
+        let mut question =
+            if self.question == "-" { file::read_stdin(QUESTION_BYTES_MAX)? } else { self.question.clone() };
+        if question.trim().is_empty() {
+            return Err(Failure::usage("the question is empty"));
+        }
+        if !self.files.is_empty() {
+            let mut files = String::new();
+            for path in &self.files {
+                files.push_str(&fenced(path, &file::read_text(path, QUESTION_BYTES_MAX)?));
+            }
+            question = format!("{files}{question}");
+        }
+        let settings = session.settings()?;
+        let request = self.manner.request(&settings, &[message("user", question)]);
+        let answer = wait(answer(session, &settings, &request, !self.json))?;
+        if self.json {
+            session.output.json(&Report {
+                record: answer.mark.record.map(|record| record.0),
+                deployment: answer.deployment,
+                text: answer.text,
+                stop: answer.stop,
+                usage: answer.usage,
+            })?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// A file as the model sees it: its name, and its text between fences longer than any in it.
+fn fenced(path: &Path, text: &str) -> String {
+    let longest = text.split(|character| character != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(3.max(longest + 1));
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    format!("File {}:\n{fence}{}\n{text}\n{fence}\n\n", path.display(), language(path))
+}
+
+/// The fence's word for a file's language, or nothing.
+fn language(path: &Path) -> &'static str {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("");
+    match extension {
+        "ads" | "adb" | "ada" => "ada",
+        "vhd" | "vhdl" => "vhdl",
+        "c" | "h" => "c",
+        "cc" | "cpp" | "cxx" | "hh" | "hpp" => "cpp",
+        "rs" => "rust",
+        "py" => "python",
+        "sh" => "sh",
+        "toml" => "toml",
+        "json" => "json",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_cannot_close_its_fence() {
+        assert_eq!(fenced(Path::new("a.adb"), "null;\n"), "File a.adb:\n```ada\nnull;\n```\n\n");
+        assert_eq!(fenced(Path::new("a.md"), "```\nx\n```"), "File a.md:\n````\n```\nx\n```\n````\n\n");
+    }
+}

@@ -1,0 +1,41 @@
+//! `cloister`: the people's command. It completes, asks, explains and verifies, and dials one
+//! configured server, by default a Unix socket.
+//!
+//! [`commands`] has a file a command: its arguments, whose doc comments are the help, and its run.
+//! stdout carries data, stderr talk ([`output`]); a failure has a kind, its causes and a hint
+//! ([`failure`]). Where the server is comes from one place ([`settings`]).
+
+mod commands;
+mod conversation;
+mod cursor;
+mod environment;
+mod failure;
+mod file;
+mod output;
+mod receipts;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::commands::{Cli, Session};
+use crate::environment::Environment;
+use crate::output::Output;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too, for stdout; a closed pipe there is no failure.
+            drop(error.print());
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(failure::EXIT_USAGE));
+        }
+    };
+    let output = Output::standard(cli.global.quiet);
+    let mut session = Session { global: cli.global, environment: Environment::read(), output };
+    match cli.command.run(&mut session) {
+        Ok(code) => code,
+        Err(failure) => failure.report(&mut session.output),
+    }
+}

@@ -1,0 +1,198 @@
+//! Where the server is, and who asks: from the flag, else the environment, else the one file
+//! `config.toml`, else the usual sockets. Resolved once, before anything is sent.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use client::{Address, Client, Token};
+use serde::Deserialize;
+
+use crate::environment::{self, Environment};
+use crate::failure::Failure;
+use crate::file;
+use crate::output::Output;
+
+/// Where a daemon that serves the whole machine listens.
+const SYSTEM_SOCKET: &str = "/run/cloister/cloister.sock";
+/// Where a person's own daemon listens, below the home of data.
+const OWN_SOCKET: &str = "cloister/run/cloister.sock";
+
+/// What a command that asks the server needs.
+pub(crate) struct Settings {
+    pub(crate) client: Client,
+    /// Who named the server.
+    pub(crate) server_from: ServerFrom,
+    /// The deployment to ask when the command line names none.
+    pub(crate) deployment: Option<String>,
+}
+
+/// Who named the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ServerFrom {
+    Flag,
+    Environment,
+    File(PathBuf),
+    Default,
+}
+
+impl fmt::Display for ServerFrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ServerFrom::Flag => f.write_str("--server"),
+            ServerFrom::Environment => f.write_str(environment::SERVER),
+            ServerFrom::File(path) => path.display().fmt(f),
+            ServerFrom::Default => f.write_str("the default"),
+        }
+    }
+}
+
+/// `config.toml`. Every key may be absent; an unknown one fails.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfigurationFile {
+    server: Option<String>,
+    /// A relative path is taken from the file's own directory.
+    token_file: Option<PathBuf>,
+    deployment: Option<String>,
+}
+
+impl Settings {
+    pub(crate) fn resolve(
+        flag: Option<&str>,
+        environment: &Environment,
+        output: &mut Output,
+    ) -> Result<Settings, Failure> {
+        let path = environment.config_home.as_ref().map(|home| home.join("cloister/config.toml"));
+        let file = match &path {
+            Some(path) => ConfigurationFile::read(path)?,
+            None => ConfigurationFile::default(),
+        };
+        let (text, server_from) = server(flag, environment, &file, path.as_deref());
+        let address: Address = text.parse().map_err(|error| {
+            Failure::configuration(format!("the server named by {server_from} cannot be used"))
+                .caused_by(&error)
+        })?;
+        if !address.is_local() {
+            output.say(format!(
+                "warning: {address} is another machine: prompts and token travel there unencrypted"
+            ));
+        }
+        let token = token(environment, &file, path.as_deref(), output)?;
+        Ok(Settings { client: Client::new(address, token), server_from, deployment: file.deployment })
+    }
+}
+
+impl ConfigurationFile {
+    /// A file that does not exist is an empty one.
+    fn read(path: &Path) -> Result<Self, Failure> {
+        const BYTES_MAX: u64 = 64 << 10;
+        if !path.exists() {
+            return Ok(ConfigurationFile::default());
+        }
+        let text = file::read_text(path, BYTES_MAX)?;
+        toml::from_str(&text).map_err(|error| {
+            Failure::configuration(format!("{} is not understood", path.display()))
+                .caused_by(&error)
+                .hint("The keys are `server`, `token_file` and `deployment`.")
+        })
+    }
+}
+
+fn server(
+    flag: Option<&str>,
+    environment: &Environment,
+    file: &ConfigurationFile,
+    path: Option<&Path>,
+) -> (String, ServerFrom) {
+    if let Some(server) = flag {
+        return (server.to_owned(), ServerFrom::Flag);
+    }
+    if let Some(server) = &environment.server {
+        return (server.clone(), ServerFrom::Environment);
+    }
+    if let (Some(server), Some(path)) = (&file.server, path) {
+        return (server.clone(), ServerFrom::File(path.to_owned()));
+    }
+    let own = environment.data_home.as_ref().map(|home| home.join(OWN_SOCKET));
+    let socket = match own {
+        Some(own) if !Path::new(SYSTEM_SOCKET).exists() => own,
+        _ => PathBuf::from(SYSTEM_SOCKET),
+    };
+    (format!("unix:{}", socket.display()), ServerFrom::Default)
+}
+
+fn token(
+    environment: &Environment,
+    file: &ConfigurationFile,
+    path: Option<&Path>,
+    output: &mut Output,
+) -> Result<Option<Token>, Failure> {
+    if let Some(text) = &environment.token {
+        return text.parse().map(Some).map_err(|error| {
+            Failure::configuration(format!("{} cannot be used", environment::TOKEN)).caused_by(&error)
+        });
+    }
+    let Some(token_file) = &file.token_file else { return Ok(None) };
+    let token_path =
+        path.and_then(Path::parent).map_or_else(|| token_file.clone(), |dir| dir.join(token_file));
+    let text = file::read_text(&token_path, Token::BYTES_MAX as u64 + 2)?;
+    if others_may_read(&token_path) {
+        output.say(format!("warning: others may read {}: `chmod 600` it", token_path.display()));
+    }
+    text.parse().map(Some).map_err(|error| {
+        Failure::configuration(format!("the token in {} cannot be used", token_path.display()))
+            .caused_by(&error)
+    })
+}
+
+#[cfg(unix)]
+fn others_may_read(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
+}
+
+#[cfg(not(unix))]
+fn others_may_read(_path: &Path) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> ConfigurationFile {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn flag_before_environment_before_file_before_default() {
+        let path = Path::new("/c/config.toml");
+        let empty = Environment::default();
+        let named = Environment { server: Some("unix:/e".into()), ..Environment::default() };
+        let configured = file("server = 'unix:/f'");
+        let ask = |flag, environment, file| server(flag, environment, file, Some(path));
+        assert_eq!(ask(Some("unix:/a"), &named, &configured), ("unix:/a".into(), ServerFrom::Flag));
+        assert_eq!(ask(None, &named, &configured), ("unix:/e".into(), ServerFrom::Environment));
+        let from_file = ServerFrom::File(path.to_owned());
+        assert_eq!(ask(None, &empty, &configured), ("unix:/f".into(), from_file));
+        assert_eq!(ask(None, &empty, &file("")).1, ServerFrom::Default);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_own_socket_is_the_default_without_a_system_one() {
+        let environment = Environment { data_home: Some("/home/a/share".into()), ..Environment::default() };
+        let expected = if Path::new(SYSTEM_SOCKET).exists() {
+            format!("unix:{SYSTEM_SOCKET}")
+        } else {
+            "unix:/home/a/share/cloister/run/cloister.sock".to_owned()
+        };
+        assert_eq!(server(None, &environment, &file(""), None).0, expected);
+    }
+
+    #[test]
+    fn unknown_keys_fail() {
+        let error = toml::from_str::<ConfigurationFile>("sever = 'unix:/x'").err().unwrap();
+        assert!(error.to_string().contains("unknown field `sever`"), "{error}");
+    }
+}

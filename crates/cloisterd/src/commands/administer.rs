@@ -1,0 +1,194 @@
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use protocol::admin::{Command, Response};
+use serde_json::Value;
+
+use super::Outcome;
+use crate::data::Data;
+use crate::output::{self, Hinted};
+use crate::{admin_socket, compose, listeners};
+
+/// Persons.
+#[derive(Debug, Subcommand)]
+pub(crate) enum User {
+    /// Adds a person.
+    Add {
+        /// A name, unique on this server.
+        name: String,
+        /// A label this person is cleared for; may be repeated.
+        #[arg(long = "label", value_name = "LABEL")]
+        labels: Vec<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Lists persons.
+    List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Bearer tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// Issues a token and prints it, this once.
+    Issue {
+        /// Whose.
+        user: String,
+        /// What it is for.
+        #[arg(long, default_value = "")]
+        note: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Revokes a token at once.
+    Revoke {
+        /// The token's id: the 12 digits after `clst_`.
+        id: String,
+    },
+    /// Lists tokens, without their secrets.
+    List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// The ledger, with its bodies opened.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ledger {
+    /// Lists leaves, newest first.
+    List {
+        /// At most that many.
+        #[arg(long, default_value_t = 20)]
+        count: u32,
+        /// Only those before this one.
+        #[arg(long)]
+        before: Option<u64>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows a leaf, its body, and the leaves that name it, as JSON.
+    Show {
+        /// The leaf's number.
+        record: u64,
+    },
+}
+
+/// Runs a recorded request again and compares the bytes. Exits with 1 when they differ.
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// The record's number, as x-cloister-record states it.
+    record: u64,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Says how the server stands.
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl User {
+    pub(crate) fn run(self, data: &Path) -> Outcome {
+        match self {
+            User::Add { name, labels, json } => print(data, Command::UserAdd { name, labels }, json),
+            User::List { json } => print(data, Command::UserList, json),
+        }
+    }
+}
+
+impl Token {
+    pub(crate) fn run(self, data: &Path) -> Outcome {
+        match self {
+            Token::Issue { user, note, json: true } => print(data, Command::TokenIssue { user, note }, true),
+            Token::Issue { user, note, json: false } => {
+                let issued = ask(data, Command::TokenIssue { user, note })?;
+                output::say("keep it: it is not shown again");
+                output::line(issued["token"].as_str().unwrap_or_default())?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Token::Revoke { id } => print(data, Command::TokenRevoke { id }, false),
+            Token::List { json } => print(data, Command::TokenList, json),
+        }
+    }
+}
+
+impl Ledger {
+    pub(crate) fn run(self, data: &Path) -> Outcome {
+        match self {
+            Ledger::List { count, before, json } => print(data, Command::LedgerList { count, before }, json),
+            Ledger::Show { record } => {
+                let shown = ask(data, Command::LedgerShow { record })?;
+                output::line(&serde_json::to_string_pretty(&shown)?)?;
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}
+
+impl Replay {
+    pub(crate) fn run(self, data: &Path) -> Outcome {
+        let replay = ask(data, Command::Replay { record: self.record })?;
+        let matches = replay["matches"].as_bool().unwrap_or(false);
+        if self.json {
+            output::line(&replay.to_string())?;
+        } else {
+            let tokens = &replay["tokens"];
+            match replay["first_difference"].as_u64() {
+                _ if matches => output::line(&format!("record {}: the same {tokens} tokens and bytes", self.record))?,
+                Some(place) => {
+                    output::line(&format!("record {}: differs from token {place} of {tokens} on", self.record))?;
+                }
+                None => output::line(&format!("record {}: the same tokens, other bytes", self.record))?,
+            }
+            for difference in replay["differences"].as_array().into_iter().flatten() {
+                output::line(&format!("  {}", difference.as_str().unwrap_or_default()))?;
+            }
+        }
+        Ok(if matches { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+impl Status {
+    pub(crate) fn run(self, data: &Path) -> Outcome {
+        print(data, Command::Status, self.json)
+    }
+}
+
+fn print(data: &Path, command: Command, json: bool) -> Outcome {
+    output::document(&ask(data, command)?, json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks the running daemon; when none runs, does it here under the data directory's lock.
+fn ask(data: &Path, command: Command) -> Result<Value, Box<dyn std::error::Error>> {
+    let data = Data::open(data)?;
+    let response = match data.try_lock()? {
+        Some(lock) => {
+            let response = compose::administer(&data, command);
+            drop(lock);
+            response?
+        }
+        None => admin_socket::ask(&data.path(listeners::ADMIN_SOCKET), command).map_err(|error| {
+            Hinted::new(
+                format!("the daemon holds the data directory, but its admin socket does not answer: {error}"),
+                "is it starting or stopping? wait a moment; or run this as the user it runs as",
+            )
+        })?,
+    };
+    match response {
+        Response::Ok(document) => Ok(serde_json::from_str(&document)?),
+        Response::Failed { error, hint } => Err(Hinted::new(error, hint).into()),
+    }
+}

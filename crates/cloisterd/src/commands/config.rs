@@ -1,0 +1,27 @@
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::Outcome;
+use crate::data::Data;
+use crate::output;
+use crate::settings::Settings;
+
+/// The configuration file.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Reads cloister.toml and says what is wrong with it, or what results.
+    Check,
+}
+
+impl Config {
+    pub(crate) fn run(&self, data: &Path) -> Outcome {
+        let data = Data::open(data)?;
+        let settings = Settings::read(data.root())?;
+        output::say(&format!("{} is valid; in force are:", data.path(crate::settings::FILE_NAME).display()));
+        output::line(&format!("{settings:#?}"))?;
+        output::line(&format!("{:#?}", settings.limits()))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

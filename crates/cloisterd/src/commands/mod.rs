@@ -1,0 +1,74 @@
+//! The administration commands, one file each.
+
+mod administer;
+mod completions;
+mod config;
+mod init;
+mod jail_probe;
+mod man;
+mod model;
+mod serve;
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::settings;
+
+/// Cloister's daemon and its administration.
+#[derive(Debug, Parser)]
+#[command(name = "cloisterd", version, propagate_version = true)]
+pub(crate) struct Arguments {
+    /// The data directory [default: ~/.local/share/cloister, or /var/lib/cloister for root; or
+    /// $CLOISTER_DATA]
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(init::Init),
+    Serve(serve::Serve),
+    #[command(subcommand)]
+    Model(model::Model),
+    #[command(subcommand)]
+    User(administer::User),
+    #[command(subcommand)]
+    Token(administer::Token),
+    #[command(subcommand)]
+    Ledger(administer::Ledger),
+    Replay(administer::Replay),
+    Status(administer::Status),
+    #[command(subcommand)]
+    Jail(jail_probe::Jail),
+    #[command(subcommand)]
+    Config(config::Config),
+    Completions(completions::Completions),
+    Man(man::Man),
+}
+
+/// What a command comes to.
+pub(crate) type Outcome = Result<ExitCode, Box<dyn Error>>;
+
+/// Runs the command.
+pub(crate) fn run(arguments: Arguments) -> Outcome {
+    let data = settings::data_directory(arguments.data);
+    match arguments.command {
+        Command::Init(command) => command.run(&data),
+        Command::Serve(command) => command.run(&data),
+        Command::Model(command) => command.run(&data),
+        Command::User(command) => command.run(&data),
+        Command::Token(command) => command.run(&data),
+        Command::Ledger(command) => command.run(&data),
+        Command::Replay(command) => command.run(&data),
+        Command::Status(command) => command.run(&data),
+        Command::Jail(command) => command.run(&data),
+        Command::Config(command) => command.run(&data),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
+    }
+}

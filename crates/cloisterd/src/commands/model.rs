@@ -1,0 +1,135 @@
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Subcommand, ValueEnum};
+use models::vault::{ImportOptions, Vault};
+use protocol::worker::EngineProfile;
+use serde_json::json;
+
+use super::Outcome;
+use crate::data::Data;
+use crate::output::{self, Hinted};
+use crate::settings::Settings;
+use crate::compose;
+
+/// Models and the deployments that pin them.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Model {
+    /// Copies a GGUF file into the vault, checks it, and locks a deployment to it.
+    Import {
+        /// A GGUF file.
+        path: PathBuf,
+        /// The name clients use.
+        #[arg(long)]
+        name: String,
+        /// The arithmetic: `fast` gives up reproducibility, and every record says so.
+        #[arg(long, value_enum, default_value_t = Profile::Reproducible)]
+        profile: Profile,
+        /// Tokens a request can hold, prompt and answer together.
+        #[arg(long)]
+        context_tokens: Option<u32>,
+        /// Requests that run at once.
+        #[arg(long)]
+        slots: Option<u32>,
+    },
+    /// Lists deployments.
+    List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Hashes a deployment's model and the engine, and compares them with the lock.
+    Verify {
+        /// The deployment.
+        name: String,
+    },
+    /// Pins the engine build that is installed now, after an update of the engine.
+    Relock {
+        /// The deployment.
+        name: String,
+    },
+    /// Removes a deployment; the model's file stays.
+    Remove {
+        /// The deployment.
+        name: String,
+    },
+}
+
+/// The arithmetic of a deployment.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Profile {
+    Reproducible,
+    Fast,
+}
+
+impl Model {
+    pub(crate) fn run(self, data: &Path) -> Outcome {
+        let data = Data::open(data)?;
+        let settings = Settings::read(data.root())?;
+        let vault = Vault::open(&data.path("models"))?;
+        match self {
+            Model::List { json } => {
+                output::document(&json!(vault.list()?), json)?;
+            }
+            Model::Verify { name } => {
+                let bar = output::progress(&format!("checking {name}"));
+                vault.verify(&name, &mut |done, total| {
+                    bar.set_length(total);
+                    bar.set_position(done);
+                })?;
+                bar.finish_and_clear();
+                let deployment = vault.get(&name)?;
+                compose::frozen_program(&settings)?.expect(deployment.engine_build)?;
+                output::line(&format!("{name}: model {} and engine {} are as locked", deployment.model, deployment.engine_build))?;
+            }
+            Model::Import { path, name, profile, context_tokens, slots } => {
+                let engine_build = compose::frozen_program(&settings)?.digest;
+                let profile = match profile {
+                    Profile::Reproducible => EngineProfile::Reproducible,
+                    Profile::Fast => EngineProfile::Fast,
+                };
+                let defaults = ImportOptions::new(engine_build);
+                let options = ImportOptions {
+                    profile,
+                    context_tokens: context_tokens.unwrap_or(defaults.context_tokens),
+                    slots: slots.unwrap_or(defaults.slots),
+                    ..defaults
+                };
+                let lock = locked(&data)?;
+                let bar = output::progress(&format!("importing {name}"));
+                let deployment = vault.import(&path, &name, &options, &mut |done, total| {
+                    bar.set_length(total);
+                    bar.set_position(done);
+                })?;
+                bar.finish_and_clear();
+                let detail = serde_json::to_string(&deployment)?;
+                compose::record_change(&data, "model import", &name, detail)?;
+                drop(lock);
+                output::line(&format!("{name}: {} ({})", deployment.model, deployment.model_name))?;
+            }
+            Model::Relock { name } => {
+                let engine_build = compose::frozen_program(&settings)?.digest;
+                let lock = locked(&data)?;
+                compose::record_change(&data, "model relock", &name, engine_build.to_string())?;
+                vault.relock(&name, engine_build)?;
+                drop(lock);
+                output::line(&format!("{name}: engine {engine_build}"))?;
+            }
+            Model::Remove { name } => {
+                let lock = locked(&data)?;
+                compose::record_change(&data, "model remove", &name, String::new())?;
+                vault.remove(&name)?;
+                drop(lock);
+                output::line(&format!("{name}: removed"))?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Changes of what serves take effect at the next start, so they want the daemon stopped.
+fn locked(data: &Data) -> Result<crate::data::Lock, Box<dyn std::error::Error>> {
+    let hint = "stop the daemon first: what it serves is fixed while it runs";
+    let lock = data.try_lock()?;
+    Ok(lock.ok_or_else(|| Hinted::new("the daemon is running on this data directory", hint))?)
+}

@@ -1,0 +1,232 @@
+//! The gateway's process: this program again, started by the supervisor with one descriptor. It is told
+//! what to do, jails itself while it has one thread, and only then opens the ledger, starts a runtime
+//! and accepts. From then on it cannot open a socket, connect or execute.
+
+use std::error::Error;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use assist::Assist;
+use engine::{Deployments, Worker};
+use identity::Identity;
+use jail::channel::Channel;
+use ledger::{Ledger, Notary, NotaryError};
+use protocol::control::{FromGateway, PACKET_BYTES_MAX, Setup, ToGateway, VERSION};
+use tokio::sync::watch;
+
+use crate::{compose, output};
+
+/// The first argument that makes this program the gateway.
+pub(crate) const ARGUMENT: &str = "gateway-process";
+/// Exit code for what a restart would not mend.
+pub(crate) const EXIT_FATAL: u8 = 78;
+
+const CONTROL: RawFd = 3;
+const OPEN_FILES_MAX: u64 = 4096;
+/// Time that running requests have when the daemon stops.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Never returns before the supervisor says so or is gone.
+pub(crate) fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env(crate::settings::LOG_VARIABLE)
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::say("the gateway cannot start");
+            output::report(&*error);
+            ExitCode::from(EXIT_FATAL)
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    let channel = Arc::new(Channel::from_descriptor(jail::spawn::inherited(CONTROL)?)?);
+    let (message, descriptors) =
+        receive(&channel)?.ok_or("the supervisor ended before it said what to do")?;
+    let ToGateway::Setup(setup) = message else { return Err("the supervisor's first message is no setup".into()) };
+    if setup.version != VERSION {
+        return Err(format!("the supervisor speaks version {}, this gateway {VERSION}", setup.version).into());
+    }
+    let data = PathBuf::from(&setup.data);
+    let mut keep_fds = vec![CONTROL];
+    keep_fds.extend(descriptors.iter().map(AsRawFd::as_raw_fd));
+    jail::apply(&jail::Jail {
+        name: "cloister-gateway".to_owned(),
+        kind: jail::Kind::Gateway,
+        parent_pid: setup.supervisor_pid,
+        read_write: vec![data.join("ledger"), data.join("identity")],
+        read_only: Vec::new(),
+        keep_fds,
+        memory_bytes_max: None,
+        open_files_max: OPEN_FILES_MAX,
+    })?;
+    if std::env::args().nth(2).as_deref() == Some("--probe") {
+        let results = jail::probe::run_on_threads(2);
+        channel.send(&serde_json::to_vec(&results)?, &[])?;
+        return Ok(());
+    }
+    serve(channel, *setup, &data, descriptors)
+}
+
+/// Everything after the jail.
+fn serve(
+    channel: Arc<Channel>,
+    setup: Setup,
+    data: &Path,
+    descriptors: Vec<OwnedFd>,
+) -> Result<(), Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_io().enable_time().build()?;
+    let deployments = Arc::new(Deployments::new(setup.deployments.clone()));
+    let (notarised, notary_answers) = std::sync::mpsc::channel();
+    let (stop, stopped) = watch::channel(false);
+    let control = Control {
+        channel: Arc::clone(&channel),
+        runtime: runtime.handle().clone(),
+        deployments: Arc::clone(&deployments),
+        notarised,
+        stop,
+    };
+    std::thread::Builder::new().name("control".to_owned()).spawn(move || control.run())?;
+    let notary = SupervisorNotary { channel: Arc::clone(&channel), answers: notary_answers };
+    let (ledger, recovery) = Ledger::open(compose::ledger_config(
+        data.join("ledger"),
+        setup.origin.clone(),
+        setup.verifier.clone(),
+        setup.body_key,
+        Box::new(notary),
+        setup.limits.disk_free_bytes_min,
+    ))?;
+    compose::report_recovery(&recovery);
+    let identity = Identity::open(&data.join("identity"), setup.owner_uid)?;
+    let served = runtime.block_on(async {
+        let assist = Assist::new(
+            identity,
+            ledger.clone(),
+            deployments,
+            setup.limits.clone(),
+            compose::OUTSIDE,
+            setup.fingerprint_key,
+        );
+        let (admin, listeners) = listeners(descriptors)?;
+        send(&channel, &FromGateway::Ready)?;
+        let mut stopped = stopped;
+        let shutdown = async move {
+            let _supervisor_gone = stopped.wait_for(|&stop| stop).await;
+        };
+        gateway::serve(Arc::new(assist.clone()), listeners, admin, &setup.limits, shutdown).await?;
+        assist.finish().await;
+        Ok::<_, Box<dyn Error>>(())
+    });
+    // Walks that still run write their result leaves in that time.
+    runtime.shutdown_timeout(GRACE);
+    served?;
+    ledger.close()?;
+    Ok(())
+}
+
+fn listeners(descriptors: Vec<OwnedFd>) -> Result<(UnixListener, Vec<gateway::Listener>), Box<dyn Error>> {
+    let mut descriptors = descriptors.into_iter();
+    let mut next = || descriptors.next().ok_or("the supervisor handed over too few listeners");
+    let admin = UnixListener::from(next()?);
+    let mut listeners = vec![gateway::Listener::Unix(UnixListener::from(next()?))];
+    listeners.extend(descriptors.map(|tcp| gateway::Listener::Tcp(tcp.into())));
+    Ok((admin, listeners))
+}
+
+/// Reads what the supervisor says, on a thread of its own.
+struct Control {
+    channel: Arc<Channel>,
+    runtime: tokio::runtime::Handle,
+    deployments: Arc<Deployments>,
+    notarised: Sender<ToGateway>,
+    stop: watch::Sender<bool>,
+}
+
+impl Control {
+    fn run(self) {
+        loop {
+            match receive(&self.channel) {
+                Ok(Some((ToGateway::WorkerUp { deployment }, descriptors))) => {
+                    self.connect(deployment, descriptors);
+                }
+                Ok(Some((answer @ (ToGateway::Extended { .. } | ToGateway::Refused { .. }), _))) => {
+                    let _nobody_asked = self.notarised.send(answer);
+                }
+                // The death signal follows the supervisor's end; this is the orderly way.
+                Ok(Some((ToGateway::Shutdown | ToGateway::Setup(_), _)) | None) => break,
+                Err(error) => {
+                    tracing::error!(error, "the supervisor's channel failed");
+                    break;
+                }
+            }
+        }
+        let _nobody_waits = self.stop.send(true);
+    }
+
+    fn connect(&self, deployment: String, descriptors: Vec<OwnedFd>) {
+        let deployments = Arc::clone(&self.deployments);
+        let sockets: Vec<UnixStream> = descriptors.into_iter().map(UnixStream::from).collect();
+        self.runtime.spawn(async move {
+            for socket in sockets {
+                match Worker::connect(socket).await {
+                    Ok((worker, ready)) => {
+                        tracing::info!(deployment, model = ready.model.name, "a worker is up");
+                        deployments.set(&deployment, worker, ready);
+                    }
+                    Err(error) => tracing::error!(deployment, %error, "a worker ended before it was ready"),
+                }
+            }
+        });
+    }
+}
+
+/// Asks the supervisor, which holds the key.
+struct SupervisorNotary {
+    channel: Arc<Channel>,
+    answers: Receiver<ToGateway>,
+}
+
+impl SupervisorNotary {
+    fn ask(&mut self, question: &FromGateway) -> Result<String, NotaryError> {
+        send(&self.channel, question).map_err(|error| NotaryError::Unavailable(error.to_string()))?;
+        match self.answers.recv() {
+            Ok(ToGateway::Extended { checkpoint }) => Ok(checkpoint),
+            Ok(ToGateway::Refused { reason }) => Err(NotaryError::Refused(reason)),
+            _ => Err(NotaryError::Unavailable("the supervisor is gone".to_owned())),
+        }
+    }
+}
+
+impl Notary for SupervisorNotary {
+    fn last(&mut self) -> Result<Option<String>, NotaryError> {
+        self.ask(&FromGateway::Last).map(|checkpoint| Some(checkpoint).filter(|text| !text.is_empty()))
+    }
+
+    fn extend(&mut self, from: u64, hashes: &[[u8; 32]]) -> Result<String, NotaryError> {
+        self.ask(&FromGateway::Extend { from, hashes: hashes.to_vec() })
+    }
+}
+
+fn send(channel: &Channel, message: &FromGateway) -> Result<(), Box<dyn Error>> {
+    Ok(channel.send(&protocol::frame::encode(message)?, &[])?)
+}
+
+fn receive(channel: &Channel) -> Result<Option<(ToGateway, Vec<OwnedFd>)>, String> {
+    let mut packet = vec![0; PACKET_BYTES_MAX];
+    let Some((len, descriptors)) = channel.recv(&mut packet).map_err(|error| error.to_string())? else {
+        return Ok(None);
+    };
+    let payload = packet.get(protocol::frame::HEADER_BYTES..len).ok_or("a packet is too short")?;
+    let message = protocol::frame::decode(payload).map_err(|error| error.to_string())?;
+    Ok(Some((message, descriptors)))
+}

@@ -1,0 +1,85 @@
+//! What commands say: data on standard output, talk on standard error. A closed pipe is no error.
+
+use std::error::Error;
+use std::io::{IsTerminal, Write};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+
+/// An error with what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub(crate) struct Hinted {
+    error: String,
+    hint: String,
+}
+
+impl Hinted {
+    pub(crate) fn new(error: impl Into<String>, hint: impl Into<String>) -> Hinted {
+        Hinted { error: error.into(), hint: hint.into() }
+    }
+}
+
+/// A line of data.
+pub(crate) fn line(text: &str) -> std::io::Result<()> {
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+/// A line of talk.
+pub(crate) fn say(text: &str) {
+    let _closed = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// An error, its causes and its hint.
+pub(crate) fn report(error: &(dyn Error + 'static)) {
+    let mut text = format!("error: {error}");
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text.push_str(&format!("\n  because: {source}"));
+        cause = source.source();
+    }
+    if let Some(hinted) = error.downcast_ref::<Hinted>().filter(|hinted| !hinted.hint.is_empty()) {
+        text.push_str(&format!("\n  hint: {}", hinted.hint));
+    }
+    say(&text);
+}
+
+/// A JSON document for scripts, or rows for people.
+pub(crate) fn document(value: &Value, json: bool) -> std::io::Result<()> {
+    if json {
+        return line(&value.to_string());
+    }
+    match value {
+        Value::Array(rows) if rows.is_empty() => {
+            say("none");
+            Ok(())
+        }
+        Value::Array(rows) => rows.iter().try_for_each(|row| line(&fields(row))),
+        other => line(&serde_json::to_string_pretty(other).unwrap_or_else(|_| other.to_string())),
+    }
+}
+
+fn fields(row: &Value) -> String {
+    let Value::Object(entries) = row else { return row.to_string() };
+    let field = |(name, value): (&String, &Value)| match value {
+        Value::String(text) => format!("{name}={text}"),
+        other => format!("{name}={other}"),
+    };
+    entries.iter().map(field).collect::<Vec<_>>().join("  ")
+}
+
+/// A bar for long work on bytes; silent where nobody looks.
+pub(crate) fn progress(what: &str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(0);
+    if let Ok(style) = ProgressStyle::with_template("{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta}") {
+        bar.set_style(style);
+    }
+    bar.set_message(what.to_owned());
+    bar
+}

@@ -1,0 +1,179 @@
+//! The configuration file and every environment variable of `cloisterd`, resolved once. Each setting
+//! has a default: no file is needed.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use protocol::control::Limits;
+use serde::Deserialize;
+
+/// Overrides the data directory, as `--data` does.
+pub(crate) const DATA_VARIABLE: &str = "CLOISTER_DATA";
+/// Overrides the worker program, as `engine.program` does.
+pub(crate) const ENGINE_VARIABLE: &str = "CLOISTER_ENGINE";
+/// Filters the log, as `info` or `cloisterd=debug`.
+pub(crate) const LOG_VARIABLE: &str = "CLOISTER_LOG";
+
+/// The file's name in the data directory.
+pub(crate) const FILE_NAME: &str = "cloister.toml";
+
+/// The configuration file. Unknown keys fail.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Settings {
+    /// Deployments to serve, the default one first; all of them, by name, when absent.
+    pub(crate) deployments: Option<Vec<String>>,
+    /// Where the server listens.
+    pub(crate) server: Server,
+    /// Limits, each with an error of its own.
+    pub(crate) limits: LimitSettings,
+    /// The engine workers.
+    pub(crate) engine: Engine,
+}
+
+/// Where the server listens, beside its Unix socket.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Server {
+    /// A TCP address; a loopback one, until connections are encrypted.
+    pub(crate) tcp: Option<SocketAddr>,
+}
+
+/// The limits that can be set; see [`Limits`] for units and defaults.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LimitSettings {
+    body_bytes_max: Option<u64>,
+    prompt_tokens_max: Option<u32>,
+    answer_tokens_max: Option<u32>,
+    requests_max: Option<u32>,
+    requests_per_person_max: Option<u32>,
+    disk_free_bytes_min: Option<u64>,
+}
+
+/// The engine workers.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Engine {
+    /// The worker program; beside this program when absent.
+    pub(crate) program: Option<PathBuf>,
+    /// Threads a worker computes with; the machine's cores when absent.
+    pub(crate) threads: Option<u32>,
+    /// Generations that may wait for a sequence of a worker.
+    pub(crate) queue_max: Option<u32>,
+}
+
+/// Why the configuration is of no use.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SettingsError {
+    /// The file exists and cannot be read.
+    #[error("{0} cannot be read")]
+    Read(PathBuf, #[source] std::io::Error),
+    /// The file is wrong.
+    #[error("{path} is not valid:\n{source}")]
+    Parse {
+        path: PathBuf,
+        source: Box<toml::de::Error>,
+    },
+    /// A value is out of its range.
+    #[error("{path}: {what}")]
+    Value { path: PathBuf, what: String },
+}
+
+impl Settings {
+    /// Reads `cloister.toml` of a data directory; defaults without one.
+    pub(crate) fn read(data: &Path) -> Result<Settings, SettingsError> {
+        let path = data.join(FILE_NAME);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Settings::parse(&path, &text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Settings::default()),
+            Err(error) => Err(SettingsError::Read(path, error)),
+        }
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Settings, SettingsError> {
+        let settings: Settings = toml::from_str(text)
+            .map_err(|source| SettingsError::Parse { path: path.to_owned(), source: Box::new(source) })?;
+        let wrong = |what: String| SettingsError::Value { path: path.to_owned(), what };
+        if let Some(address) = settings.server.tcp.filter(|address| !address.ip().is_loopback()) {
+            return Err(wrong(format!(
+                "server.tcp is {address}: only loopback addresses, as 127.0.0.1:8390, until connections are encrypted"
+            )));
+        }
+        if settings.engine.threads == Some(0) {
+            return Err(wrong("engine.threads is 0: at least one".to_owned()));
+        }
+        Ok(settings)
+    }
+
+    /// The gateway's limits.
+    pub(crate) fn limits(&self) -> Limits {
+        let (set, default) = (&self.limits, Limits::default());
+        Limits {
+            body_bytes_max: set.body_bytes_max.unwrap_or(default.body_bytes_max),
+            prompt_tokens_max: set.prompt_tokens_max.unwrap_or(default.prompt_tokens_max),
+            answer_tokens_max: set.answer_tokens_max.unwrap_or(default.answer_tokens_max),
+            requests_max: set.requests_max.unwrap_or(default.requests_max),
+            requests_per_person_max: set.requests_per_person_max.unwrap_or(default.requests_per_person_max),
+            disk_free_bytes_min: set.disk_free_bytes_min.unwrap_or(default.disk_free_bytes_min),
+        }
+    }
+
+    /// The worker program: the environment's, the file's, or the one beside this program.
+    pub(crate) fn engine_program(&self) -> std::io::Result<PathBuf> {
+        if let Some(path) = std::env::var_os(ENGINE_VARIABLE) {
+            return Ok(PathBuf::from(path));
+        }
+        match &self.engine.program {
+            Some(path) => Ok(path.clone()),
+            None => Ok(std::env::current_exe()?.with_file_name("cloister-engine")),
+        }
+    }
+
+    /// Threads a worker computes with.
+    pub(crate) fn threads(&self) -> u32 {
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        self.engine.threads.unwrap_or_else(|| u32::try_from(cores()).unwrap_or(1))
+    }
+}
+
+/// The data directory: the flag's, the environment's, or the user's own.
+pub(crate) fn data_directory(flag: Option<PathBuf>) -> PathBuf {
+    flag.or_else(|| std::env::var_os(DATA_VARIABLE).map(PathBuf::from)).unwrap_or_else(|| {
+        let home = std::env::var_os("HOME").map(PathBuf::from).filter(|_| !rustix::process::geteuid().is_root());
+        match (std::env::var_os("XDG_DATA_HOME").map(PathBuf::from), home) {
+            (Some(data), Some(_)) => data.join("cloister"),
+            (None, Some(home)) => home.join(".local/share/cloister"),
+            (_, None) => PathBuf::from("/var/lib/cloister"),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Settings, String> {
+        Settings::parse(Path::new("cloister.toml"), text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn empty_is_valid() {
+        assert_eq!(parse("").unwrap().limits(), Limits::default());
+    }
+
+    #[test]
+    fn set() {
+        let settings = parse("deployments = ['a']\n[server]\ntcp = '127.0.0.1:1'\n[limits]\nrequests_max = 3").unwrap();
+        assert_eq!(settings.limits().requests_max, 3);
+        assert_eq!(settings.server.tcp.unwrap().port(), 1);
+    }
+
+    #[test]
+    fn wrong_says_where() {
+        assert!(parse("[server]\nport = 1").unwrap_err().contains("unknown field `port`"));
+        assert!(parse("[server]\ntcp = '0.0.0.0:80'").unwrap_err().contains("loopback"));
+        assert!(parse("[limits]\nrequests_max = 'x'").unwrap_err().contains("requests_max"));
+        assert!(parse("[engine]\nthreads = 0").unwrap_err().contains("threads"));
+    }
+}

@@ -1,0 +1,350 @@
+//! The supervisor: opens the listeners, starts the gateway and the workers, restarts those that die,
+//! and signs the ledger's checkpoints with a key that never leaves it. One thread, one loop, no runtime;
+//! it parses nothing that a stranger wrote.
+
+use std::error::Error;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use engine::launch::{self, Frozen};
+use jail::channel::Channel;
+use jail::spawn::{Child, Exit};
+use ledger::{LocalNotary, Notary};
+use models::vault::Deployment;
+use protocol::control::{FromGateway, PACKET_BYTES_MAX, Setup, ToGateway, VERSION};
+use protocol::frame;
+use rustix::event::{PollFd, PollFlags, Timespec};
+
+use crate::data::{Data, Keys, Lock};
+use crate::gateway_process::{ARGUMENT, EXIT_FATAL};
+use crate::listeners::Listeners;
+use crate::output;
+use crate::settings::Settings;
+use crate::{compose, settings};
+
+/// A process that dies is started again after this, doubled at each death that comes soon,
+const RESTART_WAIT_MIN: Duration = Duration::from_millis(100);
+/// up to this.
+const RESTART_WAIT_MAX: Duration = Duration::from_secs(10);
+/// A process that ran this long was healthy.
+const HEALTHY_AFTER: Duration = Duration::from_secs(60);
+/// The gateway has that long to finish.
+const SHUTDOWN_WAIT: Duration = Duration::from_secs(15);
+
+/// Everything that `cloisterd serve` holds.
+pub(crate) struct Supervisor {
+    data: Data,
+    _lock: Lock,
+    settings: Settings,
+    keys: Keys,
+    notary: LocalNotary,
+    listeners: Listeners,
+    program: Frozen,
+    workers: Vec<WorkerSlot>,
+    gateway: Option<Gateway>,
+    gateway_restarts: Restarts,
+}
+
+struct Gateway {
+    child: Child,
+    channel: Channel,
+}
+
+struct WorkerSlot {
+    deployment: Deployment,
+    model: Frozen,
+    child: Option<Child>,
+    restarts: Restarts,
+}
+
+/// When a process may be started again.
+struct Restarts {
+    wait: Duration,
+    started: Instant,
+    due: Instant,
+}
+
+/// What woke the loop.
+enum Woken {
+    Signal,
+    Gateway,
+    GatewayEnded,
+    WorkerEnded(usize),
+    Timer,
+}
+
+impl Supervisor {
+    /// Everything that can be refused is refused here, before anything runs.
+    pub(crate) fn new(data: Data, lock: Lock, settings: Settings) -> Result<Supervisor, Box<dyn Error>> {
+        let deployments = compose::deployments(&data, &settings)?;
+        if deployments.is_empty() {
+            let hint = "import one with `cloisterd model import PATH --name NAME`";
+            return Err(output::Hinted::new("there is no deployment to serve", hint).into());
+        }
+        let program = compose::frozen_program(&settings)?;
+        let mut workers = Vec::new();
+        for deployment in deployments {
+            program.expect(deployment.engine_build).map_err(|error| {
+                let hint = format!(
+                    "if you changed the engine on purpose: `cloisterd model relock {}`",
+                    deployment.alias
+                );
+                output::Hinted::new(error.to_string(), hint)
+            })?;
+            let model = compose::frozen_model(&data, &deployment)?;
+            workers.push(WorkerSlot { deployment, model, child: None, restarts: Restarts::new() });
+        }
+        let (notary, keys) = compose::local_notary(&data)?;
+        let listeners = Listeners::open(&data, settings.server.tcp)?;
+        Ok(Supervisor {
+            data,
+            _lock: lock,
+            settings,
+            keys,
+            notary,
+            listeners,
+            program,
+            workers,
+            gateway: None,
+            gateway_restarts: Restarts::new(),
+        })
+    }
+
+    /// Runs until a signal says stop, or the gateway cannot start.
+    pub(crate) fn run(mut self) -> Result<(), Box<dyn Error>> {
+        let signals = signals()?;
+        loop {
+            self.start_what_is_due()?;
+            match self.wait(&signals)? {
+                Woken::Signal => break,
+                Woken::Gateway => {
+                    if !self.answer_gateway()? {
+                        self.gateway_ended()?;
+                    }
+                }
+                Woken::GatewayEnded => self.gateway_ended()?,
+                Woken::WorkerEnded(index) => self.worker_ended(index),
+                Woken::Timer => {}
+            }
+        }
+        self.shut_down()
+    }
+
+    /// The gateway first: workers are announced to it.
+    fn start_what_is_due(&mut self) -> Result<(), Box<dyn Error>> {
+        if self.gateway.is_none() && self.gateway_restarts.is_due() {
+            self.gateway_restarts.starts();
+            self.gateway = Some(self.start_gateway()?);
+        }
+        let Some(gateway) = self.gateway.as_ref() else { return Ok(()) };
+        for slot in &mut self.workers {
+            if slot.child.is_none() && slot.restarts.is_due() {
+                slot.restarts.starts();
+                let launched = launch::launch(
+                    &self.program,
+                    &slot.model,
+                    &compose::worker_settings(&slot.deployment, &self.settings),
+                )?;
+                let up = ToGateway::WorkerUp { deployment: slot.deployment.alias.clone() };
+                send(&gateway.channel, &up, &[launched.socket.as_fd()])?;
+                slot.child = Some(launched.child);
+            }
+        }
+        Ok(())
+    }
+
+    fn start_gateway(&self) -> Result<Gateway, Box<dyn Error>> {
+        let (channel, child) = spawn_gateway(&[])?;
+        send(&channel, &ToGateway::Setup(Box::new(self.setup()?)), &self.listeners.descriptors())?;
+        Ok(Gateway { child, channel })
+    }
+
+    fn setup(&self) -> Result<Setup, Box<dyn Error>> {
+        Ok(Setup {
+            version: VERSION,
+            supervisor_pid: std::process::id(),
+            data: self.data.root().to_str().ok_or("the data directory's path is not UTF-8")?.to_owned(),
+            origin: self.data.origin()?,
+            verifier: self.notary.verifier(),
+            body_key: self.keys.body,
+            fingerprint_key: self.keys.fingerprint,
+            owner_uid: self.data.owner_uid(),
+            deployments: self.workers.iter().map(|slot| compose::facts(&slot.deployment)).collect(),
+            limits: self.settings.limits(),
+        })
+    }
+
+    fn wait(&self, signals: &UnixStream) -> Result<Woken, Box<dyn Error>> {
+        let readable = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+        let mut watched = vec![(Woken::Signal, readable(signals.as_fd()))];
+        if let Some(gateway) = &self.gateway {
+            // Its messages before its end: what it handed over to be signed is signed.
+            watched.push((Woken::Gateway, readable(gateway.channel.as_fd())));
+            watched.push((Woken::GatewayEnded, readable(gateway.child.as_fd())));
+        }
+        for (index, slot) in self.workers.iter().enumerate() {
+            if let Some(child) = &slot.child {
+                watched.push((Woken::WorkerEnded(index), readable(child.as_fd())));
+            }
+        }
+        let mut polled: Vec<_> = watched.iter().map(|(_, fd)| fd.clone()).collect();
+        let timeout = self.next_start().map(|wait| Timespec {
+            tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(wait.subsec_nanos()),
+        });
+        match rustix::event::poll(&mut polled, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(format!("the supervisor cannot wait: {errno}").into()),
+        }
+        let ready: Vec<bool> = polled.iter().map(|fd| !fd.revents().is_empty()).collect();
+        drop(polled);
+        let first = watched.into_iter().zip(ready).find(|(_, ready)| *ready);
+        Ok(first.map_or(Woken::Timer, |((woken, _), _)| woken))
+    }
+
+    /// Time until something is to be started again.
+    fn next_start(&self) -> Option<Duration> {
+        let gateway = self.gateway.is_none().then_some(&self.gateway_restarts);
+        let workers = self.workers.iter().filter(|slot| slot.child.is_none()).map(|slot| &slot.restarts);
+        let waits = gateway.into_iter().chain(workers).map(|r| r.due.saturating_duration_since(Instant::now()));
+        waits.min()
+    }
+
+    /// Answers one message; false when the gateway's end of the channel is closed.
+    fn answer_gateway(&mut self) -> Result<bool, Box<dyn Error>> {
+        let Some(gateway) = self.gateway.as_mut() else { return Ok(true) };
+        let mut packet = vec![0; PACKET_BYTES_MAX];
+        let Some((len, _)) = gateway.channel.recv(&mut packet)? else { return Ok(false) };
+        let payload = packet.get(frame::HEADER_BYTES..len).ok_or("the gateway sent a packet that is too short")?;
+        let answer = match frame::decode(payload)? {
+            FromGateway::Ready => {
+                output::say(&format!("serving on {}", self.data.path(crate::listeners::SOCKET).display()));
+                if let Some(tcp) = self.listeners.tcp.as_ref().and_then(|tcp| tcp.local_addr().ok()) {
+                    output::say(&format!("serving on http://{tcp} (with a token: `cloisterd token issue`)"));
+                }
+                return Ok(true);
+            }
+            FromGateway::Last => self.notary.last().map(Option::unwrap_or_default),
+            FromGateway::Extend { from, hashes } => self.notary.extend(from, &hashes),
+        };
+        let answer = match answer {
+            Ok(checkpoint) => ToGateway::Extended { checkpoint },
+            Err(error) => {
+                output::say(&format!("the notary refuses: {error}"));
+                ToGateway::Refused { reason: error.to_string() }
+            }
+        };
+        // A gateway that died meanwhile is noticed by its process.
+        if let Err(error) = send(&gateway.channel, &answer, &[]) {
+            output::say(&format!("the gateway does not take its answer: {error}"));
+        }
+        Ok(true)
+    }
+
+    /// Its workers end by themselves, since their sockets do.
+    fn gateway_ended(&mut self) -> Result<(), Box<dyn Error>> {
+        let Some(gateway) = self.gateway.take() else { return Ok(()) };
+        let exit = gateway.child.wait()?;
+        if exit == Exit::Code(i32::from(EXIT_FATAL)) {
+            return Err("the gateway cannot start; its reason is above".into());
+        }
+        output::say(&format!("the gateway ended ({exit:?}); starting it again"));
+        self.gateway_restarts.ended();
+        Ok(())
+    }
+
+    fn worker_ended(&mut self, index: usize) {
+        let slot = &mut self.workers[index];
+        let Some(child) = slot.child.take() else { return };
+        let exit = child.wait();
+        output::say(&format!("the worker of {} ended ({exit:?}); starting it again", slot.deployment.alias));
+        slot.restarts.ended();
+    }
+
+    fn shut_down(mut self) -> Result<(), Box<dyn Error>> {
+        output::say("stopping");
+        let Some(gateway) = &self.gateway else { return Ok(()) };
+        send(&gateway.channel, &ToGateway::Shutdown, &[])?;
+        let deadline = Instant::now() + SHUTDOWN_WAIT;
+        // The gateway has its last leaves signed before it ends.
+        while let Some(gateway) = &self.gateway {
+            if let Some(exit) = gateway.child.try_wait()? {
+                return match exit {
+                    Exit::Code(0) => Ok(()),
+                    exit => Err(format!("the gateway ended badly ({exit:?})").into()),
+                };
+            }
+            if Instant::now() > deadline {
+                gateway.child.kill()?;
+                return Err("the gateway did not stop in time and was killed".into());
+            }
+            let mut polled = [PollFd::new(&gateway.channel, PollFlags::IN)];
+            let wait = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+            let ready = rustix::event::poll(&mut polled, Some(&wait)).unwrap_or(0);
+            if ready > 0 && !self.answer_gateway()? {
+                // Closed; its process ends in a moment.
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Starts this program as the gateway, with its end of the control channel.
+pub(crate) fn spawn_gateway(more: &[&str]) -> Result<(Channel, Child), Box<dyn Error>> {
+    let (ours, theirs) = Channel::pair()?;
+    let program = std::env::current_exe()?;
+    let mut arguments = vec![ARGUMENT];
+    arguments.extend(more);
+    let log = std::env::var(settings::LOG_VARIABLE).unwrap_or_else(|_| "warn".to_owned());
+    let child = jail::spawn::spawn(&jail::spawn::Command {
+        program: jail::spawn::Program::Path(&program),
+        name: "cloister-gateway",
+        arguments: &arguments,
+        environment: &[(settings::LOG_VARIABLE, &log)],
+        descriptors: &[theirs.as_fd()],
+    })?;
+    Ok((ours, child))
+}
+
+/// Sends a message to the gateway.
+pub(crate) fn send(
+    channel: &Channel,
+    message: &ToGateway,
+    descriptors: &[std::os::fd::BorrowedFd<'_>],
+) -> Result<(), Box<dyn Error>> {
+    Ok(channel.send(&frame::encode(message)?, descriptors)?)
+}
+
+/// Readable once a signal asks to stop.
+fn signals() -> std::io::Result<UnixStream> {
+    let (reading, writing) = UnixStream::pair()?;
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::low_level::pipe::register(signal, writing.try_clone()?)?;
+    }
+    Ok(reading)
+}
+
+impl Restarts {
+    fn new() -> Restarts {
+        let now = Instant::now();
+        Restarts { wait: RESTART_WAIT_MIN, started: now, due: now }
+    }
+
+    fn is_due(&self) -> bool {
+        Instant::now() >= self.due
+    }
+
+    fn starts(&mut self) {
+        self.started = Instant::now();
+    }
+
+    fn ended(&mut self) {
+        if self.started.elapsed() > HEALTHY_AFTER {
+            self.wait = RESTART_WAIT_MIN;
+        }
+        self.due = Instant::now() + self.wait;
+        self.wait = (self.wait * 2).min(RESTART_WAIT_MAX);
+    }
+}

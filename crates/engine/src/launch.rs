@@ -1,0 +1,139 @@
+//! Starting a worker, in the supervisor: a program that was hashed while it was copied into memory, a
+//! model likewise, one socket, and nothing else. The worker jails itself before it reads any of it.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use jail::sealed::{Purpose, SealError, SealedFile};
+use jail::spawn::{Child, Command, Program, SpawnError};
+use protocol::Digest;
+use protocol::frame;
+use protocol::worker::{EngineProfile, WorkerSettings};
+use sha2::{Digest as _, Sha256};
+
+/// The longest worker program, in bytes.
+const PROGRAM_BYTES_MAX: u64 = 1 << 30;
+
+/// A file that cannot change any more, with the digest of what is in it.
+#[derive(Debug)]
+pub struct Frozen {
+    file: SealedFile,
+    /// SHA-256 of its bytes.
+    pub digest: Digest,
+    path: PathBuf,
+}
+
+/// A worker that was started. It may still fail: its process ends then.
+#[derive(Debug)]
+pub struct Launched {
+    /// The process.
+    pub child: Child,
+    /// The gateway's end of its socket.
+    pub socket: UnixStream,
+}
+
+/// Why a worker was not started.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// A file cannot be opened.
+    #[error("{} cannot be opened", .0.display())]
+    Open(PathBuf, #[source] std::io::Error),
+    /// A file cannot be copied into memory.
+    #[error("{} cannot be copied into a sealed file", .0.display())]
+    Seal(PathBuf, #[source] SealError),
+    /// A file is not what its deployment's lock says.
+    #[error("{path} has {found}, not the {expected} that the deployment pins: refused", path = .path.display())]
+    Digest {
+        /// Which file.
+        path: PathBuf,
+        /// Its digest.
+        found: Digest,
+        /// The lock's.
+        expected: Digest,
+    },
+    /// The process cannot be started.
+    #[error("the worker process cannot be started")]
+    Spawn(#[source] SpawnError),
+    /// Its socket cannot be made or written.
+    #[error("the worker's socket failed")]
+    Socket(#[source] std::io::Error),
+}
+
+/// Copies a program into a sealed file.
+pub fn freeze_program(path: &Path) -> Result<Frozen, LaunchError> {
+    freeze(path, Purpose::Program, PROGRAM_BYTES_MAX, &mut |_| {})
+}
+
+/// Copies a model into a sealed file. `progress` gets the bytes done after each chunk.
+pub fn freeze_model(path: &Path, progress: &mut dyn FnMut(u64)) -> Result<Frozen, LaunchError> {
+    freeze(path, Purpose::Data, u64::MAX, progress)
+}
+
+impl Frozen {
+    /// Refuses a file that is not the one pinned.
+    pub fn expect(&self, expected: Digest) -> Result<(), LaunchError> {
+        if self.digest == expected {
+            return Ok(());
+        }
+        Err(LaunchError::Digest { path: self.path.clone(), found: self.digest, expected })
+    }
+}
+
+/// Starts a worker on a model.
+pub fn launch(program: &Frozen, model: &Frozen, settings: &WorkerSettings) -> Result<Launched, LaunchError> {
+    start(program, model, settings, &[])
+}
+
+/// Starts a worker that only tries to get out of its jail, and answers with what happened: a frame of
+/// `Vec<jail::probe::ProbeResult>` on the socket.
+pub fn launch_probe(program: &Frozen, model: &Frozen, settings: &WorkerSettings) -> Result<Launched, LaunchError> {
+    start(program, model, settings, &["--probe"])
+}
+
+fn start(
+    program: &Frozen,
+    model: &Frozen,
+    settings: &WorkerSettings,
+    arguments: &[&str],
+) -> Result<Launched, LaunchError> {
+    let (mut ours, theirs) = UnixStream::pair().map_err(LaunchError::Socket)?;
+    let settings_frame = frame::encode(settings).map_err(|error| LaunchError::Socket(std::io::Error::other(error)))?;
+    ours.write_all(&settings_frame).map_err(LaunchError::Socket)?;
+    let environment: &[(&str, &str)] = match settings.profile {
+        // The tiled kernels read this once; they break invariance.
+        EngineProfile::Reproducible => &[("GGML_CPU_TILED_MM", "0")],
+        EngineProfile::Fast => &[],
+    };
+    let child = jail::spawn::spawn(&Command {
+        program: Program::File(program.file.as_fd()),
+        name: "cloister-engine",
+        arguments,
+        environment,
+        descriptors: &[theirs.as_fd(), model.file.as_fd()],
+    })
+    .map_err(LaunchError::Spawn)?;
+    Ok(Launched { child, socket: ours })
+}
+
+fn freeze(
+    path: &Path,
+    purpose: Purpose,
+    bytes_max: u64,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Frozen, LaunchError> {
+    let file = File::open(path).map_err(|error| LaunchError::Open(path.to_owned(), error))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut hasher = Sha256::new();
+    let mut done = 0;
+    let observe = &mut |chunk: &[u8]| {
+        hasher.update(chunk);
+        done += chunk.len() as u64;
+        progress(done);
+    };
+    let file = SealedFile::fill(&name, purpose, file, bytes_max, observe)
+        .map_err(|error| LaunchError::Seal(path.to_owned(), error))?;
+    Ok(Frozen { file, digest: Digest(hasher.finalize().into()), path: path.to_owned() })
+}

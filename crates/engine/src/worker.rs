@@ -1,0 +1,303 @@
+//! The gateway's end of a worker's socket.
+
+use std::collections::HashMap;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use protocol::Digest;
+use protocol::frame::{self, FrameError};
+use protocol::ids::GenerationId;
+use protocol::worker::{
+    Failure, FromWorker, Generate, Part, Ready, Sampling, Stop, Times, ToWorker, Token, VERSION,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::mpsc;
+
+/// Tokens a worker may be ahead of a generation's reader.
+const CREDIT: u32 = 256;
+/// Messages that can wait for a generation's reader: one a token, and the opening and closing ones.
+const EVENTS_MAX: usize = CREDIT as usize + 8;
+/// Messages that can wait for the worker to read them.
+const OUTBOX_MAX: usize = 1024;
+
+/// A running worker. Cheap to clone; the last clone's end closes the socket, and the worker exits.
+#[derive(Clone, Debug)]
+pub struct Worker {
+    shared: Arc<Shared>,
+}
+
+/// What is to be generated. See [`Generate`] for the fields' meaning.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// Token-exact prompt.
+    pub prompt: Vec<Token>,
+    /// How tokens are chosen.
+    pub sampling: Sampling,
+    /// Tokens at most.
+    pub tokens_max: u32,
+    /// Stop strings.
+    pub stop: Vec<String>,
+    /// Milliseconds after the prompt's evaluation.
+    pub predict_ms_max: Option<u32>,
+    /// Person and label set: KV entries never cross it.
+    pub cache_scope: Digest,
+}
+
+/// Why a worker did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WorkerError {
+    /// The worker said so.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+    /// The worker died or broke the protocol; the supervisor starts another.
+    #[error("the engine worker ended while it served this request; it is being restarted")]
+    Gone,
+}
+
+/// A generation's progress.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// It left the queue.
+    Started {
+        /// Prompt tokens whose KV entries were reused.
+        prompt_tokens_cached: u32,
+    },
+    /// Tokens, and the text they released.
+    Text {
+        /// Tokens chosen.
+        tokens: Vec<Token>,
+        /// Whole characters.
+        text: String,
+    },
+    /// It ended.
+    Done {
+        /// Why.
+        stop: Stop,
+        /// Where the time went.
+        times: Times,
+    },
+}
+
+/// A running generation. Dropping it stops it before its next token.
+#[derive(Debug)]
+pub struct Generation {
+    id: GenerationId,
+    events: mpsc::Receiver<Result<Event, WorkerError>>,
+    shared: Arc<Shared>,
+    /// Tokens read since credit was last given.
+    read: u32,
+    ended: bool,
+}
+
+#[derive(Debug)]
+struct Shared {
+    outbox: mpsc::Sender<ToWorker>,
+    next_id: AtomicU64,
+    waiting: Mutex<Waiting>,
+}
+
+/// Who waits for what. Locked for moments only, never across an await.
+#[derive(Debug, Default)]
+struct Waiting {
+    generations: HashMap<GenerationId, mpsc::Sender<Result<Event, WorkerError>>>,
+    tokenizations: HashMap<GenerationId, tokio::sync::oneshot::Sender<Result<Vec<Token>, WorkerError>>>,
+    gone: bool,
+}
+
+impl Worker {
+    /// Greets a worker and waits until its model is loaded.
+    pub async fn connect(stream: StdUnixStream) -> Result<(Worker, Ready), WorkerError> {
+        stream.set_nonblocking(true).map_err(|_| WorkerError::Gone)?;
+        let (mut reading, mut writing) =
+            UnixStream::from_std(stream).map_err(|_| WorkerError::Gone)?.into_split();
+        send(&mut writing, &ToWorker::Hello { version: VERSION }).await?;
+        let ready = match receive(&mut reading).await? {
+            FromWorker::Ready(ready) if ready.version == VERSION => *ready,
+            _ => return Err(WorkerError::Gone),
+        };
+        let (outbox, outbox_receiver) = mpsc::channel(OUTBOX_MAX);
+        let shared =
+            Arc::new(Shared { outbox, next_id: AtomicU64::new(1), waiting: Mutex::new(Waiting::default()) });
+        tokio::spawn(write_all(writing, outbox_receiver));
+        let weak = Arc::downgrade(&shared);
+        tokio::spawn(async move {
+            while let Ok(message) = receive(&mut reading).await {
+                let Some(shared) = weak.upgrade() else { break };
+                if !shared.deliver(message) {
+                    tracing::error!("the worker broke the protocol");
+                    break;
+                }
+            }
+            if let Some(shared) = weak.upgrade() {
+                shared.end();
+            }
+        });
+        Ok((Worker { shared }, ready))
+    }
+
+    /// Whether the worker has ended.
+    pub fn is_gone(&self) -> bool {
+        self.shared.lock().gone
+    }
+
+    /// The tokens of a text's parts.
+    pub async fn tokenize(&self, parts: Vec<Part>) -> Result<Vec<Token>, WorkerError> {
+        let id = self.shared.new_id();
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        {
+            let mut waiting = self.shared.lock();
+            if waiting.gone {
+                return Err(WorkerError::Gone);
+            }
+            waiting.tokenizations.insert(id, sender);
+        }
+        self.shared.outbox.send(ToWorker::Tokenize { id, parts }).await.map_err(|_| WorkerError::Gone)?;
+        receiver.await.map_err(|_| WorkerError::Gone)?
+    }
+
+    /// Starts a generation.
+    pub async fn generate(&self, order: Order) -> Result<Generation, WorkerError> {
+        let id = self.shared.new_id();
+        let (sender, events) = mpsc::channel(EVENTS_MAX);
+        {
+            let mut waiting = self.shared.lock();
+            if waiting.gone {
+                return Err(WorkerError::Gone);
+            }
+            waiting.generations.insert(id, sender);
+        }
+        // Made before the message is sent: if this future is dropped meanwhile, its drop cancels.
+        let generation = Generation { id, events, shared: Arc::clone(&self.shared), read: 0, ended: false };
+        let request = Generate {
+            id,
+            prompt: order.prompt,
+            sampling: order.sampling,
+            tokens_max: order.tokens_max,
+            stop: order.stop,
+            predict_ms_max: order.predict_ms_max,
+            cache_scope: order.cache_scope,
+            credit: CREDIT,
+        };
+        let message = ToWorker::Generate(Box::new(request));
+        self.shared.outbox.send(message).await.map_err(|_| WorkerError::Gone)?;
+        Ok(generation)
+    }
+}
+
+impl Generation {
+    /// The next event; `None` after the end. An error is the end. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Result<Event, WorkerError>> {
+        if self.ended {
+            return None;
+        }
+        if self.read >= CREDIT / 2
+            && let Ok(place) = self.shared.outbox.reserve().await
+        {
+            place.send(ToWorker::Credit { id: self.id, tokens: std::mem::take(&mut self.read) });
+        }
+        let event = self.events.recv().await.unwrap_or(Err(WorkerError::Gone));
+        match &event {
+            Ok(Event::Text { tokens, .. }) => {
+                self.read = self.read.saturating_add(u32::try_from(tokens.len()).unwrap_or(u32::MAX));
+            }
+            Ok(Event::Started { .. }) => {}
+            Ok(Event::Done { .. }) | Err(_) => self.ended = true,
+        }
+        Some(event)
+    }
+
+    /// Asks the worker to stop; the remaining events still come, the end among them.
+    pub async fn cancel(&self) {
+        let _gone = self.shared.outbox.send(ToWorker::Cancel { id: self.id }).await;
+    }
+}
+
+impl Drop for Generation {
+    fn drop(&mut self) {
+        self.shared.lock().generations.remove(&self.id);
+        if !self.ended && self.shared.outbox.try_send(ToWorker::Cancel { id: self.id }).is_err() {
+            // The outbox is full or closed. A worker that lives gets it a little later.
+            let (outbox, id) = (self.shared.outbox.clone(), self.id);
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                runtime.spawn(async move { outbox.send(ToWorker::Cancel { id }).await });
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn new_id(&self) -> GenerationId {
+        GenerationId(self.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands a message to who waits for it; false when the worker broke the protocol. Messages for
+    /// generations that were dropped are still on their way here for a while: those are ignored.
+    fn deliver(&self, message: FromWorker) -> bool {
+        let (id, event) = match message {
+            FromWorker::Ready(_) => return false,
+            FromWorker::Tokenized { id, tokens } => {
+                if let Some(sender) = self.lock().tokenizations.remove(&id) {
+                    let _dropped = sender.send(Ok(tokens));
+                }
+                return true;
+            }
+            FromWorker::Started { id, prompt_tokens_cached } => (id, Ok(Event::Started { prompt_tokens_cached })),
+            FromWorker::Text { id, tokens, text } => (id, Ok(Event::Text { tokens, text })),
+            FromWorker::Done { id, stop, times } => (id, Ok(Event::Done { stop, times })),
+            FromWorker::Failed { id, error } => {
+                if let Some(sender) = self.lock().tokenizations.remove(&id) {
+                    let _dropped = sender.send(Err(error.into()));
+                    return true;
+                }
+                (id, Err(WorkerError::Failed(error)))
+            }
+        };
+        let mut waiting = self.lock();
+        let ends = !matches!(event, Ok(Event::Started { .. } | Event::Text { .. }));
+        let sender =
+            if ends { waiting.generations.remove(&id) } else { waiting.generations.get(&id).cloned() };
+        // Credit limits what can be under way, so a full channel means more tokens than allowed.
+        sender.is_none_or(|sender| !matches!(sender.try_send(event), Err(mpsc::error::TrySendError::Full(_))))
+    }
+
+    fn end(&self) {
+        let mut waiting = self.lock();
+        waiting.gone = true;
+        // Dropped senders read as `Gone`.
+        waiting.generations.clear();
+        waiting.tokenizations.clear();
+    }
+}
+
+async fn write_all(mut writing: OwnedWriteHalf, mut outbox: mpsc::Receiver<ToWorker>) {
+    while let Some(message) = outbox.recv().await {
+        if send(&mut writing, &message).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn send(writing: &mut OwnedWriteHalf, message: &ToWorker) -> Result<(), WorkerError> {
+    let bytes = frame::encode(message).map_err(too_long)?;
+    writing.write_all(&bytes).await.map_err(|_| WorkerError::Gone)
+}
+
+fn too_long(error: FrameError) -> WorkerError {
+    WorkerError::Failed(Failure::Invalid(error.to_string()))
+}
+
+async fn receive(reading: &mut OwnedReadHalf) -> Result<FromWorker, WorkerError> {
+    let mut header = [0; frame::HEADER_BYTES];
+    reading.read_exact(&mut header).await.map_err(|_| WorkerError::Gone)?;
+    let len = frame::payload_len(header).map_err(|_| WorkerError::Gone)?;
+    let mut payload = vec![0; len];
+    reading.read_exact(&mut payload).await.map_err(|_| WorkerError::Gone)?;
+    frame::decode(&payload).map_err(|_| WorkerError::Gone)
+}

@@ -1,0 +1,56 @@
+//! What a dialect is to the routes: a pure function from a body to a [`Call`], and a [`Form`] that
+//! words its answers.
+
+use assist::{Answer, Ask, Parameters, Usage};
+use protocol::RecordNumber;
+use protocol::worker::Stop;
+use serde_json::Value;
+
+use crate::errors::Shape;
+
+/// One request, read from its dialect.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Call<F> {
+    /// The deployment's alias, where one is asked for.
+    pub(crate) deployment: Option<String>,
+    pub(crate) ask: Ask,
+    pub(crate) parameters: Parameters,
+    /// Answered in blocks, as they come.
+    pub(crate) stream: bool,
+    /// Answers asked for, at least 1.
+    pub(crate) count: u32,
+    /// How to word what comes back.
+    pub(crate) form: F,
+}
+
+/// How a dialect words an answer, whole or in events.
+pub(crate) trait Form: Send + 'static {
+    /// Whose errors.
+    const SHAPE: Shape;
+
+    /// A whole answer's body. `answers` has [`Call::count`] elements.
+    fn whole(&self, head: &Head, answers: &[Answer]) -> Value;
+
+    /// The event before the first block, where the dialect has one.
+    fn opening(&self, head: &Head) -> Option<Value>;
+
+    /// A block of text.
+    fn block(&self, head: &Head, text: &str) -> Value;
+
+    /// The events of the end.
+    fn closing(&self, head: &Head, stop: Stop, usage: &Usage) -> Vec<Value>;
+
+    /// What the dialect sends behind the last event, where it sends something.
+    const TERMINATOR: Option<&'static str>;
+}
+
+/// What is known of an answer before its text.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    pub(crate) record: RecordNumber,
+    pub(crate) deployment: String,
+    /// Tokens that the deployment's sequences hold; 0 when not known.
+    pub(crate) context_tokens: u32,
+    /// Seconds since 1970, UTC.
+    pub(crate) created_unix_s: u64,
+}

@@ -1,0 +1,39 @@
+//! The HTTP surface: reads a client's dialect into one [`assist::Request`], hands it to the walk, and
+//! words what comes back in the same dialect. Serves listeners that were opened elsewhere; it never
+//! binds and never dials.
+//!
+//! | route | dialect | follows |
+//! |---|---|---|
+//! | `POST /v1/chat/completions`, `POST /v1/completions`, `GET /v1/models` | OpenAI | the OpenAI API, with llama.cpp's `top_k`, `min_p`, `n_predict` and `timings` |
+//! | `POST /infill` | llama.cpp | `tools/server` of llama.cpp, as llama.vim and llama.vscode use it |
+//! | `GET /v1/cloister/records/{record}` | our own | the document that `cloister explain` shows |
+//! | `GET /health` | llama.cpp | no credential; 503 with the reason when nothing can be answered |
+//! | `GET /metrics` | Prometheus | needs a credential |
+//!
+//! Defaults: a request without `temperature` is greedy, and one without `seed` (or with llama.cpp's
+//! -1) has seed 0, so that the same request gives the same bytes unless it asks otherwise. Fields
+//! that are not known are ignored, penalties and other samplers among them; fields that are known
+//! and have the wrong type or ask what cannot be given are refused by name.
+//!
+//! Not here: who may ask, limits of concurrency, records ([`assist`]); TLS; other dialects.
+
+mod listen;
+mod routes;
+mod walk;
+
+mod dialect;
+mod llama_cpp;
+mod openai;
+
+mod fields;
+mod parameters;
+
+mod errors;
+mod sse;
+
+mod metrics;
+
+mod admin;
+
+pub use listen::{Listener, ServeError, serve};
+pub use walk::{Events, Walk};

@@ -1,0 +1,462 @@
+//! OpenAI's chat completions, completions and models.
+//!
+//! What clients send beyond the API and is understood: llama.cpp's `top_k`, `min_p` and `n_predict`
+//! (llama.vim warms its chat with `n_predict: 0`). `tools` are passed over, which
+//! `tool_choice: "auto"` allows; `required` is refused, as are `response_format`s other than text,
+//! since an answer that ignores them would look as if it had obeyed.
+
+use assist::{Answer, Ask, DeploymentView, Message, Parameters, Usage};
+use protocol::worker::Stop;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::dialect::{Call, Form, Head};
+use crate::errors::Shape;
+use crate::fields::{DialectError, Fields, is_array, text_at};
+use crate::parameters::{deployment, ended_of_itself, sampling, stop, timings, tokens_max};
+
+/// Messages of a conversation.
+const MESSAGES_MAX: usize = 2048;
+
+/// Text parts of a message.
+const PARTS_MAX: usize = 1024;
+
+/// How an OpenAI answer is worded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OpenAi {
+    object: Object,
+    /// `stream_options.include_usage`: a last chunk with the usage.
+    include_usage: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Object {
+    Chat,
+    Text,
+}
+
+/// Reads the body of `POST /v1/chat/completions`.
+pub(crate) fn parse_chat(body: &[u8]) -> Result<Call<OpenAi>, DialectError> {
+    let fields = Fields::of_body(body)?;
+    if fields.raw("messages").is_none() {
+        return Err(fields.error("messages", "is required: an array of messages"));
+    }
+    let messages = fields.list("messages", MESSAGES_MAX)?;
+    if messages.is_empty() {
+        return Err(fields.error("messages", "is empty: send at least one message"));
+    }
+    let messages = messages.into_iter().map(|(place, raw)| message(place, raw)).collect::<Result<_, _>>()?;
+    refuse_flag(&fields, "logprobs", "is not supported: leave it out or send false")?;
+    refuse_choice(&fields, "tool_choice", &["auto", "none"], "tools are not called here")?;
+    refuse_response_format(&fields)?;
+    call(&fields, Object::Chat, Ask::Chat { messages }, &["max_completion_tokens", "max_tokens", "n_predict"])
+}
+
+/// Reads the body of `POST /v1/completions`. With a `suffix`, even an empty one, the prompt is the
+/// text before a hole; without, special tokens spelled in the prompt are those tokens.
+pub(crate) fn parse_completion(body: &[u8]) -> Result<Call<OpenAi>, DialectError> {
+    let fields = Fields::of_body(body)?;
+    let prompt = prompt(&fields)?;
+    refuse_flag(&fields, "echo", "is not supported: leave it out or send false")?;
+    if fields.raw("logprobs").is_some_and(|raw| raw.get() != "false") {
+        return Err(fields.error("logprobs", "is not supported: leave it out"));
+    }
+    if fields.integer("best_of", i64::MIN..=i64::MAX)?.is_some_and(|count| count != 1) {
+        return Err(fields.error("best_of", "can only be 1"));
+    }
+    let ask = match fields.text("suffix")? {
+        Some(suffix) => Ask::Fill { prefix: prompt, suffix, extra: Vec::new() },
+        None => Ask::Complete { prompt },
+    };
+    call(&fields, Object::Text, ask, &["max_tokens", "max_completion_tokens", "n_predict"])
+}
+
+/// The body of `GET /v1/models`. Continue reads `max_model_len` of the first; llama.vscode reads
+/// `n_ctx`, `n_ctx_train` and `context_length`, there or in `meta`.
+pub(crate) fn models(deployments: &[DeploymentView]) -> Value {
+    let data: Vec<Value> = deployments.iter().map(model).collect();
+    json!({"object": "list", "data": data})
+}
+
+fn model(view: &DeploymentView) -> Value {
+    json!({
+        "id": view.alias,
+        "object": "model",
+        "created": 0,
+        "owned_by": "cloister",
+        "max_model_len": view.context_tokens,
+        "context_length": view.context_tokens,
+        "n_ctx": view.context_tokens,
+        "n_ctx_train": view.trained_context_tokens,
+        "meta": {"n_ctx": view.context_tokens, "n_ctx_train": view.trained_context_tokens},
+        "cloister": {
+            "model": view.model,
+            "name": view.name,
+            "slots": view.slots,
+            "fill": view.fill,
+            "up": view.up,
+        },
+    })
+}
+
+/// The fields that both endpoints have.
+fn call(
+    fields: &Fields<'_>,
+    object: Object,
+    ask: Ask,
+    limits: &[&str],
+) -> Result<Call<OpenAi>, DialectError> {
+    if fields.integer("n", i64::MIN..=i64::MAX)?.is_some_and(|count| count != 1) {
+        return Err(fields.error("n", "can only be 1: send the request again for another answer"));
+    }
+    let include_usage = match fields.raw("stream_options") {
+        Some(raw) => Fields::of(fields.place("stream_options"), raw)?.flag("include_usage")?,
+        None => false,
+    };
+    let parameters = Parameters {
+        sampling: sampling(fields)?,
+        tokens_max: tokens_max(fields, limits)?,
+        stop: stop(fields)?,
+        predict_ms_max: None,
+    };
+    let stream = fields.flag("stream")?;
+    let form = OpenAi { object, include_usage };
+    Ok(Call { deployment: deployment(fields)?, ask, parameters, stream, count: 1, form })
+}
+
+fn message(place: String, raw: &RawValue) -> Result<Message, DialectError> {
+    let fields = Fields::of(place, raw)?;
+    let role = fields.required_text("role")?;
+    let role = match role.as_str() {
+        "system" | "developer" => "system",
+        "user" => "user",
+        "assistant" => "assistant",
+        _ => {
+            let known = "must be one of system, developer, user, assistant; tools are not called here";
+            return Err(fields.error("role", known));
+        }
+    };
+    if !fields.list("tool_calls", PARTS_MAX)?.is_empty() {
+        return Err(fields.error("tool_calls", "is not supported: tools are not called here"));
+    }
+    Ok(Message { role: role.to_owned(), content: content(&fields, role)? })
+}
+
+/// A message's text: a string, or text parts, which are joined by line breaks.
+fn content(fields: &Fields<'_>, role: &str) -> Result<String, DialectError> {
+    let Some(raw) = fields.raw("content") else {
+        // Clients repeat an assistant's empty turn as null.
+        return if role == "assistant" {
+            Ok(String::new())
+        } else {
+            Err(fields.error("content", "is required: a string or an array of text parts"))
+        };
+    };
+    if !is_array(raw) {
+        return text_at(&fields.place("content"), raw)
+            .map_err(|_| fields.error("content", "must be a string or an array of text parts"));
+    }
+    let parts = fields.list("content", PARTS_MAX)?;
+    let texts: Vec<String> = parts
+        .into_iter()
+        .map(|(place, raw)| {
+            let part = Fields::of(place, raw)?;
+            if part.required_text("type")? != "text" {
+                return Err(part.error("type", "must be `text`: only text is read here"));
+            }
+            part.required_text("text")
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(texts.join("\n"))
+}
+
+fn prompt(fields: &Fields<'_>) -> Result<String, DialectError> {
+    let message = "must be a string or an array of one string; token numbers are not read here";
+    let raw = fields.raw("prompt").ok_or_else(|| fields.error("prompt", "is required: a string"))?;
+    if !is_array(raw) {
+        return text_at(&fields.place("prompt"), raw).map_err(|_| fields.error("prompt", message));
+    }
+    let Ok(elements) = fields.list("prompt", 1) else { return Err(fields.error("prompt", message)) };
+    match elements.first() {
+        Some((place, raw)) => text_at(place, raw).map_err(|_| fields.error("prompt", message)),
+        None => Err(fields.error("prompt", message)),
+    }
+}
+
+fn refuse_flag(fields: &Fields<'_>, name: &str, message: &str) -> Result<(), DialectError> {
+    if fields.flag(name)? { Err(fields.error(name, message)) } else { Ok(()) }
+}
+
+fn refuse_choice(fields: &Fields<'_>, name: &str, allowed: &[&str], why: &str) -> Result<(), DialectError> {
+    let Some(raw) = fields.raw(name) else { return Ok(()) };
+    match serde_json::from_str::<String>(raw.get()) {
+        Ok(choice) if allowed.contains(&choice.as_str()) => Ok(()),
+        _ => Err(fields.error(name, &format!("must be one of {}: {why}", allowed.join(", ")))),
+    }
+}
+
+fn refuse_response_format(fields: &Fields<'_>) -> Result<(), DialectError> {
+    let Some(raw) = fields.raw("response_format") else { return Ok(()) };
+    let format = Fields::of(fields.place("response_format"), raw)?;
+    refuse_choice(&format, "type", &["text"], "other formats are not enforced here")
+}
+
+impl OpenAi {
+    fn id(&self, head: &Head) -> String {
+        match self.object {
+            Object::Chat => format!("chatcmpl-{}", head.record),
+            Object::Text => format!("cmpl-{}", head.record),
+        }
+    }
+
+    /// One event of a stream with one choice.
+    fn chunk(&self, head: &Head, text: Option<&str>, finish_reason: Option<&str>) -> Value {
+        let choice = match self.object {
+            Object::Chat => {
+                let delta = text.map_or_else(|| json!({}), |text| json!({"content": text}));
+                json!({"index": 0, "delta": delta, "finish_reason": finish_reason})
+            }
+            Object::Text => json!({
+                "index": 0, "text": text.unwrap_or_default(), "logprobs": null, "finish_reason": finish_reason,
+            }),
+        };
+        self.envelope(head, json!([choice]))
+    }
+
+    fn envelope(&self, head: &Head, choices: Value) -> Value {
+        let object = match self.object {
+            Object::Chat => "chat.completion.chunk",
+            Object::Text => "text_completion",
+        };
+        let mut chunk = json!({
+            "id": self.id(head),
+            "object": object,
+            "created": head.created_unix_s,
+            "model": head.deployment,
+            "choices": choices,
+        });
+        if self.include_usage {
+            chunk["usage"] = Value::Null;
+        }
+        chunk
+    }
+}
+
+impl Form for OpenAi {
+    const SHAPE: Shape = Shape::OpenAi;
+    const TERMINATOR: Option<&'static str> = Some("[DONE]");
+
+    fn whole(&self, head: &Head, answers: &[Answer]) -> Value {
+        let mut choices = Vec::with_capacity(answers.len());
+        let mut total = Usage::default();
+        for (index, answer) in answers.iter().enumerate() {
+            total = answer.usage;
+            let finish_reason = finish_reason(answer.stop);
+            choices.push(match self.object {
+                Object::Chat => json!({
+                    "index": index,
+                    "message": {"role": "assistant", "content": answer.text},
+                    "logprobs": null,
+                    "finish_reason": finish_reason,
+                }),
+                Object::Text => json!({
+                    "index": index,
+                    "text": answer.text,
+                    "logprobs": null,
+                    "finish_reason": finish_reason,
+                }),
+            });
+        }
+        let object = match self.object {
+            Object::Chat => "chat.completion",
+            Object::Text => "text_completion",
+        };
+        json!({
+            "id": self.id(head),
+            "object": object,
+            "created": head.created_unix_s,
+            "model": head.deployment,
+            "choices": choices,
+            "usage": usage_body(&total),
+            "timings": timings(&total),
+        })
+    }
+
+    fn opening(&self, head: &Head) -> Option<Value> {
+        match self.object {
+            Object::Chat => {
+                let delta = json!({"role": "assistant", "content": ""});
+                let choice = json!({"index": 0, "delta": delta, "finish_reason": null});
+                Some(self.envelope(head, json!([choice])))
+            }
+            Object::Text => None,
+        }
+    }
+
+    fn block(&self, head: &Head, text: &str) -> Value {
+        self.chunk(head, Some(text), None)
+    }
+
+    fn closing(&self, head: &Head, stop: Stop, usage: &Usage) -> Vec<Value> {
+        let mut last = self.chunk(head, None, Some(finish_reason(stop)));
+        last["timings"] = timings(usage);
+        let mut events = vec![last];
+        if self.include_usage {
+            let mut chunk = self.envelope(head, json!([]));
+            chunk["usage"] = usage_body(usage);
+            events.push(chunk);
+        }
+        events
+    }
+}
+
+fn finish_reason(stop: Stop) -> &'static str {
+    if ended_of_itself(stop) { "stop" } else { "length" }
+}
+
+fn usage_body(usage: &Usage) -> Value {
+    json!({
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.answer_tokens,
+        "total_tokens": u64::from(usage.prompt_tokens) + u64::from(usage.answer_tokens),
+        "prompt_tokens_details": {"cached_tokens": usage.prompt_tokens_cached},
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What the openai client for Python sends for a streamed chat with the usual options.
+    const CHAT: &str = r#"{
+        "messages": [
+            {"role": "developer", "content": "Answer in Ada."},
+            {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
+            {"role": "assistant", "content": null},
+            {"role": "user", "content": "c", "name": "x"}
+        ],
+        "model": "coder", "max_completion_tokens": 64, "n": 1, "seed": 7, "stop": ["\n\n"],
+        "stream": true, "stream_options": {"include_usage": true}, "temperature": 0.5, "top_p": 0.9,
+        "tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "auto",
+        "response_format": {"type": "text"}, "user": "somebody", "frequency_penalty": 0
+    }"#;
+
+    fn message(role: &str, content: &str) -> Message {
+        Message { role: role.to_owned(), content: content.to_owned() }
+    }
+
+    #[test]
+    fn a_chat() {
+        let call = parse_chat(CHAT.as_bytes()).unwrap();
+        let messages = vec![
+            message("system", "Answer in Ada."),
+            message("user", "a\nb"),
+            message("assistant", ""),
+            message("user", "c"),
+        ];
+        assert!(call.ask == Ask::Chat { messages });
+        assert_eq!(call.deployment.as_deref(), Some("coder"));
+        assert!(call.stream && call.form.include_usage);
+        assert_eq!(call.parameters.tokens_max, Some(64));
+        assert_eq!(call.parameters.stop, ["\n\n"]);
+        assert_eq!(call.parameters.sampling.seed, 7);
+        assert_eq!((call.parameters.sampling.temperature, call.parameters.sampling.top_p), (0.5, 0.9));
+    }
+
+    #[test]
+    fn the_warm_up_of_llama_vim() {
+        let body = r#"{"id_slot":0,"messages":[{"role":"system","content":"s"},{"role":"user","content":"u"}],
+            "samplers":[],"n_predict":0,"stream":false,"cache_prompt":true,"response_fields":[""],"model":""}"#;
+        let call = parse_chat(body.as_bytes()).unwrap();
+        assert_eq!((call.parameters.tokens_max, call.deployment), (Some(0), None));
+    }
+
+    #[test]
+    fn chats_that_are_refused() {
+        for (body, field, words) in [
+            (r#"{}"#, "messages", "is required"),
+            (r#"{"messages":"hello"}"#, "messages", "must be an array, not a string"),
+            (r#"{"messages":[]}"#, "messages", "is empty"),
+            (r#"{"messages":["hello"]}"#, "messages[0]", "must be an object, not a string"),
+            (r#"{"messages":[{"content":"a"}]}"#, "messages[0].role", "is required"),
+            (r#"{"messages":[{"role":"tool","content":"a"}]}"#, "messages[0].role", "must be one of"),
+            (r#"{"messages":[{"role":"user"}]}"#, "messages[0].content", "is required"),
+            (r#"{"messages":[{"role":"user","content":7}]}"#, "messages[0].content", "must be a string or"),
+            (
+                r#"{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{}}]}]}"#,
+                "messages[0].content[0].type",
+                "only text",
+            ),
+            (r#"{"messages":[{"role":"user","content":"a"}],"n":2}"#, "n", "can only be 1"),
+            (r#"{"messages":[{"role":"user","content":"a"}],"logprobs":true}"#, "logprobs", "not supported"),
+            (r#"{"messages":[{"role":"user","content":"a"}],"stream":"yes"}"#, "stream", "must be a boolean"),
+            (
+                r#"{"messages":[{"role":"user","content":"a"}],"stream_options":1}"#,
+                "stream_options",
+                "an object",
+            ),
+            (
+                r#"{"messages":[{"role":"user","content":"a"}],"tool_choice":"required"}"#,
+                "tool_choice",
+                "tools",
+            ),
+            (r#"{"messages":[{"role":"user","content":"a"}],"max_tokens":"5"}"#, "max_tokens", "an integer"),
+            (
+                r#"{"messages":[{"role":"user","content":"a"}],"response_format":{"type":"json_object"}}"#,
+                "response_format.type",
+                "must be one of text",
+            ),
+        ] {
+            let error = parse_chat(body.as_bytes()).unwrap_err();
+            assert_eq!(error.field.as_deref(), Some(field), "{body}");
+            assert!(error.message.contains(words) && error.message.contains(field), "{}", error.message);
+        }
+    }
+
+    #[test]
+    fn completions() {
+        let parse = |body: &str| parse_completion(body.as_bytes());
+        let raw =
+            parse(r#"{"model":"m","prompt":"<|fim_prefix|>a<|fim_suffix|>b<|fim_middle|>","max_tokens":9}"#);
+        assert!(
+            raw.unwrap().ask
+                == Ask::Complete { prompt: "<|fim_prefix|>a<|fim_suffix|>b<|fim_middle|>".into() }
+        );
+        assert!(parse(r#"{"prompt":["one"]}"#).unwrap().ask == Ask::Complete { prompt: "one".into() });
+        let fill = |prefix: &str, suffix: &str| Ask::Fill {
+            prefix: prefix.into(),
+            suffix: suffix.into(),
+            extra: vec![],
+        };
+        assert!(parse(r#"{"prompt":"a","suffix":"b"}"#).unwrap().ask == fill("a", "b"));
+        assert!(parse(r#"{"prompt":"a","suffix":""}"#).unwrap().ask == fill("a", ""));
+        assert!(parse(r#"{"prompt":"a","suffix":null,"echo":false,"logprobs":null,"best_of":1}"#).is_ok());
+        for (body, field) in [
+            (r#"{}"#, "prompt"),
+            (r#"{"prompt":["a","b"]}"#, "prompt"),
+            (r#"{"prompt":[1,2]}"#, "prompt"),
+            (r#"{"prompt":[]}"#, "prompt"),
+            (r#"{"prompt":"a","suffix":1}"#, "suffix"),
+            (r#"{"prompt":"a","echo":true}"#, "echo"),
+            (r#"{"prompt":"a","logprobs":0}"#, "logprobs"),
+            (r#"{"prompt":"a","best_of":3}"#, "best_of"),
+        ] {
+            assert_eq!(parse(body).unwrap_err().field.as_deref(), Some(field), "{body}");
+        }
+    }
+
+    proptest! {
+        /// Bodies that are nearly right reach further than noise.
+        #[test]
+        fn parsing_never_panics(noise in ".{0,200}", place in 0..CHAT.len(), cut in 0usize..40) {
+            let _ = parse_chat(noise.as_bytes());
+            let _ = parse_completion(noise.as_bytes());
+            let mut bytes = CHAT.as_bytes().to_vec();
+            bytes.splice(place..(place + cut).min(CHAT.len()), noise.bytes().take(8));
+            let _ = parse_chat(&bytes);
+            let _ = parse_completion(&bytes);
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Parameters that the dialects share.
+
+use protocol::worker::{Sampling, Stop};
+
+use crate::fields::{DialectError, Fields, is_array, text_at};
+
+/// Stop strings of a request.
+pub(crate) const STOP_STRINGS_MAX: usize = 16;
+
+/// Bytes of a stop string.
+pub(crate) const STOP_STRING_BYTES_MAX: usize = 1024;
+
+/// Bytes of a deployment's name, as asked.
+const MODEL_BYTES_MAX: usize = 256;
+
+/// `model`; empty is absent, since llama.vim sends it so when none is set.
+pub(crate) fn deployment(fields: &Fields<'_>) -> Result<Option<String>, DialectError> {
+    let model = fields.text("model")?.filter(|model| !model.is_empty());
+    match model {
+        Some(model) if model.len() > MODEL_BYTES_MAX => {
+            Err(fields.error("model", &format!("is longer than {MODEL_BYTES_MAX} bytes")))
+        }
+        model => Ok(model),
+    }
+}
+
+/// `temperature`, `top_k`, `top_p`, `min_p`, `seed`. Absent: greedy, seed 0.
+pub(crate) fn sampling(fields: &Fields<'_>) -> Result<Sampling, DialectError> {
+    let greedy = Sampling::GREEDY;
+    // llama.cpp's clients mean "all" by 0 and by negative numbers.
+    let top_k = fields.integer("top_k", i64::from(i32::MIN)..=i64::from(i32::MAX))?.unwrap_or(0);
+    Ok(Sampling {
+        temperature: fields.number("temperature", 0.0..=2.0)?.unwrap_or(greedy.temperature),
+        top_k: u32::try_from(top_k).unwrap_or(0),
+        top_p: fields.number("top_p", 0.0..=1.0)?.unwrap_or(greedy.top_p),
+        min_p: fields.number("min_p", 0.0..=1.0)?.unwrap_or(greedy.min_p),
+        seed: seed(fields)?,
+    })
+}
+
+/// `seed`: 64 bits, signed or not. Absent and -1, which asks llama.cpp for a seed of its own choice,
+/// are 0: nothing here is chosen by chance.
+fn seed(fields: &Fields<'_>) -> Result<u64, DialectError> {
+    if let Ok(seed) = fields.read::<u64>("seed", "an integer") {
+        return Ok(seed.unwrap_or(0));
+    }
+    let signed = fields.read::<i64>("seed", "an integer")?.unwrap_or(0);
+    Ok(if signed == -1 { 0 } else { signed.cast_unsigned() })
+}
+
+/// `stop`: a string or an array of them. Empty ones, which some clients send for none, are dropped.
+pub(crate) fn stop(fields: &Fields<'_>) -> Result<Vec<String>, DialectError> {
+    let mut stop = match fields.raw("stop") {
+        None => Vec::new(),
+        Some(raw) if is_array(raw) => fields.texts("stop", STOP_STRINGS_MAX)?,
+        Some(raw) => vec![text_at(&fields.place("stop"), raw).map_err(|_| {
+            fields
+                .error("stop", &format!("must be a string or an array of at most {STOP_STRINGS_MAX} strings"))
+        })?],
+    };
+    if stop.iter().any(|text| text.len() > STOP_STRING_BYTES_MAX) {
+        return Err(fields.error("stop", &format!("has a string longer than {STOP_STRING_BYTES_MAX} bytes")));
+    }
+    stop.retain(|text| !text.is_empty());
+    Ok(stop)
+}
+
+/// The first of `names` that is there. -1 and -2, llama.cpp's "no limit" and "what the context
+/// holds", leave it to the deployment, as absence does.
+pub(crate) fn tokens_max(fields: &Fields<'_>, names: &[&str]) -> Result<Option<u32>, DialectError> {
+    for name in names {
+        if let Some(tokens) = fields.integer(name, -2..=i64::from(u32::MAX))? {
+            return Ok(u32::try_from(tokens).ok());
+        }
+    }
+    Ok(None)
+}
+
+/// Where an answer's time went, in llama.cpp's words. `prompt_n` counts the tokens that were
+/// evaluated, not those whose KV entries were reused (`cache_n`).
+pub(crate) fn timings(usage: &assist::Usage) -> serde_json::Value {
+    let prompt_n = usage.prompt_tokens.saturating_sub(usage.prompt_tokens_cached);
+    let (prompt_ms, prompt_per_token_ms, prompt_per_second) = rates(prompt_n, usage.times.prompt_us);
+    let predicted_n = usage.answer_tokens;
+    let (predicted_ms, predicted_per_token_ms, predicted_per_second) =
+        rates(predicted_n, usage.times.predict_us);
+    serde_json::json!({
+        "cache_n": usage.prompt_tokens_cached,
+        "prompt_n": prompt_n,
+        "prompt_ms": prompt_ms,
+        "prompt_per_token_ms": prompt_per_token_ms,
+        "prompt_per_second": prompt_per_second,
+        "predicted_n": predicted_n,
+        "predicted_ms": predicted_ms,
+        "predicted_per_token_ms": predicted_per_token_ms,
+        "predicted_per_second": predicted_per_second,
+    })
+}
+
+/// Milliseconds, milliseconds a token, tokens a second; 0 where there is nothing to divide by.
+fn rates(tokens: u32, microseconds: u64) -> (f64, f64, f64) {
+    let ms = std::time::Duration::from_micros(microseconds).as_secs_f64() * 1000.0;
+    let tokens = f64::from(tokens);
+    let per_token = if tokens > 0.0 { ms / tokens } else { 0.0 };
+    let per_second = if ms > 0.0 { tokens * 1000.0 / ms } else { 0.0 };
+    (ms, per_token, per_second)
+}
+
+/// Whether the answer ended of itself, and not at a limit.
+pub(crate) fn ended_of_itself(stop: Stop) -> bool {
+    match stop {
+        Stop::EndOfText | Stop::StopString(_) => true,
+        Stop::TokensMax | Stop::ContextFull | Stop::Deadline | Stop::Cancelled => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(body: &str) -> Fields<'_> {
+        Fields::of_body(body.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn absent_is_greedy() {
+        assert_eq!(sampling(&fields("{}")), Ok(Sampling::GREEDY));
+        assert_eq!(sampling(&fields(r#"{"temperature":null,"seed":null}"#)), Ok(Sampling::GREEDY));
+    }
+
+    #[test]
+    fn seeds() {
+        let seed = |text: &str| sampling(&fields(&format!(r#"{{"seed":{text}}}"#))).map(|s| s.seed);
+        assert_eq!(seed("7"), Ok(7));
+        assert_eq!(seed("18446744073709551615"), Ok(u64::MAX));
+        assert_eq!(seed("-1"), Ok(0));
+        assert_eq!(seed("-2"), Ok(u64::MAX - 1));
+        assert!(seed("1.5").is_err());
+        assert!(seed("18446744073709551616").is_err());
+    }
+
+    #[test]
+    fn ranges() {
+        for (body, field) in [
+            (r#"{"temperature":-0.1}"#, "temperature"),
+            (r#"{"temperature":1e400}"#, "temperature"),
+            (r#"{"temperature":"0"}"#, "temperature"),
+            (r#"{"top_p":1.01}"#, "top_p"),
+            (r#"{"min_p":2}"#, "min_p"),
+            (r#"{"top_k":1.5}"#, "top_k"),
+        ] {
+            assert_eq!(sampling(&fields(body)).unwrap_err().field.as_deref(), Some(field), "{body}");
+        }
+        assert_eq!(sampling(&fields(r#"{"top_k":-1}"#)).unwrap().top_k, 0);
+        assert_eq!(sampling(&fields(r#"{"top_k":40}"#)).unwrap().top_k, 40);
+    }
+
+    #[test]
+    fn stop_strings() {
+        assert_eq!(stop(&fields(r#"{"stop":"end"}"#)), Ok(vec!["end".to_owned()]));
+        assert_eq!(stop(&fields(r#"{"stop":["a","","b"]}"#)), Ok(vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(stop(&fields(r#"{"stop":[]}"#)), Ok(vec![]));
+        assert_eq!(stop(&fields(r#"{"stop":[1]}"#)).unwrap_err().field.as_deref(), Some("stop[0]"));
+        assert_eq!(stop(&fields(r#"{"stop":5}"#)).unwrap_err().field.as_deref(), Some("stop"));
+        let many = format!(r#"{{"stop":[{}"x"]}}"#, r#""x","#.repeat(STOP_STRINGS_MAX));
+        assert!(stop(&fields(&many)).unwrap_err().message.contains("at most 16"));
+        let long = format!(r#"{{"stop":"{}"}}"#, "x".repeat(STOP_STRING_BYTES_MAX + 1));
+        assert!(stop(&fields(&long)).unwrap_err().message.contains("longer than 1024 bytes"));
+    }
+
+    #[test]
+    fn token_limits() {
+        let read = |body: &str| tokens_max(&fields(body), &["max_completion_tokens", "max_tokens"]);
+        assert_eq!(read(r#"{"max_tokens":5,"max_completion_tokens":7}"#), Ok(Some(7)));
+        assert_eq!(read(r#"{"max_tokens":-1}"#), Ok(None));
+        assert_eq!(read(r#"{"max_tokens":0}"#), Ok(Some(0)));
+        assert!(read(r#"{"max_tokens":-3}"#).is_err());
+        assert!(read(r#"{"max_tokens":4294967296}"#).is_err());
+    }
+
+    #[test]
+    fn timings_never_divide_by_nothing() {
+        let timings = timings(&assist::Usage::default());
+        assert_eq!(timings["prompt_per_second"], 0.0);
+        assert_eq!(timings["predicted_per_token_ms"], 0.0);
+    }
+}

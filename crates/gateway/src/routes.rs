@@ -1,0 +1,395 @@
+//! The routes: who asks, the body within its limits, the dialect, the walk, and the answer.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use assist::{Answer, Parameters, Refusal};
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
+use axum::http::uri::Authority;
+use axum::http::{Method, Response, StatusCode, Uri};
+use axum::middleware::{self, Next};
+use axum::routing::{get, post};
+use http_body_util::BodyExt;
+use identity::Credential;
+use protocol::RecordNumber;
+use tokio::time::timeout;
+use tracing::Instrument;
+
+use crate::dialect::{Call, Form, Head};
+use crate::errors::{DEPLOYMENT_HEADER, Fault, RECORD_HEADER, Shape, json_response, json_text};
+use crate::fields::DialectError;
+use crate::listen::Source;
+use crate::metrics::Metrics;
+use crate::walk::Walk;
+use crate::{llama_cpp, openai, sse};
+
+/// For a whole body to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A body that is refused is read and thrown away up to this many times its limit, so that the client
+/// reads the refusal instead of a broken pipe.
+const DISCARD_FACTOR: usize = 8;
+
+/// What every handler has.
+pub(crate) struct App<W> {
+    pub(crate) walk: Arc<W>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) body_bytes_max: usize,
+}
+
+/// The whole HTTP surface.
+pub(crate) fn router<W: Walk>(app: Arc<App<W>>) -> Router {
+    Router::new()
+        .route("/v1/chat/completions", post(chat::<W>))
+        .route("/v1/completions", post(completion::<W>))
+        .route("/infill", post(infill::<W>))
+        .route("/v1/models", get(models::<W>))
+        .route("/v1/cloister/records/{record}", get(record::<W>))
+        .route("/metrics", get(metrics::<W>))
+        .route("/health", get(health::<W>))
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn(refuse_foreign_hosts))
+        .with_state(app)
+}
+
+async fn chat<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> Response<Body> {
+    ask(app, request, "openai.chat", openai::parse_chat).await
+}
+
+async fn completion<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> Response<Body> {
+    ask(app, request, "openai.completions", openai::parse_completion).await
+}
+
+async fn infill<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> Response<Body> {
+    ask(app, request, "llama_cpp.infill", llama_cpp::parse_infill).await
+}
+
+/// One request that wants text. When the client goes, hyper drops this future or the body it
+/// returned, and with it whatever the walk was doing.
+async fn ask<W: Walk, F: Form>(
+    app: Arc<App<W>>,
+    request: Request,
+    dialect: &'static str,
+    parse: fn(&[u8]) -> Result<Call<F>, DialectError>,
+) -> Response<Body> {
+    let mut observation = app.metrics.observe(dialect);
+    let begun = begin(&app, request, dialect, parse).instrument(observation.span()).await;
+    match begun {
+        Err(fault) => {
+            observation.refused(&fault);
+            fault.into_response(F::SHAPE)
+        }
+        Ok((head, form, Begun::Whole(answers))) => {
+            observation.recorded(head.record, &head.deployment);
+            let mut records: Vec<RecordNumber> = Vec::with_capacity(answers.len());
+            for answer in &answers {
+                // A repeated answer cost its tokens once.
+                if !records.contains(&answer.record) {
+                    records.push(answer.record);
+                    observation.answered(&answer.usage);
+                }
+            }
+            let response = json_response(StatusCode::OK, &form.whole(&head, &answers));
+            with_headers(response, &records, &head.deployment)
+        }
+        Ok((head, form, Begun::Streamed(events))) => {
+            observation.recorded(head.record, &head.deployment);
+            let (record, deployment) = (head.record, head.deployment.clone());
+            with_headers(sse::response(events, form, head, observation), &[record], &deployment)
+        }
+    }
+}
+
+/// What the walk gave.
+enum Begun<S> {
+    Whole(Vec<Answer>),
+    Streamed(S),
+}
+
+async fn begin<W: Walk, F: Form>(
+    app: &App<W>,
+    request: Request,
+    dialect: &'static str,
+    parse: fn(&[u8]) -> Result<Call<F>, DialectError>,
+) -> Result<(Head, F, Begun<W::Stream>), Fault> {
+    let credential = credential(&request);
+    let body = request.into_body();
+    if let Err(refusal) = app.walk.identify(&credential, dialect).await {
+        discard(body, app.body_bytes_max).await;
+        return Err(refusal.into());
+    }
+    let body = read_body(body, app.body_bytes_max).await?;
+    let Call { deployment, ask, parameters, stream, count, form } = parse(&body)?;
+    drop(body);
+    let request = assist::Request { credential, dialect, deployment, ask, parameters };
+    let warm = request.parameters.tokens_max == Some(0);
+    if stream && !warm {
+        let events = app.walk.stream(request).await?;
+        let head = head(app, crate::Events::record(&events), crate::Events::deployment(&events));
+        return Ok((head, form, Begun::Streamed(events)));
+    }
+    if stream {
+        let message = "`stream` must be false when no tokens are asked for: there is nothing to stream";
+        return Err(Fault::new(StatusCode::BAD_REQUEST, "invalid_request", message));
+    }
+    let answers = if warm {
+        vec![app.walk.warm(request).await?; usize::try_from(count).unwrap_or(1)]
+    } else {
+        answers(app.walk.as_ref(), request, count).await?
+    };
+    let head = answers.first().map(|first| head(app, first.record, &first.deployment));
+    let head = head.ok_or_else(|| {
+        Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "no_answer", "the walk gave no answer")
+    })?;
+    Ok((head, form, Begun::Whole(answers)))
+}
+
+/// `count` answers. Greedy ones would be the same bytes, so one is made and repeated; drawn ones are
+/// made one after the other, each from its own seed, and share the prompt's KV entries.
+async fn answers<W: Walk>(walk: &W, request: assist::Request, count: u32) -> Result<Vec<Answer>, Refusal> {
+    let Parameters { sampling, .. } = request.parameters;
+    let first = walk.answer(request.clone()).await?;
+    let mut answers = vec![first];
+    for number in 1..count {
+        let answer = match answers.first() {
+            Some(first) if sampling.temperature == 0.0 => first.clone(),
+            _ => {
+                let mut next = request.clone();
+                next.parameters.sampling.seed = sampling.seed.wrapping_add(u64::from(number));
+                walk.answer(next).await?
+            }
+        };
+        answers.push(answer);
+    }
+    Ok(answers)
+}
+
+fn head<W: Walk>(app: &App<W>, record: RecordNumber, deployment: &str) -> Head {
+    let view = app.walk.deployments().into_iter().find(|view| view.alias == deployment);
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Head {
+        record,
+        deployment: deployment.to_owned(),
+        context_tokens: view.map_or(0, |view| view.context_tokens),
+        created_unix_s: since_1970.map_or(0, |time| time.as_secs()),
+    }
+}
+
+fn with_headers(mut response: Response<Body>, records: &[RecordNumber], deployment: &str) -> Response<Body> {
+    let records: Vec<String> = records.iter().map(RecordNumber::to_string).collect();
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&records.join(", ")) {
+        headers.insert(RECORD_HEADER, value);
+    }
+    // An alias may be any text; a header may not.
+    if let Ok(value) = HeaderValue::from_str(deployment) {
+        headers.insert(DEPLOYMENT_HEADER, value);
+    }
+    response
+}
+
+async fn models<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> Response<Body> {
+    match app.walk.identify(&credential(&request), "openai.models").await {
+        Ok(()) => json_response(StatusCode::OK, &openai::models(&app.walk.deployments())),
+        Err(refusal) => Fault::from(refusal).into_response(Shape::OpenAi),
+    }
+}
+
+/// A record, as `cloister explain` shows it.
+async fn record<W: Walk>(
+    State(app): State<Arc<App<W>>>,
+    Path(record): Path<String>,
+    request: Request,
+) -> Response<Body> {
+    let credential = credential(&request);
+    if let Err(refusal) = app.walk.identify(&credential, "cloister.records").await {
+        return Fault::from(refusal).into_response(Shape::OpenAi);
+    }
+    let Ok(record) = record.parse().map(RecordNumber) else {
+        let message = "a record is a number, as in the header x-cloister-record";
+        return Fault::new(StatusCode::BAD_REQUEST, "invalid_request", message).into_response(Shape::OpenAi);
+    };
+    match app.walk.explain(&credential, record).await {
+        Ok(document) => json_text(StatusCode::OK, document),
+        Err(refusal) => Fault::from(refusal).into_response(Shape::OpenAi),
+    }
+}
+
+async fn metrics<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> Response<Body> {
+    if let Err(refusal) = app.walk.identify(&credential(&request), "metrics").await {
+        return Fault::from(refusal).into_response(Shape::OpenAi);
+    }
+    match app.metrics.render(&app.walk.status()) {
+        Ok(text) => {
+            let mut response = Response::new(Body::from(text));
+            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+            response
+        }
+        Err(error) => Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "metrics_failed", error.to_string())
+            .into_response(Shape::OpenAi),
+    }
+}
+
+/// Whether a request would be answered now. Asks no credential and names nothing.
+async fn health<W: Walk>(State(app): State<Arc<App<W>>>) -> Response<Body> {
+    let unavailable = |code, message: String| {
+        Fault::new(StatusCode::SERVICE_UNAVAILABLE, code, message).into_response(Shape::LlamaCpp)
+    };
+    let status = app.walk.status();
+    if let Some(reason) = status.ledger_error {
+        return unavailable("ledger_unavailable", format!("the ledger cannot be written: {reason}"));
+    }
+    if status.deployments_up == 0 {
+        return unavailable(
+            "engine_unavailable",
+            "no engine is running: it starts, or no model is deployed".into(),
+        );
+    }
+    json_response(StatusCode::OK, &serde_json::json!({"status": "ok"}))
+}
+
+async fn unknown_route(uri: Uri) -> Response<Body> {
+    let message = format!("there is no {}: see the documentation for the routes that are served", uri.path());
+    Fault::new(StatusCode::NOT_FOUND, "not_found", message).into_response(Shape::of(uri.path()))
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Response<Body> {
+    let message = format!("{} does not take {method}", uri.path());
+    Fault::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+        .into_response(Shape::of(uri.path()))
+}
+
+/// A web page that resolves its own name to 127.0.0.1 reaches a TCP listener with that name as the
+/// host: only this machine's own names are answered there. Browsers always send a host; a client
+/// that sends none is not one.
+async fn refuse_foreign_hosts(request: Request, next: Next) -> Response<Body> {
+    if matches!(source(&request), Source::Unix { .. }) || names_this_machine(request.uri(), request.headers())
+    {
+        return next.run(request).await;
+    }
+    let message = "this listener answers to localhost, 127.0.0.1 and [::1] only: use one of them as the host";
+    Fault::new(StatusCode::FORBIDDEN, "foreign_host", message).into_response(Shape::of(request.uri().path()))
+}
+
+fn names_this_machine(uri: &Uri, headers: &HeaderMap) -> bool {
+    let local = |host: &str| matches!(host, "127.0.0.1" | "[::1]") || host.eq_ignore_ascii_case("localhost");
+    if uri.host().is_some_and(|host| !local(host)) {
+        return false;
+    }
+    headers.get_all(HOST).iter().all(|value| {
+        let authority = value.to_str().ok().and_then(|text| text.parse::<Authority>().ok());
+        authority.is_some_and(|authority| local(authority.host()))
+    })
+}
+
+/// A bearer token, or `x-api-key`; without either, on a Unix socket, the user that the kernel names.
+fn credential(request: &Request) -> Credential {
+    if let Some(token) = token(request.headers()) {
+        return Credential::Bearer(token.to_owned());
+    }
+    match source(request) {
+        Source::Unix { uid } => Credential::Peer { uid },
+        Source::Tcp => Credential::None,
+    }
+}
+
+fn token(headers: &HeaderMap) -> Option<&str> {
+    let bearer = headers.get(AUTHORIZATION).and_then(|value| {
+        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token)
+    });
+    let key = || headers.get("x-api-key").and_then(|value| value.to_str().ok());
+    bearer.or_else(key).map(str::trim).filter(|token| !token.is_empty())
+}
+
+/// Where the request came in; the connection put it there. Without it nobody is trusted.
+fn source(request: &Request) -> Source {
+    request.extensions().get::<Source>().copied().unwrap_or(Source::Tcp)
+}
+
+/// A whole body, within its limit and its time.
+async fn read_body(mut body: Body, bytes_max: usize) -> Result<Bytes, Fault> {
+    let read = async {
+        let mut bytes: Vec<u8> = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let broken = |error| {
+                let message = format!("the body could not be read: {error}");
+                Fault::new(StatusCode::BAD_REQUEST, "body_broken", message)
+            };
+            let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+            if bytes.len() + data.len() > bytes_max {
+                return Ok(None);
+            }
+            bytes.extend_from_slice(&data);
+        }
+        Ok(Some(bytes))
+    };
+    match timeout(BODY_TIMEOUT, read).await {
+        Ok(Ok(Some(bytes))) => Ok(bytes.into()),
+        Ok(Ok(None)) => {
+            discard(body, bytes_max).await;
+            let message =
+                format!("the body is longer than the limit of {bytes_max} bytes: send less context");
+            Err(Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message))
+        }
+        Ok(Err(fault)) => Err(fault),
+        Err(_) => {
+            let message = format!("the body did not arrive within {} seconds", BODY_TIMEOUT.as_secs());
+            Err(Fault::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", message))
+        }
+    }
+}
+
+/// Reads what is left of a refused body, keeping nothing.
+async fn discard(mut body: Body, bytes_max: usize) {
+    let read = async {
+        let mut left = bytes_max.saturating_mul(DISCARD_FACTOR);
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // Late or not, the refusal follows.
+    let _ = timeout(BODY_TIMEOUT, read).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn tokens() {
+        assert_eq!(token(&headers(&[("authorization", "Bearer abc")])), Some("abc"));
+        assert_eq!(token(&headers(&[("authorization", "bearer  abc ")])), Some("abc"));
+        assert_eq!(token(&headers(&[("x-api-key", "abc")])), Some("abc"));
+        assert_eq!(token(&headers(&[("authorization", "Basic abc")])), None);
+        assert_eq!(token(&headers(&[("authorization", "Bearer ")])), None);
+        assert_eq!(token(&headers(&[])), None);
+    }
+
+    #[test]
+    fn hosts() {
+        let local = |uri: &str, host: &'static str| {
+            names_this_machine(&uri.parse().unwrap(), &headers(&[("host", host)]))
+        };
+        for host in ["127.0.0.1:8080", "localhost", "LOCALHOST:1", "[::1]:9", "[::1]"] {
+            assert!(local("/", host), "{host}");
+        }
+        for host in ["evil.example", "127.0.0.1.evil.example", "localhost.evil:80", "10.0.0.1", ""] {
+            assert!(!local("/", host), "{host}");
+        }
+        assert!(!local("http://evil.example/", "localhost"));
+        assert!(names_this_machine(&"/".parse().unwrap(), &HeaderMap::new()));
+    }
+}

@@ -1,0 +1,109 @@
+//! What the surfaces need of the walk. [`assist`] is the walk; tests put a scripted one here.
+
+use std::future::Future;
+
+use assist::{Answer, AnswerStream, Assist, DeploymentView, Event, Refusal, Request, Status};
+use identity::Credential;
+use protocol::{RecordNumber, admin};
+
+/// The walk of a request, as the surfaces call it. Dropping a future or a stream cancels what it
+/// started.
+pub trait Walk: Send + Sync + 'static {
+    /// A streamed answer.
+    type Stream: Events;
+
+    /// Whether the credential is a known person's. Asked before a request's body is read, so that a
+    /// stranger's bytes are neither kept nor parsed. `dialect` is for the record of a refusal.
+    fn identify(
+        &self,
+        credential: &Credential,
+        dialect: &'static str,
+    ) -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// A whole answer.
+    fn answer(&self, request: Request) -> impl Future<Output = Result<Answer, Refusal>> + Send;
+
+    /// A streamed answer.
+    fn stream(&self, request: Request) -> impl Future<Output = Result<Self::Stream, Refusal>> + Send;
+
+    /// Evaluates the prompt and answers no text.
+    fn warm(&self, request: Request) -> impl Future<Output = Result<Answer, Refusal>> + Send;
+
+    /// A record, its body and the leaves that name it, as a JSON document, for a person who may see it.
+    fn explain(
+        &self,
+        credential: &Credential,
+        record: RecordNumber,
+    ) -> impl Future<Output = Result<String, Refusal>> + Send;
+
+    /// What serves, in the order of the configuration.
+    fn deployments(&self) -> Vec<DeploymentView>;
+
+    /// How it stands.
+    fn status(&self) -> Status;
+
+    /// Does what a local user asks over the admin socket.
+    fn administer(&self, uid: u32, command: admin::Command) -> impl Future<Output = admin::Response> + Send;
+}
+
+/// The events of a streamed answer, in order.
+pub trait Events: Send + 'static {
+    /// The request's record.
+    fn record(&self) -> RecordNumber;
+
+    /// The deployment's alias.
+    fn deployment(&self) -> &str;
+
+    /// The next event; `None` after the end.
+    fn next(&mut self) -> impl Future<Output = Option<Event>> + Send;
+}
+
+impl Events for AnswerStream {
+    fn record(&self) -> RecordNumber {
+        self.record
+    }
+
+    fn deployment(&self) -> &str {
+        &self.deployment
+    }
+
+    fn next(&mut self) -> impl Future<Output = Option<Event>> + Send {
+        AnswerStream::next(self)
+    }
+}
+
+impl Walk for Assist {
+    type Stream = AnswerStream;
+
+    async fn identify(&self, credential: &Credential, dialect: &'static str) -> Result<(), Refusal> {
+        Assist::identify(self, credential, dialect)
+    }
+
+    async fn answer(&self, request: Request) -> Result<Answer, Refusal> {
+        Assist::answer(self, request).await
+    }
+
+    async fn stream(&self, request: Request) -> Result<AnswerStream, Refusal> {
+        Assist::stream(self, request).await
+    }
+
+    async fn warm(&self, request: Request) -> Result<Answer, Refusal> {
+        Assist::warm(self, request).await
+    }
+
+    async fn explain(&self, credential: &Credential, record: RecordNumber) -> Result<String, Refusal> {
+        Assist::explain(self, credential, record).await
+    }
+
+    fn deployments(&self) -> Vec<DeploymentView> {
+        Assist::deployments(self)
+    }
+
+    fn status(&self) -> Status {
+        Assist::status(self)
+    }
+
+    async fn administer(&self, uid: u32, command: admin::Command) -> admin::Response {
+        Assist::administer(self, uid, command).await
+    }
+}

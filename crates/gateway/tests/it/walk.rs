@@ -1,0 +1,226 @@
+//! A walk that does what its script says and remembers what it was asked.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use assist::{Answer, DeploymentView, Event, Refusal, RefusalKind, Request, Status, Usage};
+use gateway::{Events, Walk};
+use identity::Credential;
+use protocol::admin::{Command, Response};
+use protocol::worker::{Stop, Times};
+use protocol::{Digest, RecordNumber};
+use tokio::sync::Notify;
+
+/// What every request gets.
+#[derive(Clone)]
+pub(crate) enum Script {
+    Answer(&'static str),
+    Refuse(RefusalKind),
+    /// A request that is not streamed gets no answer, ever.
+    Stream(Vec<ScriptedEvent>),
+}
+
+#[derive(Clone)]
+pub(crate) enum ScriptedEvent {
+    Block(&'static str),
+    Wait(Duration),
+    End,
+    Broken(RefusalKind),
+    /// Nothing more comes, and no end.
+    Hang,
+    /// The stream ends without an end.
+    Vanish,
+}
+
+impl Script {
+    pub(crate) fn answers(text: &'static str) -> Self {
+        Script::Answer(text)
+    }
+
+    pub(crate) fn streams(blocks: &[&'static str]) -> Self {
+        let blocks = blocks.iter().map(|text| ScriptedEvent::Block(text));
+        Script::Stream(blocks.chain([ScriptedEvent::End]).collect())
+    }
+}
+
+pub(crate) struct ScriptedWalk {
+    script: Script,
+    asked: Mutex<Vec<Request>>,
+    warmed: AtomicU32,
+    ledger_error: Mutex<Option<String>>,
+    work_began: Notify,
+    dropped: Arc<AtomicBool>,
+}
+
+impl ScriptedWalk {
+    pub(crate) fn new(script: Script) -> Self {
+        ScriptedWalk {
+            script,
+            asked: Mutex::default(),
+            warmed: AtomicU32::default(),
+            ledger_error: Mutex::default(),
+            work_began: Notify::new(),
+            dropped: Arc::default(),
+        }
+    }
+
+    pub(crate) fn asked(&self) -> Vec<Request> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    pub(crate) fn warmed(&self) -> u32 {
+        self.warmed.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn break_ledger(&self, reason: &str) {
+        *self.ledger_error.lock().unwrap() = Some(reason.to_owned());
+    }
+
+    /// Whether work that began was dropped.
+    pub(crate) fn is_dropped(&self) -> bool {
+        self.dropped.load(Ordering::SeqCst)
+    }
+
+    pub(crate) async fn wait_for_work(&self) {
+        self.work_began.notified().await;
+    }
+
+    /// The request's number, from which its record follows.
+    fn begin(&self, request: Request) -> (RecordNumber, Work) {
+        let mut asked = self.asked.lock().unwrap();
+        asked.push(request);
+        self.work_began.notify_one();
+        (RecordNumber(40 + asked.len() as u64), Work(Arc::clone(&self.dropped)))
+    }
+}
+
+/// Tells when it is dropped.
+struct Work(Arc<AtomicBool>);
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+fn usage() -> Usage {
+    let times = Times { queued_us: 1, prompt_us: 20_000, predict_us: 50_000 };
+    Usage { prompt_tokens: 100, prompt_tokens_cached: 60, answer_tokens: 5, times }
+}
+
+fn refusal(kind: RefusalKind) -> Refusal {
+    Refusal { kind, message: "refused".to_owned(), record: Some(RecordNumber(41)) }
+}
+
+impl Walk for ScriptedWalk {
+    type Stream = ScriptedStream;
+
+    async fn identify(&self, credential: &Credential, _dialect: &'static str) -> Result<(), Refusal> {
+        if matches!(credential, Credential::None) {
+            return Err(Refusal {
+                kind: RefusalKind::Unauthenticated,
+                message: "a token is needed".to_owned(),
+                record: None,
+            });
+        }
+        Ok(())
+    }
+
+    async fn answer(&self, request: Request) -> Result<Answer, Refusal> {
+        let (record, _work) = self.begin(request);
+        match &self.script {
+            Script::Answer(text) => Ok(Answer {
+                record,
+                deployment: "coder".to_owned(),
+                text: (*text).to_owned(),
+                stop: Stop::EndOfText,
+                usage: usage(),
+            }),
+            Script::Refuse(kind) => Err(refusal(*kind)),
+            Script::Stream(_) => pending().await,
+        }
+    }
+
+    async fn stream(&self, request: Request) -> Result<ScriptedStream, Refusal> {
+        let (record, work) = self.begin(request);
+        match &self.script {
+            Script::Stream(events) => {
+                Ok(ScriptedStream { record, events: events.clone().into_iter(), _work: work })
+            }
+            Script::Refuse(kind) => Err(refusal(*kind)),
+            Script::Answer(_) => unreachable!("the script has no stream"),
+        }
+    }
+
+    async fn warm(&self, request: Request) -> Result<Answer, Refusal> {
+        assert_eq!(request.parameters.tokens_max, Some(0));
+        self.warmed.fetch_add(1, Ordering::SeqCst);
+        self.answer(request).await
+    }
+
+    async fn explain(&self, _credential: &Credential, record: RecordNumber) -> Result<String, Refusal> {
+        Ok(format!(r#"{{"record":{record}}}"#))
+    }
+
+    fn deployments(&self) -> Vec<DeploymentView> {
+        vec![DeploymentView {
+            alias: "coder".to_owned(),
+            model: Digest([7; 32]),
+            name: "Coder".to_owned(),
+            context_tokens: 4096,
+            trained_context_tokens: 32768,
+            slots: 2,
+            fill: true,
+            up: true,
+        }]
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            ledger_size: 1000,
+            ledger_error: self.ledger_error.lock().unwrap().clone(),
+            requests_running: 1,
+            deployments_up: 1,
+            deployments: 1,
+        }
+    }
+
+    async fn administer(&self, uid: u32, command: Command) -> Response {
+        Response::Ok(format!("{uid} {command:?}"))
+    }
+}
+
+pub(crate) struct ScriptedStream {
+    record: RecordNumber,
+    events: std::vec::IntoIter<ScriptedEvent>,
+    _work: Work,
+}
+
+impl Events for ScriptedStream {
+    fn record(&self) -> RecordNumber {
+        self.record
+    }
+
+    fn deployment(&self) -> &str {
+        "coder"
+    }
+
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            return match self.events.next()? {
+                ScriptedEvent::Block(text) => Some(Event::Block(text.to_owned())),
+                ScriptedEvent::End => Some(Event::End { stop: Stop::EndOfText, usage: usage() }),
+                ScriptedEvent::Broken(kind) => Some(Event::Broken(refusal(kind))),
+                ScriptedEvent::Hang => pending().await,
+                ScriptedEvent::Vanish => None,
+                ScriptedEvent::Wait(time) => {
+                    tokio::time::sleep(time).await;
+                    continue;
+                }
+            };
+        }
+    }
+}

@@ -1,0 +1,433 @@
+//! Users and tokens, in SQLite.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use protocol::digest::{hex, unhex};
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::{Credential, LabelSet, Principal};
+
+const SCHEMA_VERSION: i64 = 1;
+const SCHEMA: &str = "
+create table users (
+    name text primary key,
+    labels text not null,
+    created_unix_s integer not null,
+    disabled_unix_s integer
+) strict;
+create table tokens (
+    id text primary key,
+    user text not null references users (name),
+    sha256 blob not null,
+    note text not null,
+    created_unix_s integer not null,
+    revoked_unix_s integer
+) strict;
+pragma user_version = 1;
+";
+/// The name of whoever owns the data directory.
+const OWNER: &str = "owner";
+const TOKEN_PREFIX: &str = "clst_";
+const ID_BYTES: usize = 6;
+const SECRET_BYTES: usize = 32;
+const NAME_BYTES_MAX: usize = 64;
+const NOTE_BYTES_MAX: usize = 256;
+
+/// Users and tokens. One process at a time has them open: the data directory's lock sees to it.
+pub struct Identity {
+    connection: Mutex<Connection>,
+    /// Live tokens by id, so that a request costs no query; emptied at every change.
+    live: Mutex<HashMap<String, Live>>,
+    owner_uid: u32,
+}
+
+#[derive(Clone)]
+struct Live {
+    sha256: [u8; 32],
+    principal: Principal,
+}
+
+/// A new token. Its text exists here only.
+pub struct Issued {
+    /// What it is listed and revoked by.
+    pub id: String,
+    /// What a client shows.
+    pub text: String,
+}
+
+/// A user, for lists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UserView {
+    /// Unique.
+    pub name: String,
+    /// Labels they may see.
+    pub labels: LabelSet,
+    /// When they were added.
+    pub created_unix_s: i64,
+    /// When they were disabled.
+    pub disabled_unix_s: Option<i64>,
+}
+
+/// A token, for lists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TokenView {
+    /// What it is revoked by.
+    pub id: String,
+    /// Whose.
+    pub user: String,
+    /// What it is for.
+    pub note: String,
+    /// When it was issued.
+    pub created_unix_s: i64,
+    /// When it was revoked.
+    pub revoked_unix_s: Option<i64>,
+}
+
+/// Why a change or a list failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database.
+    #[error("the identity database failed")]
+    Database(#[from] rusqlite::Error),
+    /// Written by another version.
+    #[error("the identity database has version {0}; this program knows {SCHEMA_VERSION}")]
+    Version(i64),
+    /// A name is not allowed.
+    #[error("`{0}` cannot be a user's name: use 1 to 64 of a-z, 0-9, `.`, `_` and `-`, beginning with a letter")]
+    Name(String),
+    /// A note is too long.
+    #[error("a note has at most {NOTE_BYTES_MAX} bytes")]
+    Note,
+    /// The name is taken.
+    #[error("there is a user {0} already")]
+    Taken(String),
+    /// No such user.
+    #[error("there is no user {0}")]
+    NoUser(String),
+    /// No such token, or it is revoked already.
+    #[error("there is no live token {0}")]
+    NoToken(String),
+    /// The directory.
+    #[error("{0}: cannot be made")]
+    Directory(String, #[source] std::io::Error),
+    /// The system gives none.
+    #[error("no randomness from the system: {0}")]
+    Randomness(String),
+}
+
+/// Why nobody was recognised. Says the same whatever is wrong with a token.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthenticateError {
+    /// No credential.
+    #[error("a token is needed: send `Authorization: Bearer TOKEN` (an administrator issues one with `cloisterd token issue`)")]
+    Missing,
+    /// Not a live token.
+    #[error("the token is not valid")]
+    Token,
+    /// Another user of the machine.
+    #[error("user {0} of this machine is not known here: send a token")]
+    Peer(u32),
+    /// The database: nobody gets in.
+    #[error("nobody can be recognised at the moment")]
+    Store(#[from] StoreError),
+}
+
+impl Identity {
+    /// Opens the store in a directory, making it where it is missing. `owner_uid` owns the data directory.
+    pub fn open(directory: &Path, owner_uid: u32) -> Result<Identity, StoreError> {
+        std::fs::create_dir_all(directory)
+            .map_err(|error| StoreError::Directory(directory.display().to_string(), error))?;
+        let connection = Connection::open(directory.join("identity.db"))?;
+        // No file outside the directory: the gateway's jail has no other.
+        connection.execute_batch(
+            "pragma temp_store = memory; pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on;",
+        )?;
+        match connection.query_row("pragma user_version", [], |row| row.get(0))? {
+            SCHEMA_VERSION => {}
+            0 => connection.execute_batch(&format!("begin; {SCHEMA} commit;"))?,
+            other => return Err(StoreError::Version(other)),
+        }
+        Ok(Identity { connection: Mutex::new(connection), live: Mutex::default(), owner_uid })
+    }
+
+    /// Who shows this credential.
+    pub fn authenticate(&self, credential: &Credential) -> Result<Principal, AuthenticateError> {
+        match credential {
+            Credential::None => Err(AuthenticateError::Missing),
+            Credential::Peer { uid } if *uid == self.owner_uid => Ok(Principal {
+                name: OWNER.to_owned(),
+                credential: format!("uid:{uid}"),
+                clearance: LabelSet::default(),
+                is_owner: true,
+            }),
+            Credential::Peer { uid } => Err(AuthenticateError::Peer(*uid)),
+            Credential::Bearer(text) => self.authenticate_token(text),
+        }
+    }
+
+    fn authenticate_token(&self, text: &str) -> Result<Principal, AuthenticateError> {
+        let (id, secret) = parse_token(text).ok_or(AuthenticateError::Token)?;
+        let live = self.live_token(id)?;
+        // An unknown id costs the same comparison as a known one.
+        let expected = live.as_ref().map_or([0; 32], |live| live.sha256);
+        let shown: [u8; 32] = Sha256::digest(secret).into();
+        let equal: bool = expected.ct_eq(&shown).into();
+        live.filter(|_| equal).map(|live| live.principal).ok_or(AuthenticateError::Token)
+    }
+
+    fn live_token(&self, id: &str) -> Result<Option<Live>, StoreError> {
+        if let Some(live) = lock(&self.live).get(id) {
+            return Ok(Some(live.clone()));
+        }
+        let connection = lock(&self.connection);
+        let row = connection
+            .query_row(
+                "select tokens.sha256, users.name, users.labels from tokens join users on users.name = tokens.user
+                 where tokens.id = ?1 and revoked_unix_s is null and disabled_unix_s is null",
+                params![id],
+                |row| Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?)),
+            )
+            .optional()?;
+        let Some((sha256, name, labels)) = row else { return Ok(None) };
+        let principal = Principal {
+            name,
+            credential: format!("token:{id}"),
+            clearance: parse_labels(&labels)?,
+            is_owner: false,
+        };
+        let live = Live { sha256, principal };
+        // Under the connection's lock, so that a revocation empties this after it is filled.
+        lock(&self.live).insert(id.to_owned(), live.clone());
+        Ok(Some(live))
+    }
+
+    /// Adds a user.
+    pub fn user_add(&self, name: &str, labels: &LabelSet) -> Result<(), StoreError> {
+        let fits = (1..=NAME_BYTES_MAX).contains(&name.len())
+            && name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || b"._-".contains(&c));
+        if !fits {
+            return Err(StoreError::Name(name.to_owned()));
+        }
+        if name == OWNER {
+            return Err(StoreError::Taken(name.to_owned()));
+        }
+        let added = self.change(
+            "insert into users (name, labels, created_unix_s) values (?1, ?2, ?3) on conflict do nothing",
+            params![name, labels.to_string(), now_unix_s()],
+        )?;
+        if added == 0 { Err(StoreError::Taken(name.to_owned())) } else { Ok(()) }
+    }
+
+    /// Disables a user: their tokens are dead at once.
+    pub fn user_disable(&self, name: &str) -> Result<(), StoreError> {
+        let disabled = self.change(
+            "update users set disabled_unix_s = ?2 where name = ?1 and disabled_unix_s is null",
+            params![name, now_unix_s()],
+        )?;
+        if disabled == 0 { Err(StoreError::NoUser(name.to_owned())) } else { Ok(()) }
+    }
+
+    /// All users, by name.
+    pub fn user_list(&self) -> Result<Vec<UserView>, StoreError> {
+        let connection = lock(&self.connection);
+        let mut statement =
+            connection.prepare("select name, labels, created_unix_s, disabled_unix_s from users order by name")?;
+        let rows = statement.query_map([], |row| {
+            Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?))
+        })?;
+        rows.map(|row| {
+            let (name, labels, created_unix_s, disabled_unix_s) = row?;
+            Ok(UserView { name, labels: parse_labels(&labels)?, created_unix_s, disabled_unix_s })
+        })
+        .collect()
+    }
+
+    /// Issues a token.
+    pub fn token_issue(&self, user: &str, note: &str) -> Result<Issued, StoreError> {
+        if note.len() > NOTE_BYTES_MAX {
+            return Err(StoreError::Note);
+        }
+        let (id, secret) = (random::<ID_BYTES>()?, random::<SECRET_BYTES>()?);
+        let id = hex(&id);
+        let sha256: [u8; 32] = Sha256::digest(secret).into();
+        let issued = self.change(
+            "insert into tokens (id, user, sha256, note, created_unix_s)
+             select ?1, name, ?3, ?4, ?5 from users where name = ?2 and disabled_unix_s is null",
+            params![id, user, sha256, note, now_unix_s()],
+        )?;
+        if issued == 0 {
+            return Err(StoreError::NoUser(user.to_owned()));
+        }
+        let text = format!("{TOKEN_PREFIX}{id}_{}", hex(&secret));
+        Ok(Issued { id, text })
+    }
+
+    /// Revokes a token, at once.
+    pub fn token_revoke(&self, id: &str) -> Result<(), StoreError> {
+        let revoked = self.change(
+            "update tokens set revoked_unix_s = ?2 where id = ?1 and revoked_unix_s is null",
+            params![id, now_unix_s()],
+        )?;
+        if revoked == 0 { Err(StoreError::NoToken(id.to_owned())) } else { Ok(()) }
+    }
+
+    /// All tokens, oldest first.
+    pub fn token_list(&self) -> Result<Vec<TokenView>, StoreError> {
+        let connection = lock(&self.connection);
+        let mut statement = connection
+            .prepare("select id, user, note, created_unix_s, revoked_unix_s from tokens order by created_unix_s, id")?;
+        let rows = statement.query_map([], |row| {
+            Ok(TokenView {
+                id: row.get(0)?,
+                user: row.get(1)?,
+                note: row.get(2)?,
+                created_unix_s: row.get(3)?,
+                revoked_unix_s: row.get(4)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn change(&self, statement: &str, parameters: impl rusqlite::Params) -> Result<usize, StoreError> {
+        let connection = lock(&self.connection);
+        let changed = connection.execute(statement, parameters)?;
+        lock(&self.live).clear();
+        Ok(changed)
+    }
+}
+
+fn parse_token(text: &str) -> Option<(&str, Vec<u8>)> {
+    let (id, secret) = text.strip_prefix(TOKEN_PREFIX)?.split_once('_')?;
+    let fits = id.len() == 2 * ID_BYTES && secret.len() == 2 * SECRET_BYTES;
+    let secret = unhex(secret).filter(|_| fits)?;
+    Some((id, secret))
+}
+
+fn parse_labels(text: &str) -> Result<LabelSet, StoreError> {
+    let invalid = |error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error));
+    text.parse().map_err(|error: crate::LabelError| invalid(error).into())
+}
+
+fn random<const N: usize>() -> Result<[u8; N], StoreError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| StoreError::Randomness(error.to_string()))?;
+    Ok(bytes)
+}
+
+fn now_unix_s() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// A panic while the lock was held leaves SQLite's own state, which it keeps whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opened() -> (tempfile::TempDir, Identity) {
+        let directory = tempfile::tempdir().unwrap();
+        let identity = Identity::open(directory.path(), 1000).unwrap();
+        (directory, identity)
+    }
+
+    fn bearer(text: &str) -> Credential {
+        Credential::Bearer(text.to_owned())
+    }
+
+    #[test]
+    fn a_token_lives_until_revoked() {
+        let (directory, identity) = opened();
+        identity.user_add("ada", &"flight".parse().unwrap()).unwrap();
+        let issued = identity.token_issue("ada", "editor").unwrap();
+        let principal = identity.authenticate(&bearer(&issued.text)).unwrap();
+        assert_eq!((principal.name.as_str(), principal.is_owner), ("ada", false));
+        assert_eq!(principal.credential, format!("token:{}", issued.id));
+        assert_eq!(principal.clearance.to_string(), "flight");
+
+        let mut flipped = issued.text.clone().into_bytes();
+        let last = flipped.len() - 1;
+        flipped[last] = if flipped[last] == b'0' { b'1' } else { b'0' };
+        let flipped = String::from_utf8(flipped).unwrap();
+        for wrong in [flipped.as_str(), "", "clst_", &issued.text[..40], &issued.text.to_uppercase()] {
+            assert!(matches!(identity.authenticate(&bearer(wrong)), Err(AuthenticateError::Token)), "{wrong}");
+        }
+
+        drop(identity);
+        let identity = Identity::open(directory.path(), 1000).unwrap();
+        assert!(identity.authenticate(&bearer(&issued.text)).is_ok());
+        identity.token_revoke(&issued.id).unwrap();
+        assert!(identity.authenticate(&bearer(&issued.text)).is_err());
+        assert!(matches!(identity.token_revoke(&issued.id), Err(StoreError::NoToken(_))));
+        assert!(identity.token_list().unwrap()[0].revoked_unix_s.is_some());
+    }
+
+    #[test]
+    fn the_secret_is_not_on_disk() {
+        let (directory, identity) = opened();
+        identity.user_add("ada", &LabelSet::default()).unwrap();
+        let text = identity.token_issue("ada", "").unwrap().text;
+        drop(identity);
+        let secret = text.rsplit('_').next().unwrap();
+        for entry in std::fs::read_dir(directory.path()).unwrap() {
+            let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+            assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()));
+            let raw = unhex(secret).unwrap();
+            assert!(!bytes.windows(raw.len()).any(|window| window == raw));
+        }
+    }
+
+    #[test]
+    fn disabled_users_and_wrong_names() {
+        let (_directory, identity) = opened();
+        identity.user_add("bob", &LabelSet::default()).unwrap();
+        assert!(matches!(identity.user_add("bob", &LabelSet::default()), Err(StoreError::Taken(_))));
+        for name in ["", "Bob", "bób", "1b", "a b", "owner", &"x".repeat(65)] {
+            assert!(identity.user_add(name, &LabelSet::default()).is_err(), "{name}");
+        }
+        let token = identity.token_issue("bob", "").unwrap();
+        assert!(identity.authenticate(&bearer(&token.text)).is_ok());
+        identity.user_disable("bob").unwrap();
+        assert!(identity.authenticate(&bearer(&token.text)).is_err());
+        assert!(matches!(identity.token_issue("bob", ""), Err(StoreError::NoUser(_))));
+        assert!(matches!(identity.token_issue("eve", ""), Err(StoreError::NoUser(_))));
+    }
+
+    #[test]
+    fn peers() {
+        let (_directory, identity) = opened();
+        let owner = identity.authenticate(&Credential::Peer { uid: 1000 }).unwrap();
+        assert!(owner.is_owner && owner.credential == "uid:1000");
+        assert!(matches!(identity.authenticate(&Credential::Peer { uid: 0 }), Err(AuthenticateError::Peer(0))));
+        assert!(matches!(identity.authenticate(&Credential::None), Err(AuthenticateError::Missing)));
+    }
+
+    #[test]
+    fn a_revocation_wins_against_concurrent_use() {
+        let (_directory, identity) = opened();
+        identity.user_add("ada", &LabelSet::default()).unwrap();
+        let token = identity.token_issue("ada", "").unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..500 {
+                        let _either = identity.authenticate(&bearer(&token.text));
+                    }
+                });
+            }
+            identity.token_revoke(&token.id).unwrap();
+            assert!(identity.authenticate(&bearer(&token.text)).is_err());
+        });
+        assert!(identity.authenticate(&bearer(&token.text)).is_err());
+    }
+}

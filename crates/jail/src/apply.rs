@@ -1,0 +1,324 @@
+//! The jail as a whole: what is asked for, the order of the steps, and what each says when it fails.
+
+use std::{
+    fs, io,
+    os::fd::RawFd,
+    path::{Path, PathBuf},
+};
+
+use rustix::process::{Resource, Rlimit, Signal};
+use serde::{Deserialize, Serialize};
+
+use crate::{capabilities, descriptors, files, namespaces, seccomp};
+
+/// What a process keeps. Everything not named here is given up.
+#[derive(Clone, Debug)]
+pub struct Jail {
+    /// Names the process in errors, and in `ps` (at most 15 bytes are shown there).
+    pub name: String,
+    /// Chooses the table of system calls.
+    pub kind: Kind,
+    /// The process that must outlive this one, as that process told it (asking the kernel would be
+    /// too late): when it ends, this one is killed.
+    pub parent_pid: u32,
+    /// Directories whose contents may be read, written, made, renamed and removed. Absolute.
+    pub read_write: Vec<PathBuf>,
+    /// Files, or directories with what is under them, that may be read. Absolute.
+    pub read_only: Vec<PathBuf>,
+    /// Descriptors that stay open, beside 0, 1 and 2. Each must be open. All others are closed, so
+    /// no object of the caller may own one of those.
+    pub keep_fds: Vec<RawFd>,
+    /// Limit of the address space in bytes, mapped files included (a model counts whole).
+    pub memory_bytes_max: Option<u64>,
+    /// Limit of open descriptors.
+    pub open_files_max: u64,
+}
+
+/// Which process is jailed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Computes on descriptors it was handed: opens nothing, accepts nothing.
+    Engine,
+    /// Accepts on inherited listeners and keeps files in its directories: makes no socket but a
+    /// local stream pair, and never dials.
+    Gateway,
+}
+
+/// What was applied, for the log and the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// [`Jail::name`].
+    pub name: String,
+    /// [`Jail::kind`].
+    pub kind: Kind,
+    /// How the namespaces were entered.
+    pub route: Route,
+    /// Inode of the new, empty network namespace.
+    pub network_namespace: u64,
+    /// The kernel's Landlock ABI, at least [`crate::LANDLOCK_ABI_MIN`]. From 6 on, abstract sockets and
+    /// signals are scoped; from 9 on, pathname sockets; from 10 on, UDP is denied here too.
+    pub landlock_abi: u32,
+    /// System calls that the seccomp table admits, with or without conditions on their arguments.
+    pub system_calls_allowed: u32,
+    /// Descriptors that stayed open.
+    pub descriptors: Vec<RawFd>,
+}
+
+/// How the namespaces were entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Route {
+    /// With the capabilities that the process had.
+    Direct,
+    /// Through a user namespace that maps the process's own user and group only. In it, every other
+    /// user reads as 65534, also in the peer credentials of a socket: 65534 identifies nobody.
+    UserNamespace,
+}
+
+/// Confines this process. Nothing is taken back on an error: the process must end.
+///
+/// Call it in a freshly executed process before any thread or runtime exists, and before any
+/// object owns a descriptor outside [`Jail::keep_fds`].
+///
+/// The order matters. Descriptors go first, so that no later step can act through one. The death
+/// signal comes after the last change of credentials, which clears it. `no_new_privs` precedes
+/// Landlock and seccomp, which require it. Seccomp is last: it forbids the calls of all the others.
+pub fn apply(jail: &Jail) -> Result<Applied, JailError> {
+    require_single_thread()?;
+    let kept = descriptors::close_all_but(&jail.keep_fds)?;
+    set_limits(jail)?;
+    let entered = namespaces::enter()?;
+    capabilities::drop_all()?;
+    follow_parent(jail.parent_pid)?;
+    rustix::thread::set_no_new_privs(true)
+        .map_err(|errno| JailError::NoNewPrivileges { source: errno.into() })?;
+    let filter = seccomp::Filter::build(jail.kind)?;
+    let landlock_abi = files::restrict(&jail.read_write, &jail.read_only)?;
+    filter.install()?;
+
+    Ok(Applied {
+        name: jail.name.clone(),
+        kind: jail.kind,
+        route: entered.route,
+        network_namespace: entered.network_namespace,
+        landlock_abi,
+        system_calls_allowed: filter.allowed,
+        descriptors: kept,
+    })
+}
+
+fn require_single_thread() -> Result<(), JailError> {
+    let path = Path::new("/proc/self/task");
+    let threads =
+        fs::read_dir(path).map_err(|source| JailError::Proc { path: path.to_owned(), source })?.count();
+    if threads == 1 { Ok(()) } else { Err(JailError::Threads { threads }) }
+}
+
+/// `RLIMIT_FSIZE` is not set: standard error may be a file, and a limit of 0 would kill the process
+/// at its first line of log. `RLIMIT_NPROC` is not set: it counts every process of the user.
+fn set_limits(jail: &Jail) -> Result<(), JailError> {
+    // Not 0: a `core_pattern` that is a pipe ignores 0. The kernel refuses to dump at all at 1.
+    set_limit("core dumps", Resource::Core, 1)?;
+    set_limit("locked memory", Resource::Memlock, 0)?;
+    set_limit("open files", Resource::Nofile, jail.open_files_max)?;
+    if let Some(bytes) = jail.memory_bytes_max {
+        set_limit("memory", Resource::As, bytes)?;
+    }
+    Ok(())
+}
+
+fn set_limit(what: &'static str, resource: Resource, value: u64) -> Result<(), JailError> {
+    rustix::process::setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })
+        .map_err(|errno| JailError::Limit { what, value, source: errno.into() })
+}
+
+fn follow_parent(parent_pid: u32) -> Result<(), JailError> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|errno| JailError::DeathSignal { source: errno.into() })?;
+    // The parent may have ended before the line above.
+    let found = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get().unsigned_abs());
+    if found == parent_pid { Ok(()) } else { Err(JailError::ParentGone { expected: parent_pid, found }) }
+}
+
+/// Why a jail could not be applied. The process must not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum JailError {
+    /// Namespaces and filters would bind one thread and miss the others.
+    #[error(
+        "{threads} threads run already; the jail has to be applied at the start of main, before any runtime"
+    )]
+    Threads {
+        /// Threads found, the calling one included.
+        threads: usize,
+    },
+    /// A file of /proc is unreadable.
+    #[error("cannot read {}; the jail needs /proc mounted", path.display())]
+    Proc {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// A descriptor to keep is not open.
+    #[error("descriptor {number} is to be kept but is not open; who started this process must pass it")]
+    KeptDescriptor {
+        /// Its number.
+        number: RawFd,
+    },
+    /// `close_range` failed.
+    #[error("cannot close the other descriptors; close_range needs Linux 5.9 or later")]
+    CloseDescriptors {
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// A resource limit was refused.
+    #[error("cannot limit {what} to {value}; the hard limit may be lower: raise it for the service")]
+    Limit {
+        /// Which limit.
+        what: &'static str,
+        /// The value asked for.
+        value: u64,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// Neither capabilities nor user namespaces are there.
+    #[error(
+        "cannot make a user namespace, which a process that is not root needs for an empty network; \
+         allow it (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone=1, \
+         kernel.apparmor_restrict_unprivileged_userns=0) or start as root"
+    )]
+    UserNamespace {
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// A privileged process was refused its namespaces.
+    #[error(
+        "cannot make network, IPC and UTS namespaces; the kernel needs CONFIG_NET_NS, CONFIG_IPC_NS and \
+         CONFIG_UTS_NS, and a container must not forbid unshare"
+    )]
+    Namespaces {
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The user namespace could not be given its one user and group.
+    #[error("cannot write {file} of the new user namespace")]
+    IdentityMap {
+        /// The file of /proc.
+        file: &'static str,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The network namespace is the old one.
+    #[error("the network namespace did not change: still {inode}")]
+    NetworkUnchanged {
+        /// Its inode.
+        inode: u64,
+    },
+    /// The new network namespace has more than a loopback that is down.
+    #[error(
+        "the new network namespace is not empty: {found}; if it is a fallback tunnel, \
+         set sysctl net.core.fb_tunnels_only_for_init_net=1"
+    )]
+    NetworkNotEmpty {
+        /// The interfaces.
+        found: String,
+    },
+    /// The state of the loopback interface is unknown.
+    #[error("cannot read the state of the loopback interface")]
+    LoopbackState {
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// Capabilities could not be dropped, or came back.
+    #[error("cannot {what}")]
+    Capabilities {
+        /// The step.
+        what: &'static str,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The death signal was refused.
+    #[error("cannot ask to be killed with the parent (PR_SET_PDEATHSIG)")]
+    DeathSignal {
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The parent ended, or is another process.
+    #[error("the parent is process {found}, not {expected}: it has ended, so this process must end")]
+    ParentGone {
+        /// [`Jail::parent_pid`].
+        expected: u32,
+        /// The parent found, 0 when it is outside the PID namespace.
+        found: u32,
+    },
+    /// `no_new_privs` was refused.
+    #[error("cannot set no_new_privs")]
+    NoNewPrivileges {
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// Landlock is absent.
+    #[error(
+        "Landlock is not available; the kernel needs CONFIG_SECURITY_LANDLOCK and `landlock` in the \
+         lsm= boot parameter (see /sys/kernel/security/lsm)"
+    )]
+    LandlockAbsent {
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// Landlock is too old to deny TCP.
+    #[error("Landlock ABI {found} is too old: {} (Linux 6.7) is needed", crate::LANDLOCK_ABI_MIN)]
+    LandlockOld {
+        /// The kernel's ABI.
+        found: u32,
+    },
+    /// A path of the jail cannot be granted.
+    #[error("cannot grant {}: it must be absolute, exist and be {expected}", path.display())]
+    Grant {
+        /// The path.
+        path: PathBuf,
+        /// What the path has to be.
+        expected: &'static str,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// Landlock refused the rules.
+    #[error("cannot apply the Landlock rules")]
+    Landlock {
+        /// The cause.
+        #[source]
+        source: Box<landlock::RulesetError>,
+    },
+    /// Landlock took the rules but does not enforce them.
+    #[error("the kernel does not enforce the Landlock rules")]
+    LandlockNotEnforced,
+    /// The table does not compile to a filter.
+    #[error("the seccomp table of the {kind:?} does not compile; this is a defect of this build")]
+    SeccompTable {
+        /// Which table.
+        kind: Kind,
+        /// The cause.
+        #[source]
+        source: seccompiler::BackendError,
+    },
+    /// The kernel refused the filter.
+    #[error("cannot install the seccomp filter; the kernel needs CONFIG_SECCOMP_FILTER")]
+    Seccomp {
+        /// The cause.
+        #[source]
+        source: seccompiler::Error,
+    },
+}

@@ -1,0 +1,112 @@
+//! Landlock: which directories remain, and no TCP, whatever seccomp says.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
+    RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, make_bitflags,
+};
+use rustix::fs::FileType;
+
+use crate::JailError;
+
+/// The oldest Landlock ABI that the jail accepts: 4 (Linux 6.7) is the first that denies TCP.
+pub const LANDLOCK_ABI_MIN: u32 = 4;
+
+/// `LANDLOCK_CREATE_RULESET_VERSION` of linux/landlock.h, which libc lacks.
+const CREATE_RULESET_VERSION: u32 = 1;
+
+/// Restricts this thread and answers the kernel's ABI.
+pub(crate) fn restrict(read_write: &[PathBuf], read_only: &[PathBuf]) -> Result<u32, JailError> {
+    let abi = kernel_abi()?;
+    if abi < LANDLOCK_ABI_MIN {
+        return Err(JailError::LandlockOld { found: abi });
+    }
+    let failed = |error: RulesetError| JailError::Landlock { source: Box::new(error) };
+    let mut ruleset = handled().map_err(failed)?;
+    for path in read_write {
+        ruleset = grant_directory(ruleset, path)?;
+    }
+    for path in read_only {
+        ruleset = grant_reading(ruleset, path)?;
+    }
+    let status = ruleset.restrict_self().map_err(failed)?;
+    if status.ruleset == RulesetStatus::NotEnforced || !status.no_new_privs {
+        return Err(JailError::LandlockNotEnforced);
+    }
+    Ok(abi)
+}
+
+fn kernel_abi() -> Result<u32, JailError> {
+    // SAFETY: with this flag the call takes no attributes (null, size 0) and answers a number.
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_landlock_create_ruleset,
+            std::ptr::null::<libc::c_void>(),
+            0_usize,
+            CREATE_RULESET_VERSION,
+        )
+    };
+    u32::try_from(answer).map_err(|_| JailError::LandlockAbsent { source: io::Error::last_os_error() })
+}
+
+/// Everything that the oldest accepted ABI can deny is required; what later ones add is taken when
+/// the kernel has it. Handled and not granted is denied.
+fn handled() -> Result<RulesetCreated, RulesetError> {
+    Ruleset::default()
+        .set_compatibility(CompatLevel::HardRequirement)
+        .handle_access(AccessFs::from_all(ABI::V4))?
+        .handle_access(AccessNet::from_all(ABI::V4))?
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::IoctlDev | AccessFs::ResolveUnix)?
+        .handle_access(AccessNet::BindUdp | AccessNet::ConnectSendUdp)?
+        .scope(Scope::AbstractUnixSocket | Scope::Signal)?
+        .create()
+        .map(|created| created.set_compatibility(CompatLevel::HardRequirement))
+}
+
+/// No execution, no devices, no sockets, no pipes, no symbolic links.
+fn grant_directory(ruleset: RulesetCreated, path: &Path) -> Result<RulesetCreated, JailError> {
+    let access: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
+        ReadFile | ReadDir | WriteFile | Truncate | MakeReg | MakeDir | RemoveFile | RemoveDir | Refer
+    });
+    let (opened, file_type) = open(path, "a directory")?;
+    if file_type != FileType::Directory {
+        let source = io::Error::from(io::ErrorKind::NotADirectory);
+        return Err(JailError::Grant { path: path.to_owned(), expected: "a directory", source });
+    }
+    add(ruleset, opened, access)
+}
+
+fn grant_reading(ruleset: RulesetCreated, path: &Path) -> Result<RulesetCreated, JailError> {
+    let (opened, file_type) = open(path, "a file or a directory")?;
+    let access = if file_type == FileType::Directory {
+        AccessFs::ReadFile | AccessFs::ReadDir
+    } else {
+        AccessFs::ReadFile.into()
+    };
+    add(ruleset, opened, access)
+}
+
+fn open(path: &Path, expected: &'static str) -> Result<(PathFd, FileType), JailError> {
+    let failed = |source| JailError::Grant { path: path.to_owned(), expected, source };
+    if !path.is_absolute() {
+        return Err(failed(io::Error::from(io::ErrorKind::InvalidInput)));
+    }
+    let opened = PathFd::new(path).map_err(|error| failed(io::Error::other(error)))?;
+    let status = rustix::fs::fstat(&opened).map_err(|errno| failed(errno.into()))?;
+    Ok((opened, FileType::from_raw_mode(status.st_mode)))
+}
+
+fn add(
+    ruleset: RulesetCreated,
+    opened: PathFd,
+    access: BitFlags<AccessFs>,
+) -> Result<RulesetCreated, JailError> {
+    ruleset
+        .add_rule(PathBeneath::new(opened, access))
+        .map_err(|error| JailError::Landlock { source: Box::new(error) })
+}

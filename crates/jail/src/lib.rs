@@ -1,0 +1,36 @@
+//! The sandbox: what a Cloister process gives up before it touches a stranger's bytes.
+//!
+//! [`apply`] confines the calling process in layers, each of which suffices for most of what the
+//! others forbid: an empty network namespace, no capabilities, Landlock, and a seccomp allow-list.
+//! [`probe`] attempts the escapes from inside, [`inspect`] reads the result from outside, and
+//! neither believes the other. [`sealed`], [`channel`] and [`spawn`] are how a jailed process gets
+//! what it needs: by descriptor.
+//!
+//! Landlock, `unshare` and plain seccomp bind the calling thread only. So `apply` belongs at the
+//! top of `main` of a freshly executed process, and refuses when a second thread exists.
+//!
+//! What this crate does not do: it never falls back. A kernel that lacks a part is an error that
+//! names the part. Three things stay visible to a jailed process, by design of the kernel: metadata
+//! of files it can name (Landlock does not restrict `stat`), the clock, and the machine's load. There is no mount
+//! namespace and no PID namespace: Landlock and seccomp deny what those would hide.
+//!
+//! This is one of the two crates that may use `unsafe`; its interface is safe.
+#![allow(unsafe_code, reason = "system calls that rustix lacks; the point of this crate is to hold them")]
+
+mod apply;
+mod capabilities;
+mod descriptors;
+mod files;
+mod namespaces;
+mod seccomp;
+
+pub mod channel;
+pub mod errno;
+pub mod inspect;
+pub mod probe;
+pub mod sealed;
+pub mod spawn;
+
+pub use apply::{Applied, Jail, JailError, Kind, Route, apply};
+pub use errno::Errno;
+pub use files::LANDLOCK_ABI_MIN;

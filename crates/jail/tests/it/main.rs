@@ -1,0 +1,301 @@
+//! The jail from both sides: this program starts itself again, jailed, and looks at the result.
+//!
+//! It has its own `main` because a jail is applied before any thread exists, and libtest runs a test
+//! on a thread. Run as root it tries everything as root and as user 65534; as another user, as that
+//! user only, and says so.
+#![allow(unsafe_code, reason = "one shared mapping, and two system calls on raw descriptors, under test")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a test")]
+
+mod child;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    os::fd::{AsFd, BorrowedFd},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    process::ExitCode,
+};
+
+use jail::{
+    Applied, Errno, Kind, Route,
+    channel::Channel,
+    inspect::{Inspection, inspect},
+    probe::{Got, ProbeResult, Verdict},
+    sealed::{Purpose, SealedFile},
+    spawn::{Child, Command, Exit, Program, spawn},
+};
+
+use child::{MODEL, Report, THREADS};
+
+/// A user without any right, by convention.
+const NOBODY: u32 = 65534;
+
+const TESTS: &[(&str, fn())] = &[
+    ("engine_as_root", || as_root(Kind::Engine)),
+    ("gateway_as_root", || as_root(Kind::Gateway)),
+    ("engine_as_nobody", || as_nobody(Kind::Engine)),
+    ("gateway_as_nobody", || as_nobody(Kind::Gateway)),
+    ("engine_under_a_supervisor_that_is_nobody", || under_nobody("supervise_engine")),
+    ("gateway_under_a_supervisor_that_is_nobody", || under_nobody("supervise_gateway")),
+    ("without_a_jail_every_probe_fails", without_a_jail_every_probe_fails),
+    ("control_succeeds_outside", control_succeeds_outside),
+    ("a_second_thread_is_refused", || refused("threaded", "2 threads run already")),
+    ("a_parent_that_ended_is_refused", || refused("orphan", "the parent is process")),
+    ("a_missing_directory_is_refused", || {
+        refused("missing_directory", "cannot grant /nonexistent/directory")
+    }),
+    ("a_file_as_directory_is_refused", || refused("file_as_directory", "cannot grant /etc/passwd")),
+    ("a_relative_path_is_refused", || refused("relative_path", "must be absolute")),
+    ("a_descriptor_that_is_not_open_is_refused", || {
+        refused("closed_descriptor", "descriptor 77 is to be kept")
+    }),
+    ("memory_is_limited", memory_is_limited),
+    ("it_dies_with_its_parent", it_dies_with_its_parent),
+];
+
+fn main() -> ExitCode {
+    if let Ok(role) = std::env::var(child::ROLE) {
+        return child::main(&role);
+    }
+    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let mut failed = 0;
+    for (name, test) in TESTS {
+        if filter.as_ref().is_some_and(|filter| !name.contains(filter.as_str())) {
+            continue;
+        }
+        let passed = catch_unwind(AssertUnwindSafe(test)).is_ok();
+        println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
+        failed += usize::from(!passed);
+    }
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn as_root(kind: Kind) {
+    if is_root() {
+        assert_eq!(supervise(kind, None).route, Route::Direct);
+    } else {
+        println!("NOT TRIED as root: this is user {}", rustix::process::geteuid().as_raw());
+    }
+}
+
+/// Started by root, as a service manager would, or else as whoever runs this.
+fn as_nobody(kind: Kind) {
+    let user = is_root().then_some(NOBODY);
+    assert_eq!(supervise(kind, user).route, Route::UserNamespace);
+}
+
+/// The supervisor itself without rights: it must be able to start, and to inspect.
+fn under_nobody(role: &str) {
+    let user = is_root().then_some(NOBODY);
+    let started = start(role, user, Path::new("/"), &[]);
+    assert_eq!(started.child.wait().unwrap(), Exit::Code(0));
+}
+
+/// Starts a jailed process, probes it from inside, inspects it from outside, lets it work.
+fn supervise(kind: Kind, user: Option<u32>) -> Applied {
+    let directory = tempfile::tempdir().unwrap();
+    if let Some(user) = user {
+        std::os::unix::fs::chown(directory.path(), Some(user), Some(user)).unwrap();
+    }
+    let model = SealedFile::fill("model", Purpose::Data, &mut &MODEL[..], 1 << 20, &mut |_| ()).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let leak = File::open("/etc/hostname").unwrap();
+    let (role, resource) = match kind {
+        Kind::Engine => ("engine", model.as_fd()),
+        Kind::Gateway => ("gateway", listener.as_fd()),
+    };
+    let started = start(role, user, directory.path(), &[resource, leak.as_fd()]);
+
+    if kind == Kind::Gateway {
+        #[expect(clippy::disallowed_methods, reason = "the client of this test")]
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.write_all(b"ping").unwrap();
+        let mut answer = [0; 4];
+        client.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"pong");
+    }
+    if kind == Kind::Engine {
+        // The engine answers a packet with a descriptor by reading that descriptor.
+        let file =
+            SealedFile::fill("late", Purpose::Data, &mut &b"handed later"[..], 99, &mut |_| ()).unwrap();
+        started.channel.send(b"read", &[file.as_fd()]).unwrap();
+        let mut buffer = [0; 64];
+        let (length, _) = started.channel.recv(&mut buffer).unwrap().unwrap();
+        assert_eq!(buffer.get(..length).unwrap(), b"handed later");
+    }
+    let report = started.report();
+    assert_eq!(report.error, None);
+    let inspection = inspect(started.child.pid()).unwrap();
+    started.channel.send(b"end", &[]).unwrap();
+    assert_eq!(started.child.wait().unwrap(), Exit::Code(0));
+
+    let applied = report.applied.clone().unwrap();
+    assert_eq!(applied.kind, kind);
+    check_probes(&report.probes);
+    check_work(&report.work);
+    check_inspection(&inspection, &applied);
+    applied
+}
+
+fn check_probes(rows: &[ProbeResult]) {
+    let threads: BTreeSet<u32> = rows.iter().map(|row| row.thread).collect();
+    assert_eq!(threads.len(), 1 + THREADS, "the main thread and those started after");
+    let mut by_thread: BTreeMap<u32, Vec<(&str, &Got)>> = BTreeMap::new();
+    for row in rows {
+        assert_eq!(row.verdict, Verdict::Pass, "\n{row}");
+        // By errno, whatever the verdict says.
+        match &row.got {
+            Got::Refused(errno) => {
+                assert_eq!(*errno, expected_errno(&row.name), "\n{row}");
+                assert!(row.expected.contains(errno));
+            }
+            Got::FoundNothing => {
+                assert!(["inherited sockets", "proxy variables"].contains(&row.name.as_str()))
+            }
+            other => panic!("{other} \n{row}"),
+        }
+        by_thread.entry(row.thread).or_default().push((&row.name, &row.got));
+    }
+    let mut tables = by_thread.values();
+    let main = tables.next().unwrap();
+    assert!(main.len() > 40, "{} rows", main.len());
+    assert!(tables.all(|table| table == main), "threads differ");
+}
+
+/// Written out here a second time, so that a slip in the probe's table shows.
+fn expected_errno(name: &str) -> Errno {
+    Errno::new(match name {
+        "reading a file" | "making a file" | "reading /proc" => libc::EACCES,
+        "clone3" => libc::ENOSYS,
+        _ => libc::EPERM,
+    })
+}
+
+fn check_work(work: &[(String, String)]) {
+    assert!(work.len() >= 6, "{work:?}");
+    for (what, outcome) in work {
+        assert_eq!(outcome, "ok", "{what}");
+    }
+}
+
+fn check_inspection(inspection: &Inspection, applied: &Applied) {
+    assert_eq!(inspection.findings(), Vec::<String>::new());
+    assert!(inspection.threads.len() > THREADS, "threads are alive while it is inspected: {inspection:?}");
+    assert!(inspection.threads.iter().all(|thread| thread.seccomp == 2 && thread.no_new_privs));
+    assert_eq!(inspection.network_namespace, applied.network_namespace);
+    assert_ne!(inspection.network_namespace, inspection.own_network_namespace);
+    let names: Vec<&str> = inspection.interfaces.iter().map(|interface| interface.name.as_str()).collect();
+    assert_eq!(names, ["lo"]);
+    let leaked = inspection.descriptors.iter().find(|descriptor| descriptor.target.contains("hostname"));
+    assert_eq!(leaked, None);
+}
+
+fn without_a_jail_every_probe_fails() {
+    let started = start("unjailed", None, Path::new("/"), &[]);
+    let report = started.report();
+    assert_eq!(started.child.wait().unwrap(), Exit::Code(0));
+    for row in &report.probes {
+        let looked_for = row.expected.is_empty();
+        // Without root the kernel itself refuses some by the same errno.
+        if is_root() {
+            assert_eq!(row.verdict == Verdict::Pass, looked_for, "\n{row}");
+        }
+    }
+    let failed = report.probes.iter().filter(|row| row.verdict == Verdict::Fail).count();
+    assert!(failed > 25, "{failed} rows");
+}
+
+fn control_succeeds_outside() {
+    let rows = jail::probe::control();
+    for row in &rows {
+        println!("{row}");
+        assert_ne!(row.verdict, Verdict::Fail, "\n{row}");
+        if let Verdict::NotTried(reason) = &row.verdict {
+            assert!(!reason.is_empty());
+        }
+    }
+    for name in
+        ["tcp over IPv4", "udp over IPv4", "dns", "abstract unix socket", "pathname unix socket", "execve"]
+    {
+        let row = rows.iter().find(|row| row.name == name).unwrap();
+        assert_eq!(row.verdict, Verdict::Pass, "\n{row}");
+    }
+}
+
+/// The jail cannot be applied, and says why.
+fn refused(role: &str, message: &str) {
+    let started = start(role, None, Path::new("/"), &[]);
+    let error = started.report().error.unwrap();
+    assert!(error.contains(message), "{error}");
+    assert_eq!(started.child.wait().unwrap(), Exit::Code(1));
+}
+
+fn memory_is_limited() {
+    let started = start("memory", None, Path::new("/"), &[]);
+    check_work(&started.report().work);
+    assert_eq!(started.child.wait().unwrap(), Exit::Code(0));
+}
+
+/// A jailed grandchild is gone soon after its parent, which is killed and cannot tell it.
+fn it_dies_with_its_parent() {
+    let started = start("parent_of_jailed", None, Path::new("/"), &[]);
+    let mut buffer = [0; 16];
+    // The grandchild's pidfd: readable when it has ended.
+    let (_, descriptors) = started.channel.recv(&mut buffer).unwrap().unwrap();
+    let grandchild = descriptors.first().unwrap();
+    let ended = |timeout_s: i64| {
+        let mut waited = [rustix::event::PollFd::new(grandchild, rustix::event::PollFlags::IN)];
+        let timeout = rustix::event::Timespec { tv_sec: timeout_s, tv_nsec: 0 };
+        rustix::event::poll(&mut waited, Some(&timeout)).unwrap() == 1
+    };
+    assert!(!ended(0), "it runs");
+    started.child.kill().unwrap();
+    assert_eq!(started.child.wait().unwrap(), Exit::Signal(9));
+    assert!(ended(30), "it was killed");
+}
+
+/// A process of this program, in another role.
+struct Started {
+    child: Child,
+    channel: Channel,
+    report: File,
+}
+
+impl Started {
+    fn report(&self) -> Report {
+        let mut text = String::new();
+        (&self.report).read_to_string(&mut text).unwrap();
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text:?}"))
+    }
+}
+
+/// Descriptors of the child: 3 the channel, 4 where it writes its report, then those given.
+fn start(role: &str, user: Option<u32>, directory: &Path, more: &[BorrowedFd<'_>]) -> Started {
+    let (channel, theirs) = Channel::pair().unwrap();
+    let (report, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    let mut descriptors = vec![theirs.as_fd(), writer.as_fd()];
+    descriptors.extend(more);
+    let parent = std::process::id().to_string();
+    let user = user.map(|user| user.to_string()).unwrap_or_default();
+    let environment = [
+        (child::ROLE, role),
+        (child::USER, user.as_str()),
+        (child::PARENT, parent.as_str()),
+        (child::DIRECTORY, directory.to_str().unwrap()),
+    ];
+    let command = Command {
+        program: Program::Path(&std::env::current_exe().unwrap()),
+        name: "jail-test",
+        arguments: &[],
+        environment: &environment,
+        descriptors: &descriptors,
+    };
+    Started { child: spawn(&command).unwrap(), channel, report: report.into() }
+}

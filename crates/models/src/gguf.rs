@@ -1,0 +1,442 @@
+//! A strict reader of GGUF headers: what it refuses, no C++ ever sees.
+//!
+//! It reads metadata and tensor descriptions with every count, length, product and offset checked against
+//! a limit and against the file, and keeps scalars and strings only; of arrays it keeps the element type
+//! and the length. Format: GGUF versions 2 and 3, little-endian. It does not read weights.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufReader, Read, Seek, SeekFrom};
+
+const MAGIC: [u8; 4] = *b"GGUF";
+const METADATA_MAX: u64 = 4096;
+const TENSORS_MAX: u64 = 65_536;
+const KEY_BYTES_MAX: u64 = 256;
+const NAME_BYTES_MAX: u64 = 256;
+const STRING_BYTES_MAX: u64 = 1 << 20;
+const TOKEN_BYTES_MAX: u64 = 1024;
+const ARRAY_LEN_MAX: u64 = 1 << 22;
+const DIMENSIONS_MAX: u32 = 4;
+const ALIGNMENT_MAX: u64 = 1 << 16;
+const ALIGNMENT_DEFAULT: u64 = 32;
+/// Bytes of the whole header: the largest vocabularies known take about 12 MB.
+const HEADER_BYTES_MAX: u64 = 128 << 20;
+
+/// A header that passed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gguf {
+    /// 2 or 3.
+    pub version: u32,
+    /// Metadata by key.
+    pub metadata: BTreeMap<String, Value>,
+    /// Tensors in the order of the file.
+    pub tensors: Vec<Tensor>,
+    /// Where the weights begin.
+    pub data_offset: u64,
+}
+
+/// A metadata value; of arrays the element type and the length only.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Any of the unsigned integers.
+    Unsigned(u64),
+    /// Any of the signed integers.
+    Signed(i64),
+    /// Either of the floats.
+    Float(f64),
+    /// A boolean.
+    Bool(bool),
+    /// A string.
+    String(String),
+    /// An array.
+    Array {
+        /// GGUF's number of the elements' type.
+        element: u32,
+        /// How many.
+        len: u64,
+    },
+}
+
+/// A tensor's description.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tensor {
+    /// Unique in the file.
+    pub name: String,
+    /// Lengths, fastest first.
+    pub dimensions: Vec<u64>,
+    /// ggml's number of its type.
+    pub kind: u32,
+    /// From [`Gguf::data_offset`].
+    pub offset: u64,
+    /// Bytes it takes.
+    pub bytes: u64,
+}
+
+/// Why a header is refused, and at which byte.
+#[derive(Debug, thiserror::Error)]
+#[error("not an acceptable GGUF file: {reason} (at byte {offset})")]
+pub struct GgufError {
+    /// What is wrong.
+    pub reason: Reason,
+    /// Where it was noticed.
+    pub offset: u64,
+}
+
+/// What is wrong with a header.
+#[derive(Debug, thiserror::Error)]
+pub enum Reason {
+    /// The file cannot be read.
+    #[error("it cannot be read: {0}")]
+    Io(#[from] std::io::Error),
+    /// It is something else.
+    #[error("it does not begin with GGUF")]
+    Magic,
+    /// Another version, or big-endian.
+    #[error("version {0} is not supported: 2 and 3 are")]
+    Version(u32),
+    /// Something is more than it may be.
+    #[error("{what} is {value}, more than {limit}")]
+    Limit {
+        /// What.
+        what: &'static str,
+        /// As stated.
+        value: u64,
+        /// As allowed.
+        limit: u64,
+    },
+    /// A text is not UTF-8 or holds NUL.
+    #[error("{0} is not valid text")]
+    Text(&'static str),
+    /// A type's number is unknown.
+    #[error("{what} {value} is unknown")]
+    Unknown {
+        /// What.
+        what: &'static str,
+        /// Its number.
+        value: u32,
+    },
+    /// A value has no meaning.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// Reads and checks a header. `source` is read from its beginning and left at its beginning.
+pub fn read(source: &mut (impl Read + Seek)) -> Result<Gguf, GgufError> {
+    let failed = |error: std::io::Error| GgufError { reason: error.into(), offset: 0 };
+    let file_bytes = source.seek(SeekFrom::End(0)).map_err(failed)?;
+    source.seek(SeekFrom::Start(0)).map_err(failed)?;
+    let mut reader = Reader { source: BufReader::with_capacity(1 << 16, &mut *source), offset: 0, file_bytes };
+    let header = reader.header().map_err(|reason| GgufError { reason, offset: reader.offset })?;
+    drop(reader);
+    source.seek(SeekFrom::Start(0)).map_err(failed)?;
+    Ok(header)
+}
+
+impl Gguf {
+    /// `general.architecture`.
+    pub fn architecture(&self) -> &str {
+        self.string("general.architecture").unwrap_or_default()
+    }
+
+    /// `general.name`.
+    pub fn name(&self) -> Option<&str> {
+        self.string("general.name")
+    }
+
+    /// `tokenizer.chat_template`.
+    pub fn chat_template(&self) -> Option<&str> {
+        self.string("tokenizer.chat_template")
+    }
+
+    /// Tokens of context the model was trained for.
+    pub fn context_length(&self) -> Option<u64> {
+        match self.metadata.get(&format!("{}.context_length", self.architecture()))? {
+            Value::Unsigned(tokens) => Some(*tokens),
+            _ => None,
+        }
+    }
+
+    /// Tokens of the vocabulary.
+    pub fn vocabulary(&self) -> u64 {
+        self.array_len("tokenizer.ggml.tokens").unwrap_or(0)
+    }
+
+    fn string(&self, key: &str) -> Option<&str> {
+        match self.metadata.get(key)? {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn array_len(&self, key: &str) -> Option<u64> {
+        match self.metadata.get(key)? {
+            Value::Array { len, .. } => Some(*len),
+            _ => None,
+        }
+    }
+
+    /// Checks that need the whole header.
+    fn check(&self, file_bytes: u64, alignment: u64) -> Result<(), Reason> {
+        let invalid = |text: String| Err(Reason::Invalid(text));
+        if self.architecture().is_empty() {
+            return invalid("general.architecture is missing".to_owned());
+        }
+        if let Some(Value::Unsigned(parts @ 2..)) = self.metadata.get("split.count") {
+            return invalid(format!("it is one of {parts} parts: join them first (llama-gguf-split --merge)"));
+        }
+        let vocabulary = self.vocabulary();
+        if vocabulary == 0 {
+            return invalid("it has no vocabulary (tokenizer.ggml.tokens)".to_owned());
+        }
+        for key in ["tokenizer.ggml.scores", "tokenizer.ggml.token_type"] {
+            if let Some(len) = self.array_len(key).filter(|&len| len != vocabulary) {
+                return invalid(format!("{key} has {len} entries for {vocabulary} tokens"));
+            }
+        }
+        for (key, value) in &self.metadata {
+            let is_id = key.starts_with("tokenizer.ggml.") && key.ends_with("_token_id");
+            match value {
+                Value::Unsigned(id) if is_id && *id >= vocabulary => {
+                    return invalid(format!("{key} is {id}, outside the vocabulary of {vocabulary}"));
+                }
+                Value::Signed(id) if is_id && !(-1..i64::try_from(vocabulary).unwrap_or(i64::MAX)).contains(id) => {
+                    return invalid(format!("{key} is {id}, outside the vocabulary of {vocabulary}"));
+                }
+                _ => {}
+            }
+        }
+        let mut taken: Vec<_> = self.tensors.iter().map(|tensor| (tensor.offset, tensor.bytes, &tensor.name)).collect();
+        taken.sort_unstable();
+        let mut end = 0;
+        for (offset, bytes, name) in taken {
+            if offset % alignment != 0 {
+                return invalid(format!("tensor {name} begins at {offset}, which is not a multiple of {alignment}"));
+            }
+            if offset < end {
+                return invalid(format!("tensor {name} overlaps the one before it"));
+            }
+            let inside = offset
+                .checked_add(bytes)
+                .filter(|last| self.data_offset.checked_add(*last).is_some_and(|last| last <= file_bytes));
+            end = inside.ok_or_else(|| Reason::Invalid(format!("tensor {name} reaches past the end of the file")))?;
+        }
+        Ok(())
+    }
+}
+
+struct Reader<R: Read> {
+    source: R,
+    offset: u64,
+    file_bytes: u64,
+}
+
+impl<R: Read> Reader<R> {
+    fn header(&mut self) -> Result<Gguf, Reason> {
+        if self.bytes::<4>()? != MAGIC {
+            return Err(Reason::Magic);
+        }
+        let version = self.u32()?;
+        if !(2..=3).contains(&version) {
+            return Err(Reason::Version(version));
+        }
+        let tensor_count = self.limited("the number of tensors", TENSORS_MAX)?;
+        let metadata_count = self.limited("the number of metadata entries", METADATA_MAX)?;
+        let mut metadata = BTreeMap::new();
+        for _ in 0..metadata_count {
+            let key = self.string("a metadata key", KEY_BYTES_MAX)?;
+            let value = self.value(&key)?;
+            if metadata.insert(key.clone(), value).is_some() {
+                return Err(Reason::Invalid(format!("metadata key {key} appears twice")));
+            }
+        }
+        let mut tensors = Vec::new();
+        let mut names = BTreeSet::new();
+        for _ in 0..tensor_count {
+            let tensor = self.tensor()?;
+            if !names.insert(tensor.name.clone()) {
+                return Err(Reason::Invalid(format!("tensor {} appears twice", tensor.name)));
+            }
+            tensors.push(tensor);
+        }
+        let alignment = match metadata.get("general.alignment") {
+            None => ALIGNMENT_DEFAULT,
+            Some(Value::Unsigned(alignment)) if alignment.is_power_of_two() && (8..=ALIGNMENT_MAX).contains(alignment) => {
+                *alignment
+            }
+            Some(other) => return Err(Reason::Invalid(format!("general.alignment is {other:?}"))),
+        };
+        let header = Gguf { version, metadata, tensors, data_offset: self.offset.next_multiple_of(alignment) };
+        header.check(self.file_bytes, alignment)?;
+        Ok(header)
+    }
+
+    fn value(&mut self, key: &str) -> Result<Value, Reason> {
+        let kind = self.u32()?;
+        if kind != 9 {
+            return self.scalar(kind);
+        }
+        let element = self.u32()?;
+        let len = self.limited("the length of an array", ARRAY_LEN_MAX)?;
+        match element {
+            8 => {
+                let limit = if key.starts_with("tokenizer.") { TOKEN_BYTES_MAX } else { STRING_BYTES_MAX };
+                for _ in 0..len {
+                    self.skip_string(limit)?;
+                }
+            }
+            9 => return Err(Reason::Invalid(format!("{key} is an array of arrays"))),
+            _ => self.skip(len * scalar_bytes(element)?)?,
+        }
+        Ok(Value::Array { element, len })
+    }
+
+    fn scalar(&mut self, kind: u32) -> Result<Value, Reason> {
+        Ok(match kind {
+            0 => Value::Unsigned(u64::from(self.bytes::<1>()?[0])),
+            1 => Value::Signed(i64::from(i8::from_le_bytes(self.bytes()?))),
+            2 => Value::Unsigned(u64::from(u16::from_le_bytes(self.bytes()?))),
+            3 => Value::Signed(i64::from(i16::from_le_bytes(self.bytes()?))),
+            4 => Value::Unsigned(u64::from(self.u32()?)),
+            5 => Value::Signed(i64::from(i32::from_le_bytes(self.bytes()?))),
+            6 => Value::Float(f64::from(f32::from_le_bytes(self.bytes()?))),
+            7 => match self.bytes::<1>()?[0] {
+                0 => Value::Bool(false),
+                1 => Value::Bool(true),
+                other => return Err(Reason::Invalid(format!("a boolean is {other}"))),
+            },
+            8 => Value::String(self.string("a metadata string", STRING_BYTES_MAX)?),
+            10 => Value::Unsigned(self.u64()?),
+            11 => Value::Signed(i64::from_le_bytes(self.bytes()?)),
+            12 => Value::Float(f64::from_le_bytes(self.bytes()?)),
+            value => return Err(Reason::Unknown { what: "metadata type", value }),
+        })
+    }
+
+    fn tensor(&mut self) -> Result<Tensor, Reason> {
+        let name = self.string("a tensor's name", NAME_BYTES_MAX)?;
+        let dimension_count = self.u32()?;
+        if dimension_count == 0 || dimension_count > DIMENSIONS_MAX {
+            return Err(Reason::Invalid(format!("tensor {name} has {dimension_count} dimensions")));
+        }
+        let mut dimensions = Vec::new();
+        for _ in 0..dimension_count {
+            dimensions.push(self.u64()?);
+        }
+        let kind = self.u32()?;
+        let offset = self.u64()?;
+        let bytes = tensor_bytes(&name, &dimensions, kind)?;
+        Ok(Tensor { name, dimensions, kind, offset, bytes })
+    }
+
+    fn string(&mut self, what: &'static str, bytes_max: u64) -> Result<String, Reason> {
+        let len = self.limited(what, bytes_max)?;
+        let mut bytes = Vec::new();
+        let read = self.source.by_ref().take(len).read_to_end(&mut bytes)?;
+        self.advance(len)?;
+        if read as u64 != len {
+            return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+        }
+        String::from_utf8(bytes).ok().filter(|text| !text.contains('\0')).ok_or(Reason::Text(what))
+    }
+
+    /// Tokens of some vocabularies are no UTF-8, so theirs is not asked for.
+    fn skip_string(&mut self, bytes_max: u64) -> Result<(), Reason> {
+        let len = self.limited("the length of a string in an array", bytes_max)?;
+        self.skip(len)
+    }
+
+    fn skip(&mut self, len: u64) -> Result<(), Reason> {
+        let skipped = std::io::copy(&mut self.source.by_ref().take(len), &mut std::io::sink())?;
+        self.advance(len)?;
+        if skipped == len { Ok(()) } else { Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()) }
+    }
+
+    fn limited(&mut self, what: &'static str, limit: u64) -> Result<u64, Reason> {
+        let value = self.u64()?;
+        if value > limit { Err(Reason::Limit { what, value, limit }) } else { Ok(value) }
+    }
+
+    fn u32(&mut self) -> Result<u32, Reason> {
+        self.bytes().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Result<u64, Reason> {
+        self.bytes().map(u64::from_le_bytes)
+    }
+
+    fn bytes<const N: usize>(&mut self) -> Result<[u8; N], Reason> {
+        let mut bytes = [0; N];
+        self.source.read_exact(&mut bytes)?;
+        self.advance(N as u64)?;
+        Ok(bytes)
+    }
+
+    fn advance(&mut self, bytes: u64) -> Result<(), Reason> {
+        self.offset += bytes;
+        if self.offset > HEADER_BYTES_MAX {
+            return Err(Reason::Limit { what: "the header", value: self.offset, limit: HEADER_BYTES_MAX });
+        }
+        Ok(())
+    }
+}
+
+fn scalar_bytes(kind: u32) -> Result<u64, Reason> {
+    Ok(match kind {
+        0 | 1 | 7 => 1,
+        2 | 3 => 2,
+        4..=6 => 4,
+        10..=12 => 8,
+        value => return Err(Reason::Unknown { what: "array element type", value }),
+    })
+}
+
+/// Elements and bytes of a block of ggml's types. Types that ggml dropped are unknown here.
+fn block(kind: u32) -> Option<(u64, u64)> {
+    Some(match kind {
+        0 => (1, 4),      // F32
+        1 | 30 => (1, 2), // F16, BF16
+        2 => (32, 18),    // Q4_0
+        3 => (32, 20),    // Q4_1
+        6 => (32, 22),    // Q5_0
+        7 => (32, 24),    // Q5_1
+        8 => (32, 34),    // Q8_0
+        9 => (32, 36),    // Q8_1
+        10 => (256, 84),  // Q2_K
+        11 => (256, 110), // Q3_K
+        12 => (256, 144), // Q4_K
+        13 => (256, 176), // Q5_K
+        14 => (256, 210), // Q6_K
+        15 => (256, 292), // Q8_K
+        16 => (256, 66),  // IQ2_XXS
+        17 => (256, 74),  // IQ2_XS
+        18 => (256, 98),  // IQ3_XXS
+        19 => (256, 50),  // IQ1_S
+        20 => (32, 18),   // IQ4_NL
+        21 => (256, 110), // IQ3_S
+        22 => (256, 82),  // IQ2_S
+        23 => (256, 136), // IQ4_XS
+        24 => (1, 1),     // I8
+        25 => (1, 2),     // I16
+        26 => (1, 4),     // I32
+        27 | 28 => (1, 8), // I64, F64
+        29 => (256, 56),  // IQ1_M
+        34 => (256, 54),  // TQ1_0
+        35 => (256, 66),  // TQ2_0
+        39 => (32, 17),   // MXFP4
+        _ => return None,
+    })
+}
+
+fn tensor_bytes(name: &str, dimensions: &[u64], kind: u32) -> Result<u64, Reason> {
+    let (block_elements, block_bytes) = block(kind).ok_or(Reason::Unknown { what: "tensor type", value: kind })?;
+    let row = dimensions.first().copied().unwrap_or(0);
+    if dimensions.contains(&0) || row % block_elements != 0 {
+        return Err(Reason::Invalid(format!("tensor {name} has rows of {row} for blocks of {block_elements}")));
+    }
+    let elements = dimensions.iter().try_fold(1u64, |product, &length| product.checked_mul(length));
+    // llama.cpp counts in signed 64-bit numbers.
+    elements
+        .filter(|&elements| i64::try_from(elements).is_ok())
+        .and_then(|elements| (elements / block_elements).checked_mul(block_bytes))
+        .filter(|&bytes| i64::try_from(bytes).is_ok())
+        .ok_or_else(|| Reason::Invalid(format!("the size of tensor {name} overflows")))
+}

@@ -1,0 +1,78 @@
+//! Administration commands and the gateway, over the admin Unix socket; the peer's credentials are
+//! the identity, the same `decide()` allows it and the same ledger records it. One request and one
+//! answer a connection, each a [`frame`](crate::frame).
+
+use serde::{Deserialize, Serialize};
+
+/// The version of this conversation.
+pub const VERSION: u32 = 1;
+
+/// A request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// [`VERSION`].
+    pub version: u32,
+    /// What to do.
+    pub command: Command,
+}
+
+/// What can be asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Command {
+    /// Adds a person.
+    UserAdd {
+        /// Unique name.
+        name: String,
+        /// Labels this person is cleared for.
+        labels: Vec<String>,
+    },
+    /// Lists persons.
+    UserList,
+    /// Issues a token; its text is in the answer, once.
+    TokenIssue {
+        /// Whose.
+        user: String,
+        /// What it is for, in words.
+        note: String,
+    },
+    /// Revokes a token.
+    TokenRevoke {
+        /// The token's id, not its secret.
+        id: String,
+    },
+    /// Lists tokens, without secrets.
+    TokenList,
+    /// Lists records, newest first.
+    LedgerList {
+        /// At most that many.
+        count: u32,
+        /// Only those before this index.
+        before: Option<u64>,
+    },
+    /// Shows a leaf with its body and all leaves that name it.
+    LedgerShow {
+        /// The record's number.
+        record: u64,
+    },
+    /// Runs a record again and compares.
+    Replay {
+        /// The record's number.
+        record: u64,
+    },
+    /// Deployments, workers, ledger's head.
+    Status,
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Response {
+    /// A JSON document, its shape given by the command.
+    Ok(String),
+    /// Why not, and what to do.
+    Failed {
+        /// One line.
+        error: String,
+        /// What to do, or empty.
+        hint: String,
+    },
+}

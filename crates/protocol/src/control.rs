@@ -1,0 +1,137 @@
+//! Supervisor and gateway, over a seqpacket socketpair: one message a packet, descriptors beside it.
+//!
+//! The supervisor speaks first with [`ToGateway::Setup`]. The gateway never hands the supervisor
+//! anything to sign: it hands leaf hashes in order, and gets back the checkpoint that the
+//! supervisor's own frontier makes of them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Digest;
+
+/// The version of this conversation.
+pub const VERSION: u32 = 1;
+
+/// The longest packet, in bytes: [`LEAF_HASHES_MAX`] hashes and room.
+pub const PACKET_BYTES_MAX: usize = 64 << 10;
+
+/// Leaf hashes a packet may carry.
+pub const LEAF_HASHES_MAX: usize = 1024;
+
+/// From the supervisor to the gateway.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ToGateway {
+    /// First message. Descriptors beside it, in this order: the admin listener, then the listeners.
+    Setup(Box<Setup>),
+    /// A worker runs. Beside it: the gateway's end of the worker's socketpair.
+    WorkerUp {
+        /// The deployment's alias.
+        deployment: String,
+    },
+    /// Answer to [`FromGateway::Extend`].
+    Extended {
+        /// The signed note.
+        checkpoint: String,
+    },
+    /// The gateway's log and the supervisor's frontier disagree; nothing will be signed again.
+    Refused {
+        /// What disagrees.
+        reason: String,
+    },
+    /// Finish what runs and exit.
+    Shutdown,
+}
+
+/// From the gateway to the supervisor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum FromGateway {
+    /// The ledger is open and the listeners are served.
+    Ready,
+    /// Asks for the notary's state, once, before the first [`FromGateway::Extend`]; answered by
+    /// [`ToGateway::Extended`] with the last checkpoint (empty for a new log).
+    Last,
+    /// New leaves' hashes, in order; `from` is the index of the first.
+    Extend {
+        /// Index of the first leaf.
+        from: u64,
+        /// RFC 6962 leaf hashes, at most [`LEAF_HASHES_MAX`].
+        hashes: Vec<[u8; 32]>,
+    },
+}
+
+/// What the gateway needs to start.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Setup {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The supervisor's process: the gateway dies with it.
+    pub supervisor_pid: u32,
+    /// The data directory, as the gateway's Landlock rules allow it: `ledger/` and `identity/` in it.
+    pub data: String,
+    /// The log's origin line.
+    pub origin: String,
+    /// The notary's public key, as a C2SP verifier key.
+    pub verifier: String,
+    /// Encrypts bodies.
+    pub body_key: [u8; 32],
+    /// Keys the fingerprints.
+    pub fingerprint_key: [u8; 32],
+    /// The user whose Unix-socket connections need no token, and may administer.
+    pub owner_uid: u32,
+    /// What serves, in the order of the configuration.
+    pub deployments: Vec<DeploymentFacts>,
+    /// Limits of the gateway.
+    pub limits: Limits,
+}
+
+impl std::fmt::Debug for Setup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Setup")
+            .field("data", &self.data)
+            .field("origin", &self.origin)
+            .field("deployments", &self.deployments)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the supervisor knows of a deployment, for the records.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeploymentFacts {
+    /// The name clients use.
+    pub alias: String,
+    /// SHA-256 of the weights' file.
+    pub model: Digest,
+    /// SHA-256 of the chat template's text; of nothing when there is none.
+    pub template: Digest,
+    /// SHA-256 of the worker program.
+    pub engine_build: Digest,
+}
+
+/// Limits of the gateway, each with an error of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Bytes of a request's body.
+    pub body_bytes_max: u64,
+    /// Tokens of a prompt.
+    pub prompt_tokens_max: u32,
+    /// Tokens of an answer, whatever the request asks.
+    pub answer_tokens_max: u32,
+    /// Requests in the pipeline at once, waiting ones included.
+    pub requests_max: u32,
+    /// Requests of one person in the pipeline at once.
+    pub requests_per_person_max: u32,
+    /// Free bytes of the ledger's file system under which nothing is answered.
+    pub disk_free_bytes_min: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            body_bytes_max: 4 << 20,
+            prompt_tokens_max: 32_768,
+            answer_tokens_max: 4_096,
+            requests_max: 64,
+            requests_per_person_max: 32,
+            disk_free_bytes_min: 256 << 20,
+        }
+    }
+}

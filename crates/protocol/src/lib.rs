@@ -1,0 +1,20 @@
+//! The types that cross from one Cloister process to another, and their framing. No I/O.
+//!
+//! Four conversations exist, each with a module:
+//! - [`worker`]: gateway and engine worker, over a stream socketpair;
+//! - [`control`]: supervisor and gateway, over a seqpacket socketpair that also carries descriptors;
+//! - [`admin`]: administration commands and the gateway, over the admin Unix socket;
+//! - [`digest`], [`ids`]: the words all of them share.
+//!
+//! Every message is versioned by the first message of its conversation and limited in length by
+//! [`frame`]. This crate does not speak HTTP: a client's dialects live in `gateway`.
+
+pub mod admin;
+pub mod control;
+pub mod digest;
+pub mod frame;
+pub mod ids;
+pub mod worker;
+
+pub use digest::Digest;
+pub use ids::RecordNumber;

@@ -1,0 +1,285 @@
+//! Gateway and engine worker. The gateway speaks first with [`ToWorker::Hello`]; the worker answers
+//! [`FromWorker::Ready`] once the model is loaded. One gateway connection a worker's life: when it
+//! ends, the worker stops every generation and exits.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Digest;
+use crate::ids::GenerationId;
+
+/// The version of this conversation. Both sides refuse another.
+pub const VERSION: u32 = 1;
+
+/// A token's number in the model's vocabulary.
+pub type Token = i32;
+
+/// From the gateway to the worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// First message.
+    Hello {
+        /// [`VERSION`].
+        version: u32,
+    },
+    /// Asks for the tokens of a text; answered by [`FromWorker::Tokenized`].
+    Tokenize {
+        /// Repeated in the answer.
+        id: GenerationId,
+        /// The text's parts, joined in order.
+        parts: Vec<Part>,
+    },
+    /// Starts a generation.
+    Generate(Box<Generate>),
+    /// Allows that many more tokens of a generation to be sent.
+    Credit {
+        /// Which generation.
+        id: GenerationId,
+        /// Tokens allowed beyond those allowed before.
+        tokens: u32,
+    },
+    /// Stops a generation before its next token; answered by [`FromWorker::Done`] with
+    /// [`Stop::Cancelled`] unless it had ended already.
+    Cancel {
+        /// Which generation.
+        id: GenerationId,
+    },
+}
+
+/// A piece of a prompt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Part {
+    /// Text a person wrote: special tokens spelled in it stay ordinary text.
+    Text(String),
+    /// Text of a template: special tokens spelled in it are those tokens.
+    Template(String),
+    /// A token by number.
+    Token(Token),
+}
+
+/// One generation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Generate {
+    /// Chosen by the gateway, never reused on this connection.
+    pub id: GenerationId,
+    /// Token-exact prompt, not empty.
+    pub prompt: Vec<Token>,
+    /// How tokens are chosen.
+    pub sampling: Sampling,
+    /// At most that many tokens are generated; 0 evaluates the prompt only.
+    pub tokens_max: u32,
+    /// The text ends before the first of these (each not empty).
+    pub stop: Vec<String>,
+    /// Time allowed for generation after the prompt's evaluation, in milliseconds; `None` has no limit.
+    pub predict_ms_max: Option<u32>,
+    /// KV entries are reused only between generations of the same scope (person and label set).
+    pub cache_scope: Digest,
+    /// Tokens that may be sent before the first [`ToWorker::Credit`].
+    pub credit: u32,
+}
+
+/// How the next token is chosen: filters in the order top-k, top-p, min-p, then temperature.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sampling {
+    /// 0 is greedy: the highest logit, the lowest token number among equals.
+    pub temperature: f32,
+    /// Keep that many tokens of highest probability; 0 keeps all.
+    pub top_k: u32,
+    /// Keep the fewest tokens whose probabilities add up to this; 1 keeps all.
+    pub top_p: f32,
+    /// Drop tokens below this share of the highest probability; 0 drops none.
+    pub min_p: f32,
+    /// The draw at step `n` depends on the seed and `n` alone.
+    pub seed: u64,
+}
+
+impl Sampling {
+    /// The highest logit always.
+    pub const GREEDY: Sampling = Sampling { temperature: 0.0, top_k: 0, top_p: 1.0, min_p: 0.0, seed: 0 };
+}
+
+/// From the worker to the gateway.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum FromWorker {
+    /// The model is loaded.
+    Ready(Box<Ready>),
+    /// Answer to [`ToWorker::Tokenize`].
+    Tokenized {
+        /// As asked.
+        id: GenerationId,
+        /// The tokens.
+        tokens: Vec<Token>,
+    },
+    /// The prompt's evaluation began: the generation left the queue.
+    Started {
+        /// Which generation.
+        id: GenerationId,
+        /// Tokens of the prompt whose KV entries were reused.
+        prompt_tokens_cached: u32,
+    },
+    /// More text. Bytes are whole UTF-8 sequences, and never part of a stop string.
+    Text {
+        /// Which generation.
+        id: GenerationId,
+        /// Tokens chosen since the last message, whether or not their text is released yet.
+        tokens: Vec<Token>,
+        /// Text released.
+        text: String,
+    },
+    /// A generation ended. Last message of its id.
+    Done {
+        /// Which generation.
+        id: GenerationId,
+        /// Why it ended.
+        stop: Stop,
+        /// Times, in microseconds.
+        times: Times,
+    },
+    /// A request could not be served. Last message of its id.
+    Failed {
+        /// Which generation or tokenization.
+        id: GenerationId,
+        /// What was wrong.
+        error: Failure,
+    },
+}
+
+/// Why a generation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// The model's end-of-generation token.
+    EndOfText,
+    /// One of the stop strings, by its index in [`Generate::stop`].
+    StopString(u32),
+    /// [`Generate::tokens_max`] was reached.
+    TokensMax,
+    /// The sequence's context is full.
+    ContextFull,
+    /// [`Generate::predict_ms_max`] has passed.
+    Deadline,
+    /// [`ToWorker::Cancel`].
+    Cancelled,
+}
+
+/// Where the time of a generation went, in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Times {
+    /// Waiting for a sequence slot.
+    pub queued_us: u64,
+    /// Evaluating the prompt.
+    pub prompt_us: u64,
+    /// Generating.
+    pub predict_us: u64,
+}
+
+/// Why the worker could not serve a request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum Failure {
+    /// The prompt does not fit.
+    #[error("the prompt has {tokens} tokens; this deployment's context holds {tokens_max}")]
+    PromptTooLong {
+        /// Tokens of the prompt.
+        tokens: u32,
+        /// Tokens a sequence can hold, prompt and answer together, less one.
+        tokens_max: u32,
+    },
+    /// A field is out of its range.
+    #[error("{0}")]
+    Invalid(String),
+    /// Too many generations wait.
+    #[error("the engine's queue is full ({0} requests wait)")]
+    QueueFull(u32),
+    /// llama.cpp reported an error.
+    #[error("the engine failed: {0}")]
+    Engine(String),
+}
+
+/// What the worker is and has loaded. Goes into every record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ready {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The profile, with the settings that make it.
+    pub profile: EngineProfile,
+    /// The features of this CPU that the build can use, as `AVX2 FMA …`, in the engine's own words.
+    pub cpu_features: String,
+    /// The CPU level the worker was compiled for, as `x86-64-v3`.
+    pub cpu_level: String,
+    /// The version of llama.cpp, in its own words.
+    pub llama_version: String,
+    /// Tokens a sequence can hold, prompt and answer together.
+    pub context_tokens: u32,
+    /// Tokens of context the model was trained for.
+    pub trained_context_tokens: u32,
+    /// Sequences that run at once.
+    pub slots: u32,
+    /// Size of the vocabulary.
+    pub vocabulary: u32,
+    /// Fill-in-the-middle tokens; `None` for a model that has none.
+    pub fill: Option<FillTokens>,
+    /// Put before every prompt, where the model wants it.
+    pub begin_of_text: Option<Token>,
+    /// End-of-text token's spelling and begin-of-text token's, for templates.
+    pub end_of_text_spelling: String,
+    /// See `end_of_text_spelling`.
+    pub begin_of_text_spelling: String,
+    /// What the GGUF says of itself.
+    pub model: ModelFacts,
+}
+
+/// What a GGUF says of itself, read in the worker's jail by our own reader.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelFacts {
+    /// `general.architecture`.
+    pub architecture: String,
+    /// `general.name`, or empty.
+    pub name: String,
+    /// The chat template's text, or `None`.
+    pub chat_template: Option<String>,
+}
+
+/// Tokens of fill-in-the-middle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FillTokens {
+    /// Before the text ahead of the hole.
+    pub prefix: Token,
+    /// Before the text behind the hole.
+    pub suffix: Token,
+    /// After both: the model writes the hole's text from here.
+    pub middle: Token,
+    /// Before a repository's name, where the model has it.
+    pub repository: Option<Token>,
+    /// Between files, where the model has it.
+    pub file: Option<Token>,
+}
+
+/// The arithmetic a worker runs with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineProfile {
+    /// Every kernel whose result depends on the batch is off: the same prompt gives the same bits
+    /// alone or in company, cached or not.
+    Reproducible,
+    /// llama.cpp's own choices. Records say `reproducible: no`.
+    Fast,
+}
+
+/// What the worker is told on its command line's place: the first frame the supervisor sends, before
+/// the gateway's conversation begins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkerSettings {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The supervisor's process: the worker dies with it.
+    pub supervisor_pid: u32,
+    /// Arithmetic.
+    pub profile: EngineProfile,
+    /// Tokens a sequence can hold.
+    pub context_tokens: u32,
+    /// Sequences that run at once.
+    pub slots: u32,
+    /// Generations that may wait for a slot.
+    pub queue_max: u32,
+    /// Threads for arithmetic.
+    pub threads: u32,
+}

@@ -1,0 +1,178 @@
+//! Inclusion and consistency proofs (RFC 6962 sections 2.1.1 and 2.1.2; verified as RFC 9162 does).
+//!
+//! A prover reads hashes of complete subtrees through a closure `read(height, index)`: the `index`-th
+//! subtree of `2^height` leaves. [`crate::tile::hash_in_tiles`] makes one from tiles.
+
+use crate::tree::{Hash, empty_root, node_hash};
+
+/// Why a proof cannot be made.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ProveError<E> {
+    /// The tree has no such leaf, or is smaller than the one it should contain.
+    #[error("a tree of {size} leaves has nothing to prove about {asked}")]
+    OutOfRange {
+        /// The index or the smaller size asked for.
+        asked: u64,
+        /// The tree's leaves.
+        size: u64,
+    },
+    /// A hash could not be read.
+    #[error("a hash could not be read")]
+    Read(#[source] E),
+}
+
+/// Why a proof proves nothing.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the proof does not lead to the root")]
+pub struct ProofError;
+
+/// Proves that a leaf is in a tree of `size` leaves. At most 64 hashes, lowest first.
+pub fn prove_inclusion<E>(
+    index: u64,
+    size: u64,
+    mut read: impl FnMut(u32, u64) -> Result<Hash, E>,
+) -> Result<Vec<Hash>, ProveError<E>> {
+    if index >= size {
+        return Err(ProveError::OutOfRange { asked: index, size });
+    }
+    let (mut low, mut high) = (0, size);
+    let mut siblings = Vec::new();
+    while high - low > 1 {
+        let middle = low + split(high - low);
+        if index < middle {
+            siblings.push((middle, high));
+            high = middle;
+        } else {
+            siblings.push((low, middle));
+            low = middle;
+        }
+    }
+    roots(siblings.into_iter().rev(), &mut read)
+}
+
+/// Proves that a tree of `size` leaves begins with the one of `smaller` leaves.
+pub fn prove_consistency<E>(
+    smaller: u64,
+    size: u64,
+    mut read: impl FnMut(u32, u64) -> Result<Hash, E>,
+) -> Result<Vec<Hash>, ProveError<E>> {
+    if smaller > size {
+        return Err(ProveError::OutOfRange { asked: smaller, size });
+    }
+    if smaller == 0 || smaller == size {
+        return Ok(Vec::new());
+    }
+    let (mut low, mut high) = (0, size);
+    let mut parts = Vec::new();
+    while high != smaller {
+        let middle = low + split(high - low);
+        if smaller <= middle {
+            parts.push((middle, high));
+            high = middle;
+        } else {
+            parts.push((low, middle));
+            low = middle;
+        }
+    }
+    // The smaller tree's own root is known to the verifier when it is the leftmost subtree.
+    if low != 0 {
+        parts.push((low, high));
+    }
+    roots(parts.into_iter().rev(), &mut read)
+}
+
+/// Checks a proof of inclusion.
+pub fn verify_inclusion(
+    index: u64,
+    size: u64,
+    leaf: &Hash,
+    root: &Hash,
+    proof: &[Hash],
+) -> Result<(), ProofError> {
+    if index >= size {
+        return Err(ProofError);
+    }
+    let (mut position, mut last) = (index, size - 1);
+    let mut hash = *leaf;
+    for sibling in proof {
+        if last == 0 {
+            return Err(ProofError);
+        }
+        if position & 1 == 1 || position == last {
+            hash = node_hash(sibling, &hash);
+            while position & 1 == 0 && position != 0 {
+                position >>= 1;
+                last >>= 1;
+            }
+        } else {
+            hash = node_hash(&hash, sibling);
+        }
+        position >>= 1;
+        last >>= 1;
+    }
+    if last == 0 && hash == *root { Ok(()) } else { Err(ProofError) }
+}
+
+/// Checks a proof of consistency. Every tree contains the empty one.
+pub fn verify_consistency(
+    smaller: u64,
+    smaller_root: &Hash,
+    size: u64,
+    root: &Hash,
+    proof: &[Hash],
+) -> Result<(), ProofError> {
+    let must = |holds: bool| if holds { Ok(()) } else { Err(ProofError) };
+    if smaller == 0 {
+        return must(proof.is_empty() && *smaller_root == empty_root());
+    }
+    if smaller >= size {
+        return must(smaller == size && proof.is_empty() && smaller_root == root);
+    }
+    let mut hashes = proof.iter();
+    let first = if smaller.is_power_of_two() { Some(smaller_root) } else { hashes.next() };
+    let Some(first) = first else { return Err(ProofError) };
+    let (mut old, mut new) = (*first, *first);
+    let shift = (smaller - 1).trailing_ones();
+    let (mut position, mut last) = ((smaller - 1) >> shift, (size - 1) >> shift);
+    for hash in hashes {
+        if last == 0 {
+            return Err(ProofError);
+        }
+        if position & 1 == 1 || position == last {
+            old = node_hash(hash, &old);
+            new = node_hash(hash, &new);
+            while position & 1 == 0 && position != 0 {
+                position >>= 1;
+                last >>= 1;
+            }
+        } else {
+            new = node_hash(&new, hash);
+        }
+        position >>= 1;
+        last >>= 1;
+    }
+    must(last == 0 && old == *smaller_root && new == *root)
+}
+
+/// The largest power of two below `leaves`, which is at least 2.
+fn split(leaves: u64) -> u64 {
+    1 << (leaves - 1).ilog2()
+}
+
+fn roots<E>(
+    ranges: impl Iterator<Item = (u64, u64)>,
+    read: &mut impl FnMut(u32, u64) -> Result<Hash, E>,
+) -> Result<Vec<Hash>, ProveError<E>> {
+    ranges.map(|(low, high)| range_root(low, high, read).map_err(ProveError::Read)).collect()
+}
+
+/// The root over the leaves `low..high` of a tree, a range that the tree's shape makes.
+fn range_root<E>(low: u64, high: u64, read: &mut impl FnMut(u32, u64) -> Result<Hash, E>) -> Result<Hash, E> {
+    let leaves = high - low;
+    if leaves.is_power_of_two() {
+        return read(leaves.ilog2(), low >> leaves.ilog2());
+    }
+    let middle = low + split(leaves);
+    let left = range_root(low, middle, read)?;
+    Ok(node_hash(&left, &range_root(middle, high, read)?))
+}

