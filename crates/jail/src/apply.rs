@@ -1,6 +1,7 @@
 //! The jail as a whole: what is asked for, the order of the steps, and what each says when it fails.
 
 use std::{
+    ffi::CString,
     fs, io,
     os::fd::RawFd,
     path::{Path, PathBuf},
@@ -86,6 +87,7 @@ pub enum Route {
 /// Landlock and seccomp, which require it. Seccomp is last: it forbids the calls of all the others.
 pub fn apply(jail: &Jail) -> Result<Applied, JailError> {
     require_single_thread()?;
+    name_process(&jail.name);
     let kept = descriptors::close_all_but(&jail.keep_fds)?;
     set_limits(jail)?;
     let entered = namespaces::enter()?;
@@ -113,6 +115,13 @@ fn require_single_thread() -> Result<(), JailError> {
     let threads =
         fs::read_dir(path).map_err(|source| JailError::Proc { path: path.to_owned(), source })?.count();
     if threads == 1 { Ok(()) } else { Err(JailError::Threads { threads }) }
+}
+
+/// For `ps` only, so a name that cannot be set is no reason to stop.
+fn name_process(name: &str) {
+    if let Ok(name) = CString::new(name) {
+        let _ = rustix::thread::set_name(&name);
+    }
 }
 
 /// `RLIMIT_FSIZE` is not set: standard error may be a file, and a limit of 0 would kill the process

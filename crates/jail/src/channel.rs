@@ -231,7 +231,7 @@ mod tests {
         for descriptor in &descriptors {
             assert!(rustix::io::fcntl_getfd(descriptor).unwrap().contains(rustix::io::FdFlags::CLOEXEC));
         }
-        rustix::io::write(&descriptors.pop().unwrap(), b"through").unwrap();
+        rustix::io::write(descriptors.pop().unwrap(), b"through").unwrap();
         let mut text = String::new();
         File::from(descriptors.pop().unwrap()).read_to_string(&mut text).unwrap();
         assert_eq!(text, "through");

@@ -10,9 +10,9 @@
 //! top of `main` of a freshly executed process, and refuses when a second thread exists.
 //!
 //! What this crate does not do: it never falls back. A kernel that lacks a part is an error that
-//! names the part. Three things stay visible to a jailed process, by design of the kernel: metadata
-//! of files it can name (Landlock does not restrict `stat`), the clock, and the machine's load. There is no mount
-//! namespace and no PID namespace: Landlock and seccomp deny what those would hide.
+//! names the part. What stays visible to a jailed process: the metadata of files whose path it knows
+//! (Landlock does not restrict `stat`), the clock, and the machine's load. There is no mount namespace
+//! and no PID namespace: Landlock and seccomp deny what those would hide.
 //!
 //! This is one of the two crates that may use `unsafe`; its interface is safe.
 #![allow(unsafe_code, reason = "system calls that rustix lacks; the point of this crate is to hold them")]

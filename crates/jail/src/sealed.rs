@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     fn sealed(purpose: Purpose) -> (SealedFile, Vec<u8>, Vec<u8>) {
-        let source: Vec<u8> = (0..CHUNK_BYTES + 4097).map(|number| (number % 251) as u8).collect();
+        let source: Vec<u8> = (0..251).cycle().take(CHUNK_BYTES + 4097).collect();
         let mut observed = Vec::new();
         let mut reader = Cursor::new(source.clone());
         let file = SealedFile::fill("test", purpose, &mut reader, source.len() as u64, &mut |bytes| {

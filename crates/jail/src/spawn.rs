@@ -73,9 +73,7 @@ pub enum Exit {
 /// signal): call it from a thread that lives as long as the supervisor.
 pub fn spawn(command: &Command<'_>) -> Result<Child, SpawnError> {
     let prepared = Prepared::new(command)?;
-    let (report, report_writer) =
-        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(SpawnError::prepare)?;
-    let report_writer = duplicate_above(report_writer.as_fd(), prepared.first_free)?;
+    let (report, report_writer) = report_pipe(prepared.first_free)?;
 
     let parent = rustix::process::getpid();
     let blocked = BlockedSignals::block();
@@ -363,6 +361,13 @@ impl Drop for BlockedSignals {
     }
 }
 
+/// The writing end lies above the child's numbers too, so that none of them replaces it.
+fn report_pipe(number_min: RawFd) -> Result<(OwnedFd, OwnedFd), SpawnError> {
+    let (reader, writer) =
+        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(SpawnError::prepare)?;
+    Ok((reader, duplicate_above(writer.as_fd(), number_min)?))
+}
+
 fn duplicate_above(descriptor: BorrowedFd<'_>, number_min: RawFd) -> Result<OwnedFd, SpawnError> {
     rustix::io::fcntl_dupfd_cloexec(descriptor, number_min).map_err(SpawnError::prepare)
 }
@@ -455,21 +460,19 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"content").unwrap();
         file.rewind().unwrap();
-        let script = "cd /proc/$$/fd && echo * >&3; cat <&4 >&3; echo >&3; env >&3; exit 7";
-        let (text, exit) = shell(script, &[file.as_fd(), file.as_fd()], &[("ONLY", "this")]);
+        let script = "ls /proc/self/fd >&3; cat <&4 >&3; echo >&3; env >&3; exit 7";
+        let environment = [("ONLY", "this"), ("PATH", "/bin")];
+        let (text, exit) = shell(script, &[file.as_fd(), file.as_fd()], &environment);
         drop(leak);
         let mut lines = text.lines();
-        assert_eq!(
-            lines.next().unwrap().split(' ').take(6).collect::<Vec<_>>(),
-            ["0", "1", "2", "3", "4", "5"]
-        );
-        assert_eq!(text.lines().next().unwrap().split(' ').filter(|n| n.len() == 1).count(), 6);
+        let numbers: Vec<&str> = lines.by_ref().take(7).collect();
+        assert_eq!(numbers, ["0", "1", "2", "3", "4", "5", "6"], "6 is the directory that ls reads");
         assert_eq!(lines.next(), Some("content"));
         let variables: Vec<&str> =
             lines.filter(|line| !line.starts_with("PWD=") && !line.starts_with('_')).collect();
         assert!(variables.contains(&"ONLY=this"));
         assert!(
-            !variables.iter().any(|line| line.starts_with("PATH=") || line.starts_with("HOME=")),
+            !variables.iter().any(|line| line.starts_with("HOME=") || line.starts_with("USER=")),
             "{variables:?}"
         );
         assert_eq!(exit, Exit::Code(7));

@@ -1,1 +1,79 @@
-//! Placeholder.
+//! The tamper-evident ledger: an append-only log of what Cloister was asked and what it answered.
+//!
+//! A leaf is durable before its bytes are shown to anyone ([`Ledger::append`]): one writer thread puts
+//! frames into a write-ahead log, syncs once a batch, then answers. Off that path, an integrator has a
+//! [`Notary`] sign the growing Merkle tree and moves leaves into C2SP tiles and entry bundles, and the
+//! encrypted bodies into files beside them. Anyone with the directory and the public key can check all
+//! of it with [`verify`], without the daemon.
+//!
+//! ```text
+//! ledger/checkpoint            signed note: origin, size, root
+//!        tile/<L>/<N>          hashes      (C2SP tlog-tiles)
+//!        tile/entries/<N>      leaves
+//!        bodies/<index>        encrypted bodies, one a leaf that has one
+//!        relations             which leaf names which record; made from the leaves
+//!        wal/<first>.wal       what is not integrated yet
+//!        set-aside/            damaged tails of the write-ahead log, never deleted
+//! ```
+//!
+//! What fails, fails closed: an error of a write or a sync poisons the ledger until it is opened again,
+//! and a wrong byte found at [`Ledger::open`] is an error that names its place. What it does not do: a
+//! restored older directory is valid by itself; only the notary's state, a witness, a kept checkpoint or
+//! a receipt shows a roll-back. Superseded partial tiles are removed, so the directory is not meant to
+//! be served to other readers as it is.
+
+mod body;
+pub mod disk;
+pub mod fault;
+mod fingerprint;
+mod integrator;
+mod leaf;
+mod log;
+mod notary;
+mod open;
+mod opening;
+mod read;
+mod shared;
+mod store;
+pub mod verify;
+mod wal;
+mod writer;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+pub use body::{BODY_BYTES_MAX, LedgerKeys, UnsealError};
+pub use fingerprint::{Fingerprint, Fingerprints, LineFingerprint, SHINGLE_LEXEMES, fingerprints};
+pub use leaf::{
+    Block, BodyCommitment, Commitment, ContentDigest, Event, Intent, LEAF_BYTES_MAX, Leaf, Outcome, Refusal,
+    ReplayOutcome, ResultLeaf, SCHEMA,
+};
+pub use log::{AppendError, CloseError, Entry, Head, Ledger, Receipt, ReceiptError, SignError};
+pub use notary::{LEAF_HASHES_MAX, LocalNotary, Notary, NotaryError};
+pub use open::{LedgerConfig, OpenError, Recovery, SetAside};
+pub use opening::{Opened, Opening, Salt, Salts};
+pub use read::{LIST_RECORDS_MAX, ReadError, Record};
+
+/// Milliseconds since 1970.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// Fills a buffer with random bytes that nobody can guess.
+pub type Randomness = Arc<dyn Fn(&mut [u8]) -> Result<(), RandomnessError> + Send + Sync>;
+
+/// The system's randomness failed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the system gives no randomness: {0}")]
+pub struct RandomnessError(pub String);
+
+/// This machine's clock.
+pub fn system_clock() -> Clock {
+    Arc::new(|| {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}
+
+/// This machine's randomness.
+pub fn system_randomness() -> Randomness {
+    Arc::new(|buffer| getrandom::fill(buffer).map_err(|error| RandomnessError(error.to_string())))
+}

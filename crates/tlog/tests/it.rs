@@ -54,7 +54,7 @@ impl tlog_tiles::HashReader for Reader<'_> {
     fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<tlog_tiles::Hash>, tlog_tiles::tlog::Error> {
         let read = |index: &u64| {
             let (level, n) = tlog_tiles::split_stored_hash_index(*index);
-            tlog_tiles::Hash(self.0.hash(level.into(), n).unwrap())
+            tlog_tiles::Hash(self.0.hash(level.into(), n).expect("the log holds the hash"))
         };
         Ok(indexes.iter().map(read).collect())
     }

@@ -71,6 +71,7 @@ pub(super) const RULES: &[Rule] = &[
     // Memory, never executable: no program brings code along but its own.
     allow_when(libc::SYS_mmap, &[&[Masked(2, libc::PROT_EXEC, 0)]], "heap, stacks, models; not executable"),
     allow_when(libc::SYS_mprotect, &[&[Masked(2, libc::PROT_EXEC, 0)]], "heap, guard pages; not executable"),
+    allow(libc::SYS_fadvise64, "read-ahead of models"),
     allow(libc::SYS_munmap, "heap, stacks, models"),
     allow(libc::SYS_mremap, "growing large blocks"),
     allow(libc::SYS_madvise, "giving pages back; read-ahead of models"),

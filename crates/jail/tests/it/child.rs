@@ -3,8 +3,8 @@
 use std::{
     fs::{self, File},
     io::{self, Read, Write},
-    net::TcpListener,
-    os::{fd::AsRawFd, unix::process::CommandExt},
+    net::{SocketAddr, TcpListener},
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
     sync::mpsc,
@@ -16,8 +16,9 @@ use jail::{
     Applied, Jail, Kind,
     channel::Channel,
     probe::{self, ProbeResult},
-    spawn::inherited,
+    spawn::{InheritedError, inherited},
 };
+use rustix::net::SendFlags;
 use serde::{Deserialize, Serialize};
 
 /// Names of variables that tell the child what to be.
@@ -56,8 +57,7 @@ pub(crate) fn main(role: &str) -> ExitCode {
         "gateway" => jailed(&jail(Kind::Gateway), gateway),
         "memory" => jailed(&Jail { memory_bytes_max: Some(256 << 20), ..jail(Kind::Engine) }, memory),
         "sleeper" => jailed(&Jail { keep_fds: vec![3, 4], ..jail(Kind::Engine) }, |mut end| {
-            end.report.write_all(b"jailed").unwrap();
-            drop(end.report);
+            end.report.take().unwrap().write_all(b"jailed").unwrap();
             thread::sleep(Duration::from_secs(600));
         }),
         "unjailed" => {
@@ -98,7 +98,7 @@ fn jail(kind: Kind) -> Jail {
         Kind::Gateway => (vec![directory], vec![PathBuf::from("/etc/hostname")], vec![3, 4]),
     };
     // 5 is the resource, where a test passes one; 6 is a leak and is not kept.
-    let resource = rustix::fs::fstat(unsafe { std::os::fd::BorrowedFd::borrow_raw(5) }).is_ok();
+    let resource = fs::metadata("/proc/self/fd/5").is_ok();
     Jail {
         name: "jail-test".to_owned(),
         kind,
@@ -118,7 +118,8 @@ fn refused(read_write: &[&str]) -> Result<(), ()> {
 /// This side's ends of what the test passed.
 struct End {
     channel: Channel,
-    report: File,
+    /// Until it is told.
+    report: Option<File>,
     applied: Option<Applied>,
 }
 
@@ -126,7 +127,7 @@ impl End {
     fn take() -> End {
         End {
             channel: Channel::from_descriptor(inherited(3).unwrap()).unwrap(),
-            report: inherited(4).unwrap().into(),
+            report: Some(inherited(4).unwrap().into()),
             applied: None,
         }
     }
@@ -138,7 +139,7 @@ impl End {
             probes: report.probes.clone(),
             work: report.work.clone(),
         });
-        self.report.write_all(&text.unwrap()).unwrap();
+        self.report.take().unwrap().write_all(&text.unwrap()).unwrap();
     }
 }
 
@@ -177,9 +178,11 @@ fn engine(mut end: End) {
     work.push(tried("shared read-only map of a handed file", || {
         use rustix::mm::{MapFlags, ProtFlags};
         expect(jail::sealed::is_sealed(&model) && File::from(model.try_clone()?).metadata()?.len() == 7)?;
+        // SAFETY: a new mapping at an address of the kernel's choosing; it is never unmapped.
         let map = unsafe {
             rustix::mm::mmap(std::ptr::null_mut(), 7, ProtFlags::READ, MapFlags::SHARED, &model, 0)?
         };
+        // SAFETY: the mapping above; a sealed file neither shrinks nor changes.
         expect(unsafe { std::slice::from_raw_parts(map.cast::<u8>(), 7) } == MODEL)
     }));
     work.push(tried("a descriptor that comes later", || {
@@ -230,16 +233,11 @@ async fn serve_one(listener: TcpListener) -> io::Result<()> {
     expect(&question == b"ping")?;
     client.write_all(b"pong").await?;
     // An accepted socket belongs to the machine's network. It must not be turned to dial out.
-    let number = client.as_raw_fd();
-    let unspecified: libc::sockaddr = unsafe { std::mem::zeroed() };
-    let address = &raw const unspecified;
-    denied(checked(unsafe { libc::connect(number, address, 16) } as isize), libc::EPERM)?;
-    let byte = [0_u8];
-    let flags = libc::MSG_FASTOPEN | libc::MSG_NOSIGNAL;
-    denied(
-        checked(unsafe { libc::sendto(number, byte.as_ptr().cast(), 1, flags, address, 16) }),
-        libc::EPERM,
-    )?;
+    denied(rustix::net::connect_unspec(&client).map_err(io::Error::from), libc::EPERM)?;
+    let fast_open = SendFlags::from_bits_retain(libc::MSG_FASTOPEN.cast_unsigned()) | SendFlags::NOSIGNAL;
+    let elsewhere = SocketAddr::from(([192, 0, 2, 1], 443));
+    let sent = rustix::net::sendto(&client, b"x", fast_open, &elsewhere);
+    denied(sent.map_err(io::Error::from), libc::EPERM)?;
     tokio::task::spawn_blocking(|| ()).await.map_err(io::Error::other)?;
     tokio::time::sleep(Duration::from_millis(1)).await;
     Ok(())
@@ -292,8 +290,17 @@ fn files(directory: &Path) -> io::Result<()> {
 fn common_work() -> Vec<(String, String)> {
     vec![
         tried("descriptors that were not kept are closed", || {
-            let mut status: libc::stat = unsafe { std::mem::zeroed() };
-            denied(checked(unsafe { libc::fstat(6, &raw mut status) } as isize), libc::EBADF)
+            expect(inherited(6).is_err_and(|error| error == InheritedError::NotPassed { number: 6 }))
+        }),
+        tried("limits", || {
+            use rustix::process::{Resource, getrlimit};
+            let limit = |resource| getrlimit(resource).maximum;
+            expect(limit(Resource::Core) == Some(1) && limit(Resource::Nofile) == Some(256))?;
+            denied(
+                rustix::process::setrlimit(Resource::Core, getrlimit(Resource::Core))
+                    .map_err(io::Error::from),
+                libc::EPERM,
+            )
         }),
         tried("threads", || {
             let threads: Vec<_> = (0..16).map(|number| thread::spawn(move || number)).collect();
@@ -331,9 +338,6 @@ fn memory(mut end: End) {
 /// Probes, tells, and waits for the test.
 fn finish(end: &mut End, work: Vec<(String, String)>) {
     end.tell(&Report { probes: probe::run_on_threads(THREADS), work, ..Report::default() });
-    // The report ends where the pipe does.
-    let null = unsafe { std::os::fd::BorrowedFd::borrow_raw(0) }.try_clone_to_owned().unwrap();
-    end.report = File::from(null);
     end.channel.recv(&mut [0; 16]).unwrap();
 }
 
@@ -384,8 +388,4 @@ fn denied<T>(outcome: io::Result<T>, errno: i32) -> io::Result<()> {
         Err(error) => Err(error),
         Ok(_) => Err(io::Error::other("it was allowed")),
     }
-}
-
-fn checked(answer: isize) -> io::Result<()> {
-    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

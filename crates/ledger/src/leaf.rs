@@ -1,0 +1,361 @@
+//! What the ledger records: leaves, as JSON of at most 65,535 bytes. Prompts, contexts and answers are
+//! not in a leaf; salted commitments to them are, and the texts lie in the encrypted body beside it.
+
+use std::fmt;
+
+use protocol::Digest;
+use protocol::worker::{Sampling, Stop, Times};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
+
+use crate::opening::Salt;
+
+/// The schema of leaves that this crate writes.
+pub const SCHEMA: u32 = 1;
+
+/// The longest leaf, in bytes: an entry of a C2SP bundle has a 16-bit length.
+pub const LEAF_BYTES_MAX: usize = tlog::entry::ENTRY_BYTES_MAX;
+
+/// One leaf.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Leaf {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// When the ledger wrote it, in milliseconds since 1970, by this machine's clock.
+    pub time_unix_ms: u64,
+    /// What happened.
+    pub event: Event,
+    /// The body beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<BodyCommitment>,
+}
+
+/// What a leaf says of the body beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BodyCommitment {
+    /// SHA-256 of the stored, encrypted bytes.
+    pub digest: Digest,
+    /// Their length.
+    pub bytes: u64,
+    /// SHA-384 of 16 bytes of salt and the plain bytes; the salt is inside the encryption.
+    pub content: ContentDigest,
+}
+
+/// A SHA-384 digest. Shown as `sha384:` and 96 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ContentDigest(pub [u8; 48]);
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Event {
+    /// The first leaf.
+    Genesis {
+        /// The log's name.
+        origin: String,
+        /// The key that signs its checkpoints.
+        verifier: String,
+        /// The software that began it, with its version.
+        software: String,
+    },
+    /// A request is about to be answered. Its index is the record's number.
+    Intent(Box<Intent>),
+    /// A piece of a streamed answer is about to be shown.
+    Block(Block),
+    /// An answer is about to be shown, or will never be.
+    Result(Box<ResultLeaf>),
+    /// A request was refused.
+    Refusal(Refusal),
+    /// Someone administered something.
+    Administration {
+        /// Who.
+        actor: String,
+        /// What, as `token.issue`.
+        action: String,
+        /// To whom or what.
+        subject: String,
+        /// More, in words.
+        detail: String,
+    },
+    /// Recovery set a damaged tail of the write-ahead log aside. What it held was not acknowledged, or
+    /// was damaged later: the two cannot be told apart without a receipt.
+    Recovered {
+        /// The file it was in.
+        file: String,
+        /// Where it began.
+        offset: u64,
+        /// Its length.
+        bytes: u64,
+        /// SHA-256 of what was set aside.
+        digest: Digest,
+        /// Where it lies now.
+        set_aside: String,
+    },
+    /// A record was run again.
+    Replay {
+        /// The record.
+        record: u64,
+        /// How it went.
+        outcome: ReplayOutcome,
+        /// More, in words.
+        detail: String,
+    },
+    /// The jails were probed. The table is in the body.
+    Posture {
+        /// Why now: `start`, `interval`, `change` or `request`.
+        occasion: String,
+        /// Probes that came out as they must.
+        passed: u32,
+        /// Probes that did not.
+        failed: u32,
+        /// Probes that this machine cannot make.
+        untried: u32,
+    },
+}
+
+/// What is about to be asked of an engine, and by whom.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Intent {
+    /// Who asks.
+    pub identity: String,
+    /// By which credential, as `token:ID` or `uid:1000`.
+    pub credential: String,
+    /// Labels of what goes into the answer.
+    pub labels: Vec<String>,
+    /// The policy that allowed it.
+    pub policy: Digest,
+    /// What is asked, as `complete`, `chat`, `fill`.
+    pub action: String,
+    /// The surface and dialect it came by, as `openai.chat`.
+    pub dialect: String,
+    /// The deployment's alias.
+    pub deployment: String,
+    /// The weights.
+    pub model: Digest,
+    /// The chat template; of nothing when there is none.
+    pub template: Digest,
+    /// The worker program.
+    pub engine_build: Digest,
+    /// The CPU level the worker was compiled for.
+    pub cpu_level: String,
+    /// The CPU's features that the build can use.
+    pub cpu_features: String,
+    /// llama.cpp's version.
+    pub llama_version: String,
+    /// The engine's profile.
+    pub profile: String,
+    /// Whether the same prompt gives the same bits again.
+    pub reproducible: bool,
+    /// How tokens are chosen.
+    pub sampling: Sampling,
+    /// Tokens of the answer at most.
+    pub tokens_max: u32,
+    /// How many stop strings; their texts are in the body.
+    pub stop_strings: u32,
+    /// Time allowed for generating, in milliseconds.
+    pub predict_ms_max: Option<u32>,
+    /// Tokens of the prompt.
+    pub prompt_tokens: u32,
+    /// The prompt.
+    pub prompt: Commitment,
+    /// The context that was put into it.
+    pub context: Commitment,
+}
+
+/// A piece of a streamed answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Block {
+    /// The record.
+    pub record: u64,
+    /// 0 for the record's first block, then one more each.
+    pub number: u32,
+    /// All text so far, this block's included, under the salt that the result uses.
+    pub output: Commitment,
+    /// Bytes of all text so far.
+    pub output_bytes: u64,
+}
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ResultLeaf {
+    /// The record.
+    pub record: u64,
+    /// In one word.
+    pub outcome: Outcome,
+    /// In words; empty for an answer.
+    pub detail: String,
+    /// Why the engine stopped.
+    pub stop: Option<Stop>,
+    /// The whole text.
+    pub output: Commitment,
+    /// Its tokens.
+    pub answer_tokens: u32,
+    /// Tokens of the prompt that the cache held.
+    pub prompt_tokens_cached: u32,
+    /// Where the time went.
+    pub times: Times,
+    /// The keyed fingerprint list, which is in the body.
+    pub fingerprints: Digest,
+}
+
+/// A request that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Who asked; `None` when that could not be told.
+    pub identity: Option<String>,
+    /// The surface and dialect.
+    pub dialect: String,
+    /// Why.
+    pub reason: String,
+    /// How many: failures without an identity are aggregated, or they would fill the disk.
+    pub count: u32,
+}
+
+/// How a request ended, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// With an answer.
+    Answered,
+    /// The client went away.
+    Cancelled,
+    /// With an error.
+    Failed,
+}
+
+/// How a replay ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplayOutcome {
+    /// The same bytes.
+    Same,
+    /// Other bytes.
+    Different,
+    /// Without an answer.
+    Failed,
+}
+
+/// SHA-256 of a salt and bytes: it binds to the bytes and, without the salt, tells nothing of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Commitment(pub Digest);
+
+impl Commitment {
+    /// Commits to bytes.
+    pub fn new(salt: &Salt, bytes: &[u8]) -> Self {
+        Commitment(Digest(Sha256::new().chain_update(salt.bytes()).chain_update(bytes).finalize().into()))
+    }
+}
+
+impl Leaf {
+    /// A leaf from its bytes.
+    pub fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(bytes)
+    }
+
+    /// A leaf's bytes, from an event that was encoded before its time and body were known.
+    pub(crate) fn compose(
+        time_unix_ms: u64,
+        event: &str,
+        body: Option<&BodyCommitment>,
+    ) -> Result<Vec<u8>, serde_json::Error> {
+        let head = format!(r#"{{"schema":{SCHEMA},"time_unix_ms":{time_unix_ms},"event":{event}"#);
+        let mut bytes = head.into_bytes();
+        if let Some(body) = body {
+            bytes.extend(br#","body":"#);
+            serde_json::to_writer(&mut bytes, body)?;
+        }
+        bytes.push(b'}');
+        Ok(bytes)
+    }
+}
+
+impl Event {
+    /// The event's kind, as in its JSON.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Event::Genesis { .. } => "genesis",
+            Event::Intent(_) => "intent",
+            Event::Block(_) => "block",
+            Event::Result(_) => "result",
+            Event::Refusal(_) => "refusal",
+            Event::Administration { .. } => "administration",
+            Event::Recovered { .. } => "recovered",
+            Event::Replay { .. } => "replay",
+            Event::Posture { .. } => "posture",
+        }
+    }
+
+    /// The record that the event names.
+    pub fn record(&self) -> Option<u64> {
+        match self {
+            Event::Block(block) => Some(block.record),
+            Event::Result(result) => Some(result.record),
+            Event::Replay { record, .. } => Some(*record),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for ContentDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha384:{}", protocol::digest::hex(&self.0))
+    }
+}
+
+impl fmt::Debug for ContentDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for ContentDigest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ContentDigest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let digits = text.strip_prefix("sha384:").and_then(protocol::digest::unhex);
+        let bytes = digits.and_then(|digits| digits.try_into().ok());
+        bytes.map(ContentDigest).ok_or_else(|| serde::de::Error::custom("not a SHA-384 digest"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn composed_as_serde_would() {
+        let digest = Digest([1; 32]);
+        let salt = Salt::from([2; 16]);
+        let event = Event::Result(Box::new(ResultLeaf {
+            record: 7,
+            outcome: Outcome::Answered,
+            detail: String::new(),
+            stop: Some(Stop::StopString(2)),
+            output: Commitment::new(&salt, b"text"),
+            answer_tokens: 9,
+            prompt_tokens_cached: 0,
+            times: Times::default(),
+            fingerprints: digest,
+        }));
+        for body in [None, Some(BodyCommitment { digest, bytes: 3, content: ContentDigest([3; 48]) })] {
+            let text = serde_json::to_string(&event).unwrap();
+            let composed = Leaf::compose(5, &text, body.as_ref()).unwrap();
+            let leaf = Leaf { schema: SCHEMA, time_unix_ms: 5, event: event.clone(), body };
+            assert_eq!(composed, serde_json::to_vec(&leaf).unwrap());
+            assert_eq!(Leaf::parse(&composed).unwrap(), leaf);
+        }
+        assert!(serde_json::to_string(&event).unwrap().starts_with(r#"{"kind":"result","record":7"#));
+    }
+
+    #[test]
+    fn a_commitment_is_the_digest_of_salt_and_bytes() {
+        let expected: [u8; 32] = Sha256::digest([[2; 16].as_slice(), b"text"].concat()).into();
+        assert_eq!(Commitment::new(&Salt::from([2; 16]), b"text").0.0, expected);
+    }
+}

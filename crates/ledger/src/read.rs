@@ -1,0 +1,202 @@
+//! Reading records back, from the write-ahead log or from where they stay.
+
+use std::fmt;
+use std::io;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::body::{OVERHEAD, UnsealError, unseal};
+use crate::disk;
+use crate::leaf::Leaf;
+use crate::log::Ledger;
+use crate::shared::Pending;
+use crate::store::{body_path, bundle_of, read_tile, related};
+use crate::{BODY_BYTES_MAX, wal};
+
+/// Records that [`Ledger::list`] returns at most.
+pub const LIST_RECORDS_MAX: u32 = 1000;
+
+/// Times a read is begun again because integration moved what it was about to read.
+const ATTEMPTS: usize = 16;
+
+/// A leaf with its body.
+#[derive(Clone, PartialEq)]
+pub struct Record {
+    /// The leaf's index.
+    pub index: u64,
+    /// The leaf.
+    pub leaf: Leaf,
+    /// The body's plain bytes.
+    pub body: Option<Vec<u8>>,
+}
+
+/// Bodies are a person's own words.
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("index", &self.index)
+            .field("leaf", &self.leaf)
+            .field("body_bytes", &self.body.as_ref().map(Vec::len))
+            .finish()
+    }
+}
+
+/// Why a record cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// There is no such leaf.
+    #[error("there is no record {index}: the ledger has {size} leaves")]
+    NotFound {
+        /// What was asked for.
+        index: u64,
+        /// Durable leaves.
+        size: u64,
+    },
+    /// A file cannot be read.
+    #[error("{file} cannot be read")]
+    Io {
+        /// The file.
+        file: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file is not what the ledger wrote.
+    #[error("{file} is damaged at leaf {index}: {what}; run `cloister ledger verify`")]
+    Damaged {
+        /// The file.
+        file: String,
+        /// The leaf.
+        index: u64,
+        /// What is wrong.
+        what: String,
+    },
+    /// The body does not open.
+    #[error("the body of leaf {index} does not open")]
+    Body {
+        /// The leaf.
+        index: u64,
+        /// Why.
+        #[source]
+        source: UnsealError,
+    },
+}
+
+/// Bytes of a leaf, and of its body where the write-ahead log has them.
+struct Stored {
+    file: String,
+    leaf: Vec<u8>,
+    body: Option<Vec<u8>>,
+}
+
+impl Ledger {
+    /// A leaf with its decrypted body. Blocks on the disk.
+    pub fn record(&self, index: u64) -> Result<Record, ReadError> {
+        let stored = self.stored(index)?;
+        let leaf = parse(index, &stored)?;
+        let Some(commitment) = &leaf.body else { return Ok(Record { index, leaf, body: None }) };
+        let (file, bytes) = match stored.body {
+            Some(bytes) => (stored.file, bytes),
+            None => {
+                let file = body_path(index);
+                let bytes = disk::read(&*self.inner.disk, &file, (BODY_BYTES_MAX + OVERHEAD) as u64);
+                let bytes = bytes.map_err(|source| ReadError::Io { file: file.clone(), source })?;
+                (file, bytes)
+            }
+        };
+        if <[u8; 32]>::from(Sha256::digest(&bytes)) != commitment.digest.0 {
+            let what = "the body is not the one the leaf commits to".to_owned();
+            return Err(ReadError::Damaged { file, index, what });
+        }
+        let body = unseal(&bytes, &self.inner.keys, index, &commitment.content)
+            .map_err(|source| ReadError::Body { index, source })?;
+        Ok(Record { index, leaf, body: Some(body) })
+    }
+
+    /// The leaves that name a record, in order. Blocks on the disk.
+    pub fn related(&self, record: u64) -> Result<Vec<u64>, ReadError> {
+        let state = self.inner.shared.lock();
+        let (size, integrated) = (state.size, state.integrated);
+        let waiting: Vec<u64> = (integrated..)
+            .zip(&state.pending)
+            .filter(|(_, pending)| pending.record == Some(record))
+            .map(|(index, _)| index)
+            .collect();
+        drop(state);
+        if record >= size {
+            return Err(ReadError::NotFound { index: record, size });
+        }
+        let mut found = related(&*self.inner.disk, record, record + 1, integrated)
+            .map_err(|source| ReadError::Io { file: crate::store::RELATIONS.to_owned(), source })?;
+        found.extend(waiting);
+        Ok(found)
+    }
+
+    /// Leaves, newest first, without their bodies: at most `count` and [`LIST_RECORDS_MAX`], only those
+    /// before `before`. Blocks on the disk.
+    pub fn list(&self, before: Option<u64>, count: u32) -> Result<Vec<Record>, ReadError> {
+        let size = self.inner.shared.lock().size;
+        let end = before.unwrap_or(size).min(size);
+        let start = end.saturating_sub(u64::from(count.min(LIST_RECORDS_MAX)));
+        let read = |index| {
+            let stored = self.stored(index)?;
+            Ok(Record { index, leaf: parse(index, &stored)?, body: None })
+        };
+        (start..end).rev().map(read).collect()
+    }
+
+    /// Integration may move a leaf between the look at the state and the read: then it is looked at
+    /// again.
+    fn stored(&self, index: u64) -> Result<Stored, ReadError> {
+        let mut last = None;
+        for _ in 0..ATTEMPTS {
+            let state = self.inner.shared.lock();
+            let (size, integrated) = (state.size, state.integrated);
+            let waiting = index.checked_sub(integrated).and_then(|place| usize::try_from(place).ok());
+            let pending = waiting.and_then(|place| state.pending.get(place)).copied();
+            drop(state);
+            let read = match pending {
+                _ if index >= size => return Err(ReadError::NotFound { index, size }),
+                Some(pending) => self.from_wal(index, &pending),
+                None => self.from_bundle(index, integrated),
+            };
+            match read {
+                Err(ReadError::Io { file, source }) if source.kind() == io::ErrorKind::NotFound => {
+                    last = Some(ReadError::Io { file, source });
+                }
+                done => return done,
+            }
+        }
+        Err(last.unwrap_or(ReadError::NotFound { index, size: 0 }))
+    }
+
+    fn from_wal(&self, index: u64, pending: &Pending) -> Result<Stored, ReadError> {
+        let file = wal::path(pending.place.segment);
+        let bytes = wal::read_frame(&*self.inner.disk, pending.place);
+        let bytes = bytes.map_err(|source| ReadError::Io { file: file.clone(), source })?;
+        let frame = wal::parse(&bytes).filter(|frame| frame.index == index);
+        let Some(frame) = frame else {
+            return Err(ReadError::Damaged { file, index, what: "the frame is damaged".to_owned() });
+        };
+        Ok(Stored { file, leaf: frame.leaf.to_vec(), body: Some(frame.body.to_vec()) })
+    }
+
+    fn from_bundle(&self, index: u64, integrated: u64) -> Result<Stored, ReadError> {
+        let (name, place) = bundle_of(index, integrated);
+        let (name, bytes) = read_tile(&*self.inner.disk, name)
+            .map_err(|source| ReadError::Io { file: name.to_string(), source })?;
+        let file = name.to_string();
+        let entries = tlog::entry::prefix(&bytes, place + 1)
+            .map_err(|error| ReadError::Damaged { file: file.clone(), index, what: error.to_string() })?;
+        let leaf = entries.0.last().map(|entry| entry.leaf.to_vec()).unwrap_or_default();
+        Ok(Stored { file, leaf, body: None })
+    }
+}
+
+fn parse(index: u64, stored: &Stored) -> Result<Leaf, ReadError> {
+    Leaf::parse(&stored.leaf).map_err(|error| ReadError::Damaged {
+        file: stored.file.clone(),
+        index,
+        what: format!("the leaf cannot be read: {error}"),
+    })
+}

@@ -1,0 +1,108 @@
+//! Writes small GGUF files, right ones and wrong ones.
+
+/// A file under construction. `Builder::valid()` is one that the reader accepts.
+#[derive(Clone)]
+pub(crate) struct Builder {
+    pub(crate) magic: [u8; 4],
+    pub(crate) version: u32,
+    pub(crate) metadata: Vec<(String, Vec<u8>)>,
+    pub(crate) tensors: Vec<(String, Vec<u64>, u32, u64)>,
+    pub(crate) data_bytes: usize,
+}
+
+impl Builder {
+    pub(crate) fn valid() -> Builder {
+        let tokens: Vec<&str> = vec!["a", "b", "</s>"];
+        Builder {
+            magic: *b"GGUF",
+            version: 3,
+            metadata: vec![
+                ("general.architecture".to_owned(), string("llama")),
+                ("general.name".to_owned(), string("tiny")),
+                ("llama.context_length".to_owned(), unsigned(512)),
+                ("tokenizer.ggml.tokens".to_owned(), strings(&tokens)),
+                ("tokenizer.ggml.scores".to_owned(), floats(3)),
+                ("tokenizer.ggml.eos_token_id".to_owned(), unsigned(2)),
+                ("tokenizer.chat_template".to_owned(), string("{{ messages }}")),
+            ],
+            tensors: vec![
+                ("token_embd.weight".to_owned(), vec![32, 3], 8, 0),
+                ("output_norm.weight".to_owned(), vec![32], 0, 128),
+            ],
+            data_bytes: 256,
+        }
+    }
+
+    pub(crate) fn with(mut self, key: &str, value: Vec<u8>) -> Builder {
+        self.metadata.retain(|(known, _)| known != key);
+        self.metadata.push((key.to_owned(), value));
+        self
+    }
+
+    pub(crate) fn without(mut self, key: &str) -> Builder {
+        self.metadata.retain(|(known, _)| known != key);
+        self
+    }
+
+    pub(crate) fn header(&self) -> Vec<u8> {
+        let mut bytes = self.magic.to_vec();
+        bytes.extend(self.version.to_le_bytes());
+        bytes.extend((self.tensors.len() as u64).to_le_bytes());
+        bytes.extend((self.metadata.len() as u64).to_le_bytes());
+        for (key, value) in &self.metadata {
+            bytes.extend(text(key));
+            bytes.extend(value);
+        }
+        for (name, dimensions, kind, offset) in &self.tensors {
+            bytes.extend(text(name));
+            bytes.extend(u32::try_from(dimensions.len()).unwrap().to_le_bytes());
+            dimensions.iter().for_each(|length| bytes.extend(length.to_le_bytes()));
+            bytes.extend(kind.to_le_bytes());
+            bytes.extend(offset.to_le_bytes());
+        }
+        bytes
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let mut bytes = self.header();
+        bytes.resize(bytes.len().next_multiple_of(32) + self.data_bytes, 7);
+        bytes
+    }
+}
+
+fn text(text: &str) -> Vec<u8> {
+    let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(text.as_bytes());
+    bytes
+}
+
+fn typed(kind: u32, value: Vec<u8>) -> Vec<u8> {
+    let mut bytes = kind.to_le_bytes().to_vec();
+    bytes.extend(value);
+    bytes
+}
+
+pub(crate) fn string(value: &str) -> Vec<u8> {
+    typed(8, text(value))
+}
+
+pub(crate) fn unsigned(value: u32) -> Vec<u8> {
+    typed(4, value.to_le_bytes().to_vec())
+}
+
+/// An array of anything, its length as stated, which may be a lie.
+pub(crate) fn array(element: u32, len: u64, elements: &[u8]) -> Vec<u8> {
+    let mut bytes = element.to_le_bytes().to_vec();
+    bytes.extend(len.to_le_bytes());
+    bytes.extend(elements);
+    typed(9, bytes)
+}
+
+pub(crate) fn strings(values: &[&str]) -> Vec<u8> {
+    let elements: Vec<u8> = values.iter().flat_map(|value| text(value)).collect();
+    array(8, values.len() as u64, &elements)
+}
+
+pub(crate) fn floats(count: u64) -> Vec<u8> {
+    array(6, count, &vec![0; usize::try_from(count).unwrap() * 4])
+}

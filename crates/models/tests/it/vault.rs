@@ -1,0 +1,94 @@
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use models::vault::{ImportError, ImportOptions, Vault, VaultError};
+use protocol::Digest;
+
+use crate::builder::Builder;
+
+struct Fixture {
+    directory: tempfile::TempDir,
+    vault: Vault,
+}
+
+fn fixture() -> Fixture {
+    let directory = tempfile::tempdir().unwrap();
+    let vault = Vault::open(&directory.path().join("models")).unwrap();
+    Fixture { directory, vault }
+}
+
+impl Fixture {
+    fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        use std::io::Write;
+        let path = self.directory.path().join(name);
+        std::fs::File::create(&path).unwrap().write_all(bytes).unwrap();
+        path
+    }
+}
+
+fn options() -> ImportOptions {
+    ImportOptions::new(Digest([1; 32]))
+}
+
+#[test]
+fn imported_locked_verified() {
+    let fixture = fixture();
+    let path = fixture.file("m.gguf", &Builder::valid().bytes());
+    let mut last = (0, 0);
+    let deployment =
+        fixture.vault.import(&path, "tiny", &options(), &mut |done, total| last = (done, total)).unwrap();
+    assert_eq!(last.0, last.1);
+    assert_eq!(deployment.context_tokens, 512, "no more than the model was trained for");
+    assert_eq!(fixture.vault.list().unwrap(), [deployment.clone()]);
+    assert_eq!(fixture.vault.verify("tiny", &mut |_, _| {}).unwrap(), deployment);
+    let blob = fixture.vault.blob_path(&deployment.model);
+    assert_eq!(std::fs::metadata(&blob).unwrap().permissions().mode() & 0o777, 0o400);
+    assert!(matches!(fixture.vault.import(&path, "tiny", &options(), &mut |_, _| {}), Err(ImportError::Taken(_))));
+    fixture.vault.import(&path, "again", &options(), &mut |_, _| {}).unwrap();
+    assert_eq!(fixture.vault.relock("tiny", Digest([2; 32])).unwrap().engine_build, Digest([2; 32]));
+    fixture.vault.remove("tiny").unwrap();
+    assert!(matches!(fixture.vault.get("tiny"), Err(VaultError::Missing(_))));
+    assert!(blob.exists());
+}
+
+#[test]
+fn one_flipped_byte_is_found() {
+    let fixture = fixture();
+    let bytes = Builder::valid().bytes();
+    let path = fixture.file("m.gguf", &bytes);
+    let deployment = fixture.vault.import(&path, "tiny", &options(), &mut |_, _| {}).unwrap();
+    let blob = fixture.vault.blob_path(&deployment.model);
+    std::fs::remove_file(&blob).unwrap();
+    let mut flipped = bytes;
+    *flipped.last_mut().unwrap() ^= 1;
+    let changed = fixture.file("changed", &flipped);
+    std::fs::rename(changed, &blob).unwrap();
+    assert!(matches!(fixture.vault.verify("tiny", &mut |_, _| {}), Err(VaultError::Changed { .. })));
+}
+
+#[test]
+fn refused() {
+    let fixture = fixture();
+    let path = fixture.file("m.gguf", &Builder::valid().bytes());
+    let link = fixture.directory.path().join("link.gguf");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let import = |path: &std::path::Path, alias: &str| fixture.vault.import(path, alias, &options(), &mut |_, _| {});
+    assert!(matches!(import(&link, "tiny"), Err(ImportError::NotAFile(_))));
+    assert!(matches!(import(fixture.directory.path(), "tiny"), Err(ImportError::NotAFile(_))));
+    for alias in ["", "../x", "A", "a/b", ".a", "-a", &"x".repeat(65)] {
+        assert!(matches!(import(&path, alias), Err(ImportError::Alias(_))), "{alias}");
+    }
+    let damaged = fixture.file("damaged.gguf", b"GGUF but not really");
+    assert!(matches!(import(&damaged, "tiny"), Err(ImportError::Header(..))));
+    assert_eq!(std::fs::read_dir(fixture.directory.path().join("models/blobs")).unwrap().count(), 0);
+    let wrong = ImportOptions { slots: 0, ..options() };
+    assert!(matches!(fixture.vault.import(&path, "tiny", &wrong, &mut |_, _| {}), Err(ImportError::Options(_))));
+    // A lock under another name, or with a key nobody knows.
+    import(&path, "tiny").unwrap();
+    let locks = fixture.directory.path().join("models/deployments");
+    std::fs::copy(locks.join("tiny.json"), locks.join("other.json")).unwrap();
+    assert!(matches!(fixture.vault.get("other"), Err(VaultError::Mismatch { .. })));
+    let text = std::fs::read_to_string(locks.join("tiny.json")).unwrap().replace("\"slots\"", "\"slot\"");
+    fixture.file("models/deployments/tiny.json", text.as_bytes());
+    assert!(matches!(fixture.vault.get("tiny"), Err(VaultError::Lock(..))));
+}
