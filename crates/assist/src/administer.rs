@@ -60,14 +60,12 @@ impl Assist {
             return Err(failed(decision.reason, "run this as the user that owns the data directory"));
         }
         let changed = |subject: &str, detail: String| {
-            Event::Administration(ledger::Administration {
-                actor: principal.name.clone(),
-                credential: principal.credential.clone(),
-                policy: decision.policy,
+            Event::Administration {
+                actor: format!("{} ({})", principal.name, principal.credential),
                 action: name.to_owned(),
                 subject: subject.to_owned(),
                 detail,
-            })
+            }
         };
         // A change is recorded first: what the ledger does not know has not happened.
         match command {

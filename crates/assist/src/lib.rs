@@ -180,7 +180,7 @@ impl Assist {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Status {
             ledger_size: head.size,
-            ledger_error: head.error,
+            ledger_error: head.poisoned.map(|reason| reason.to_string()),
             requests_running: self.house.admission.running(),
             deployments_up: count(deployments.iter().filter(|deployment| deployment.up).count()),
             deployments: count(deployments.len()),

@@ -18,6 +18,13 @@ pub(crate) struct Prompt {
     pub(crate) tokens_left_out: u32,
 }
 
+impl Prompt {
+    /// Its tokens.
+    pub(crate) fn count(&self) -> u32 {
+        u32::try_from(self.tokens.len()).unwrap_or(u32::MAX)
+    }
+}
+
 /// Why there is no prompt.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PromptError {

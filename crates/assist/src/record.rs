@@ -1,25 +1,18 @@
 //! What the ledger keeps of a request: leaves that anybody may see, and bodies that only the key opens.
 
-use ledger::{Commitment, Fingerprints, Intent, ResultLeaf};
+use ledger::{Opening, ResultLeaf, Salts};
 use protocol::RecordNumber;
 use protocol::worker::{EngineProfile, Sampling, Stop, Times, Token};
 use serde::{Deserialize, Serialize};
 
 use crate::{Ask, Message};
 
-/// Bytes of salt of a commitment.
-pub(crate) const SALT_BYTES: usize = 16;
-/// A salt, in hexadecimal in bodies.
-pub(crate) type Salt = [u8; SALT_BYTES];
-
 /// The body of an intent leaf: everything a replay needs.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct IntentBody {
-    pub(crate) salts: IntentSalts,
-    /// What was asked, as JSON.
-    pub(crate) prompt_text: String,
-    /// Texts of other files that went with it, as JSON; empty without any.
-    pub(crate) context_text: String,
+    /// What was asked, and the texts of other files that went with it (empty without any), both as JSON.
+    #[serde(flatten)]
+    pub(crate) opening: Opening,
     /// The prompt as the engine got it.
     pub(crate) prompt_tokens: Vec<Token>,
     /// Tokens of a hole's surroundings that did not fit.
@@ -32,29 +25,21 @@ pub(crate) struct IntentBody {
     pub(crate) predict_ms_max: Option<u32>,
 }
 
-/// Salts of an intent's commitments.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct IntentSalts {
-    pub(crate) prompt: String,
-    pub(crate) context: String,
-}
-
-/// The body of a block leaf or a result leaf.
+/// The body of a result leaf.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct OutputBody {
-    pub(crate) salts: OutputSalts,
-    /// A block's own text; a result's whole text.
-    pub(crate) output_text: String,
-    /// A result's tokens; none in a block.
+    #[serde(flatten)]
+    pub(crate) opening: Opening,
     pub(crate) output_tokens: Vec<Token>,
-    /// A result's keyed fingerprints; none in a block.
-    pub(crate) fingerprints: Option<Fingerprints>,
 }
 
-/// Salt of an output's commitment.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct OutputSalts {
-    pub(crate) output: String,
+/// The body of a block leaf: what a client was shown, should there never be a result.
+#[derive(Serialize)]
+pub(crate) struct BlockBody<'a> {
+    /// The salt is the result's.
+    pub(crate) salts: Salts,
+    /// This block's own text.
+    pub(crate) block_text: &'a str,
 }
 
 /// What was asked, as the body keeps it.
@@ -90,37 +75,21 @@ pub(crate) fn texts(ask: &Ask) -> Result<(String, String), serde_json::Error> {
     Ok((serde_json::to_string(&asked)?, context))
 }
 
-/// The deployment's side of an intent leaf.
-pub(crate) fn intent(deployment: &engine::Deployment) -> Intent {
-    let (facts, ready) = (&deployment.facts, &deployment.ready);
-    let reproducible = ready.profile == EngineProfile::Reproducible;
-    Intent {
-        identity: String::new(),
-        credential: String::new(),
-        labels: Vec::new(),
-        policy: protocol::Digest([0; 32]),
-        action: String::new(),
-        dialect: String::new(),
-        deployment: facts.alias.clone(),
-        model: facts.model,
-        template: facts.template,
-        engine_build: facts.engine_build,
-        cpu_level: ready.cpu_level.clone(),
-        cpu_features: ready.cpu_features.clone(),
-        llama_version: ready.llama_version.clone(),
-        profile: if reproducible { "reproducible" } else { "fast" }.to_owned(),
-        reproducible,
-        sampling: Sampling::GREEDY,
-        tokens_max: 0,
-        stop_strings: 0,
-        predict_ms_max: None,
-        prompt_tokens: 0,
-        prompt: Commitment::new(&[0; SALT_BYTES], b""),
-        context: Commitment::new(&[0; SALT_BYTES], b""),
+/// What an intent leaf says of the deployment; also what a replay compares.
+pub(crate) struct Engine {
+    pub(crate) profile: &'static str,
+    pub(crate) reproducible: bool,
+}
+
+impl Engine {
+    pub(crate) fn of(deployment: &engine::Deployment) -> Engine {
+        let reproducible = deployment.ready.profile == EngineProfile::Reproducible;
+        Engine { profile: if reproducible { "reproducible" } else { "fast" }, reproducible }
     }
 }
 
 /// What came of a generation, before it is a leaf.
+#[derive(Default)]
 pub(crate) struct Output {
     pub(crate) text: String,
     pub(crate) tokens: Vec<Token>,
@@ -134,8 +103,8 @@ pub(crate) fn result(
     record: RecordNumber,
     outcome: ledger::Outcome,
     detail: String,
-    output: &Output,
-    salt: Salt,
+    output: Output,
+    salt: ledger::Salt,
     fingerprint_key: &[u8; 32],
 ) -> (ResultLeaf, OutputBody) {
     let fingerprints = ledger::fingerprints(fingerprint_key, &output.text);
@@ -144,17 +113,17 @@ pub(crate) fn result(
         outcome,
         detail,
         stop: output.stop,
-        output: Commitment::new(&salt, output.text.as_bytes()),
+        output: ledger::Commitment::new(&salt, output.text.as_bytes()),
         answer_tokens: u32::try_from(output.tokens.len()).unwrap_or(u32::MAX),
         prompt_tokens_cached: output.prompt_tokens_cached,
         times: output.times,
         fingerprints: fingerprints.digest(),
     };
-    let body = OutputBody {
-        salts: OutputSalts { output: protocol::digest::hex(&salt) },
-        output_text: output.text.clone(),
-        output_tokens: output.tokens.clone(),
+    let opening = Opening {
+        salts: Salts { output: Some(salt), ..Salts::default() },
+        output_text: Some(output.text),
         fingerprints: Some(fingerprints),
+        ..Opening::default()
     };
-    (leaf, body)
+    (leaf, OutputBody { opening, output_tokens: output.tokens })
 }

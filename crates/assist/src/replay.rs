@@ -3,13 +3,12 @@
 //! number of tokens that they left.
 
 use engine::{Deployment, Order};
-use ledger::{Event, Outcome, Record};
+use ledger::{Event, Outcome, Record, ReplayOutcome};
 use protocol::worker::{Stop, Token};
 use protocol::{Digest, RecordNumber};
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
-use crate::record::{IntentBody, OutputBody};
+use crate::record::{Engine, IntentBody, OutputBody};
 use crate::{House, walk};
 
 /// What a replay found.
@@ -87,17 +86,15 @@ impl House {
         let first_difference = first_difference(&recorded.output_tokens, &again.tokens);
         let replay = Replay {
             record,
-            matches: first_difference.is_none() && recorded.output_text == again.text,
+            matches: first_difference.is_none() && recorded.opening.output_text.as_ref() == Some(&again.text),
             tokens: recorded.output_tokens.len(),
             first_difference,
             differences: differences(intent, &deployment),
         };
-        let leaf = Event::Replay(ledger::ReplayLeaf {
-            record: record.0,
-            matches: replay.matches,
-            first_difference: replay.first_difference.map(|place| u32::try_from(place).unwrap_or(u32::MAX)),
-            detail: replay.differences.join("; "),
-        });
+        let mut detail = replay.differences.clone();
+        detail.extend(first_difference.map(|place| format!("differs from token {place} on")));
+        let outcome = if replay.matches { ReplayOutcome::Same } else { ReplayOutcome::Different };
+        let leaf = Event::Replay { record: record.0, outcome, detail: detail.join("; ") };
         self.append(leaf, None).await.map_err(|refusal| ReplayError::Unwritten(record, refusal.message))?;
         Ok(replay)
     }
@@ -123,8 +120,9 @@ impl House {
 
     /// A scope nobody else has, so that no KV entry is reused.
     fn fresh_scope(&self, record: RecordNumber) -> Result<Digest, ReplayError> {
-        let salt = self.salt().map_err(|refusal| ReplayError::Engine(record, refusal.message))?;
-        Ok(Digest(Sha256::digest(salt).into()))
+        let mut scope = [0; 32];
+        (self.outside.randomness)(&mut scope).map_err(|error| ReplayError::Engine(record, error.to_string()))?;
+        Ok(Digest(scope))
     }
 }
 
@@ -139,17 +137,17 @@ fn first_difference(recorded: &[Token], again: &[Token]) -> Option<usize> {
 }
 
 fn differences(intent: &ledger::Intent, deployment: &Deployment) -> Vec<String> {
-    let now = crate::record::intent(deployment);
+    let (facts, ready) = (&deployment.facts, &deployment.ready);
     let mut differences = Vec::new();
     let mut compare = |what: &str, then: &str, now: &str| {
         if then != now {
             differences.push(format!("{what} was {then}, is {now}"));
         }
     };
-    compare("engine build", &intent.engine_build.to_string(), &now.engine_build.to_string());
-    compare("profile", &intent.profile, &now.profile);
-    compare("CPU level", &intent.cpu_level, &now.cpu_level);
-    compare("CPU features", &intent.cpu_features, &now.cpu_features);
+    compare("engine build", &intent.engine_build.to_string(), &facts.engine_build.to_string());
+    compare("profile", &intent.profile, Engine::of(deployment).profile);
+    compare("CPU level", &intent.cpu_level, &ready.cpu_level);
+    compare("CPU features", &intent.cpu_features, &ready.cpu_features);
     differences
 }
 

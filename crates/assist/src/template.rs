@@ -5,6 +5,7 @@
 //! are the only ones whose special tokens count. A template that inspects or trims a message's text
 //! sees the marker.
 
+use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, ErrorKind, Value, context};
 use protocol::worker::Part;
 
@@ -54,10 +55,11 @@ pub fn render(
         return Err(TemplateError::Reserved);
     }
     let marked: Vec<Value> = (0..messages.len())
-        .map(|index| context! { role => messages[index].role, content => format!("{MARK}{index}{MARK}") })
+        .map(|index| context! { role => messages[index].role.as_str(), content => format!("{MARK}{index}{MARK}") })
         .collect();
-    let environment = environment(surroundings.time_unix_s);
-    let rendered = environment
+    let refused = |error: Error| TemplateError::Refused(error.to_string());
+    let rendered = environment(surroundings.time_unix_s)
+        .map_err(refused)?
         .render_str(
             template,
             context! {
@@ -68,15 +70,15 @@ pub fn render(
                 tools => (),
             },
         )
-        .map_err(|error| TemplateError::Refused(error.to_string()))?;
+        .map_err(refused)?;
     cut(&rendered, messages)
 }
 
-fn environment(time_unix_s: i64) -> Environment<'static> {
+fn environment(time_unix_s: i64) -> Result<Environment<'static>, Error> {
     let mut environment = Environment::new();
     environment.set_fuel(Some(FUEL));
-    environment.set_trim_blocks(true);
-    environment.set_lstrip_blocks(true);
+    // The publishers' own renderer trims so.
+    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     // Templates are written for Python's Jinja and call Python's string methods.
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
@@ -87,7 +89,7 @@ fn environment(time_unix_s: i64) -> Environment<'static> {
         let now = jiff::Timestamp::from_second(time_unix_s).map_err(invalid)?;
         jiff::fmt::strtime::format(format, now).map_err(invalid)
     });
-    environment
+    Ok(environment)
 }
 
 /// Even pieces are the template's, odd ones the numbers of messages.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use engine::{Deployment, Generation, Order, Unavailable, WorkerError};
 use identity::{Action, Credential, LabelSet, Principal};
-use ledger::{Block, Commitment, Entry, Intent, Outcome};
+use ledger::{Block, Commitment, Entry, Intent, Opening, Outcome, Salt, Salts};
 use protocol::worker::{Failure, Stop};
 use protocol::{Digest, RecordNumber};
 use sha2::{Digest as _, Sha256};
@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::prompt::{self, Prompt, PromptError};
-use crate::record::{self, IntentBody, IntentSalts, Output, OutputBody, OutputSalts, SALT_BYTES, Salt};
+use crate::record::{self, BlockBody, Engine, IntentBody, Output};
 use crate::{Answer, Ask, Event, House, Refusal, RefusalKind, Request, Usage};
 
 /// A block holds at most that many tokens,
@@ -55,14 +55,19 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
             .write_intent(&request, &principal, &labels, policy, &deployment, &prompt, time_unix_s, tokens_max)
             .await?;
         delivery.open(record, &deployment);
-        let prompt_tokens = u32::try_from(prompt.tokens.len()).unwrap_or(u32::MAX);
-        let generated = house.generate(&deployment, order, record, &mut delivery).await;
-        let (output, broken) = generated?;
-        house.write_result(record, &output, broken.as_ref(), delivery.is_closed()).await?;
-        match (broken, output.stop) {
-            (None, Some(stop)) => delivery.close(record, deployment.facts.alias.clone(), output, stop, prompt_tokens).await,
-            (Some(refusal), _) => return Err(refusal),
-            (None, None) => return Err(Refusal::broken()),
+        let salt = house.salt()?;
+        let (output, broken) = house.generate(&deployment, order, record, salt, &mut delivery).await?;
+        let answer = Answer {
+            record,
+            deployment: deployment.facts.alias.clone(),
+            text: output.text.clone(),
+            stop: output.stop.unwrap_or(Stop::Cancelled),
+            usage: output.usage(&prompt),
+        };
+        house.write_result(record, output, salt, broken.as_ref(), delivery.is_closed()).await?;
+        match broken {
+            None => delivery.close(answer).await,
+            Some(refusal) => return Err(refusal),
         }
         Ok(())
     }
@@ -162,9 +167,10 @@ impl House {
         time_unix_s: i64,
         tokens_max: u32,
     ) -> Result<RecordNumber, Refusal> {
-        let salts = [self.salt()?, self.salt()?];
         let (prompt_text, context_text) = record::texts(&request.ask).map_err(unwritable)?;
-        let parameters = &request.parameters;
+        let [prompt_salt, context_salt] = [self.salt()?, self.salt()?];
+        let (parameters, facts, ready) = (&request.parameters, &deployment.facts, &deployment.ready);
+        let engine = Engine::of(deployment);
         let intent = Intent {
             identity: principal.name.clone(),
             credential: principal.credential.clone(),
@@ -172,22 +178,31 @@ impl House {
             policy,
             action: action(&request.ask).to_owned(),
             dialect: request.dialect.to_owned(),
+            deployment: facts.alias.clone(),
+            model: facts.model,
+            template: facts.template,
+            engine_build: facts.engine_build,
+            cpu_level: ready.cpu_level.clone(),
+            cpu_features: ready.cpu_features.clone(),
+            llama_version: ready.llama_version.clone(),
+            profile: engine.profile.to_owned(),
+            reproducible: engine.reproducible,
             sampling: parameters.sampling,
             tokens_max,
             stop_strings: u32::try_from(parameters.stop.len()).unwrap_or(u32::MAX),
             predict_ms_max: parameters.predict_ms_max,
-            prompt_tokens: u32::try_from(prompt.tokens.len()).unwrap_or(u32::MAX),
-            prompt: Commitment::new(&salts[0], prompt_text.as_bytes()),
-            context: Commitment::new(&salts[1], context_text.as_bytes()),
-            ..record::intent(deployment)
+            prompt_tokens: prompt.count(),
+            prompt: Commitment::new(&prompt_salt, prompt_text.as_bytes()),
+            context: Commitment::new(&context_salt, context_text.as_bytes()),
         };
+        let salts = Salts { prompt: Some(prompt_salt), context: Some(context_salt), output: None };
         let body = IntentBody {
-            salts: IntentSalts {
-                prompt: protocol::digest::hex(&salts[0]),
-                context: protocol::digest::hex(&salts[1]),
+            opening: Opening {
+                salts,
+                prompt_text: Some(prompt_text),
+                context_text: Some(context_text),
+                ..Opening::default()
             },
-            prompt_text,
-            context_text,
             prompt_tokens: prompt.tokens.clone(),
             tokens_left_out: prompt.tokens_left_out,
             template_time_unix_s: time_unix_s,
@@ -207,11 +222,11 @@ impl House {
         deployment: &Deployment,
         order: Order,
         record: RecordNumber,
+        salt: Salt,
         delivery: &mut Delivery,
     ) -> Result<(Output, Option<Refusal>), Refusal> {
-        let mut output =
-            Output { text: String::new(), tokens: Vec::new(), stop: None, prompt_tokens_cached: 0, times: Default::default() };
-        let mut blocks = Blocks::new(record);
+        let mut output = Output::default();
+        let mut blocks = Blocks::new(record, salt);
         let mut generation = match deployment.worker.generate(order).await {
             Ok(generation) => generation,
             Err(error) => return Ok((output, Some(refusal_of(&error).of(record)))),
@@ -221,7 +236,7 @@ impl House {
             let event = tokio::select! {
                 event = generation.next() => event,
                 () = tokio::time::sleep_until(blocks.deadline()), if delivery.is_streamed() && blocks.waits() => {
-                    self.deliver_block(&mut blocks, delivery).await?;
+                    self.deliver_block(&mut blocks, &output.text, delivery).await?;
                     continue;
                 }
                 () = delivery.closed(), if !cancelled => {
@@ -239,7 +254,7 @@ impl House {
                     blocks.add(&text, tokens.len());
                     output.tokens.extend(tokens);
                     if delivery.is_streamed() && blocks.is_full() {
-                        self.deliver_block(&mut blocks, delivery).await?;
+                        self.deliver_block(&mut blocks, &output.text, delivery).await?;
                     }
                 }
                 Some(Ok(engine::Event::Done { stop, times })) => {
@@ -252,33 +267,32 @@ impl House {
             }
         }
         if delivery.is_streamed() {
-            self.deliver_block(&mut blocks, delivery).await?;
+            self.deliver_block(&mut blocks, &output.text, delivery).await?;
         }
         Ok((output, None))
     }
 
-    /// Durable first, then shown.
-    async fn deliver_block(&self, blocks: &mut Blocks, delivery: &mut Delivery) -> Result<(), Refusal> {
-        let Some((number, text)) = blocks.take() else { return Ok(()) };
-        let salt = self.salt()?;
-        let block =
-            Block { record: blocks.record.0, number, output: Commitment::new(&salt, text.as_bytes()) };
-        let body = OutputBody {
-            salts: OutputSalts { output: protocol::digest::hex(&salt) },
-            output_text: text.clone(),
-            output_tokens: Vec::new(),
-            fingerprints: None,
+    /// Durable first, then shown. `text` is everything so far.
+    async fn deliver_block(&self, blocks: &mut Blocks, text: &str, delivery: &mut Delivery) -> Result<(), Refusal> {
+        let Some((number, shown)) = blocks.take(text) else { return Ok(()) };
+        let block = Block {
+            record: blocks.record.0,
+            number,
+            output: Commitment::new(&blocks.salt, text.as_bytes()),
+            output_bytes: text.len() as u64,
         };
-        let body = serde_json::to_vec(&body).map_err(unwritable)?;
+        let salts = Salts { output: Some(blocks.salt), ..Salts::default() };
+        let body = serde_json::to_vec(&BlockBody { salts, block_text: shown }).map_err(unwritable)?;
         self.append(ledger::Event::Block(block), Some(body)).await.map_err(|refusal| refusal.of(blocks.record))?;
-        delivery.block(text).await;
+        delivery.block(shown.to_owned()).await;
         Ok(())
     }
 
     async fn write_result(
         &self,
         record: RecordNumber,
-        output: &Output,
+        output: Output,
+        salt: Salt,
         broken: Option<&Refusal>,
         client_gone: bool,
     ) -> Result<(), Refusal> {
@@ -288,7 +302,7 @@ impl House {
             None if client_gone => (Outcome::Answered, "the client went away before the end".to_owned()),
             None => (Outcome::Answered, String::new()),
         };
-        let (leaf, body) = record::result(record, outcome, detail, output, self.salt()?, &self.fingerprint_key);
+        let (leaf, body) = record::result(record, outcome, detail, output, salt, &self.fingerprint_key);
         let body = serde_json::to_vec(&body).map_err(unwritable)?;
         let written = self.append(ledger::Event::Result(Box::new(leaf)), Some(body)).await;
         written.map(drop).map_err(|refusal| refusal.of(record))
@@ -299,9 +313,9 @@ impl House {
     }
 
     pub(crate) fn salt(&self) -> Result<Salt, Refusal> {
-        let mut salt = [0; SALT_BYTES];
+        let mut salt = [0; 16];
         (self.outside.randomness)(&mut salt).map_err(unwritable)?;
-        Ok(salt)
+        Ok(Salt::from(salt))
     }
 }
 
@@ -338,31 +352,35 @@ fn action(ask: &Ask) -> &'static str {
     }
 }
 
-/// Text that is not yet durable.
+/// How much of an answer's text is durable and shown.
 struct Blocks {
     record: RecordNumber,
+    /// The result's salt: a block commits to a beginning of the same text.
+    salt: Salt,
     number: u32,
-    text: String,
+    /// Bytes of the text that are shown.
+    shown_bytes: usize,
+    /// Tokens since then.
     tokens: usize,
+    /// When the oldest text that is not shown came.
     since: Option<Instant>,
 }
 
 impl Blocks {
-    fn new(record: RecordNumber) -> Blocks {
-        Blocks { record, number: 0, text: String::new(), tokens: 0, since: None }
+    fn new(record: RecordNumber, salt: Salt) -> Blocks {
+        Blocks { record, salt, number: 0, shown_bytes: 0, tokens: 0, since: None }
     }
 
     fn add(&mut self, text: &str, tokens: usize) {
         self.tokens += tokens;
         if !text.is_empty() {
-            self.text.push_str(text);
             self.since.get_or_insert_with(Instant::now);
         }
     }
 
     /// The first block goes out at once: the wait for it is what a person feels.
     fn is_full(&self) -> bool {
-        !self.text.is_empty() && (self.number == 0 || self.tokens >= BLOCK_TOKENS_MAX)
+        self.waits() && (self.number == 0 || self.tokens >= BLOCK_TOKENS_MAX)
     }
 
     fn waits(&self) -> bool {
@@ -373,15 +391,15 @@ impl Blocks {
         self.since.unwrap_or_else(Instant::now) + BLOCK_WAIT_MAX
     }
 
-    fn take(&mut self) -> Option<(u32, String)> {
-        if self.text.is_empty() {
-            return None;
-        }
+    /// The number and text of the next block; `None` when everything is shown.
+    fn take<'a>(&mut self, text: &'a str) -> Option<(u32, &'a str)> {
+        let block = text.get(self.shown_bytes..).filter(|block| !block.is_empty())?;
         let number = self.number;
         self.number += 1;
+        self.shown_bytes = text.len();
         self.tokens = 0;
         self.since = None;
-        Some((number, std::mem::take(&mut self.text)))
+        Some((number, block))
     }
 }
 
@@ -426,19 +444,13 @@ impl Delivery {
         }
     }
 
-    async fn close(&mut self, record: RecordNumber, deployment: String, output: Output, stop: Stop, prompt_tokens: u32) {
-        let usage = Usage {
-            prompt_tokens,
-            prompt_tokens_cached: output.prompt_tokens_cached,
-            answer_tokens: u32::try_from(output.tokens.len()).unwrap_or(u32::MAX),
-            times: output.times,
-        };
+    async fn close(&mut self, answer: Answer) {
         match std::mem::replace(self, Delivery::closed_one()) {
             Delivery::Whole(sender) => {
-                let _gone = sender.send(Ok(Answer { record, deployment, text: output.text, stop, usage }));
+                let _gone = sender.send(Ok(answer));
             }
             Delivery::Stream { events, .. } => {
-                let _gone = events.send(Event::End { stop, usage }).await;
+                let _gone = events.send(Event::End { stop: answer.stop, usage: answer.usage }).await;
             }
         }
     }
@@ -462,10 +474,20 @@ impl Delivery {
     }
 }
 
+impl Output {
+    fn usage(&self, prompt: &Prompt) -> Usage {
+        Usage {
+            prompt_tokens: prompt.count(),
+            prompt_tokens_cached: self.prompt_tokens_cached,
+            answer_tokens: u32::try_from(self.tokens.len()).unwrap_or(u32::MAX),
+            times: self.times,
+        }
+    }
+}
+
 /// Drives a generation to its end without a client; for replays.
 pub(crate) async fn drain(mut generation: Generation) -> Result<Output, WorkerError> {
-    let mut output =
-        Output { text: String::new(), tokens: Vec::new(), stop: None, prompt_tokens_cached: 0, times: Default::default() };
+    let mut output = Output::default();
     while let Some(event) = generation.next().await {
         match event? {
             engine::Event::Started { prompt_tokens_cached } => output.prompt_tokens_cached = prompt_tokens_cached,

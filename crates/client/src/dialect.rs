@@ -130,6 +130,7 @@ impl Mark {
         let record = header(headers, "x-cloister-record").and_then(|text| text.parse().ok());
         let receipt = header(headers, "x-cloister-receipt").and_then(|text| {
             let (index, leaf_hash) = text.split_once(':')?;
+            let leaf_hash = leaf_hash.strip_prefix("sha256:").unwrap_or(leaf_hash);
             let leaf_hash = protocol::digest::unhex(leaf_hash)?.try_into().ok()?;
             Some(Receipt { index: index.parse().ok()?, leaf_hash })
         });
@@ -328,6 +329,8 @@ mod tests {
         let whole = mark(&[("x-cloister-record", "7"), ("x-cloister-receipt", &format!("7:{hex}"))]);
         assert_eq!(whole.record, Some(RecordNumber(7)));
         assert_eq!(whole.receipt, Some(Receipt { index: 7, leaf_hash: [0xab; 32] }));
+        let named = mark(&[("x-cloister-receipt", &format!("7:sha256:{hex}"))]);
+        assert_eq!(named.receipt, whole.receipt);
         assert_eq!(mark(&[]), Mark::default());
         for bad in ["7", "7:", "7:abcd", &format!("-1:{hex}"), &format!("7:{}", hex.to_uppercase())] {
             assert_eq!(mark(&[("x-cloister-receipt", bad)]).receipt, None, "{bad}");

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Seek, Write};
 use std::os::fd::RawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -87,6 +87,7 @@ fn probe(socket: &mut UnixStream) -> Result<(), Box<dyn Error>> {
 /// Our own strict reader goes first; C++ never sees a header that it refuses.
 fn read_header(model: &mut File) -> Result<ModelFacts, Box<dyn Error>> {
     let header = models::gguf::read(model)?;
+    model.rewind()?;
     Ok(ModelFacts {
         architecture: header.architecture().to_owned(),
         name: header.name().unwrap_or_default().to_owned(),

@@ -29,6 +29,15 @@ pub(crate) fn read_text(path: &Path, bytes_max: u64) -> Result<String, Failure> 
     })
 }
 
+/// Whether a file begins with these few bytes.
+pub(crate) fn begins_with(path: &Path, start: &[u8]) -> Result<bool, Failure> {
+    let cannot = |source: io::Error| Failure::file("cannot read", path, &source);
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(cannot)?;
+    file.take(start.len() as u64).read_to_end(&mut bytes).map_err(cannot)?;
+    Ok(bytes == start)
+}
+
 /// Reads standard input to its end, at most `bytes_max` bytes of UTF-8.
 pub(crate) fn read_stdin(bytes_max: u64) -> Result<String, Failure> {
     let mut bytes = Vec::new();

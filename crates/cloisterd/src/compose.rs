@@ -2,13 +2,15 @@
 //! administration command that holds the lock itself.
 
 use std::error::Error;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use assist::{Assist, Outside};
 use engine::{Deployments, Worker, launch};
 use identity::{Action, Credential, Identity, LabelSet};
-use ledger::{Administration, Entry, Event, Ledger, LedgerConfig, LedgerKeys, LocalNotary, Notary, RealDisk, Recovery};
+use ledger::disk::RealDisk;
+use ledger::{Entry, Event, Ledger, LedgerConfig, LedgerKeys, LocalNotary, Notary, Recovery};
 use models::vault::{Deployment, Vault};
 use protocol::admin::{Command, Response};
 use protocol::control::DeploymentFacts;
@@ -48,27 +50,22 @@ pub(crate) fn open_ledger(
     notary: impl Notary,
     disk_free_bytes_min: u64,
 ) -> Result<(Ledger, Recovery), Box<dyn Error>> {
-    let config = ledger_config(
-        data.path("ledger"),
-        data.origin()?,
-        verifier.to_owned(),
-        keys.body,
-        Box::new(notary),
-        disk_free_bytes_min,
-    );
+    let config =
+        ledger_config(&data.path("ledger"), verifier.to_owned(), keys.body, Box::new(notary), disk_free_bytes_min)?;
     Ok(Ledger::open(config)?)
 }
 
 /// A ledger on the real disk with the real clock.
 pub(crate) fn ledger_config(
-    dir: std::path::PathBuf,
-    origin: String,
+    directory: &Path,
     verifier: String,
     body_key: [u8; 32],
     notary: Box<dyn Notary>,
     disk_free_bytes_min: u64,
-) -> LedgerConfig {
-    LedgerConfig::new(dir, origin, verifier, LedgerKeys { body: body_key }, Box::new(RealDisk), notary, disk_free_bytes_min)
+) -> std::io::Result<LedgerConfig> {
+    let disk = Arc::new(RealDisk::create(directory)?);
+    let config = LedgerConfig::new(verifier, LedgerKeys { body: body_key }, disk, notary);
+    Ok(LedgerConfig { disk_free_bytes_min, ..config })
 }
 
 /// The deployments to serve, by the configuration's order.
@@ -167,15 +164,13 @@ pub(crate) fn record_change(data: &Data, action: &str, subject: &str, detail: St
     let verifier = notary.verifier();
     let (ledger, recovery) = open_ledger(data, &keys, &verifier, notary, 0)?;
     report_recovery(&recovery);
-    let change = Administration {
-        actor: principal.name,
-        credential: principal.credential,
-        policy: decision.policy,
+    let change = Event::Administration {
+        actor: format!("{} ({})", principal.name, principal.credential),
         action: action.to_owned(),
         subject: subject.to_owned(),
         detail,
     };
-    ledger.append_blocking(Entry { event: Event::Administration(change), body: None })?;
+    ledger.append_blocking(Entry { event: change, body: None })?;
     Ok(ledger.close()?)
 }
 
@@ -196,7 +191,10 @@ async fn launch_here(
 
 /// Says what an earlier crash left.
 pub(crate) fn report_recovery(recovery: &Recovery) {
-    for line in recovery.to_string().lines() {
-        output::say(&format!("ledger: {line}"));
+    for tail in &recovery.set_aside {
+        output::say(&format!(
+            "ledger: {} bytes at {} of {} were damaged and are set aside as {}; leaf {} records it",
+            tail.bytes, tail.offset, tail.file, tail.moved_to, tail.leaf
+        ));
     }
 }

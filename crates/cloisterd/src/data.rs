@@ -31,17 +31,17 @@ pub(crate) struct Lock(#[expect(dead_code, reason = "open as long as the lock is
 /// Why the data directory is of no use.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DataError {
-    #[error("there is no Cloister data directory at {0}: make one with `cloisterd init --data {0}`", .0.display())]
+    #[error("there is no Cloister data directory at {path}: make one with `cloisterd init --data {path}`", path = .0.display())]
     Missing(PathBuf),
-    #[error("{0} exists already and is a data directory", .0.display())]
+    #[error("{path} exists already and is a data directory", path = .0.display())]
     Exists(PathBuf),
-    #[error("{0} is not empty: choose an empty or a new directory", .0.display())]
+    #[error("{path} is not empty: choose an empty or a new directory", path = .0.display())]
     NotEmpty(PathBuf),
     #[error("{path}: {intent}", path = .path.display())]
     Io { path: PathBuf, intent: &'static str, #[source] source: std::io::Error },
-    #[error("{0} can be read by others: `chmod 600 {0}`", .0.display())]
+    #[error("{path} can be read by others: `chmod 600 {path}`", path = .0.display())]
     Exposed(PathBuf),
-    #[error("{0} is not a key: 32 bytes are expected", .0.display())]
+    #[error("{path} is not a key: 32 bytes are expected", path = .0.display())]
     NotAKey(PathBuf),
     #[error("no randomness from the system")]
     Randomness(#[source] std::io::Error),

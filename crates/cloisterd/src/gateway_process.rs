@@ -7,8 +7,8 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
 
 use assist::Assist;
 use engine::{Deployments, Worker};
@@ -99,13 +99,12 @@ fn serve(
     std::thread::Builder::new().name("control".to_owned()).spawn(move || control.run())?;
     let notary = SupervisorNotary { channel: Arc::clone(&channel), answers: notary_answers };
     let (ledger, recovery) = Ledger::open(compose::ledger_config(
-        data.join("ledger"),
-        setup.origin.clone(),
+        &data.join("ledger"),
         setup.verifier.clone(),
         setup.body_key,
         Box::new(notary),
         setup.limits.disk_free_bytes_min,
-    ))?;
+    )?)?;
     compose::report_recovery(&recovery);
     let identity = Identity::open(&data.join("identity"), setup.owner_uid)?;
     let served = runtime.block_on(async {
@@ -118,7 +117,7 @@ fn serve(
             setup.fingerprint_key,
         );
         let (admin, listeners) = listeners(descriptors)?;
-        send(&channel, &FromGateway::Ready)?;
+        send(&channel, &FromGateway::Ready).map_err(|error| error.to_string())?;
         let mut stopped = stopped;
         let shutdown = async move {
             let _supervisor_gone = stopped.wait_for(|&stop| stop).await;
@@ -198,13 +197,17 @@ struct SupervisorNotary {
 
 impl SupervisorNotary {
     fn ask(&mut self, question: &FromGateway) -> Result<String, NotaryError> {
-        send(&self.channel, question).map_err(|error| NotaryError::Unavailable(error.to_string()))?;
+        send(&self.channel, question).map_err(unreachable)?;
         match self.answers.recv() {
             Ok(ToGateway::Extended { checkpoint }) => Ok(checkpoint),
             Ok(ToGateway::Refused { reason }) => Err(NotaryError::Refused(reason)),
-            _ => Err(NotaryError::Unavailable("the supervisor is gone".to_owned())),
+            _ => Err(unreachable("the supervisor is gone")),
         }
     }
+}
+
+fn unreachable(error: impl Into<Box<dyn Error + Send + Sync>>) -> NotaryError {
+    NotaryError::Unreachable(error.into())
 }
 
 impl Notary for SupervisorNotary {
@@ -217,7 +220,7 @@ impl Notary for SupervisorNotary {
     }
 }
 
-fn send(channel: &Channel, message: &FromGateway) -> Result<(), Box<dyn Error>> {
+fn send(channel: &Channel, message: &FromGateway) -> Result<(), Box<dyn Error + Send + Sync>> {
     Ok(channel.send(&protocol::frame::encode(message)?, &[])?)
 }
 

@@ -43,13 +43,15 @@ pub struct Decision {
 pub fn decide(principal: &Principal, action: &Action, labels: &LabelSet) -> Decision {
     let (allowed, reason) = match action {
         Action::Use { .. } if principal.clearance.dominates(labels) => (true, "cleared".to_owned()),
-        Action::Use { deployment } => {
-            (false, format!("{} is not cleared for [{labels}], which {deployment} would show", principal.name))
-        }
+        Action::Use { deployment } => (
+            false,
+            format!("{} is not cleared for [{labels}], which {deployment} would show", principal.name),
+        ),
         Action::Administer { .. } if principal.is_owner => (true, "owner".to_owned()),
-        Action::Administer { command } => {
-            (false, format!("{} may not run `{command}`: the owner of the data directory may", principal.name))
-        }
+        Action::Administer { command } => (
+            false,
+            format!("{} may not run `{command}`: the owner of the data directory may", principal.name),
+        ),
     };
     Decision { allowed, reason, policy: policy_digest() }
 }

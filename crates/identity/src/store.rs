@@ -99,7 +99,9 @@ pub enum StoreError {
     #[error("the identity database has version {0}; this program knows {SCHEMA_VERSION}")]
     Version(i64),
     /// A name is not allowed.
-    #[error("`{0}` cannot be a user's name: use 1 to 64 of a-z, 0-9, `.`, `_` and `-`, beginning with a letter")]
+    #[error(
+        "`{0}` cannot be a user's name: use 1 to 64 of a-z, 0-9, `.`, `_` and `-`, beginning with a letter"
+    )]
     Name(String),
     /// A note is too long.
     #[error("a note has at most {NOTE_BYTES_MAX} bytes")]
@@ -125,7 +127,9 @@ pub enum StoreError {
 #[derive(Debug, thiserror::Error)]
 pub enum AuthenticateError {
     /// No credential.
-    #[error("a token is needed: send `Authorization: Bearer TOKEN` (an administrator issues one with `cloisterd token issue`)")]
+    #[error(
+        "a token is needed: send `Authorization: Bearer TOKEN` (an administrator issues one with `cloisterd token issue`)"
+    )]
     Missing,
     /// Not a live token.
     #[error("the token is not valid")]
@@ -237,11 +241,10 @@ impl Identity {
     /// All users, by name.
     pub fn user_list(&self) -> Result<Vec<UserView>, StoreError> {
         let connection = lock(&self.connection);
-        let mut statement =
-            connection.prepare("select name, labels, created_unix_s, disabled_unix_s from users order by name")?;
-        let rows = statement.query_map([], |row| {
-            Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?))
-        })?;
+        let mut statement = connection
+            .prepare("select name, labels, created_unix_s, disabled_unix_s from users order by name")?;
+        let rows = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?)))?;
         rows.map(|row| {
             let (name, labels, created_unix_s, disabled_unix_s) = row?;
             Ok(UserView { name, labels: parse_labels(&labels)?, created_unix_s, disabled_unix_s })
@@ -281,8 +284,9 @@ impl Identity {
     /// All tokens, oldest first.
     pub fn token_list(&self) -> Result<Vec<TokenView>, StoreError> {
         let connection = lock(&self.connection);
-        let mut statement = connection
-            .prepare("select id, user, note, created_unix_s, revoked_unix_s from tokens order by created_unix_s, id")?;
+        let mut statement = connection.prepare(
+            "select id, user, note, created_unix_s, revoked_unix_s from tokens order by created_unix_s, id",
+        )?;
         let rows = statement.query_map([], |row| {
             Ok(TokenView {
                 id: row.get(0)?,
@@ -311,7 +315,8 @@ fn parse_token(text: &str) -> Option<(&str, Vec<u8>)> {
 }
 
 fn parse_labels(text: &str) -> Result<LabelSet, StoreError> {
-    let invalid = |error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error));
+    let invalid =
+        |error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error));
     text.parse().map_err(|error: crate::LabelError| invalid(error).into())
 }
 
@@ -360,7 +365,10 @@ mod tests {
         flipped[last] = if flipped[last] == b'0' { b'1' } else { b'0' };
         let flipped = String::from_utf8(flipped).unwrap();
         for wrong in [flipped.as_str(), "", "clst_", &issued.text[..40], &issued.text.to_uppercase()] {
-            assert!(matches!(identity.authenticate(&bearer(wrong)), Err(AuthenticateError::Token)), "{wrong}");
+            assert!(
+                matches!(identity.authenticate(&bearer(wrong)), Err(AuthenticateError::Token)),
+                "{wrong}"
+            );
         }
 
         drop(identity);
@@ -408,7 +416,10 @@ mod tests {
         let (_directory, identity) = opened();
         let owner = identity.authenticate(&Credential::Peer { uid: 1000 }).unwrap();
         assert!(owner.is_owner && owner.credential == "uid:1000");
-        assert!(matches!(identity.authenticate(&Credential::Peer { uid: 0 }), Err(AuthenticateError::Peer(0))));
+        assert!(matches!(
+            identity.authenticate(&Credential::Peer { uid: 0 }),
+            Err(AuthenticateError::Peer(0))
+        ));
         assert!(matches!(identity.authenticate(&Credential::None), Err(AuthenticateError::Missing)));
     }
 

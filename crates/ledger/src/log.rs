@@ -65,6 +65,8 @@ pub struct Head {
     pub size_signed: u64,
     /// The signed note over them; `None` before the first.
     pub checkpoint: Option<String>,
+    /// Why nothing can be appended any more, if so.
+    pub poisoned: Option<Arc<str>>,
 }
 
 /// Why a leaf was not appended. It is safe to show: it holds nothing of the leaf.
@@ -165,7 +167,7 @@ impl Ledger {
     pub fn head(&self) -> Head {
         let state = self.inner.shared.lock();
         let (size, size_signed) = (state.size, state.integrated);
-        Head { size, size_signed, checkpoint: state.checkpoint.clone() }
+        Head { size, size_signed, checkpoint: state.checkpoint.clone(), poisoned: state.poisoned.clone() }
     }
 
     /// Has everything that is durable now signed and integrated, without waiting for the interval.

@@ -194,16 +194,15 @@ impl Ledger {
         recovery.leaves_waiting = wal.pending.len() as u64;
         let signed_before = ask_notary(&mut *notary, &verifier, &integrated, &wal.pending)?;
 
-        let first_segment = wal.scan.segments.is_empty();
-        recovery.created = first_segment && integrated.edge.size() == 0;
-        if first_segment && !recovery.created {
+        let size = integrated.edge.size() + wal.pending.len() as u64;
+        recovery.created = size == 0;
+        if wal.scan.segments.is_empty() && !recovery.created {
             let what = format!("no segment is here, although {} leaves are", integrated.edge.size());
             return Err(OpenError::Damaged { file: wal::DIRECTORY.to_owned(), offset: 0, what });
         }
         if let Some(tail) = &wal.scan.tail {
             set_aside(&*disk, tail, wal.scan.length)?;
         }
-        let size = integrated.edge.size() + wal.pending.len() as u64;
         let shared = Arc::new(Shared::new(State {
             size,
             integrated: integrated.edge.size(),

@@ -5,6 +5,7 @@ mod ask;
 mod chat;
 mod complete;
 mod generated;
+mod ledger;
 mod records;
 mod server;
 mod settings;

@@ -48,7 +48,8 @@ fn beginnings() {
 
 #[test]
 fn counts_and_lengths() {
-    for (at, words) in [(8, "number of tensors"), (16, "number of metadata entries"), (24, "a metadata key")] {
+    for (at, words) in [(8, "number of tensors"), (16, "number of metadata entries"), (24, "a metadata key")]
+    {
         let mut bytes = Builder::valid().bytes();
         bytes[at..at + 8].copy_from_slice(&u64::MAX.to_le_bytes());
         assert!(parse(&bytes).unwrap_err().contains(words));
@@ -83,7 +84,10 @@ fn what_does_not_fit_together() {
     refused(&Builder::valid().with("general.alignment", unsigned(24)), "alignment");
     refused(&Builder::valid().with("general.alignment", unsigned(1 << 20)), "alignment");
     let long = "x".repeat(1025);
-    refused(&Builder::valid().with("tokenizer.ggml.tokens", strings(&["a", "b", &long])), "string in an array");
+    refused(
+        &Builder::valid().with("tokenizer.ggml.tokens", strings(&["a", "b", &long])),
+        "string in an array",
+    );
 }
 
 #[test]
@@ -105,13 +109,52 @@ fn tensors() {
     let mut overlap = Builder::valid();
     overlap.tensors[1].3 = 96;
     refused(&overlap, "overlaps");
+    // llama.cpp wants them end to end, in order.
+    let mut gap = Builder::valid();
+    gap.tensors[1].3 = 160;
+    gap.data_bytes += 32;
+    refused(&gap, "output_norm.weight leaves a gap");
+    refused(&tensor(&[1], 0, 32), "leaves a gap");
+    let mut disorder = Builder::valid();
+    disorder.tensors.reverse();
+    refused(&disorder, "leaves a gap");
+    // Types that ggml dropped have blocks of no bytes there.
+    for kind in [4, 5, 31, 32, 33, 36, 37, 38, 43, u32::MAX] {
+        refused(&tensor(&[256], kind, 0), "is unknown");
+    }
+}
+
+#[test]
+fn names() {
+    for key in ["", "a b", "ä", "a\0", "\u{1b}[31m"] {
+        refused(&Builder::valid().with(key, unsigned(1)), "a metadata key is not valid text");
+        let mut builder = Builder::valid();
+        builder.tensors[0].0 = key.to_owned();
+        refused(&builder, "a tensor's name is not valid text");
+    }
+    let mut builder = Builder::valid();
+    builder.tensors[0].0 = "x".repeat(63);
+    assert!(parse(&builder.bytes()).is_ok());
+    builder.tensors[0].0 = "x".repeat(64);
+    refused(&builder, "a tensor's name is 64, more than 63");
+}
+
+/// llama.cpp aborts on two tokens of one spelling, as it spells them: up to a NUL, empty ones by number.
+#[test]
+fn tokens_differ() {
+    let tokens = |spellings: [&str; 3]| Builder::valid().with("tokenizer.ggml.tokens", strings(&spellings));
+    refused(&tokens(["a", "b", "a"]), "token 2 is spelled like one before it");
+    refused(&tokens(["a", "a\0b", "c"]), "token 1 is spelled like one before it");
+    refused(&tokens(["[EMPTY_1]", "", "c"]), "token 1 is spelled like one before it");
+    assert!(parse(&tokens(["", "\0", "a"]).bytes()).is_ok());
 }
 
 #[test]
 fn real_models_are_read() {
-    for (name, architecture, vocabulary) in
-        [("qwen2.5-coder-0.5b-instruct-q4_k_m", "qwen2", 151_936), ("smollm2-135m-instruct-q4_1", "llama", 49_152)]
-    {
+    for (name, architecture, vocabulary) in [
+        ("qwen2.5-coder-0.5b-instruct-q4_k_m", "qwen2", 151_936),
+        ("smollm2-135m-instruct-q4_1", "llama", 49_152),
+    ] {
         let mut file = std::fs::File::open(testkit::places::model(name).unwrap()).unwrap();
         let header = read(&mut file).unwrap();
         assert_eq!((header.architecture(), header.vocabulary()), (architecture, vocabulary));

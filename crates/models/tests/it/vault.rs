@@ -39,11 +39,14 @@ fn imported_locked_verified() {
         fixture.vault.import(&path, "tiny", &options(), &mut |done, total| last = (done, total)).unwrap();
     assert_eq!(last.0, last.1);
     assert_eq!(deployment.context_tokens, 512, "no more than the model was trained for");
-    assert_eq!(fixture.vault.list().unwrap(), [deployment.clone()]);
+    assert_eq!(fixture.vault.list().unwrap(), std::slice::from_ref(&deployment));
     assert_eq!(fixture.vault.verify("tiny", &mut |_, _| {}).unwrap(), deployment);
     let blob = fixture.vault.blob_path(&deployment.model);
     assert_eq!(std::fs::metadata(&blob).unwrap().permissions().mode() & 0o777, 0o400);
-    assert!(matches!(fixture.vault.import(&path, "tiny", &options(), &mut |_, _| {}), Err(ImportError::Taken(_))));
+    assert!(matches!(
+        fixture.vault.import(&path, "tiny", &options(), &mut |_, _| {}),
+        Err(ImportError::Taken(_))
+    ));
     fixture.vault.import(&path, "again", &options(), &mut |_, _| {}).unwrap();
     assert_eq!(fixture.vault.relock("tiny", Digest([2; 32])).unwrap().engine_build, Digest([2; 32]));
     fixture.vault.remove("tiny").unwrap();
@@ -67,12 +70,44 @@ fn one_flipped_byte_is_found() {
 }
 
 #[test]
+fn names_cannot_drive_a_terminal() {
+    let fixture = fixture();
+    let hostile = Builder::valid().with("general.name", crate::builder::string("\u{1b}]0;x\u{7}name\n"));
+    let path = fixture.file("m.gguf", &hostile.bytes());
+    let name = fixture.vault.import(&path, "tiny", &options(), &mut |_, _| {}).unwrap().model_name;
+    assert_eq!(name, "\u{fffd}]0;x\u{fffd}name\u{fffd}");
+    let error = fixture.vault.get("\u{1b}[31m").unwrap_err().to_string();
+    assert!(!error.contains('\u{1b}'), "{error:?}");
+}
+
+#[test]
+fn a_source_that_changes_while_it_is_copied() {
+    let fixture = fixture();
+    let valid = Builder::valid().bytes();
+    // Longer than one chunk, so that the change comes between two.
+    let path = fixture.file("m.gguf", &[valid.clone(), vec![0; 3 << 20]].concat());
+    let mut chunks = 0;
+    let result = fixture.vault.import(&path, "tiny", &options(), &mut |_, _| {
+        chunks += 1;
+        if chunks == 1 {
+            std::fs::File::options().write(true).open(&path).unwrap().set_len(1 << 20).unwrap();
+        }
+    });
+    // What was copied is what is locked, whatever the original was or became.
+    let deployment = result.unwrap();
+    let blob = fixture.vault.blob_path(&deployment.model);
+    assert_eq!(std::fs::metadata(blob).unwrap().len(), deployment.model_bytes);
+    fixture.vault.verify("tiny", &mut |_, _| {}).unwrap();
+}
+
+#[test]
 fn refused() {
     let fixture = fixture();
     let path = fixture.file("m.gguf", &Builder::valid().bytes());
     let link = fixture.directory.path().join("link.gguf");
     std::os::unix::fs::symlink(&path, &link).unwrap();
-    let import = |path: &std::path::Path, alias: &str| fixture.vault.import(path, alias, &options(), &mut |_, _| {});
+    let import =
+        |path: &std::path::Path, alias: &str| fixture.vault.import(path, alias, &options(), &mut |_, _| {});
     assert!(matches!(import(&link, "tiny"), Err(ImportError::NotAFile(_))));
     assert!(matches!(import(fixture.directory.path(), "tiny"), Err(ImportError::NotAFile(_))));
     for alias in ["", "../x", "A", "a/b", ".a", "-a", &"x".repeat(65)] {
@@ -82,7 +117,10 @@ fn refused() {
     assert!(matches!(import(&damaged, "tiny"), Err(ImportError::Header(..))));
     assert_eq!(std::fs::read_dir(fixture.directory.path().join("models/blobs")).unwrap().count(), 0);
     let wrong = ImportOptions { slots: 0, ..options() };
-    assert!(matches!(fixture.vault.import(&path, "tiny", &wrong, &mut |_, _| {}), Err(ImportError::Options(_))));
+    assert!(matches!(
+        fixture.vault.import(&path, "tiny", &wrong, &mut |_, _| {}),
+        Err(ImportError::Options(_))
+    ));
     // A lock under another name, or with a key nobody knows.
     import(&path, "tiny").unwrap();
     let locks = fixture.directory.path().join("models/deployments");

@@ -2,12 +2,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use ledger::verify::{Options, Report, Seen};
+use jiff::Timestamp;
+use ledger::disk::RealDisk;
+use ledger::verify::{Options, Problem, Report, RollBack, Seen, Verdict};
+use ledger::{LedgerKeys, Receipt};
 
 use crate::commands::Session;
 use crate::failure::{EXIT_FAILED, Failure};
 use crate::file;
-use crate::receipts::{self, ReceiptLine};
+use crate::output::Output;
+use crate::receipts::{self, LeafLine, ReceiptLine};
 
 /// Bytes of a policy, a key or a checkpoint.
 const SMALL_FILE_BYTES_MAX: u64 = 1 << 20;
@@ -50,27 +54,30 @@ pub(crate) struct Verify {
 
 impl Verify {
     pub(crate) fn run(self, session: &mut Session) -> Result<ExitCode, Failure> {
-        if !self.directory.is_dir() {
-            return Err(Failure::usage(format!("{} is not a directory", self.directory.display())));
-        }
-        let options = Options {
-            dir: self.directory.clone(),
-            verifier: self.verifier()?,
-            body_key: self.body_key()?,
-            seen: self.seen()?,
-        };
-        let progress = if session.output.shows_progress() { progress_bar() } else { ProgressBar::hidden() };
-        let report = ledger::verify::verify(options, |done, total| {
-            progress.set_length(total);
-            progress.set_position(done);
+        let disk = RealDisk::existing(&self.directory).map_err(|error| {
+            Failure::usage(format!("cannot read the ledger in {}", self.directory.display()))
+                .caused_by(&error)
+        })?;
+        let (seen, records) = self.seen()?;
+        let options = Options { verifier: self.verifier()?, keys: self.body_key()?, seen };
+        let bar = if session.output.shows_progress() { progress_bar() } else { ProgressBar::hidden() };
+        let report = ledger::verify::verify(&disk, &options, &mut |progress| {
+            bar.set_length(progress.leaves_total);
+            bar.set_position(progress.leaves_done);
         });
-        progress.finish_and_clear();
+        bar.finish_and_clear();
+        let mut report =
+            report.map_err(|error| Failure::usage("the ledger cannot be verified").caused_by(&error))?;
+        miss_records(&mut report, &records);
         if self.json {
             session.output.json(&report)?;
         } else {
-            self.show(session, &report)?;
+            show(&mut session.output, &report)?;
         }
-        Ok(if report.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
+        Ok(match report.verdict {
+            Verdict::Passed => ExitCode::SUCCESS,
+            Verdict::Failed => ExitCode::from(EXIT_FAILED),
+        })
     }
 
     /// The log's key, from whichever flag gives it.
@@ -84,32 +91,33 @@ impl Verify {
         }
         let Some(given) = &self.verifier else { return Ok(None) };
         let path = Path::new(given);
-        let text =
-            if path.exists() { file::read_text(path, SMALL_FILE_BYTES_MAX)? } else { given.clone() };
+        let text = if path.exists() { file::read_text(path, SMALL_FILE_BYTES_MAX)? } else { given.clone() };
         Ok(Some(text.trim().to_owned()))
     }
 
-    fn body_key(&self) -> Result<Option<[u8; 32]>, Failure> {
+    fn body_key(&self) -> Result<Option<LedgerKeys>, Failure> {
         let Some(path) = &self.body_key else { return Ok(None) };
         let key = file::read(path, SMALL_FILE_BYTES_MAX)?;
         let wrong = |_| Failure::usage(format!("{} is not a key: it must hold 32 bytes", path.display()));
-        Ok(Some(key.try_into().map_err(wrong)?))
+        Ok(Some(LedgerKeys { body: key.try_into().map_err(wrong)? }))
     }
 
-    fn seen(&self) -> Result<Vec<Seen>, Failure> {
+    /// Checkpoints and leaves that were seen, and records of which only the number is known.
+    fn seen(&self) -> Result<(Vec<Seen>, Vec<u64>), Failure> {
         let mut seen = Vec::new();
         let mut receipts = Vec::new();
         for path in &self.seen {
             // A receipt is a JSON object; a checkpoint begins with the log's origin.
-            let text = file::read(path, receipts::BYTES_MAX)?;
-            if text.first() == Some(&b'{') || text.is_empty() {
+            if file::begins_with(path, b"{")? {
                 receipts.extend(receipts::read(path)?);
             } else {
                 seen.push(Seen::Checkpoint(file::read_text(path, SMALL_FILE_BYTES_MAX)?));
             }
         }
-        seen.extend(self.of_one_server(receipts)?.iter().map(receipt));
-        Ok(seen)
+        let receipts = self.of_one_server(receipts)?;
+        let leaf = |leaf: &LeafLine| Some(Receipt { index: leaf.index, leaf_hash: leaf.hash()? });
+        seen.extend(receipts.iter().filter_map(|line| line.leaf.as_ref().and_then(leaf)).map(Seen::Receipt));
+        Ok((seen, receipts.iter().map(|line| line.record).collect()))
     }
 
     /// Another server's receipts say nothing of this ledger, and would look like a roll-back.
@@ -124,11 +132,109 @@ impl Verify {
         servers.sort_unstable();
         servers.dedup();
         if servers.len() > 1 {
-            return Err(Failure::usage("the receipts are of several servers")
-                .hint(format!("Name the one whose ledger this is with --seen-server: {}.", servers.join(", "))));
+            return Err(Failure::usage("the receipts are of several servers").hint(format!(
+                "Name the one whose ledger this is with --seen-server: {}.",
+                servers.join(", ")
+            )));
         }
         Ok(receipts)
     }
+}
+
+/// A record whose number was seen must be there, even when its receipt had no leaf's hash.
+fn miss_records(report: &mut Report, records: &[u64]) {
+    let leaves = report.leaves_signed + report.leaves_unsigned;
+    let Some(last) = records.iter().copied().max().filter(|last| *last >= leaves) else { return };
+    report.verdict = Verdict::Failed;
+    report.roll_back = RollBack::Found;
+    report.problems_total += 1;
+    report.problems.push(Problem {
+        file: None,
+        offset: None,
+        index: Some(last),
+        what: format!("the server gave out record {last}, and the ledger has {leaves} leaves"),
+    });
+}
+
+fn show(output: &mut Output, report: &Report) -> Result<(), Failure> {
+    let mut fact = |name: &str, value: String| output.line(format_args!("{name:<12} {value}"));
+    fact("log", report.origin.clone().unwrap_or_else(|| "unknown".to_owned()))?;
+    fact(
+        "key",
+        match (&report.verifier, report.verifier_trusted) {
+            (Some(key), true) => key.clone(),
+            (Some(key), false) => format!("{key} (taken from the log itself; give --verifier or --policy)"),
+            (None, _) => "none".to_owned(),
+        },
+    )?;
+    fact("root", report.root.map_or_else(|| "none".to_owned(), |root| root.to_string()))?;
+    fact("leaves", format!("{} signed, {} not signed yet", report.leaves_signed, report.leaves_unsigned))?;
+    let kinds = report.leaves_by_kind.iter().map(|(kind, count)| format!("{count} {kind}"));
+    fact("kinds", kinds.collect::<Vec<_>>().join(", "))?;
+    if let (Some(first), Some(last)) = (report.time_first_unix_ms, report.time_last_unix_ms) {
+        fact("times", format!("{} to {}", time(first), time(last)))?;
+    }
+    fact("tiles", format!("{} compared", report.tiles))?;
+    fact(
+        "bodies",
+        format!(
+            "{} compared, {} opened, {} commitments hold",
+            report.bodies, report.bodies_opened, report.commitments
+        ),
+    )?;
+    fact(
+        "roll-back",
+        match report.roll_back {
+            RollBack::NotExcluded => {
+                "not excluded: give --seen with receipts or a checkpoint kept elsewhere".to_owned()
+            }
+            RollBack::ExcludedUpTo(leaves) => format!("excluded up to {leaves} leaves"),
+            RollBack::Found => "FOUND: this is not the log that was seen".to_owned(),
+        },
+    )?;
+    for finding in &report.findings {
+        let leaf = finding.index.map_or_else(String::new, |index| format!("leaf {index}: "));
+        output.line(format_args!("note: {leaf}{}", finding.what))?;
+    }
+    not_listed(output, "notes", report.findings_total, report.findings.len())?;
+    for problem in &report.problems {
+        output.line(format_args!("problem: {}{}", place(problem), problem.what))?;
+    }
+    not_listed(output, "problems", report.problems_total, report.problems.len())?;
+    match report.verdict {
+        Verdict::Passed => output.line("verified: no problem was found")?,
+        Verdict::Failed => output.line(format_args!("NOT VERIFIED: {} problems", report.problems_total))?,
+    }
+    Ok(())
+}
+
+fn not_listed(output: &mut Output, what: &str, total: u64, listed: usize) -> Result<(), Failure> {
+    let more = total.saturating_sub(listed as u64);
+    if more > 0 {
+        output.line(format_args!("… and {more} more {what}"))?;
+    }
+    Ok(())
+}
+
+/// Where a problem is, as far as it is known.
+fn place(problem: &Problem) -> String {
+    let mut place = String::new();
+    if let Some(file) = &problem.file {
+        place.push_str(file);
+        if let Some(offset) = problem.offset {
+            place.push_str(&format!(" at byte {offset}"));
+        }
+        place.push_str(": ");
+    }
+    if let Some(index) = problem.index {
+        place.push_str(&format!("leaf {index}: "));
+    }
+    place
+}
+
+fn time(unix_ms: u64) -> String {
+    let time = i64::try_from(unix_ms).ok().and_then(|time| Timestamp::from_millisecond(time).ok());
+    time.map_or_else(|| "unknown".to_owned(), |time| time.to_string())
 }
 
 /// Why a policy names no key.
@@ -177,7 +283,8 @@ mod tests {
 
     #[test]
     fn policies() {
-        let policy = "# ours\n\nlog site+0123abcd+AbC= https://x.example\nwitness w w+1+k\ngroup g 1 w\nquorum none\n";
+        let policy =
+            "# ours\n\nlog site+0123abcd+AbC= https://x.example\nwitness w w+1+k\ngroup g 1 w\nquorum none\n";
         assert_eq!(log_key(policy).as_deref(), Ok("site+0123abcd+AbC="));
         assert_eq!(log_key("log a+1+k\nquorum g\n"), Err(PolicyError::Quorum));
         assert_eq!(log_key("quorum none\n"), Err(PolicyError::Logs(0)));
