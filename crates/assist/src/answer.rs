@@ -1,5 +1,6 @@
 //! What a request gets.
 
+use ledger::Receipt;
 use protocol::RecordNumber;
 use protocol::worker::{Stop, Times};
 
@@ -8,6 +9,8 @@ use protocol::worker::{Stop, Times};
 pub struct Answer {
     /// The request's record.
     pub record: RecordNumber,
+    /// Proof that the result leaf was in the ledger, for the client to keep.
+    pub receipt: Receipt,
     /// The deployment's alias.
     pub deployment: String,
     /// The text.
@@ -37,6 +40,8 @@ pub struct Usage {
 pub struct AnswerStream {
     /// The request's record.
     pub record: RecordNumber,
+    /// Proof that the intent leaf was in the ledger, for the client to keep.
+    pub receipt: Receipt,
     /// The deployment's alias.
     pub deployment: String,
     pub(crate) events: tokio::sync::mpsc::Receiver<Event>,

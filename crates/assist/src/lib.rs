@@ -21,11 +21,12 @@ use std::sync::Arc;
 use engine::Deployments;
 use identity::{Credential, Identity};
 use ledger::Ledger;
-use protocol::Digest;
+use protocol::{Digest, RecordNumber};
 use protocol::control::Limits;
 use tokio::sync::{mpsc, oneshot};
 
 pub use answer::{Answer, AnswerStream, Event, Usage};
+pub use ledger::Receipt;
 pub use refusal::{Refusal, RefusalKind};
 pub use replay::{Replay, ReplayError};
 pub use request::{Ask, Extra, Message, Parameters, Request};
@@ -146,7 +147,12 @@ impl Assist {
         let delivery = Delivery::Stream { opened: Some(opened), events: sender };
         tokio::spawn(walk::walk(Arc::clone(&self.house), request, delivery));
         let opened = opening.await.unwrap_or_else(|_| Err(Refusal::broken()))?;
-        Ok(AnswerStream { record: opened.record, deployment: opened.deployment, events })
+        Ok(AnswerStream {
+            record: RecordNumber(opened.receipt.index),
+            receipt: opened.receipt,
+            deployment: opened.deployment,
+            events,
+        })
     }
 
     /// Evaluates the prompt only, so that the next request with the same beginning is quick.

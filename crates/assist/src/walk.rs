@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use engine::{Deployment, Generation, Order, Unavailable, WorkerError};
 use identity::{Action, Credential, LabelSet, Principal};
-use ledger::{Block, Commitment, Entry, Intent, Opening, Outcome, Salt, Salts};
+use ledger::{Block, Commitment, Entry, Intent, Opening, Outcome, Receipt, Salt, Salts};
 use protocol::worker::{Failure, Stop};
 use protocol::{Digest, RecordNumber};
 use sha2::{Digest as _, Sha256};
@@ -29,7 +29,7 @@ pub(crate) enum Delivery {
 
 /// A stream's first word.
 pub(crate) struct Opened {
-    pub(crate) record: RecordNumber,
+    pub(crate) receipt: Receipt,
     pub(crate) deployment: String,
 }
 
@@ -51,22 +51,19 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
             predict_ms_max: request.parameters.predict_ms_max,
             cache_scope: cache_scope(&principal, &labels),
         };
-        let record = house
+        let receipt = house
             .write_intent(&request, &principal, &labels, policy, &deployment, &prompt, time_unix_s, tokens_max)
             .await?;
-        delivery.open(record, &deployment);
+        let record = RecordNumber(receipt.index);
+        delivery.open(receipt, &deployment);
         let salt = house.salt()?;
         let (output, broken) = house.generate(&deployment, order, record, salt, &mut delivery).await?;
-        let answer = Answer {
-            record,
-            deployment: deployment.facts.alias.clone(),
-            text: output.text.clone(),
-            stop: output.stop.unwrap_or(Stop::Cancelled),
-            usage: output.usage(&prompt),
-        };
-        house.write_result(record, output, salt, broken.as_ref(), delivery.is_closed()).await?;
+        let (text, stop, usage) = (output.text.clone(), output.stop, output.usage(&prompt));
+        let receipt = house.write_result(record, output, salt, broken.as_ref(), delivery.is_closed()).await?;
+        let deployment = deployment.facts.alias.clone();
+        let stop = stop.unwrap_or(Stop::Cancelled);
         match broken {
-            None => delivery.close(answer).await,
+            None => delivery.close(Answer { record, receipt, deployment, text, stop, usage }).await,
             Some(refusal) => return Err(refusal),
         }
         Ok(())
@@ -166,7 +163,7 @@ impl House {
         prompt: &Prompt,
         time_unix_s: i64,
         tokens_max: u32,
-    ) -> Result<RecordNumber, Refusal> {
+    ) -> Result<Receipt, Refusal> {
         let (prompt_text, context_text) = record::texts(&request.ask).map_err(unwritable)?;
         let [prompt_salt, context_salt] = [self.salt()?, self.salt()?];
         let (parameters, facts, ready) = (&request.parameters, &deployment.facts, &deployment.ready);
@@ -212,7 +209,7 @@ impl House {
             predict_ms_max: parameters.predict_ms_max,
         };
         let body = serde_json::to_vec(&body).map_err(unwritable)?;
-        self.append(ledger::Event::Intent(Box::new(intent)), Some(body)).await.map(RecordNumber)
+        self.append(ledger::Event::Intent(Box::new(intent)), Some(body)).await
     }
 
     /// Runs the engine, writing and delivering blocks on the way. A break of the engine's comes back
@@ -295,7 +292,7 @@ impl House {
         salt: Salt,
         broken: Option<&Refusal>,
         client_gone: bool,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Receipt, Refusal> {
         let (outcome, detail) = match broken {
             Some(refusal) => (Outcome::Failed, refusal.message.clone()),
             None if output.stop == Some(Stop::Cancelled) => (Outcome::Cancelled, "the client went away".to_owned()),
@@ -305,11 +302,11 @@ impl House {
         let (leaf, body) = record::result(record, outcome, detail, output, salt, &self.fingerprint_key);
         let body = serde_json::to_vec(&body).map_err(unwritable)?;
         let written = self.append(ledger::Event::Result(Box::new(leaf)), Some(body)).await;
-        written.map(drop).map_err(|refusal| refusal.of(record))
+        written.map_err(|refusal| refusal.of(record))
     }
 
-    pub(crate) async fn append(&self, event: ledger::Event, body: Option<Vec<u8>>) -> Result<u64, Refusal> {
-        self.ledger.append(Entry { event, body }).await.map(|receipt| receipt.index).map_err(unwritable)
+    pub(crate) async fn append(&self, event: ledger::Event, body: Option<Vec<u8>>) -> Result<Receipt, Refusal> {
+        self.ledger.append(Entry { event, body }).await.map_err(unwritable)
     }
 
     pub(crate) fn salt(&self) -> Result<Salt, Refusal> {
@@ -410,11 +407,11 @@ impl Refusal {
 }
 
 impl Delivery {
-    fn open(&mut self, record: RecordNumber, deployment: &Deployment) {
+    fn open(&mut self, receipt: Receipt, deployment: &Deployment) {
         if let Delivery::Stream { opened, .. } = self
             && let Some(opened) = opened.take()
         {
-            let _gone = opened.send(Ok(Opened { record, deployment: deployment.facts.alias.clone() }));
+            let _gone = opened.send(Ok(Opened { receipt, deployment: deployment.facts.alias.clone() }));
         }
     }
 

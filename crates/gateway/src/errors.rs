@@ -12,6 +12,9 @@ use crate::fields::DialectError;
 /// The record number of a request, on every answer and every refusal that has one.
 pub(crate) const RECORD_HEADER: HeaderName = HeaderName::from_static("x-cloister-record");
 
+/// Proof for the client to keep that a leaf was in the ledger: its index and hash.
+pub(crate) const RECEIPT_HEADER: HeaderName = HeaderName::from_static("x-cloister-receipt");
+
 /// The deployment that answered.
 pub(crate) const DEPLOYMENT_HEADER: HeaderName = HeaderName::from_static("x-cloister-deployment");
 

@@ -211,6 +211,7 @@ mod tests {
 
     fn answer(text: &str) -> Answer {
         Answer {
+            receipt: assist::Receipt { index: 1, leaf_hash: [0; 32] },
             record: RecordNumber(7),
             deployment: "coder".into(),
             text: text.into(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use assist::{Answer, Parameters, Refusal};
+use assist::{Answer, Parameters, Refusal, Receipt};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request, State};
@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use tracing::Instrument;
 
 use crate::dialect::{Call, Form, Head};
-use crate::errors::{DEPLOYMENT_HEADER, Fault, RECORD_HEADER, Shape, json_response, json_text};
+use crate::errors::{DEPLOYMENT_HEADER, Fault, RECEIPT_HEADER, RECORD_HEADER, Shape, json_response, json_text};
 use crate::fields::DialectError;
 use crate::listen::Source;
 use crate::metrics::Metrics;
@@ -94,12 +94,13 @@ async fn ask<W: Walk, F: Form>(
                 }
             }
             let response = json_response(StatusCode::OK, &form.whole(&head, &answers));
-            with_headers(response, &records, &head.deployment)
+            with_headers(response, &records, answers.last().map(|answer| answer.receipt), &head.deployment)
         }
         Ok((head, form, Begun::Streamed(events))) => {
             observation.recorded(head.record, &head.deployment);
-            let (record, deployment) = (head.record, head.deployment.clone());
-            with_headers(sse::response(events, form, head, observation), &[record], &deployment)
+            let (record, deployment, receipt) = (head.record, head.deployment.clone(), crate::Events::receipt(&events));
+            let response = sse::response(events, form, head, observation);
+            with_headers(response, &[record], Some(receipt), &deployment)
         }
     }
 }
@@ -179,11 +180,19 @@ fn head<W: Walk>(app: &App<W>, record: RecordNumber, deployment: &str) -> Head {
     }
 }
 
-fn with_headers(mut response: Response<Body>, records: &[RecordNumber], deployment: &str) -> Response<Body> {
+fn with_headers(
+    mut response: Response<Body>,
+    records: &[RecordNumber],
+    receipt: Option<Receipt>,
+    deployment: &str,
+) -> Response<Body> {
     let records: Vec<String> = records.iter().map(RecordNumber::to_string).collect();
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&records.join(", ")) {
         headers.insert(RECORD_HEADER, value);
+    }
+    if let Some(value) = receipt.and_then(|receipt| HeaderValue::from_str(&receipt.to_string()).ok()) {
+        headers.insert(RECEIPT_HEADER, value);
     }
     // An alias may be any text; a header may not.
     if let Ok(value) = HeaderValue::from_str(deployment) {

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use assist::{Answer, AnswerStream, Assist, DeploymentView, Event, Refusal, Request, Status};
+use assist::{Answer, AnswerStream, Assist, DeploymentView, Event, Receipt, Refusal, Request, Status};
 use identity::Credential;
 use protocol::{RecordNumber, admin};
 
@@ -51,6 +51,9 @@ pub trait Events: Send + 'static {
     /// The request's record.
     fn record(&self) -> RecordNumber;
 
+    /// Proof that the intent leaf was in the ledger.
+    fn receipt(&self) -> Receipt;
+
     /// The deployment's alias.
     fn deployment(&self) -> &str;
 
@@ -61,6 +64,10 @@ pub trait Events: Send + 'static {
 impl Events for AnswerStream {
     fn record(&self) -> RecordNumber {
         self.record
+    }
+
+    fn receipt(&self) -> Receipt {
+        self.receipt
     }
 
     fn deployment(&self) -> &str {

@@ -183,10 +183,10 @@ impl Server {
     pub fn verify(&self) -> Result<Value, Failure> {
         let data = self.data();
         let text = |path: PathBuf| path.to_str().map(str::to_owned).ok_or("a path is not UTF-8");
-        let (ledger, vkey, key) =
-            (text(data.join("ledger"))?, text(data.join("log.vkey"))?, text(data.join("keys/body.key"))?);
+        let (ledger, policy, key) =
+            (text(data.join("ledger"))?, text(data.join("log.policy"))?, text(data.join("keys/body.key"))?);
         let report =
-            self.cloister(&["ledger", "verify", &ledger, "--policy", &vkey, "--body-key", &key, "--json"])?;
+            self.cloister(&["ledger", "verify", &ledger, "--policy", &policy, "--body-key", &key, "--json"])?;
         Ok(serde_json::from_str(&report)?)
     }
 

@@ -121,7 +121,20 @@ impl Stage {
         result.and(stopped)?;
 
         title("The whole ledger, without the daemon");
-        self.run("cloister", [OsStr::new("ledger"), "verify".as_ref(), self.data.join("ledger").as_ref()])
+        let (ledger, policy) = (self.data.join("ledger"), self.data.join("log.policy"));
+        let key = self.data.join("keys/body.key");
+        self.run(
+            "cloister",
+            [
+                OsStr::new("ledger"),
+                "verify".as_ref(),
+                ledger.as_ref(),
+                "--policy".as_ref(),
+                policy.as_ref(),
+                "--body-key".as_ref(),
+                key.as_ref(),
+            ],
+        )
     }
 
     fn use_daemon(&self, daemon: &mut Daemon) -> Result<(), Failure> {

@@ -22,11 +22,11 @@ impl Init {
         data.write("origin", format!("{}\n", self.origin).as_bytes())?;
         let (notary, keys) = compose::local_notary(&data)?;
         let verifier = notary.verifier();
-        data.write("log.vkey", format!("{verifier}\n").as_bytes())?;
+        data.write("log.policy", format!("log {verifier}\nquorum none\n").as_bytes())?;
         let (ledger, _recovery) = compose::open_ledger(&data, &keys, &verifier, notary, 0)?;
         ledger.close()?;
         output::say(&format!("made {}", data.root().display()));
-        output::say("the log's verifier key, which auditors keep (also in log.vkey):");
+        output::say("the log's verifier key, which auditors keep (as a tlog-policy in log.policy):");
         output::line(&verifier)?;
         output::say("next: cloisterd model import PATH --name NAME, then cloisterd serve");
         Ok(ExitCode::SUCCESS)

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use assist::{Answer, DeploymentView, Event, Refusal, RefusalKind, Request, Status, Usage};
+use assist::{Answer, DeploymentView, Event, Refusal, RefusalKind, Request, Status, Usage, Receipt};
 use gateway::{Events, Walk};
 use identity::Credential;
 use protocol::admin::{Command, Response};
@@ -134,6 +134,7 @@ impl Walk for ScriptedWalk {
         match &self.script {
             Script::Answer(text) => Ok(Answer {
                 record,
+                receipt: receipt(record),
                 deployment: "coder".to_owned(),
                 text: (*text).to_owned(),
                 stop: Stop::EndOfText,
@@ -204,6 +205,10 @@ impl Events for ScriptedStream {
         self.record
     }
 
+    fn receipt(&self) -> Receipt {
+        receipt(self.record)
+    }
+
     fn deployment(&self) -> &str {
         "coder"
     }
@@ -223,4 +228,8 @@ impl Events for ScriptedStream {
             };
         }
     }
+}
+
+fn receipt(record: RecordNumber) -> Receipt {
+    Receipt { index: record.0, leaf_hash: [0xab; 32] }
 }

@@ -1,0 +1,12 @@
+//! The whole server, on real models, through its real sockets. A case that needs a program or a model
+//! that is missing fails.
+
+mod clients;
+mod confinement;
+mod crashes;
+mod durability;
+mod limits;
+mod replays;
+mod tampering;
+mod tokens;
+mod walk;

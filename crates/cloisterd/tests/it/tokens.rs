@@ -1,0 +1,55 @@
+//! Who may come in, over TCP.
+
+use std::process::Command;
+
+use serde_json::Value;
+use testkit::places;
+use testkit::server::Server;
+
+pub(crate) fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A server with TCP, and a token of a person's.
+pub(crate) fn with_token(model: &str) -> (Server, String, String) {
+    let mut server = Server::new(model, &[]).unwrap();
+    let port = free_port();
+    server.configure(&format!("[server]\ntcp = \"127.0.0.1:{port}\"\n")).unwrap();
+    server.cloisterd(&["user", "add", "ada"]).unwrap();
+    let token = server.cloisterd(&["token", "issue", "ada", "--note", "test"]).unwrap().trim().to_owned();
+    server.start().unwrap();
+    (server, format!("http://127.0.0.1:{port}"), token)
+}
+
+fn status(url: &str, token: Option<&str>) -> String {
+    let mut command = Command::new("curl");
+    command.args(["-s", "-o", "/dev/null", "-w", "%{http_code}", &format!("{url}/v1/models")]);
+    if let Some(token) = token {
+        command.args(["-H", &format!("authorization: Bearer {token}")]);
+    }
+    String::from_utf8(command.output().unwrap().stdout).unwrap()
+}
+
+#[test]
+fn a_token_opens_and_its_revocation_closes() {
+    let (server, url, token) = with_token(places::SMALL);
+    assert_eq!(status(&url, None), "401");
+    assert_eq!(status(&url, Some("clst_000000000000_00")), "401");
+    assert_eq!(status(&url, Some(&token)), "200");
+    let listed: Value = serde_json::from_str(&server.cloisterd(&["token", "list", "--json"]).unwrap()).unwrap();
+    assert!(!listed.to_string().contains(token.rsplit('_').next().unwrap()));
+    let id = listed[0]["id"].as_str().unwrap();
+    server.cloisterd(&["token", "revoke", id]).unwrap();
+    assert_eq!(status(&url, Some(&token)), "401");
+
+    // Changes are on record before they are made; failures without a name are counted.
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    let list: Value =
+        serde_json::from_str(&server.cloisterd(&["ledger", "list", "--count", "50", "--json"]).unwrap()).unwrap();
+    let events: Vec<_> = list.as_array().unwrap().iter().map(|row| row["leaf"]["event"].clone()).collect();
+    let has = |action: &str| events.iter().any(|event| event["kind"] == "administration" && event["action"] == action);
+    assert!(has("user add") && has("token issue") && has("token revoke") && has("model import"), "{events:?}");
+    let refused: u64 =
+        events.iter().filter(|event| event["kind"] == "refusal").filter_map(|event| event["count"].as_u64()).sum();
+    assert_eq!(refused, 3);
+}
