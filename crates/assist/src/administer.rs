@@ -41,9 +41,8 @@ impl Assist {
         if !own && !identity::decide(&principal, &action, &Default::default()).allowed {
             return Err(forbidden());
         }
-        let shown = show(house, record.0).map_err(|failed| {
-            Refusal::new(crate::RefusalKind::LedgerUnavailable, failed.error)
-        })?;
+        let shown = show(house, record.0)
+            .map_err(|failed| Refusal::new(crate::RefusalKind::LedgerUnavailable, failed.error))?;
         Ok(shown.to_string())
     }
 
@@ -59,13 +58,11 @@ impl Assist {
         if !decision.allowed {
             return Err(failed(decision.reason, "run this as the user that owns the data directory"));
         }
-        let changed = |subject: &str, detail: String| {
-            Event::Administration {
-                actor: format!("{} ({})", principal.name, principal.credential),
-                action: name.to_owned(),
-                subject: subject.to_owned(),
-                detail,
-            }
+        let changed = |subject: &str, detail: String| Event::Administration {
+            actor: format!("{} ({})", principal.name, principal.credential),
+            action: name.to_owned(),
+            subject: subject.to_owned(),
+            detail,
         };
         // A change is recorded first: what the ledger does not know has not happened.
         match command {
@@ -123,7 +120,8 @@ impl Assist {
 
 fn show(house: &crate::House, record: u64) -> Result<Value, Failed> {
     let hint = "run `cloister ledger verify` on the ledger's directory";
-    let leaf = house.ledger.record(record).map_err(|e| failed(e, "list records with `cloisterd ledger list`"))?;
+    let leaf =
+        house.ledger.record(record).map_err(|e| failed(e, "list records with `cloisterd ledger list`"))?;
     let mut related = Vec::new();
     for index in house.ledger.related(record).map_err(|e| failed(e, hint))? {
         related.push(view(&house.ledger.record(index).map_err(|e| failed(e, hint))?));

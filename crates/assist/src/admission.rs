@@ -42,12 +42,14 @@ impl Admission {
     pub(crate) fn enter(self: &Arc<Self>, person: &str) -> Result<Place, (RefusalKind, String)> {
         let mut running = self.lock();
         if running.all >= self.requests_max {
-            let message = format!("the server is busy: {} requests are in it; try again shortly", running.all);
+            let message =
+                format!("the server is busy: {} requests are in it; try again shortly", running.all);
             return Err((RefusalKind::Busy, message));
         }
         let of_person = running.persons.get(person).copied().unwrap_or(0);
         if of_person >= self.requests_per_person_max {
-            let message = format!("you have {of_person} requests running, which is the limit; wait for one to end");
+            let message =
+                format!("you have {of_person} requests running, which is the limit; wait for one to end");
             return Err((RefusalKind::TooManyRequests, message));
         }
         running.all += 1;

@@ -21,8 +21,8 @@ use std::sync::Arc;
 use engine::Deployments;
 use identity::{Credential, Identity};
 use ledger::Ledger;
-use protocol::{Digest, RecordNumber};
 use protocol::control::Limits;
+use protocol::{Digest, RecordNumber};
 use tokio::sync::{mpsc, oneshot};
 
 pub use answer::{Answer, AnswerStream, Event, Usage};

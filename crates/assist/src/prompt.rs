@@ -113,7 +113,8 @@ async fn fill_prompt(
                 opening.extend([Part::Token(repository), Part::Text(format!("{REPOSITORY_NAME}\n"))]);
             }
             let opening = worker.tokenize(opening).await?;
-            let closing = worker.tokenize(vec![Part::Token(file), Part::Text("current\n".to_owned())]).await?;
+            let closing =
+                worker.tokenize(vec![Part::Token(file), Part::Text("current\n".to_owned())]).await?;
             if opening.len() + closing.len() <= room {
                 files.push(opening);
                 files.insert(0, closing);

@@ -66,8 +66,10 @@ pub(crate) fn texts(ask: &Ask) -> Result<(String, String), serde_json::Error> {
     };
     let context = match extra {
         Some(extra) if !extra.is_empty() => {
-            let texts: Vec<_> =
-                extra.iter().map(|extra| ExtraText { file_name: &extra.file_name, text: &extra.text }).collect();
+            let texts: Vec<_> = extra
+                .iter()
+                .map(|extra| ExtraText { file_name: &extra.file_name, text: &extra.text })
+                .collect();
             serde_json::to_string(&texts)?
         }
         _ => String::new(),

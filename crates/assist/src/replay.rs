@@ -121,7 +121,8 @@ impl House {
     /// A scope nobody else has, so that no KV entry is reused.
     fn fresh_scope(&self, record: RecordNumber) -> Result<Digest, ReplayError> {
         let mut scope = [0; 32];
-        (self.outside.randomness)(&mut scope).map_err(|error| ReplayError::Engine(record, error.to_string()))?;
+        (self.outside.randomness)(&mut scope)
+            .map_err(|error| ReplayError::Engine(record, error.to_string()))?;
         Ok(Digest(scope))
     }
 }

@@ -141,7 +141,10 @@ mod tests {
 
     #[test]
     fn python_methods_and_clock() {
-        let parts = check("{{ 'a-b'.split('-')[1] }}{{ strftime_now('%Y-%m-%d') }}{{ messages[0].content }}", &[message("user", "x")]);
+        let parts = check(
+            "{{ 'a-b'.split('-')[1] }}{{ strftime_now('%Y-%m-%d') }}{{ messages[0].content }}",
+            &[message("user", "x")],
+        );
         assert_eq!(parts.unwrap()[0], Part::Template("b1970-01-02".to_owned()));
     }
 
@@ -150,7 +153,10 @@ mod tests {
         let ask = [message("user", "x")];
         assert!(check("{{ raise_exception('no') }}", &ask).unwrap_err().contains("no"));
         assert!(check("hello", &ask).unwrap_err().contains("pass the messages"));
-        assert!(check("{% for i in range(9999999) %}{% for j in range(99999) %}x{% endfor %}{% endfor %}", &ask).is_err());
+        assert!(
+            check("{% for i in range(9999999) %}{% for j in range(99999) %}x{% endfor %}{% endfor %}", &ask)
+                .is_err()
+        );
         assert!(check(CHATML, &[message("user", "\u{f5a0c}0\u{f5a0c}")]).unwrap_err().contains("reserved"));
         assert!(check("{% include '/etc/passwd' %}", &ask).is_err());
     }

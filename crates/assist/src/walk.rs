@@ -52,7 +52,16 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
             cache_scope: cache_scope(&principal, &labels),
         };
         let receipt = house
-            .write_intent(&request, &principal, &labels, policy, &deployment, &prompt, time_unix_s, tokens_max)
+            .write_intent(
+                &request,
+                &principal,
+                &labels,
+                policy,
+                &deployment,
+                &prompt,
+                time_unix_s,
+                tokens_max,
+            )
             .await?;
         let record = RecordNumber(receipt.index);
         delivery.open(receipt, &deployment);
@@ -75,7 +84,11 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
 }
 
 impl House {
-    pub(crate) fn identify(&self, credential: &Credential, dialect: &'static str) -> Result<Principal, Refusal> {
+    pub(crate) fn identify(
+        &self,
+        credential: &Credential,
+        dialect: &'static str,
+    ) -> Result<Principal, Refusal> {
         self.identity.authenticate(credential).map_err(|error| {
             self.tally.count(None, dialect, "unauthenticated");
             Refusal::new(RefusalKind::Unauthenticated, error.to_string())
@@ -270,7 +283,12 @@ impl House {
     }
 
     /// Durable first, then shown. `text` is everything so far.
-    async fn deliver_block(&self, blocks: &mut Blocks, text: &str, delivery: &mut Delivery) -> Result<(), Refusal> {
+    async fn deliver_block(
+        &self,
+        blocks: &mut Blocks,
+        text: &str,
+        delivery: &mut Delivery,
+    ) -> Result<(), Refusal> {
         let Some((number, shown)) = blocks.take(text) else { return Ok(()) };
         let block = Block {
             record: blocks.record.0,
@@ -280,7 +298,9 @@ impl House {
         };
         let salts = Salts { output: Some(blocks.salt), ..Salts::default() };
         let body = serde_json::to_vec(&BlockBody { salts, block_text: shown }).map_err(unwritable)?;
-        self.append(ledger::Event::Block(block), Some(body)).await.map_err(|refusal| refusal.of(blocks.record))?;
+        self.append(ledger::Event::Block(block), Some(body))
+            .await
+            .map_err(|refusal| refusal.of(blocks.record))?;
         delivery.block(shown.to_owned()).await;
         Ok(())
     }
@@ -295,7 +315,9 @@ impl House {
     ) -> Result<Receipt, Refusal> {
         let (outcome, detail) = match broken {
             Some(refusal) => (Outcome::Failed, refusal.message.clone()),
-            None if output.stop == Some(Stop::Cancelled) => (Outcome::Cancelled, "the client went away".to_owned()),
+            None if output.stop == Some(Stop::Cancelled) => {
+                (Outcome::Cancelled, "the client went away".to_owned())
+            }
             None if client_gone => (Outcome::Answered, "the client went away before the end".to_owned()),
             None => (Outcome::Answered, String::new()),
         };
@@ -305,7 +327,11 @@ impl House {
         written.map_err(|refusal| refusal.of(record))
     }
 
-    pub(crate) async fn append(&self, event: ledger::Event, body: Option<Vec<u8>>) -> Result<Receipt, Refusal> {
+    pub(crate) async fn append(
+        &self,
+        event: ledger::Event,
+        body: Option<Vec<u8>>,
+    ) -> Result<Receipt, Refusal> {
         self.ledger.append(Entry { event, body }).await.map_err(unwritable)
     }
 
@@ -487,7 +513,9 @@ pub(crate) async fn drain(mut generation: Generation) -> Result<Output, WorkerEr
     let mut output = Output::default();
     while let Some(event) = generation.next().await {
         match event? {
-            engine::Event::Started { prompt_tokens_cached } => output.prompt_tokens_cached = prompt_tokens_cached,
+            engine::Event::Started { prompt_tokens_cached } => {
+                output.prompt_tokens_cached = prompt_tokens_cached
+            }
             engine::Event::Text { tokens, text } => {
                 output.tokens.extend(tokens);
                 output.text.push_str(&text);

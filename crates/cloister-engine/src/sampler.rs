@@ -26,7 +26,10 @@ impl Sampler {
         }
         self.candidates.clear();
         self.candidates.extend(
-            (0..).zip(logits).filter(|(_, logit)| logit.is_finite()).map(|(token, &weight)| Candidate { token, weight }),
+            (0..)
+                .zip(logits)
+                .filter(|(_, logit)| logit.is_finite())
+                .map(|(token, &weight)| Candidate { token, weight }),
         );
         self.keep_top_k(sampling.top_k);
         let highest = self.candidates.first()?.weight;

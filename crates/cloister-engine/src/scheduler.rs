@@ -82,7 +82,13 @@ impl Scheduler {
     pub(crate) fn new(model: Arc<Model>, context: Context, limits: Limits, replies: Replies) -> Scheduler {
         let capacity = u32::try_from(PROMPT_CHUNK_ALONE).unwrap_or(u32::MAX).max(64) + limits.sequences;
         let slots = (0..limits.sequences)
-            .map(|sequence| Slot { sequence, held: Vec::new(), scope: None, last_admission: 0, running: None })
+            .map(|sequence| Slot {
+                sequence,
+                held: Vec::new(),
+                scope: None,
+                last_admission: 0,
+                running: None,
+            })
             .collect();
         Scheduler {
             model,
@@ -134,7 +140,9 @@ impl Scheduler {
             },
             ToWorker::Generate(request) => self.enqueue(request),
             ToWorker::Credit { id, tokens } => {
-                if let Some(running) = self.slots.iter_mut().filter_map(|s| s.running.as_mut()).find(|r| r.id == id) {
+                if let Some(running) =
+                    self.slots.iter_mut().filter_map(|s| s.running.as_mut()).find(|r| r.id == id)
+                {
                     running.credit = running.credit.saturating_add(tokens);
                 }
                 if let Some(waiting) = self.queue.iter_mut().find(|waiting| waiting.request.id == id) {
@@ -149,8 +157,12 @@ impl Scheduler {
         let mut tokens = Vec::new();
         for part in parts {
             match part {
-                Part::Text(text) => tokens.extend(self.model.tokenize(text, false).map_err(|e| e.to_string())?),
-                Part::Template(text) => tokens.extend(self.model.tokenize(text, true).map_err(|e| e.to_string())?),
+                Part::Text(text) => {
+                    tokens.extend(self.model.tokenize(text, false).map_err(|e| e.to_string())?)
+                }
+                Part::Template(text) => {
+                    tokens.extend(self.model.tokenize(text, true).map_err(|e| e.to_string())?)
+                }
                 Part::Token(token) if self.model.contains(*token) => tokens.push(*token),
                 Part::Token(token) => return Err(format!("token {token} is not in the vocabulary")),
             }
@@ -190,7 +202,10 @@ impl Scheduler {
         }
         let sampling = &request.sampling;
         let in_range = |value: f32, high: f32| (0.0..=high).contains(&value);
-        if !in_range(sampling.temperature, 100.0) || !in_range(sampling.top_p, 1.0) || !in_range(sampling.min_p, 1.0) {
+        if !in_range(sampling.temperature, 100.0)
+            || !in_range(sampling.top_p, 1.0)
+            || !in_range(sampling.min_p, 1.0)
+        {
             return invalid("temperature must be 0 to 100, top_p and min_p 0 to 1");
         }
         Ok(())

@@ -25,7 +25,9 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
     let mut model_file = File::from(jail::spawn::inherited(MODEL)?);
     let settings: WorkerSettings = read_frame(&mut socket)?.ok_or("the supervisor sent no settings")?;
     if settings.version != VERSION {
-        return Err(format!("the supervisor speaks version {}, this worker {VERSION}", settings.version).into());
+        return Err(
+            format!("the supervisor speaks version {}, this worker {VERSION}", settings.version).into()
+        );
     }
     let reproducible = settings.profile == EngineProfile::Reproducible;
     if reproducible && std::env::var(TILED_KERNELS).as_deref() != Ok("0") {
@@ -71,7 +73,12 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
     }
     let connection = connection::start(socket)?;
     let replies = Replies(connection.outbox);
-    replies.send(protocol::worker::FromWorker::Ready(Box::new(ready(&settings, &model, facts, sequence_tokens))));
+    replies.send(protocol::worker::FromWorker::Ready(Box::new(ready(
+        &settings,
+        &model,
+        facts,
+        sequence_tokens,
+    ))));
     let limits = Limits { sequences: settings.slots, sequence_tokens, queue_max: settings.queue_max };
     Scheduler::new(model, context, limits, replies).run(&connection.inbox);
     Ok(())

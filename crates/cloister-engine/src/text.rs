@@ -37,7 +37,9 @@ impl Released {
     }
 
     fn first_stop(&self) -> Option<(usize, u32)> {
-        let found = (0..).zip(&self.stop).filter_map(|(index, stop)| Some((find(&self.held, stop.as_bytes())?, index)));
+        let found = (0..)
+            .zip(&self.stop)
+            .filter_map(|(index, stop)| Some((find(&self.held, stop.as_bytes())?, index)));
         found.min()
     }
 

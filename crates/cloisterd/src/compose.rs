@@ -50,8 +50,13 @@ pub(crate) fn open_ledger(
     notary: impl Notary,
     disk_free_bytes_min: u64,
 ) -> Result<(Ledger, Recovery), Box<dyn Error>> {
-    let config =
-        ledger_config(&data.path("ledger"), verifier.to_owned(), keys.body, Box::new(notary), disk_free_bytes_min)?;
+    let config = ledger_config(
+        &data.path("ledger"),
+        verifier.to_owned(),
+        keys.body,
+        Box::new(notary),
+        disk_free_bytes_min,
+    )?;
     Ok(Ledger::open(config)?)
 }
 
@@ -114,7 +119,8 @@ pub(crate) fn frozen_model(data: &Data, deployment: &Deployment) -> Result<launc
     let vault = Vault::open(&data.path("models"))?;
     let bar = output::progress(&format!("checking {}", deployment.alias));
     bar.set_length(deployment.model_bytes);
-    let frozen = launch::freeze_model(&vault.blob_path(&deployment.model), &mut |done| bar.set_position(done))?;
+    let frozen =
+        launch::freeze_model(&vault.blob_path(&deployment.model), &mut |done| bar.set_position(done))?;
     bar.finish_and_clear();
     frozen.expect(deployment.model)?;
     Ok(frozen)
@@ -125,7 +131,8 @@ pub(crate) fn administer(data: &Data, command: Command) -> Result<Response, Box<
     let settings = Settings::read(data.root())?;
     let (notary, keys) = local_notary(data)?;
     let verifier = notary.verifier();
-    let (ledger, recovery) = open_ledger(data, &keys, &verifier, notary, settings.limits().disk_free_bytes_min)?;
+    let (ledger, recovery) =
+        open_ledger(data, &keys, &verifier, notary, settings.limits().disk_free_bytes_min)?;
     report_recovery(&recovery);
     let identity = Identity::open(&data.path("identity"), data.owner_uid())?;
     // Only a replay needs a worker.
@@ -151,7 +158,12 @@ pub(crate) fn administer(data: &Data, command: Command) -> Result<Response, Box<
 }
 
 /// Writes down a change of what serves, made by the user who runs this, under the lock they hold.
-pub(crate) fn record_change(data: &Data, action: &str, subject: &str, detail: String) -> Result<(), Box<dyn Error>> {
+pub(crate) fn record_change(
+    data: &Data,
+    action: &str,
+    subject: &str,
+    detail: String,
+) -> Result<(), Box<dyn Error>> {
     let identity = Identity::open(&data.path("identity"), data.owner_uid())?;
     let uid = rustix::process::geteuid().as_raw();
     let principal = identity.authenticate(&Credential::Peer { uid })?;

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FlockOperation;
 
 /// Directories in it, all of them the owner's alone.
-const DIRECTORIES: [&str; 7] = ["keys", "notary", "ledger", "identity", "models", "run", "models/deployments"];
+const DIRECTORIES: [&str; 7] =
+    ["keys", "notary", "ledger", "identity", "models", "run", "models/deployments"];
 
 /// A data directory that exists.
 #[derive(Clone, Debug)]
@@ -38,7 +39,12 @@ pub(crate) enum DataError {
     #[error("{path} is not empty: choose an empty or a new directory", path = .0.display())]
     NotEmpty(PathBuf),
     #[error("{path}: {intent}", path = .path.display())]
-    Io { path: PathBuf, intent: &'static str, #[source] source: std::io::Error },
+    Io {
+        path: PathBuf,
+        intent: &'static str,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("{path} can be read by others: `chmod 600 {path}`", path = .0.display())]
     Exposed(PathBuf),
     #[error("{path} is not a key: 32 bytes are expected", path = .0.display())]
@@ -67,10 +73,15 @@ impl Data {
             return Err(DataError::NotEmpty(root.to_owned()));
         }
         let make = |path: &Path| {
-            DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| io(path, "cannot be made", e))
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(path)
+                .map_err(|e| io(path, "cannot be made", e))
         };
         make(root)?;
-        std::fs::set_permissions(root, Permissions::from_mode(0o700)).map_err(|e| io(root, "cannot be closed", e))?;
+        std::fs::set_permissions(root, Permissions::from_mode(0o700))
+            .map_err(|e| io(root, "cannot be closed", e))?;
         for name in DIRECTORIES {
             make(&root.join(name))?;
         }
@@ -131,7 +142,8 @@ impl Data {
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), DataError> {
         let (path, temporary) = (self.path(name), self.path(&format!("{name}.new")));
         let written = (|| {
-            let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;
+            let mut file =
+                OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;
             file.write_all(bytes)?;
             file.sync_all()?;
             std::fs::rename(&temporary, &path)
@@ -144,10 +156,11 @@ impl Data {
 fn write_key(path: &Path) -> Result<(), DataError> {
     let mut key = [0; 32];
     getrandom::fill(&mut key).map_err(|error| DataError::Randomness(error.into()))?;
-    let written = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path).and_then(|mut file| {
-        file.write_all(&key)?;
-        file.sync_all()
-    });
+    let written =
+        OpenOptions::new().create_new(true).write(true).mode(0o600).open(path).and_then(|mut file| {
+            file.write_all(&key)?;
+            file.sync_all()
+        });
     written.map_err(|e| io(path, "cannot be written", e))
 }
 

@@ -42,7 +42,7 @@ pub(crate) fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output::say("the gateway cannot start");
+            output::say("the gateway failed");
             output::report(&*error);
             ExitCode::from(EXIT_FATAL)
         }
@@ -53,7 +53,9 @@ fn run() -> Result<(), Box<dyn Error>> {
     let channel = Arc::new(Channel::from_descriptor(jail::spawn::inherited(CONTROL)?)?);
     let (message, descriptors) =
         receive(&channel)?.ok_or("the supervisor ended before it said what to do")?;
-    let ToGateway::Setup(setup) = message else { return Err("the supervisor's first message is no setup".into()) };
+    let ToGateway::Setup(setup) = message else {
+        return Err("the supervisor's first message is no setup".into());
+    };
     if setup.version != VERSION {
         return Err(format!("the supervisor speaks version {}, this gateway {VERSION}", setup.version).into());
     }
@@ -161,8 +163,11 @@ impl Control {
                 Ok(Some((answer @ (ToGateway::Extended { .. } | ToGateway::Refused { .. }), _))) => {
                     let _nobody_asked = self.notarised.send(answer);
                 }
-                // The death signal follows the supervisor's end; this is the orderly way.
-                Ok(Some((ToGateway::Shutdown | ToGateway::Setup(_), _)) | None) => break,
+                // The notary's answers are still needed: the last leaves are signed after this.
+                Ok(Some((ToGateway::Shutdown, _))) => {
+                    let _nobody_waits = self.stop.send(true);
+                }
+                Ok(Some((ToGateway::Setup(_), _)) | None) => break,
                 Err(error) => {
                     tracing::error!(error, "the supervisor's channel failed");
                     break;

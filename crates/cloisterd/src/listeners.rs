@@ -38,7 +38,8 @@ impl Listeners {
             let path = data.path(name);
             bind(&path).map_err(|error| ListenError::Unix(path, error))
         };
-        let tcp = tcp.map(|address| TcpListener::bind(address).map_err(|error| ListenError::Tcp(address, error)));
+        let tcp =
+            tcp.map(|address| TcpListener::bind(address).map_err(|error| ListenError::Tcp(address, error)));
         Ok(Listeners { admin: unix(ADMIN_SOCKET)?, unix: unix(SOCKET)?, tcp: tcp.transpose()? })
     }
 

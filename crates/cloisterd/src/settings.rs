@@ -71,10 +71,7 @@ pub(crate) enum SettingsError {
     Read(PathBuf, #[source] std::io::Error),
     /// The file is wrong.
     #[error("{path} is not valid:\n{source}")]
-    Parse {
-        path: PathBuf,
-        source: Box<toml::de::Error>,
-    },
+    Parse { path: PathBuf, source: Box<toml::de::Error> },
     /// A value is out of its range.
     #[error("{path}: {what}")]
     Value { path: PathBuf, what: String },
@@ -140,7 +137,8 @@ impl Settings {
 /// The data directory: the flag's, the environment's, or the user's own.
 pub(crate) fn data_directory(flag: Option<PathBuf>) -> PathBuf {
     flag.or_else(|| std::env::var_os(DATA_VARIABLE).map(PathBuf::from)).unwrap_or_else(|| {
-        let home = std::env::var_os("HOME").map(PathBuf::from).filter(|_| !rustix::process::geteuid().is_root());
+        let home =
+            std::env::var_os("HOME").map(PathBuf::from).filter(|_| !rustix::process::geteuid().is_root());
         match (std::env::var_os("XDG_DATA_HOME").map(PathBuf::from), home) {
             (Some(data), Some(_)) => data.join("cloister"),
             (None, Some(home)) => home.join(".local/share/cloister"),
@@ -164,7 +162,8 @@ mod tests {
 
     #[test]
     fn set() {
-        let settings = parse("deployments = ['a']\n[server]\ntcp = '127.0.0.1:1'\n[limits]\nrequests_max = 3").unwrap();
+        let settings =
+            parse("deployments = ['a']\n[server]\ntcp = '127.0.0.1:1'\n[limits]\nrequests_max = 3").unwrap();
         assert_eq!(settings.limits().requests_max, 3);
         assert_eq!(settings.server.tcp.unwrap().port(), 1);
     }

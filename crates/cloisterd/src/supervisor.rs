@@ -207,7 +207,8 @@ impl Supervisor {
     fn next_start(&self) -> Option<Duration> {
         let gateway = self.gateway.is_none().then_some(&self.gateway_restarts);
         let workers = self.workers.iter().filter(|slot| slot.child.is_none()).map(|slot| &slot.restarts);
-        let waits = gateway.into_iter().chain(workers).map(|r| r.due.saturating_duration_since(Instant::now()));
+        let waits =
+            gateway.into_iter().chain(workers).map(|r| r.due.saturating_duration_since(Instant::now()));
         waits.min()
     }
 
@@ -216,7 +217,8 @@ impl Supervisor {
         let Some(gateway) = self.gateway.as_mut() else { return Ok(true) };
         let mut packet = vec![0; PACKET_BYTES_MAX];
         let Some((len, _)) = gateway.channel.recv(&mut packet)? else { return Ok(false) };
-        let payload = packet.get(frame::HEADER_BYTES..len).ok_or("the gateway sent a packet that is too short")?;
+        let payload =
+            packet.get(frame::HEADER_BYTES..len).ok_or("the gateway sent a packet that is too short")?;
         let answer = match frame::decode(payload)? {
             FromGateway::Ready => {
                 output::say(&format!("serving on {}", self.data.path(crate::listeners::SOCKET).display()));

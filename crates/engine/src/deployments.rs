@@ -54,7 +54,8 @@ impl Deployments {
 
     /// The deployment of a name, or the first.
     pub fn get(&self, alias: Option<&str>) -> Result<Deployment, Unavailable> {
-        let known = || self.entries.iter().map(|(facts, _)| facts.alias.as_str()).collect::<Vec<_>>().join(", ");
+        let known =
+            || self.entries.iter().map(|(facts, _)| facts.alias.as_str()).collect::<Vec<_>>().join(", ");
         let wanted = |facts: &DeploymentFacts| alias.is_none_or(|alias| alias == facts.alias);
         let (facts, slot) = self.entries.iter().find(|(facts, _)| wanted(facts)).ok_or_else(|| {
             Unavailable::Unknown { alias: alias.unwrap_or_default().to_owned(), known: known() }

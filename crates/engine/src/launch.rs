@@ -93,7 +93,11 @@ pub fn launch(program: &Frozen, model: &Frozen, settings: &WorkerSettings) -> Re
 
 /// Starts a worker that only tries to get out of its jail, and answers with what happened: a frame of
 /// `Vec<jail::probe::ProbeResult>` on the socket.
-pub fn launch_probe(program: &Frozen, model: &Frozen, settings: &WorkerSettings) -> Result<Launched, LaunchError> {
+pub fn launch_probe(
+    program: &Frozen,
+    model: &Frozen,
+    settings: &WorkerSettings,
+) -> Result<Launched, LaunchError> {
     start(program, model, settings, &["--probe"])
 }
 
@@ -104,7 +108,8 @@ fn start(
     arguments: &[&str],
 ) -> Result<Launched, LaunchError> {
     let (mut ours, theirs) = UnixStream::pair().map_err(LaunchError::Socket)?;
-    let settings_frame = frame::encode(settings).map_err(|error| LaunchError::Socket(std::io::Error::other(error)))?;
+    let settings_frame =
+        frame::encode(settings).map_err(|error| LaunchError::Socket(std::io::Error::other(error)))?;
     ours.write_all(&settings_frame).map_err(LaunchError::Socket)?;
     let environment: &[(&str, &str)] = match settings.profile {
         // The tiled kernels read this once; they break invariance.

@@ -248,7 +248,9 @@ impl Shared {
                 }
                 return true;
             }
-            FromWorker::Started { id, prompt_tokens_cached } => (id, Ok(Event::Started { prompt_tokens_cached })),
+            FromWorker::Started { id, prompt_tokens_cached } => {
+                (id, Ok(Event::Started { prompt_tokens_cached }))
+            }
             FromWorker::Text { id, tokens, text } => (id, Ok(Event::Text { tokens, text })),
             FromWorker::Done { id, stop, times } => (id, Ok(Event::Done { stop, times })),
             FromWorker::Failed { id, error } => {

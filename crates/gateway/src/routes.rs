@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use assist::{Answer, Parameters, Refusal, Receipt};
+use assist::{Answer, Parameters, Receipt, Refusal};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request, State};
@@ -19,7 +19,9 @@ use tokio::time::timeout;
 use tracing::Instrument;
 
 use crate::dialect::{Call, Form, Head};
-use crate::errors::{DEPLOYMENT_HEADER, Fault, RECEIPT_HEADER, RECORD_HEADER, Shape, json_response, json_text};
+use crate::errors::{
+    DEPLOYMENT_HEADER, Fault, RECEIPT_HEADER, RECORD_HEADER, Shape, json_response, json_text,
+};
 use crate::fields::DialectError;
 use crate::listen::Source;
 use crate::metrics::Metrics;
@@ -98,7 +100,8 @@ async fn ask<W: Walk, F: Form>(
         }
         Ok((head, form, Begun::Streamed(events))) => {
             observation.recorded(head.record, &head.deployment);
-            let (record, deployment, receipt) = (head.record, head.deployment.clone(), crate::Events::receipt(&events));
+            let (record, deployment, receipt) =
+                (head.record, head.deployment.clone(), crate::Events::receipt(&events));
             let response = sse::response(events, form, head, observation);
             with_headers(response, &[record], Some(receipt), &deployment)
         }

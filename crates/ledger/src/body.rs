@@ -113,11 +113,6 @@ impl Sealed {
         Ok(Sealed { stored, digest, content, data_key, key_nonce })
     }
 
-    /// Bytes of the body as it will be stored.
-    pub(crate) fn stored_bytes(&self) -> usize {
-        self.stored.len() + WRAP
-    }
-
     /// Binds the body to a leaf. This is the cheap half, done where the index is known.
     pub(crate) fn bind(mut self, keys: &LedgerKeys, index: u64) -> (Vec<u8>, BodyCommitment) {
         let mut wrapped = Zeroizing::new(*self.data_key);

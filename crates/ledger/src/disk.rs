@@ -61,7 +61,8 @@ impl RealDisk {
         if !root.is_dir() {
             std::fs::DirBuilder::new().mode(0o700).create(root)?;
             if let Some(parent) = root.parent() {
-                File::open(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?.sync_all()?;
+                File::open(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?
+                    .sync_all()?;
             }
         }
         RealDisk::existing(root)

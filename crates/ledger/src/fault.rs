@@ -157,7 +157,8 @@ impl FaultDisk {
             match &inner.nodes[node] {
                 Node::File { .. } => paths.push(path),
                 Node::Directory { current, .. } => {
-                    let below = |name: &String| if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
+                    let below =
+                        |name: &String| if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
                     waiting.extend(current.iter().map(|(name, node)| (below(name), *node)));
                 }
             }
@@ -314,8 +315,10 @@ impl DiskFile for FaultFile {
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let change =
-            Change::Write { offset: usize::try_from(offset).map_err(io::Error::other)?, bytes: bytes.to_vec() };
+        let change = Change::Write {
+            offset: usize::try_from(offset).map_err(io::Error::other)?,
+            bytes: bytes.to_vec(),
+        };
         self.disk.operate(|inner| inner.change(self.node, change), |_| ())
     }
 

@@ -216,7 +216,7 @@ impl Ledger {
             return Err(AppendError::Poisoned { reason: reason.clone() });
         }
         submission(&entry.event, entry.body.as_deref(), &self.inner.randomness)
-            .map(|(submission, reply)| (Message::Append(submission), reply))
+            .map(|(submission, reply)| (Message::Append(Box::new(submission)), reply))
     }
 
     /// Why nobody answers.
@@ -234,8 +234,7 @@ pub(crate) fn submission(
     body: Option<&[u8]>,
     randomness: &Randomness,
 ) -> Result<(Submission, oneshot::Receiver<Result<Receipt, AppendError>>), AppendError> {
-    let malformed =
-        |error: serde_json::Error| AppendError::Malformed { reason: chain(&error).into() };
+    let malformed = |error: serde_json::Error| AppendError::Malformed { reason: chain(&error).into() };
     let encoded = serde_json::to_string(event).map_err(malformed)?;
     // JSON has no infinite numbers: a leaf that nobody can read must not get in.
     serde_json::from_str::<Event>(&encoded).map_err(malformed)?;

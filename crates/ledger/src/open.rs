@@ -49,12 +49,7 @@ pub struct LedgerConfig {
 
 impl LedgerConfig {
     /// The system's clock and randomness, 256 MiB kept free, 200 ms, segments of 16 MiB.
-    pub fn new(
-        verifier: String,
-        keys: LedgerKeys,
-        disk: Arc<dyn Disk>,
-        notary: Box<dyn Notary>,
-    ) -> Self {
+    pub fn new(verifier: String, keys: LedgerKeys, disk: Arc<dyn Disk>, notary: Box<dyn Notary>) -> Self {
         LedgerConfig {
             verifier,
             keys,
@@ -142,7 +137,9 @@ pub enum OpenError {
         found: u64,
     },
     /// The notary has signed less than the checkpoint says.
-    #[error("{CHECKPOINT} speaks of {size} leaves, but the notary has signed {signed}: its state was rolled back")]
+    #[error(
+        "{CHECKPOINT} speaks of {size} leaves, but the notary has signed {signed}: its state was rolled back"
+    )]
     NotaryBehind {
         /// Leaves of the checkpoint.
         size: u64,
@@ -334,18 +331,18 @@ fn read_partial_bundle(disk: &dyn Disk, edge: &Edge) -> Result<Vec<u8>, OpenErro
     let Some((_, hashes)) = level0 else { return Ok(Vec::new()) };
     let file = TileName { level: None, index, width }.to_string();
     let bundle = disk::read(disk, &file, BUNDLE_BYTES_MAX).map_err(cannot(&file, "read"))?;
-    let damaged = |offset: usize, what: String| OpenError::Damaged {
-        file: file.clone(),
-        offset: offset as u64,
-        what,
-    };
+    let damaged =
+        |offset: usize, what: String| OpenError::Damaged { file: file.clone(), offset: offset as u64, what };
     let entries = tlog::entry::parse(&bundle, usize::from(width)).map_err(|error| match error {
         tlog::entry::BundleError::Truncated { offset } => damaged(offset, error.to_string()),
         tlog::entry::BundleError::Trailing { offset } => damaged(offset, error.to_string()),
     })?;
     for (entry, hash) in entries.iter().zip(hashes) {
         if tlog::leaf_hash(entry.leaf) != *hash {
-            return Err(damaged(entry.offset, format!("an entry is not the leaf that tile/0/{} has", tlog::tile::index_path(index))));
+            return Err(damaged(
+                entry.offset,
+                format!("an entry is not the leaf that tile/0/{} has", tlog::tile::index_path(index)),
+            ));
         }
     }
     Ok(bundle)
@@ -358,7 +355,9 @@ fn wrong_tile(disk: &dyn Disk, edge: &Edge) -> OpenError {
         for (place, hash) in (0u64..).zip(hashes) {
             let child = TileName { level: Some(below), index: name.index * 256 + place, width: 256 };
             let made = match read_hashes(disk, child) {
-                Ok(hashes) => hashes.try_into().map(|hashes: [Hash; 256]| tlog::tile::full_tile_root(&hashes)),
+                Ok(hashes) => {
+                    hashes.try_into().map(|hashes: [Hash; 256]| tlog::tile::full_tile_root(&hashes))
+                }
                 Err(error) => return error,
             };
             if made.as_ref() != Ok(hash) {
@@ -385,8 +384,11 @@ fn rebuild_relations(disk: &dyn Disk, size: u64) -> Result<bool, OpenError> {
         let (name, _) = crate::store::bundle_of(index * 256, size);
         let file = name.to_string();
         let bundle = disk::read(disk, &file, BUNDLE_BYTES_MAX).map_err(cannot(&file, "read"))?;
-        let damaged =
-            |offset: usize, what: String| OpenError::Damaged { file: file.clone(), offset: offset as u64, what };
+        let damaged = |offset: usize, what: String| OpenError::Damaged {
+            file: file.clone(),
+            offset: offset as u64,
+            what,
+        };
         let entries = tlog::entry::parse(&bundle, usize::from(name.width))
             .map_err(|error| damaged(0, error.to_string()))?;
         for entry in entries {
@@ -482,7 +484,13 @@ fn set_aside(disk: &dyn Disk, tail: &Tail, segment_bytes: u64) -> Result<(), Ope
             segment.sync()
         })
         .map_err(cannot(&file, "cleared"))?;
-    tracing::warn!(file, offset = tail.offset, bytes = tail.bytes.len(), moved_to = name, "damaged tail set aside");
+    tracing::warn!(
+        file,
+        offset = tail.offset,
+        bytes = tail.bytes.len(),
+        moved_to = name,
+        "damaged tail set aside"
+    );
     Ok(())
 }
 

@@ -157,8 +157,8 @@ impl Ledger {
             drop(state);
             let read = match pending {
                 _ if index >= size => return Err(ReadError::NotFound { index, size }),
-                Some(pending) => self.from_wal(index, &pending),
-                None => self.from_bundle(index, integrated),
+                Some(pending) => self.stored_in_wal(index, &pending),
+                None => self.stored_in_bundle(index, integrated),
             };
             match read {
                 Err(ReadError::Io { file, source }) if source.kind() == io::ErrorKind::NotFound => {
@@ -170,7 +170,7 @@ impl Ledger {
         Err(last.unwrap_or(ReadError::NotFound { index, size: 0 }))
     }
 
-    fn from_wal(&self, index: u64, pending: &Pending) -> Result<Stored, ReadError> {
+    fn stored_in_wal(&self, index: u64, pending: &Pending) -> Result<Stored, ReadError> {
         let file = wal::path(pending.place.segment);
         let bytes = wal::read_frame(&*self.inner.disk, pending.place);
         let bytes = bytes.map_err(|source| ReadError::Io { file: file.clone(), source })?;
@@ -181,13 +181,16 @@ impl Ledger {
         Ok(Stored { file, leaf: frame.leaf.to_vec(), body: Some(frame.body.to_vec()) })
     }
 
-    fn from_bundle(&self, index: u64, integrated: u64) -> Result<Stored, ReadError> {
+    fn stored_in_bundle(&self, index: u64, integrated: u64) -> Result<Stored, ReadError> {
         let (name, place) = bundle_of(index, integrated);
         let (name, bytes) = read_tile(&*self.inner.disk, name)
             .map_err(|source| ReadError::Io { file: name.to_string(), source })?;
         let file = name.to_string();
-        let entries = tlog::entry::prefix(&bytes, place + 1)
-            .map_err(|error| ReadError::Damaged { file: file.clone(), index, what: error.to_string() })?;
+        let entries = tlog::entry::prefix(&bytes, place + 1).map_err(|error| ReadError::Damaged {
+            file: file.clone(),
+            index,
+            what: error.to_string(),
+        })?;
         let leaf = entries.0.last().map(|entry| entry.leaf.to_vec()).unwrap_or_default();
         Ok(Stored { file, leaf, body: None })
     }

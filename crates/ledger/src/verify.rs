@@ -185,6 +185,9 @@ pub enum RollBack {
     Found,
 }
 
+/// Where tiles and entries lie.
+const TILES: &str = "tile";
+
 /// Checks a ledger. `progress` is called now and then.
 pub fn verify(
     disk: &dyn Disk,
@@ -195,6 +198,11 @@ pub fn verify(
     let given = given.map_err(VerifyError::Verifier)?;
     let mut check = Check::new(disk, options);
     let (wal, note) = check.read_wal_and_checkpoint();
+    if note.is_none() && !disk.list(TILES).unwrap_or_default().is_empty() {
+        let what = "there is no checkpoint, though leaves were integrated: it was taken away, or the log's very \
+                    first signing was interrupted, which opening the log completes";
+        check.problem(CHECKPOINT, None, None, what);
+    }
     let verifier = check.choose_verifier(given, &wal);
     let signed = check.read_checkpoint(note.as_deref(), verifier.as_ref());
     let size = signed.as_ref().map_or(0, |signed| signed.checkpoint.size);
@@ -468,7 +476,8 @@ impl<'c> Check<'c> {
                         self.kept.checkpoints.push(checkpoint);
                     }
                     Some(Err(error)) => {
-                        let what = format!("a kept checkpoint is not accepted: {}", crate::shared::chain(&error));
+                        let what =
+                            format!("a kept checkpoint is not accepted: {}", crate::shared::chain(&error));
                         self.problem("", None, None, what);
                     }
                     None => self.problem("", None, None, "there is no key to check a kept checkpoint with"),
@@ -485,7 +494,8 @@ impl<'c> Check<'c> {
             self.in_wal.insert(leaf.index, (leaf_hash(&leaf.leaf), leaf.place));
         }
         if let Some(first) = wal.leaves.first().filter(|leaf| leaf.index > size) {
-            let what = format!("leaves {size} to {} are neither signed nor in the write-ahead log", first.index - 1);
+            let what =
+                format!("leaves {size} to {} are neither signed nor in the write-ahead log", first.index - 1);
             self.problem(&wal::path(first.place.segment), Some(0), Some(size), what);
         }
     }
@@ -584,7 +594,9 @@ impl<'c> Check<'c> {
         let mut good = Vec::new();
         for count in 1..count {
             match tlog::entry::prefix(bundle, count) {
-                Ok((entries, _)) => good.extend(entries.last().map(|entry| (entry.offset, entry.leaf.to_vec()))),
+                Ok((entries, _)) => {
+                    good.extend(entries.last().map(|entry| (entry.offset, entry.leaf.to_vec())))
+                }
                 Err(_) => break,
             }
         }
@@ -605,7 +617,12 @@ impl<'c> Check<'c> {
             Err(error) => {
                 self.requests.states.push(RequestState::NoIntent);
                 self.named.extend(NAMES_NOTHING.to_le_bytes());
-                return self.problem(&at.0, Some(at.1), Some(index), format!("the leaf cannot be read: {error}"));
+                return self.problem(
+                    &at.0,
+                    Some(at.1),
+                    Some(index),
+                    format!("the leaf cannot be read: {error}"),
+                );
             }
         };
         if leaf.schema != SCHEMA {
@@ -721,7 +738,9 @@ impl<'c> Check<'c> {
                 }
             }
             Event::Recovered { file, offset, bytes, set_aside, .. } => {
-                let what = format!("{bytes} bytes of {file} from offset {offset} on were damaged and lie in {set_aside} now");
+                let what = format!(
+                    "{bytes} bytes of {file} from offset {offset} on were damaged and lie in {set_aside} now"
+                );
                 self.finding(FindingKind::Recovered, Some(index), what);
             }
             Event::Posture { failed, .. } if failed > 0 => {
@@ -773,7 +792,8 @@ impl<'c> Check<'c> {
                 self.report.commitments += 1;
             } else {
                 let number = block.number;
-                let what = format!("block {number} of record {record} does not commit to a beginning of the answer");
+                let what =
+                    format!("block {number} of record {record} does not commit to a beginning of the answer");
                 self.problem("", None, Some(index), what);
             }
         }
@@ -787,7 +807,8 @@ impl<'c> Check<'c> {
         for mismatch in std::mem::take(&mut self.mismatches) {
             let Mismatch { index, entry, tile } = mismatch;
             if ours != root {
-                let what = format!("the leaf does not have the hash that {} has at offset {}", tile.0, tile.1);
+                let what =
+                    format!("the leaf does not have the hash that {} has at offset {}", tile.0, tile.1);
                 self.problem(&entry.0, Some(entry.1), Some(index), what);
             }
             if theirs != root {
@@ -800,7 +821,8 @@ impl<'c> Check<'c> {
             let what = format!("the leaves have the root {found}, the checkpoint says {}", Digest(root));
             self.problem(CHECKPOINT, None, None, what);
         } else if !signed.valid {
-            let what = "the leaves have the root that the checkpoint names: the note was changed, not the leaves";
+            let what =
+                "the leaves have the root that the checkpoint names: the note was changed, not the leaves";
             self.problem(CHECKPOINT, None, None, what);
         }
     }
@@ -818,8 +840,14 @@ impl<'c> Check<'c> {
                 for (place, hash) in (0u64..).zip(&hashes) {
                     let made = usize::try_from(number * 256 + place).ok().and_then(|at| below.get(at));
                     if made.is_none_or(|(ours, theirs)| hash != ours && hash != theirs) {
-                        let below = TileName { level: Some(level - 1), index: number * 256 + place, width: 256 };
-                        self.problem(&file, Some(place * 32), None, format!("the hash is not that of {below}"));
+                        let below =
+                            TileName { level: Some(level - 1), index: number * 256 + place, width: 256 };
+                        self.problem(
+                            &file,
+                            Some(place * 32),
+                            None,
+                            format!("the hash is not that of {below}"),
+                        );
                     }
                 }
                 if let Ok(hashes) = <&[Hash; 256]>::try_from(hashes.as_slice()) {
@@ -877,7 +905,10 @@ impl<'c> Check<'c> {
 
     fn intents_without_result(&mut self) {
         for (index, blocks) in std::mem::take(&mut self.requests.open) {
-            let what = format!("the request has no result after {} blocks: it runs, or a crash ended it", blocks.len());
+            let what = format!(
+                "the request has no result after {} blocks: it runs, or a crash ended it",
+                blocks.len()
+            );
             self.finding(FindingKind::IntentWithoutResult, Some(index), what);
         }
     }
@@ -893,7 +924,9 @@ impl<'c> Check<'c> {
                     self.not_seen(Some(receipt.index), what.to_owned());
                 }
                 None => {
-                    let what = format!("a receipt was given for this leaf, but the log has {total} leaves: it was rolled back");
+                    let what = format!(
+                        "a receipt was given for this leaf, but the log has {total} leaves: it was rolled back"
+                    );
                     self.not_seen(Some(receipt.index), what);
                 }
             }
@@ -903,11 +936,15 @@ impl<'c> Check<'c> {
             match self.kept.roots.get(&size) {
                 Some(root) if *root == checkpoint.root => excluded = excluded.max(Some(size)),
                 Some(_) => {
-                    let what = format!("the first {size} leaves are not those of a kept checkpoint: the log was rewritten");
+                    let what = format!(
+                        "the first {size} leaves are not those of a kept checkpoint: the log was rewritten"
+                    );
                     self.not_seen(None, what);
                 }
                 None => {
-                    let what = format!("a kept checkpoint has {size} leaves, the log has {total}: it was rolled back");
+                    let what = format!(
+                        "a kept checkpoint has {size} leaves, the log has {total}: it was rolled back"
+                    );
                     self.not_seen(None, what);
                 }
             }

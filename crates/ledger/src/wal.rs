@@ -278,7 +278,10 @@ fn read_segment(
     (scan.next, scan.position, scan.length) = (Some(index), position as u64, length);
     if position < content_end {
         if let Some((offset, later)) = proof_of_later_leaf(&bytes[position..], index) {
-            let what = format!("the frame of leaf {index} is damaged; that of leaf {later}, at offset {}, is not, and was written after leaf {index} was durable", position + offset);
+            let what = format!(
+                "the frame of leaf {index} is damaged; that of leaf {later}, at offset {}, is not, and was written after leaf {index} was durable",
+                position + offset
+            );
             return Err((position as u64, what));
         }
         let tail = bytes[position..content_end].to_vec();

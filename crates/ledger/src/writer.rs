@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::log::AppendError;
 use crate::body::{LedgerKeys, Sealed};
 use crate::disk::Disk;
 use crate::leaf::{LEAF_BYTES_MAX, Leaf};
+use crate::log::AppendError;
 use crate::shared::{PENDING_LEAVES_MAX, Pending, Shared, chain};
 use crate::wal::{self, Place, Segment};
 use crate::{Clock, Receipt};
@@ -40,7 +40,7 @@ pub(crate) struct Writer {
 }
 
 pub(crate) enum Message {
-    Append(Submission),
+    Append(Box<Submission>),
     Close,
 }
 
@@ -64,11 +64,11 @@ impl Writer {
     pub(crate) fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
         let _end = WriterEnd(self.shared.clone());
         while let Some(Message::Append(first)) = inbox.blocking_recv() {
-            let mut batch = vec![first];
+            let mut batch = vec![*first];
             let mut closing = false;
             while batch.len() < BATCH_LEAVES_MAX && !closing {
                 match inbox.try_recv() {
-                    Ok(Message::Append(submission)) => batch.push(submission),
+                    Ok(Message::Append(submission)) => batch.push(*submission),
                     Ok(Message::Close) => closing = true,
                     Err(_) => break,
                 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::Failure;
 use crate::draw::Draw;
 use crate::load::{self, Outcome};
 use crate::server::{self, Server};
-use crate::Failure;
 
 /// Who is killed.
 const VICTIMS: [&str; 3] = ["cloisterd", "cloister-gateway", "cloister-engine"];
@@ -43,9 +43,10 @@ pub fn run(
     for round in 0..count {
         let victim = *draw.one_of(&VICTIMS);
         let outcomes = crash_once(server, &mut draw, victim, fills)?;
-        let context = |what: String| format!("seed {seed}, round {round}, {victim} killed: {what}\n{}", server.log());
+        let context =
+            |what: String| format!("seed {seed}, round {round}, {victim} killed: {what}\n{}", server.log());
         let report = server.verify().map_err(|error| context(error.to_string()))?;
-        if report["verdict"] != json!("ok") {
+        if report["verdict"] != json!("passed") {
             return Err(context(format!("the ledger does not verify: {report}")).into());
         }
         for outcome in outcomes {
@@ -54,7 +55,10 @@ pub fn run(
                     let shown = server.show(record).map_err(|error| context(error.to_string()))?;
                     let recorded = load::result_text(&shown);
                     if recorded.as_deref() != Some(&text) {
-                        return Err(context(format!("record {record}: {text:?} was answered, {recorded:?} is recorded")).into());
+                        return Err(context(format!(
+                            "record {record}: {text:?} was answered, {recorded:?} is recorded"
+                        ))
+                        .into());
                     }
                     crashes.answered += 1;
                 }
@@ -68,7 +72,12 @@ pub fn run(
     Ok(crashes)
 }
 
-fn crash_once(server: &mut Server, draw: &mut Draw, victim: &str, fills: bool) -> Result<Vec<Outcome>, Failure> {
+fn crash_once(
+    server: &mut Server,
+    draw: &mut Draw,
+    victim: &str,
+    fills: bool,
+) -> Result<Vec<Outcome>, Failure> {
     let stop = AtomicBool::new(false);
     let outcomes = Mutex::new(Vec::new());
     let socket = server.socket();
@@ -114,4 +123,3 @@ fn strike(server: &mut Server, victim: &str) -> Result<(), Failure> {
     }
     server::signal("KILL", server.child_pid(victim)?)
 }
-

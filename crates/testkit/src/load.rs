@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
+use crate::Failure;
 use crate::draw::Draw;
 use crate::http::{self, Response};
-use crate::Failure;
 
 /// Files that editors are open on. Prefixes of them repeat, so caches are hit.
 const ADA: &str = include_str!("../data/buffers.adb");
@@ -177,7 +177,10 @@ pub fn load_and_replay(
                 let shown = server.show(record)?;
                 let recorded = result_text(&shown).ok_or_else(|| format!("record {record} has no result"))?;
                 if recorded != text {
-                    return Err(format!("seed {seed}, record {record}: recorded {recorded:?}, answered {text:?}").into());
+                    return Err(format!(
+                        "seed {seed}, record {record}: recorded {recorded:?}, answered {text:?}"
+                    )
+                    .into());
                 }
                 let replay = server.replay(record)?;
                 if replay["matches"] != json!(true) {

@@ -1,7 +1,7 @@
 //! A real server in a directory of its own.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -18,12 +18,14 @@ const STOP_WAIT_MAX: Duration = Duration::from_secs(30);
 pub struct Server {
     root: tempfile::TempDir,
     daemon: Option<Child>,
+    /// A directory that another file system is mounted on.
+    mounted: Option<PathBuf>,
 }
 
 impl Server {
     /// A new data directory with a model as deployment `coder`; not running yet.
     pub fn new(model: &str, import_arguments: &[&str]) -> Result<Server, Failure> {
-        let server = Server { root: tempfile::tempdir()?, daemon: None };
+        let server = Server { root: tempfile::tempdir()?, daemon: None, mounted: None };
         server.cloisterd(&["init"])?;
         let model = places::model(model)?;
         let path = model.to_str().ok_or("the model's path is not UTF-8")?;
@@ -37,6 +39,24 @@ impl Server {
     pub fn started(model: &str) -> Result<Server, Failure> {
         let mut server = Server::new(model, &[])?;
         server.start()?;
+        Ok(server)
+    }
+
+    /// The same, not running, with its ledger on another file system.
+    pub fn new_with_ledger(model: &str, disk: &Path) -> Result<Server, Failure> {
+        let mut server = Server::new(model, &[])?;
+        let (ledger, moved) = (server.data().join("ledger"), disk.join("ledger"));
+        let status = Command::new("cp").arg("-aT").args([&ledger, &moved]).status()?;
+        if !status.success() {
+            return Err("the ledger could not be copied".into());
+        }
+        std::fs::remove_dir_all(&ledger)?;
+        std::fs::create_dir(&ledger)?;
+        let status = Command::new("mount").arg("--bind").args([&moved, &ledger]).status()?;
+        if !status.success() {
+            return Err("a bind mount failed: this test needs root".into());
+        }
+        server.mounted = Some(ledger);
         Ok(server)
     }
 
@@ -132,6 +152,18 @@ impl Server {
         Err(format!("the daemon did not stop:\n{}", self.log()).into())
     }
 
+    /// Stops a daemon that runs under a tracer: the signal is for the traced one.
+    pub fn stop_traced(&mut self) -> Result<(), Failure> {
+        let tracer = self.pid().ok_or("the daemon does not run")?;
+        let traced = children(tracer)?
+            .into_iter()
+            .find(|&pid| command_name(pid).is_some_and(|name| name.ends_with("cloisterd")));
+        signal("TERM", traced.ok_or("the tracer has no daemon")?)?;
+        let Some(mut daemon) = self.daemon.take() else { return Ok(()) };
+        daemon.wait()?;
+        Ok(())
+    }
+
     /// Kills the daemon as a power failure would, and waits until its children are gone too.
     pub fn kill(&mut self) -> Result<(), Failure> {
         let Some(mut daemon) = self.daemon.take() else { return Ok(()) };
@@ -204,6 +236,9 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         let _best_effort = self.kill();
+        if let Some(mounted) = &self.mounted {
+            let _best_effort = Command::new("umount").arg("-l").arg(mounted).status();
+        }
     }
 }
 
@@ -253,4 +288,3 @@ pub fn memory_bytes(pid: u32) -> Result<(u64, u64), Failure> {
     };
     Ok((field("RssAnon:"), field("RssFile:") + field("RssShmem:")))
 }
-

@@ -146,9 +146,14 @@ impl Replay {
         } else {
             let tokens = &replay["tokens"];
             match replay["first_difference"].as_u64() {
-                _ if matches => output::line(&format!("record {}: the same {tokens} tokens and bytes", self.record))?,
+                _ if matches => {
+                    output::line(&format!("record {}: the same {tokens} tokens and bytes", self.record))?
+                }
                 Some(place) => {
-                    output::line(&format!("record {}: differs from token {place} of {tokens} on", self.record))?;
+                    output::line(&format!(
+                        "record {}: differs from token {place} of {tokens} on",
+                        self.record
+                    ))?;
                 }
                 None => output::line(&format!("record {}: the same tokens, other bytes", self.record))?,
             }

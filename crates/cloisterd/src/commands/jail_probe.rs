@@ -41,7 +41,11 @@ impl Jail {
             for (place, rows) in &rows {
                 rows.iter().try_for_each(|row| output::line(&format!("{place:8} {row}")))?;
             }
-            output::say(if failed { "FAIL: something got out, or the control failed" } else { "nothing got out" });
+            output::say(if failed {
+                "FAIL: something got out, or the control failed"
+            } else {
+                "nothing got out"
+            });
         }
         Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }

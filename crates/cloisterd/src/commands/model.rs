@@ -7,10 +7,10 @@ use protocol::worker::EngineProfile;
 use serde_json::json;
 
 use super::Outcome;
+use crate::compose;
 use crate::data::Data;
 use crate::output::{self, Hinted};
 use crate::settings::Settings;
-use crate::compose;
 
 /// Models and the deployments that pin them.
 #[derive(Debug, Subcommand)]
@@ -80,7 +80,10 @@ impl Model {
                 bar.finish_and_clear();
                 let deployment = vault.get(&name)?;
                 compose::frozen_program(&settings)?.expect(deployment.engine_build)?;
-                output::line(&format!("{name}: model {} and engine {} are as locked", deployment.model, deployment.engine_build))?;
+                output::line(&format!(
+                    "{name}: model {} and engine {} are as locked",
+                    deployment.model, deployment.engine_build
+                ))?;
             }
             Model::Import { path, name, profile, context_tokens, slots } => {
                 let engine_build = compose::frozen_program(&settings)?.digest;

@@ -16,10 +16,22 @@ fn probes_from_every_thread() {
         if name == "outside" {
             assert!(passed >= 15, "the control: {passed} of {}", rows.len());
         } else {
-            let threads: std::collections::BTreeSet<_> = rows.iter().map(|row| row["thread"].to_string()).collect();
+            let threads: std::collections::BTreeSet<_> =
+                rows.iter().map(|row| row["thread"].to_string()).collect();
             assert!(threads.len() >= 3, "{name}");
-            for wanted in ["tcp over IPv4", "udp over IPv4", "dns", "icmp, raw", "netlink", "packet socket", "vsock", "io_uring", "execve"] {
-                let of_row: Vec<_> = rows.iter().filter(|row| row["name"].as_str() == Some(wanted)).map(verdict).collect();
+            for wanted in [
+                "tcp over IPv4",
+                "udp over IPv4",
+                "dns",
+                "icmp, raw",
+                "netlink",
+                "packet socket",
+                "vsock",
+                "io_uring",
+                "execve",
+            ] {
+                let of_row: Vec<_> =
+                    rows.iter().filter(|row| row["name"].as_str() == Some(wanted)).map(verdict).collect();
                 assert_eq!(of_row.len(), threads.len(), "{name}: {wanted}");
                 assert!(of_row.iter().all(|verdict| verdict == "pass"), "{name}: {wanted}: {of_row:?}");
             }
@@ -31,7 +43,8 @@ fn probes_from_every_thread() {
 #[test]
 fn serving_processes_from_outside() {
     let server = Server::started(places::SMALL).unwrap();
-    let request = serde_json::json!({ "messages": [{ "role": "user", "content": "hello" }], "max_tokens": 4 });
+    let request =
+        serde_json::json!({ "messages": [{ "role": "user", "content": "hello" }], "max_tokens": 4 });
     assert_eq!(http::post(&server.socket(), "/v1/chat/completions", &request).unwrap().status, 200);
     for name in ["cloister-gateway", "cloister-engine"] {
         let inspection = jail::inspect::inspect(server.child_pid(name).unwrap()).unwrap();

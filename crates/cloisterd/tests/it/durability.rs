@@ -13,7 +13,16 @@ fn fdatasync_returns_before_the_answer_is_written() {
     let trace = tempfile::NamedTempFile::new().unwrap();
     let mut server = Server::new(places::SMALL, &[]).unwrap();
     let mut tracer = Command::new("strace");
-    tracer.args(["-f", "-qq", "-y", "-s", "120", "-e", "trace=fdatasync,write,writev,sendto,sendmsg,accept4", "-o"]);
+    tracer.args([
+        "-f",
+        "-qq",
+        "-y",
+        "-s",
+        "120",
+        "-e",
+        "trace=fdatasync,write,writev,sendto,sendmsg,accept4",
+        "-o",
+    ]);
     tracer.arg(trace.path());
     server.start_under(tracer).unwrap();
     for stream in [false, true] {

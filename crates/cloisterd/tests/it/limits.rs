@@ -11,7 +11,9 @@ fn chat(content: &str, tokens_max: u32) -> serde_json::Value {
 #[test]
 fn each_limit_says_which() {
     let mut server = Server::new(places::SMALL, &["--context-tokens", "512", "--slots", "1"]).unwrap();
-    server.configure("[limits]\nbody_bytes_max = 20000\nrequests_max = 3\nrequests_per_person_max = 2\n").unwrap();
+    server
+        .configure("[limits]\nbody_bytes_max = 20000\nrequests_max = 3\nrequests_per_person_max = 2\n")
+        .unwrap();
     server.start().unwrap();
     let socket = server.socket();
     let post = |body: &serde_json::Value| http::post(&socket, "/v1/chat/completions", body).unwrap();
@@ -29,7 +31,10 @@ fn each_limit_says_which() {
     assert!(unknown.text().contains("coder"), "{}", unknown.text());
 
     let running: Vec<_> = (0..2)
-        .map(|_| http::send(&socket, "POST", "/v1/chat/completions", &chat("Write a long story.", 400).to_string()).unwrap())
+        .map(|_| {
+            http::send(&socket, "POST", "/v1/chat/completions", &chat("Write a long story.", 400).to_string())
+                .unwrap()
+        })
         .collect();
     std::thread::sleep(std::time::Duration::from_millis(200));
     let third = post(&chat("x", 1));
@@ -40,7 +45,7 @@ fn each_limit_says_which() {
     let metrics = http::get(&socket, "/metrics").unwrap().text();
     assert!(metrics.contains("# TYPE"), "{metrics}");
     server.stop().unwrap();
-    assert_eq!(server.verify().unwrap()["verdict"], "ok");
+    assert_eq!(server.verify().unwrap()["verdict"], "passed");
 }
 
 /// Below the low-water mark nothing is answered, nothing is lost, and it says why.
@@ -59,7 +64,10 @@ fn no_ledger_no_answer() {
     server.stop().unwrap();
     server.configure("").unwrap();
     server.start().unwrap();
-    assert_eq!(http::post(&server.socket(), "/v1/chat/completions", &chat("Say a word.", 3)).unwrap().status, 200);
+    assert_eq!(
+        http::post(&server.socket(), "/v1/chat/completions", &chat("Say a word.", 3)).unwrap().status,
+        200
+    );
     assert_eq!(server.replay(answered.record().unwrap()).unwrap()["matches"], true);
 }
 
@@ -84,7 +92,7 @@ fn a_full_disk() {
     server.start().unwrap();
     assert_eq!(server.replay(answered.record().unwrap()).unwrap()["matches"], true);
     server.stop().unwrap();
-    assert_eq!(server.verify().unwrap()["verdict"], "ok");
+    assert_eq!(server.verify().unwrap()["verdict"], "passed");
 }
 
 /// A file system of a few megabytes, in memory.

@@ -1,6 +1,8 @@
 //! The whole server, on real models, through its real sockets. A case that needs a program or a model
 //! that is missing fails.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod clients;
 mod confinement;
 mod crashes;

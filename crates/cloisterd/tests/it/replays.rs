@@ -11,7 +11,7 @@ fn finished_answers_replay_to_the_same_bytes() {
     let replayed = load::load_and_replay(&mut server, seed, 10, 8, true, &mut |_| {}).unwrap();
     assert!(replayed.matches >= 4, "{replayed:?}");
     server.stop().unwrap();
-    assert_eq!(server.verify().unwrap()["verdict"], "ok");
+    assert_eq!(server.verify().unwrap()["verdict"], "passed");
 }
 
 /// A replay also runs without the daemon.

@@ -16,7 +16,7 @@ fn answered() -> Server {
         assert!(answer.contains("record"), "{answer}");
     }
     server.stop().unwrap();
-    assert_eq!(server.verify().unwrap()["verdict"], "ok");
+    assert_eq!(server.verify().unwrap()["verdict"], "passed");
     server
 }
 
@@ -56,14 +56,14 @@ fn report(server: &Server, more: &[&str]) -> Value {
     let output = server.cloister_output(&arguments).unwrap();
     let report: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
-    assert_eq!(output.status.success(), report["verdict"] == json!("ok"), "{report}");
+    assert_eq!(output.status.success(), report["verdict"] == json!("passed"), "{report}");
     report
 }
 
 #[track_caller]
 fn is_reported(server: &Server, words: &str) {
     let report = report(server, &[]);
-    assert_ne!(report["verdict"], json!("ok"), "{report}");
+    assert_ne!(report["verdict"], json!("passed"), "{report}");
     assert!(report["problems"].to_string().contains(words), "{words}: {report}");
 }
 
@@ -77,7 +77,12 @@ fn a_flipped_byte_in_the_ledger() {
         assert!(status.success());
     };
     copy(&ledger, &backup.path().join("ledger"));
-    for (place, words) in [("tile/0", "tile/0"), ("tile/entries", "tile/entries"), ("bodies", "bodies"), ("checkpoint", "checkpoint")] {
+    for (place, words) in [
+        ("tile/0", "tile/0"),
+        ("tile/entries", "tile/entries"),
+        ("bodies", "bodies"),
+        ("checkpoint", "checkpoint"),
+    ] {
         let path = ledger.join(place);
         let file = if path.is_dir() { largest(&path) } else { path };
         flip(&file, 20);
@@ -85,7 +90,7 @@ fn a_flipped_byte_in_the_ledger() {
         fs::remove_dir_all(&ledger).unwrap();
         copy(&backup.path().join("ledger"), &ledger);
     }
-    assert_eq!(report(&server, &[])["verdict"], "ok");
+    assert_eq!(report(&server, &[])["verdict"], "passed");
 }
 
 #[test]
@@ -133,12 +138,12 @@ fn roll_back() {
     copy(&old.path().join("ledger"), &ledger);
 
     let alone = report(&server, &[]);
-    assert_eq!(alone["verdict"], "ok", "an older log is valid by itself");
+    assert_eq!(alone["verdict"], "passed", "an older log is valid by itself");
     assert!(alone["roll_back"].to_string().contains("not_excluded"), "{alone}");
     let receipts = server.receipts();
     for seen in [receipts.to_str().unwrap(), checkpoint.to_str().unwrap()] {
         let report = report(&server, &["--seen", seen]);
-        assert_ne!(report["verdict"], "ok", "{seen}: {report}");
+        assert_ne!(report["verdict"], "passed", "{seen}: {report}");
     }
     let error = server.start().unwrap_err().to_string();
     assert!(error.contains("notary") || error.contains("roll"), "{error}");
@@ -163,6 +168,6 @@ fn a_flipped_byte_in_the_write_ahead_log() {
     flipped[end / 2] ^= 1;
     testkit_write(&segment, &flipped);
     let before = report(&server, &[]);
-    assert_ne!(before["verdict"], "ok", "{before}");
+    assert_ne!(before["verdict"], "passed", "{before}");
     assert!(before.to_string().contains("wal/"), "{before}");
 }

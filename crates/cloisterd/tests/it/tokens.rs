@@ -36,7 +36,8 @@ fn a_token_opens_and_its_revocation_closes() {
     assert_eq!(status(&url, None), "401");
     assert_eq!(status(&url, Some("clst_000000000000_00")), "401");
     assert_eq!(status(&url, Some(&token)), "200");
-    let listed: Value = serde_json::from_str(&server.cloisterd(&["token", "list", "--json"]).unwrap()).unwrap();
+    let listed: Value =
+        serde_json::from_str(&server.cloisterd(&["token", "list", "--json"]).unwrap()).unwrap();
     assert!(!listed.to_string().contains(token.rsplit('_').next().unwrap()));
     let id = listed[0]["id"].as_str().unwrap();
     server.cloisterd(&["token", "revoke", id]).unwrap();
@@ -45,11 +46,20 @@ fn a_token_opens_and_its_revocation_closes() {
     // Changes are on record before they are made; failures without a name are counted.
     std::thread::sleep(std::time::Duration::from_millis(1500));
     let list: Value =
-        serde_json::from_str(&server.cloisterd(&["ledger", "list", "--count", "50", "--json"]).unwrap()).unwrap();
+        serde_json::from_str(&server.cloisterd(&["ledger", "list", "--count", "50", "--json"]).unwrap())
+            .unwrap();
     let events: Vec<_> = list.as_array().unwrap().iter().map(|row| row["leaf"]["event"].clone()).collect();
-    let has = |action: &str| events.iter().any(|event| event["kind"] == "administration" && event["action"] == action);
-    assert!(has("user add") && has("token issue") && has("token revoke") && has("model import"), "{events:?}");
-    let refused: u64 =
-        events.iter().filter(|event| event["kind"] == "refusal").filter_map(|event| event["count"].as_u64()).sum();
+    let has = |action: &str| {
+        events.iter().any(|event| event["kind"] == "administration" && event["action"] == action)
+    };
+    assert!(
+        has("user add") && has("token issue") && has("token revoke") && has("model import"),
+        "{events:?}"
+    );
+    let refused: u64 = events
+        .iter()
+        .filter(|event| event["kind"] == "refusal")
+        .filter_map(|event| event["count"].as_u64())
+        .sum();
     assert_eq!(refused, 3);
 }

@@ -1,5 +1,7 @@
 //! The real worker on a real model, through the same launch as the supervisor's.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::io::Read;
 use std::time::{Duration, Instant};
 
@@ -89,7 +91,8 @@ async fn the_same_bytes_alone_and_in_company() {
         let request = testkit::load::draw(&mut draw, true);
         let prompt = match request.body["messages"][0]["content"].as_str() {
             Some(question) => {
-                tokens(&worker, &format!("<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n")).await
+                tokens(&worker, &format!("<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"))
+                    .await
             }
             None => {
                 let text = |name: &str| vec![Part::Text(request.body[name].as_str().unwrap().to_owned())];
@@ -176,10 +179,16 @@ async fn wrong_requests_are_refused() {
     assert!(matches!(refused(order(vec![])).await, Failure::Invalid(_)));
     assert!(matches!(refused(order(vec![vocabulary])).await, Failure::Invalid(_)));
     assert!(matches!(refused(order(vec![-1])).await, Failure::Invalid(_)));
-    assert!(matches!(refused(order(vec![5; 1024])).await, Failure::PromptTooLong { tokens: 1024, tokens_max: 1023 }));
+    assert!(matches!(
+        refused(order(vec![5; 1024])).await,
+        Failure::PromptTooLong { tokens: 1024, tokens_max: 1023 }
+    ));
     let hot = Sampling { temperature: f32::NAN, ..Sampling::GREEDY };
     assert!(matches!(refused(Order { sampling: hot, ..order(vec![5]) }).await, Failure::Invalid(_)));
-    assert!(matches!(refused(Order { stop: vec![String::new()], ..order(vec![5]) }).await, Failure::Invalid(_)));
+    assert!(matches!(
+        refused(Order { stop: vec![String::new()], ..order(vec![5]) }).await,
+        Failure::Invalid(_)
+    ));
     assert!(worker.tokenize(vec![Part::Token(vocabulary)]).await.is_err());
 }
 

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use assist::{Answer, DeploymentView, Event, Refusal, RefusalKind, Request, Status, Usage, Receipt};
+use assist::{Answer, DeploymentView, Event, Receipt, Refusal, RefusalKind, Request, Status, Usage};
 use gateway::{Events, Walk};
 use identity::Credential;
 use protocol::admin::{Command, Response};
