@@ -29,7 +29,7 @@ fn a_completion_from_end_to_end() {
     assert_eq!(intent["cpu_level"], "x86-64-v3");
     assert_eq!(
         shown["body"]["prompt_tokens"].as_array().unwrap().len(),
-        intent["prompt_tokens"].as_u64().unwrap() as usize
+        usize::try_from(intent["prompt_tokens"].as_u64().unwrap()).unwrap()
     );
     assert_eq!(load::result_text(&shown).unwrap(), text);
 
