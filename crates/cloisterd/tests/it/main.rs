@@ -1,7 +1,11 @@
 //! The whole server, on real models, through its real sockets. A case that needs a program or a model
 //! that is missing fails.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on fails, and prints its seed"
+)]
 
 mod clients;
 mod confinement;

@@ -1,6 +1,10 @@
 //! The real worker on a real model, through the same launch as the supervisor's.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on fails, and prints its seed"
+)]
 
 use std::io::Read;
 use std::time::{Duration, Instant};

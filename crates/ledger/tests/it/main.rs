@@ -1,6 +1,10 @@
 //! The ledger on a storage that crashes, and verification of ledgers that were tampered with.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on fails, and prints its seed"
+)]
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};

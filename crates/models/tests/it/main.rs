@@ -1,7 +1,5 @@
 //! The reader against headers made for it, damaged ones, and the real test models; the vault on a real disk.
 #![expect(clippy::unwrap_used, reason = "a failing test may panic")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 mod builder;
 mod gguf;
 mod vault;
