@@ -353,7 +353,7 @@ mod tests {
             let (indexes, scan) = scan_all(&disk).unwrap();
             let good = usize::from(at >= offsets[2]) + 1;
             assert_eq!(indexes.len(), good, "byte {at}");
-            assert_eq!(scan.tail.unwrap().offset as usize, offsets[good]);
+            assert_eq!(usize::try_from(scan.tail.unwrap().offset).unwrap(), offsets[good]);
         }
     }
 
@@ -367,7 +367,10 @@ mod tests {
             change(&disk, |bytes| bytes[at] ^= 1);
             let Err(ScanError::Damaged { file, offset, .. }) = scan_all(&disk) else { panic!("byte {at}") };
             assert_eq!(file, path(10));
-            assert_eq!(offset as usize, if at < 32 { 0 } else { offsets[usize::from(at >= offsets[1])] });
+            assert_eq!(
+                usize::try_from(offset).unwrap(),
+                if at < 32 { 0 } else { offsets[usize::from(at >= offsets[1])] }
+            );
         }
     }
 
