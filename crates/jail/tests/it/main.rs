@@ -13,10 +13,14 @@ use std::{
     fs::File,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    os::fd::{AsFd, BorrowedFd},
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::fs::PermissionsExt,
+    },
     panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
+    sync::OnceLock,
 };
 
 use jail::{
@@ -66,23 +70,35 @@ enum Ran {
 
 fn main() -> ExitCode {
     if let Ok(role) = std::env::var(child::ROLE) {
+        PROGRAM.set(std::env::current_exe().unwrap()).unwrap();
         return child::main(&role);
     }
+    let directory = tempfile::tempdir().unwrap();
+    PROGRAM.set(anybodys_copy(directory.path())).unwrap();
     let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let mut failed = 0;
+    let (mut passed, mut failed, mut not_tried) = (0, 0, 0);
     for (name, test) in TESTS {
         if filter.as_ref().is_some_and(|filter| !name.contains(filter.as_str())) {
             continue;
         }
         match catch_unwind(AssertUnwindSafe(test)) {
-            Ok(Ran::Through) => println!("test {name} ... ok"),
-            Ok(Ran::NotTried(reason)) => println!("test {name} ... NOT TRIED: {reason}"),
+            Ok(Ran::Through) => {
+                println!("test {name} ... ok");
+                passed += 1;
+            }
+            Ok(Ran::NotTried(reason)) => {
+                println!("test {name} ... NOT TRIED: {reason}");
+                not_tried += 1;
+            }
             Err(_) => {
                 println!("test {name} ... FAILED");
                 failed += 1;
             }
         }
     }
+    // As libtest closes, so that whoever adds up results finds these too.
+    let verdict = if failed == 0 { "ok" } else { "FAILED" };
+    println!("test result: {verdict}. {passed} passed; {failed} failed; {not_tried} ignored");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -297,6 +313,19 @@ impl Started {
     }
 }
 
+/// What [`start`] starts: see [`anybodys_copy`].
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+
+/// A copy of this program where any user can start it: a target folder often lies in root's own home.
+fn anybodys_copy(directory: &Path) -> PathBuf {
+    let everybody = || std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(directory, everybody()).unwrap();
+    let program = directory.join("jail-test");
+    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    std::fs::set_permissions(&program, everybody()).unwrap();
+    program
+}
+
 /// Descriptors of the child: 3 the channel, 4 where it writes its report, then those given.
 fn start(role: &str, user: Option<u32>, directory: &Path, more: &[BorrowedFd<'_>]) -> Started {
     let (channel, theirs) = Channel::pair().unwrap();
@@ -312,7 +341,7 @@ fn start(role: &str, user: Option<u32>, directory: &Path, more: &[BorrowedFd<'_>
         (child::DIRECTORY, directory.to_str().unwrap()),
     ];
     let command = Command {
-        program: Program::Path(&std::env::current_exe().unwrap()),
+        program: Program::Path(PROGRAM.get().unwrap()),
         name: "jail-test",
         arguments: &[],
         environment: &environment,
