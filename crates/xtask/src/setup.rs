@@ -30,6 +30,16 @@ const NEEDS: &[Need] = &[
     Need { package: "libclang-dev", reason: "reads llama.cpp's headers for bindgen", present: has_libclang },
     Need { package: "gnat-12", reason: "the Ada compiler that looks at completions", present: has_gnat },
     Need {
+        package: "curl",
+        reason: "speaks TCP to the server in tests",
+        present: || in_path("curl").is_some(),
+    },
+    Need {
+        package: "procps",
+        reason: "brings `kill`, for the demonstration and tests",
+        present: || in_path("kill").is_some(),
+    },
+    Need {
         package: "strace",
         reason: "shows in a test that fdatasync precedes the answer",
         present: || in_path("strace").is_some(),
@@ -111,6 +121,28 @@ fn has_libclang() -> bool {
     folders.into_iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten()).any(|entry| {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        name.starts_with("libclang.so") || (name.starts_with("libclang-") && name.contains(".so"))
+        is_libclang(&name)
     })
+}
+
+/// As bindgen looks for it. `libclang-cpp` is another library, which other packages bring.
+fn is_libclang(file_name: &str) -> bool {
+    file_name.contains(".so")
+        && (file_name.starts_with("libclang.so") || file_name.starts_with("libclang-"))
+        && !file_name.starts_with("libclang-cpp")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libclang_is_told_from_its_namesake() {
+        for name in ["libclang.so", "libclang.so.1", "libclang-14.so.1", "libclang-14.so.14.0.6"] {
+            assert!(is_libclang(name), "{name}");
+        }
+        for name in ["libclang-cpp.so.14", "libclang-cpp.so", "libclang_rt.a", "libclang-14.a"] {
+            assert!(!is_libclang(name), "{name}");
+        }
+    }
 }
