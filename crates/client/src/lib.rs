@@ -19,6 +19,8 @@ mod connection;
 mod dialect;
 mod error;
 mod events;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 
 pub use address::{Address, AddressError, Token, TokenError};
 pub use connection::{Client, Document, Limits};

@@ -35,5 +35,8 @@ mod metrics;
 
 mod admin;
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
+
 pub use listen::{Listener, ServeError, serve};
 pub use walk::{Events, Walk};

@@ -126,6 +126,11 @@ impl FaultDisk {
         FaultDisk::of(inner.nodes.clone())
     }
 
+    /// A copy of the storage as it is now; this one goes on.
+    pub fn snapshot(&self) -> FaultDisk {
+        FaultDisk::of(self.lock().nodes.clone())
+    }
+
     /// A file's bytes, as a running machine reads them.
     pub fn bytes(&self, path: &str) -> Option<Vec<u8>> {
         let inner = self.lock();
@@ -143,8 +148,14 @@ impl FaultDisk {
             let _ = inner.sync_dir(parent(path));
             return;
         };
-        if let Ok(node) = inner.find(path) {
-            inner.nodes[node] = Node::file(bytes);
+        match inner.find(path) {
+            Ok(node) => inner.nodes[node] = Node::file(bytes),
+            Err(_) => {
+                inner.nodes.push(Node::file(bytes));
+                let node = inner.nodes.len() - 1;
+                let _ = inner.name(parent(path), vec![(file_name(path), Some(node))]);
+                let _ = inner.sync_dir(parent(path));
+            }
         }
     }
 

@@ -514,7 +514,7 @@ impl<'c> Check<'c> {
         let count = usize::from(width);
         let (bundle_file, bundle) = self.read_part(TileName { level: None, index: number, width });
         let (tile_file, tile) = self.read_part(TileName { level: Some(0), index: number, width });
-        let entries = self.entries(&bundle_file, &bundle.unwrap_or_default(), count);
+        let entries = self.entries(&bundle_file, bundle.as_deref(), count);
         let hashes = tile.as_deref().map(|tile| tile.as_chunks::<32>().0).unwrap_or_default();
 
         let (mut ours, mut theirs) = (Frontier::new(), Frontier::new());
@@ -580,15 +580,16 @@ impl<'c> Check<'c> {
         (file, Some(bytes))
     }
 
-    /// As many of the bundle's first entries as can be read.
-    fn entries(&mut self, file: &str, bundle: &[u8], count: usize) -> Vec<(usize, Vec<u8>)> {
+    /// As many of the bundle's first entries as can be read. That there is no bundle was reported.
+    fn entries(&mut self, file: &str, bundle: Option<&[u8]>, count: usize) -> Vec<(usize, Vec<u8>)> {
+        let Some(bundle) = bundle else { return Vec::new() };
         let error = match tlog::entry::prefix(bundle, count) {
             Ok((entries, _)) => {
                 return entries.into_iter().map(|entry| (entry.offset, entry.leaf.to_vec())).collect();
             }
             Err(error) => error,
         };
-        if let (BundleError::Truncated { offset }, false) = (&error, bundle.is_empty()) {
+        if let BundleError::Truncated { offset } = &error {
             self.problem(file, Some(*offset as u64), None, error.to_string());
         }
         let mut good = Vec::new();

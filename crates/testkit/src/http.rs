@@ -76,6 +76,24 @@ pub fn send(socket: &Path, method: &str, path: &str, body: &str) -> Result<Sent,
 }
 
 impl Sent {
+    /// Reads until these bytes have come.
+    pub fn wait_for(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut seen = Vec::new();
+        while !seen.ends_with(bytes) {
+            let mut byte = [0];
+            self.reader.read_exact(&mut byte)?;
+            seen.push(byte[0]);
+        }
+        Ok(())
+    }
+
+    /// Everything that still comes, as it is on the wire.
+    pub fn receive_rest(mut self) -> Result<Vec<u8>, Failure> {
+        let mut rest = Vec::new();
+        self.reader.read_to_end(&mut rest)?;
+        Ok(rest)
+    }
+
     /// Reads that many bytes of the response, or fewer at its end, and hangs up.
     pub fn hang_up_after(mut self, bytes: usize) -> Result<(), Failure> {
         let mut part = vec![0; bytes];

@@ -12,7 +12,7 @@ use crate::draw::Draw;
 use crate::http::{self, Response};
 
 /// Files that editors are open on. Prefixes of them repeat, so caches are hit.
-const ADA: &str = include_str!("../data/buffers.adb");
+pub const ADA: &str = include_str!("../data/buffers.adb");
 const QUESTIONS: [&str; 5] = [
     "What does `in out` mean in Ada? One sentence.",
     "Write an Ada function that returns the larger of two integers.",
@@ -153,6 +153,8 @@ pub struct Replayed {
     pub matches: u64,
     /// Clients that hung up.
     pub hung_up: u64,
+    /// Prompt tokens of those answers that were not evaluated again.
+    pub prompt_tokens_cached: u64,
 }
 
 /// The whole check: a load, a restart, and each finished answer replayed alone with the same bytes,
@@ -175,6 +177,7 @@ pub fn load_and_replay(
             Outcome::Broken(what) => return Err(format!("seed {seed}: a request broke: {what}").into()),
             Outcome::Answered { record, text } => {
                 let shown = server.show(record)?;
+                replayed.prompt_tokens_cached += prompt_tokens_cached(&shown);
                 let recorded = result_text(&shown).ok_or_else(|| format!("record {record} has no result"))?;
                 if recorded != text {
                     return Err(format!(
@@ -196,7 +199,15 @@ pub fn load_and_replay(
 
 /// The recorded text of a shown record's result.
 pub fn result_text(shown: &Value) -> Option<String> {
+    Some(result(shown)?["body"]["output_text"].as_str()?.to_owned())
+}
+
+fn prompt_tokens_cached(shown: &Value) -> u64 {
+    let leaf = result(shown).map(|result| &result["leaf"]["event"]["prompt_tokens_cached"]);
+    leaf.and_then(Value::as_u64).unwrap_or(0)
+}
+
+fn result(shown: &Value) -> Option<&Value> {
     let related = shown["related"].as_array()?;
-    let result = related.iter().find(|leaf| leaf["leaf"]["event"]["kind"] == "result")?;
-    Some(result["body"]["output_text"].as_str()?.to_owned())
+    related.iter().find(|leaf| leaf["leaf"]["event"]["kind"] == "result")
 }

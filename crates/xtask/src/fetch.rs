@@ -56,7 +56,8 @@ pub(crate) fn model_path(places: &Places, name: &str) -> Result<PathBuf, Failure
     Ok(gguf_path(places, model))
 }
 
-fn known(name: &str) -> Result<&'static TestModel, Failure> {
+/// The test model whose name begins with `name`.
+pub(crate) fn known(name: &str) -> Result<&'static TestModel, Failure> {
     test_models::by_name(name).ok_or_else(|| {
         let lines: Vec<String> =
             MODELS.iter().map(|model| format!("  {:34} {}", model.name, model.title)).collect();

@@ -6,6 +6,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people: talking is its work")]
 
+mod bench;
 mod build;
 mod demo;
 mod deny;
@@ -13,10 +14,13 @@ mod elf;
 mod engine;
 mod failure;
 mod fetch;
+mod fuzz;
+mod machine;
 mod openai;
 mod places;
 mod process;
 mod setup;
+mod soak;
 mod source;
 mod test;
 mod test_models;
@@ -46,6 +50,9 @@ enum Task {
     Build(build::Build),
     Tidy(tidy::Tidy),
     Deny(deny::Deny),
+    Soak(soak::Soak),
+    Bench(bench::Bench),
+    Fuzz(fuzz::Fuzz),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +66,9 @@ fn main() -> ExitCode {
         Task::Build(build) => build.run(&places),
         Task::Tidy(tidy) => tidy.run(&places),
         Task::Deny(deny) => deny.run(&places),
+        Task::Soak(soak) => soak.run(&places),
+        Task::Bench(bench) => bench.run(&places),
+        Task::Fuzz(fuzz) => fuzz.run(&places),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -14,7 +14,7 @@ use crate::{
     deny::Deny,
     engine::{self, engine_cargo},
     failure::{During as _, Failure},
-    fetch, openai,
+    fetch, fuzz, openai,
     places::{ENGINE, Places, TEST_MODELS, TEST_PROGRAMS, TEST_PYTHON, TEST_SEED},
     process::{cargo, run, shown, words},
     setup::Setup,
@@ -78,6 +78,9 @@ impl Test {
         let mut test = environment(engine_cargo(places, "test", engine::LEVEL));
         test.args(ENGINE_PACKAGES).args([LOCKED, "--no-fail-fast"]);
         result = self.run_tests(test, &mut total).and(result);
+
+        steps.next(&format!("fuzz: each target for {} s", fuzz::SECONDS_IN_TEST));
+        result = fuzz::briefly(places).and(result);
 
         match result {
             Ok(()) => steps.next("done"),

@@ -168,7 +168,7 @@ fn written(count: u64) -> (Machine, Vec<Receipt>) {
 
 /// Every byte of every file of a signed log, one at a time: reported, with the file's name.
 #[test]
-fn every_flipped_byte_is_reported() {
+fn every_damage_is_reported() {
     let (machine, receipts) = written(20);
     assert_eq!(check(&machine.log, Vec::new()).verdict, Verdict::Passed);
     assert_eq!(check(&machine.log, Vec::new()).roll_back, RollBack::NotExcluded);
@@ -198,6 +198,14 @@ fn every_flipped_byte_is_reported() {
                 "{path}: {:?}",
                 report.problems
             );
+        }
+        let cut = bytes[..chance.below(bytes.len())].to_vec();
+        let grown = [bytes.as_slice(), &[0]].concat();
+        for (how, changed) in
+            [("emptied", Some(vec![])), ("cut", Some(cut)), ("grown", Some(grown)), ("removed", None)]
+        {
+            machine.log.tamper(&path, changed);
+            assert_eq!(check(&machine.log, Vec::new()).verdict, Verdict::Failed, "{path} {how}");
         }
         machine.log.tamper(&path, Some(bytes));
     }

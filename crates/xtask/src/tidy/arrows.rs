@@ -35,6 +35,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("cloisterd", &["assist", "engine", "gateway", "identity", "jail", "ledger", "models", "protocol"]),
     // Development. Automation compiles before everything else, so it waits for no product crate.
     ("testkit", &[]),
+    ("bench", &["engine", "jail", "ledger", "protocol", "testkit"]),
+    ("fuzz", &["assist", "client", "gateway", "ledger", "models", "protocol", "tlog"]),
     ("xtask", &["testkit"]),
 ];
 

@@ -1,0 +1,106 @@
+//! The ledger's appends on this machine's disk, beside a bare write and `fdatasync` of the same size.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ledger::disk::RealDisk;
+use ledger::{Entry, Event, Ledger, LedgerConfig, LedgerKeys, LocalNotary};
+use testkit::Failure;
+
+use crate::quantiles::Quantiles;
+
+const WRITERS: [usize; 3] = [1, 8, 64];
+const MEASURED: Duration = Duration::from_secs(4);
+/// About what a completion's intent takes.
+const BODY_BYTES: usize = 2_000;
+
+pub(crate) fn measure(quick: bool) -> Result<(), Failure> {
+    let directory = tempfile::tempdir()?;
+    let measured = if quick { Duration::from_millis(100) } else { MEASURED };
+    println!(
+        "\n| appends with a body of {BODY_BYTES} bytes, durable | a second | p50 | p99 |\n|---|---|---|---|"
+    );
+    let (rate, times) = bare_syncs(directory.path(), measured)?;
+    row("write and `fdatasync` alone, one after the other", rate, &times);
+    let ledger = open(&directory.path().join("data"))?;
+    for writers in WRITERS {
+        let (rate, times) = appends(&ledger, writers, measured)?;
+        row(&format!("ledger, {writers} at a time"), rate, &times);
+    }
+    ledger.close()?;
+    Ok(())
+}
+
+fn row(what: &str, rate: f64, times: &Quantiles) {
+    println!("| {what} | {rate:.0} | {:.2} ms | {:.2} ms |", times.median(), times.at(99));
+}
+
+/// Into a file that is as long as it gets, like a segment of the write-ahead log.
+fn bare_syncs(directory: &Path, measured: Duration) -> Result<(f64, Quantiles), Failure> {
+    const FILE_BYTES: usize = 16 << 20;
+    let mut file = File::create(directory.join("bare"))?;
+    file.write_all(&vec![0; FILE_BYTES])?;
+    file.sync_all()?;
+    let block = vec![1; BODY_BYTES + 500];
+    let start = Instant::now();
+    let mut times = Vec::new();
+    while start.elapsed() < measured {
+        let place = times.len() * block.len() % (FILE_BYTES - block.len());
+        let begin = Instant::now();
+        file.write_all_at(&block, u64::try_from(place)?)?;
+        file.sync_data()?;
+        times.push(begin.elapsed());
+    }
+    Ok((rate(times.len(), start), Quantiles::of_times(times)))
+}
+
+fn open(directory: &Path) -> Result<Ledger, Failure> {
+    let notary = LocalNotary::open(&directory.join("notary"), "bench.example/log", [7; 32])?;
+    let disk = Arc::new(RealDisk::create(&directory.join("ledger"))?);
+    let verifier = notary.verifier();
+    let config = LedgerConfig::new(verifier, LedgerKeys { body: [8; 32] }, disk, Box::new(notary));
+    Ok(Ledger::open(config)?.0)
+}
+
+fn appends(ledger: &Ledger, writers: usize, measured: Duration) -> Result<(f64, Quantiles), Failure> {
+    let start = Instant::now();
+    let times: Result<Vec<Vec<Duration>>, Failure> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..writers)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut times = Vec::new();
+                    while start.elapsed() < measured {
+                        let entry = entry();
+                        let begin = Instant::now();
+                        ledger.append_blocking(entry)?;
+                        times.push(begin.elapsed());
+                    }
+                    Ok(times)
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().map_err(|_| "a writer panicked")?).collect()
+    });
+    let times = times?.concat();
+    Ok((rate(times.len(), start), Quantiles::of_times(times)))
+}
+
+fn entry() -> Entry {
+    let event = Event::Administration {
+        actor: "bench".to_owned(),
+        action: "bench".to_owned(),
+        subject: String::new(),
+        detail: "x".repeat(400),
+    };
+    Entry { event, body: Some(vec![b'x'; BODY_BYTES]) }
+}
+
+fn rate(count: usize, start: Instant) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    let count = count as f64;
+    count / start.elapsed().as_secs_f64()
+}

@@ -1,0 +1,54 @@
+//! `cargo xtask bench`: measures, and prints the tables of BENCHMARKS.md.
+
+use clap::ValueEnum;
+
+use crate::{
+    build::Build,
+    failure::Failure,
+    fetch, machine,
+    places::{Places, TEST_MODELS, TEST_PROGRAMS},
+    process::{cargo, run},
+    setup::Setup,
+    test_models,
+};
+
+/// Measures, with everything else on the machine at rest; the tables go into BENCHMARKS.md.
+#[derive(clap::Args)]
+pub(crate) struct Bench {
+    what: What,
+    /// A test model that fills in the middle; the beginning of its name will do.
+    #[arg(long, default_value = test_models::DEMONSTRATION)]
+    model: String,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, ValueEnum)]
+enum What {
+    /// Prefill, decode, time to the first text, the gateway's and the ledger's part, appends, memory.
+    Engine,
+}
+
+impl Bench {
+    pub(crate) fn run(&self, places: &Places) -> Result<(), Failure> {
+        Setup {}.run()?;
+        let model = fetch::known(&self.model)?;
+        fetch::model_path(places, model.name)?;
+        Build {}.run(places)?;
+        let What::Engine = self.what;
+        let mut bench = cargo(places);
+        bench.args([
+            "run",
+            "--release",
+            "--quiet",
+            "--package",
+            "bench",
+            "--",
+            "engine",
+            "--model",
+            model.name,
+        ]);
+        bench.env(TEST_PROGRAMS, places.release()).env(TEST_MODELS, places.models());
+        println!("Machine: {}.", machine::words());
+        run(&mut bench)
+    }
+}

@@ -1,0 +1,210 @@
+//! `cargo xtask soak`: what takes too long for `test`, in rounds, so that it can be stopped and resumed.
+//!
+//! A soak's seed decides everything that is drawn in it. A round that fails stops the soak and names its
+//! seed; a soak that went through leaves its evidence under `docs/evidence`, to be committed.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Instant,
+};
+
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
+use testkit::{crash, draw::Draw, load, places as tests, server::Server};
+
+use crate::{
+    build::Build,
+    failure::{During as _, Failure},
+    fetch, machine,
+    places::Places,
+    process::output_of,
+    setup::Setup,
+};
+
+/// Runs a long check, seeded and resumable; its evidence goes to docs/evidence.
+#[derive(clap::Args)]
+pub(crate) struct Soak {
+    name: Name,
+    /// Requests, or crashes.
+    #[arg(long, default_value_t = 200)]
+    count: u64,
+    /// Repeats a soak; a fresh one by default.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Starts over, even where a soak of this commit was interrupted.
+    #[arg(long)]
+    restart: bool,
+}
+
+/// What is soaked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+enum Name {
+    /// Requests of 8 clients at a time; after a restart each finished one is replayed alone: the same bytes.
+    Replay,
+    /// `kill -9` of daemon, gateway and worker under load: each ledger verifies, no answered request is missing.
+    Crash,
+}
+
+/// Requests or crashes between two points at which a soak can be resumed. Each round has a data directory
+/// of its own.
+const ROUND: u64 = 50;
+const CLIENTS: usize = 8;
+
+/// A soak under way, and, once `done` is `count`, its evidence.
+#[derive(Debug, Serialize, Deserialize)]
+struct State {
+    soak: Name,
+    /// What was run: the commit, and whether files differed from it.
+    commit: String,
+    seed: u64,
+    count: u64,
+    done: u64,
+    seconds: u64,
+    model: String,
+    machine: String,
+    results: BTreeMap<String, u64>,
+}
+
+impl Soak {
+    pub(crate) fn run(&self, places: &Places) -> Result<(), Failure> {
+        Setup {}.run()?;
+        fetch::fetch_defaults(places)?;
+        Build {}.run(places)?;
+
+        let path = places.target.join("soak").join(format!("{}.json", self.name.text()));
+        let mut state = self.state(places, &path)?;
+        println!("soak {}: seed {}, {} of {} done", self.name.text(), state.seed, state.done, state.count);
+        let bar = ProgressBar::new(state.count);
+        let style = ProgressStyle::with_template("{msg} [{bar:40}] {pos}/{len}, {elapsed}, {eta} left");
+        bar.set_style(style.during(|| "the progress bar".to_owned())?.progress_chars("=> "));
+        bar.set_message(self.name.text());
+        while state.done < state.count {
+            bar.set_position(state.done);
+            let start = Instant::now();
+            let count = ROUND.min(state.count - state.done);
+            // Rounds draw from streams of their own: one that is resumed draws what it would have drawn.
+            let seed = Draw::new(state.seed.wrapping_add(state.done)).number();
+            let results = self.round(seed, count, &bar).during(|| {
+                format!("soak {}, seed {}, the round after {}", self.name.text(), state.seed, state.done)
+            })?;
+            for (what, count) in results {
+                *state.results.entry(what).or_default() += count;
+            }
+            state.done += count;
+            state.seconds += start.elapsed().as_secs();
+            write(&path, &state)?;
+        }
+        bar.finish_and_clear();
+        let evidence = places.root.join(format!("docs/evidence/{}.json", self.name.text()));
+        write(&evidence, &state)?;
+        fs::remove_file(&path).during(|| path.display().to_string())?;
+        let results = serde_json::to_string(&state.results).during(|| "the results".to_owned())?;
+        println!("soak {}: passed, {} in {} s: {results}", self.name.text(), state.count, state.seconds);
+        println!("evidence: {}", evidence.display());
+        Ok(())
+    }
+
+    /// That of an interrupted soak of the same tree, unless another is asked for.
+    fn state(&self, places: &Places, path: &Path) -> Result<State, Failure> {
+        let commit = commit(places)?;
+        let kept: Option<State> =
+            fs::read_to_string(path).ok().and_then(|text| serde_json::from_str(&text).ok());
+        let resumable = |state: &State| {
+            state.commit == commit
+                && state.count == self.count
+                && self.seed.is_none_or(|seed| seed == state.seed)
+        };
+        match kept {
+            Some(state) if !self.restart && resumable(&state) => return Ok(state),
+            Some(_) => println!("an interrupted soak of another commit, count or seed is dropped"),
+            None => {}
+        }
+        Ok(State {
+            soak: self.name,
+            commit,
+            seed: self.seed.unwrap_or_else(|| Draw::fresh("soak").number()),
+            count: self.count,
+            done: 0,
+            seconds: 0,
+            model: self.name.model().to_owned(),
+            machine: machine::words(),
+            results: BTreeMap::new(),
+        })
+    }
+
+    fn round(
+        &self,
+        seed: u64,
+        count: u64,
+        bar: &ProgressBar,
+    ) -> Result<BTreeMap<String, u64>, testkit::Failure> {
+        let start = bar.position();
+        let progress = &mut |done| bar.set_position(start + done);
+        let mut server = Server::started(self.name.model())?;
+        let results = match self.name {
+            Name::Replay => {
+                let replayed = load::load_and_replay(&mut server, seed, count, CLIENTS, true, progress)?;
+                BTreeMap::from([
+                    ("finished, replayed to the same bytes".to_owned(), replayed.matches),
+                    ("clients that hung up".to_owned(), replayed.hung_up),
+                    ("prompt tokens from the cache".to_owned(), replayed.prompt_tokens_cached),
+                ])
+            }
+            Name::Crash => {
+                let crashes = crash::run(&mut server, seed, count, false, progress)?;
+                let killed = crashes.killed.into_iter().map(|(who, count)| (format!("{who} killed"), count));
+                let mut results: BTreeMap<String, u64> = killed.collect();
+                results.insert("answered, each found in the ledger".to_owned(), crashes.answered);
+                results.insert("requests that broke".to_owned(), crashes.broken);
+                results
+            }
+        };
+        server.stop()?;
+        if server.verify()?["verdict"] != "passed" {
+            return Err("the ledger does not verify at the end".into());
+        }
+        Ok(results)
+    }
+}
+
+impl Name {
+    fn text(self) -> &'static str {
+        match self {
+            Name::Replay => "replay",
+            Name::Crash => "crash",
+        }
+    }
+
+    fn model(self) -> &'static str {
+        match self {
+            // Fills holes, and its kernels are those that could break invariance.
+            Name::Replay => tests::CODER,
+            Name::Crash => tests::SMALL,
+        }
+    }
+}
+
+fn commit(places: &Places) -> Result<String, Failure> {
+    let git = |arguments: &[&str]| output_of(Command::new("git").current_dir(&places.root).args(arguments));
+    let head = git(&["rev-parse", "HEAD"])?;
+    let changed = git(&["status", "--porcelain", "--", "crates", "Cargo.lock", ".cargo"])?;
+    let mark = if changed.is_empty() { "" } else { " with uncommitted changes" };
+    Ok(format!("{}{mark}", head.trim()))
+}
+
+fn write(path: &PathBuf, state: &State) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(state).during(|| "the soak's state".to_owned())?;
+    let part = path.with_added_extension("part");
+    fs::create_dir_all(path.parent().unwrap_or(path)).during(|| path.display().to_string())?;
+    // Renamed into place: an interruption leaves the state before.
+    File::create(&part)
+        .and_then(|mut file| writeln!(file, "{text}"))
+        .and_then(|()| fs::rename(&part, path))
+        .during(|| path.display().to_string())
+}
