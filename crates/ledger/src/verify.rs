@@ -30,7 +30,6 @@ pub const LISTED_MAX: usize = 1000;
 
 /// Looks at a write-ahead log that is being written until it stands still.
 const SCANS_MAX: u32 = 20;
-const SCAN_PAUSE: Duration = Duration::from_millis(20);
 
 /// What to check against.
 #[derive(Clone, Debug, Default)]
@@ -42,7 +41,13 @@ pub struct Options {
     pub keys: Option<LedgerKeys>,
     /// What was kept elsewhere.
     pub seen: Vec<Seen>,
+    /// How long to wait before the write-ahead log is looked at again, when its end looks damaged: a
+    /// daemon may be writing there. [`PAUSE`] where one may run; zero where none does.
+    pub pause: Duration,
 }
+
+/// A daemon's frame is whole within this.
+pub const PAUSE: Duration = Duration::from_millis(20);
 
 /// Something that proves how far the log once was.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -398,7 +403,7 @@ impl<'c> Check<'c> {
                 }
                 problem => before = Some((problem, note)),
             }
-            std::thread::sleep(SCAN_PAUSE);
+            std::thread::sleep(self.options.pause);
         }
         (Wal::default(), None)
     }

@@ -12,7 +12,8 @@ fuzz_target!(|input: (bool, u8, &[u8])| {
     let path = &paths[usize::from(which) % paths.len()];
     let before = ledger.disk.bytes(path);
     ledger.disk.tamper(path, Some(bytes.to_vec()));
-    let options = Options { verifier: Some(ledger.verifier.clone()), keys: Some(keys()), seen: Vec::new() };
+    let verifier = Some(ledger.verifier.clone());
+    let options = Options { verifier, keys: Some(keys()), ..Options::default() };
     let report = verify(&ledger.disk, &options, &mut |_| {});
     // Spare room of the write-ahead log and the index of relations prove nothing.
     let proves = ["checkpoint", "tile/", "bodies/"].iter().any(|known| path.starts_with(known));

@@ -58,7 +58,7 @@ fn verifier() -> String {
 }
 
 fn check(disk: &dyn Disk, seen: Vec<Seen>) -> Report {
-    let options = Options { verifier: Some(verifier()), keys: Some(keys()), seen };
+    let options = Options { verifier: Some(verifier()), keys: Some(keys()), seen, ..Options::default() };
     verify(disk, &options, &mut |_| {}).unwrap()
 }
 
@@ -295,7 +295,7 @@ fn many_writers() {
 fn another_key_is_refused() {
     let (machine, _receipts) = written(3);
     let other = LocalNotary::open_on(Arc::new(FaultDisk::new()), ORIGIN, [4; 32]).unwrap();
-    let options = Options { verifier: Some(other.verifier()), keys: None, seen: Vec::new() };
+    let options = Options { verifier: Some(other.verifier()), ..Options::default() };
     assert_eq!(verify(&machine.log, &options, &mut |_| {}).unwrap().verdict, Verdict::Failed);
     let config = LedgerConfig::new(other.verifier(), keys(), Arc::new(machine.log.kill()), Box::new(other));
     assert!(Ledger::open(config).is_err());

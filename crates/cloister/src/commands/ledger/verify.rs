@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use ledger::disk::RealDisk;
-use ledger::verify::{Options, Problem, Report, RollBack, Seen, Verdict};
+use ledger::verify::{Options, PAUSE, Problem, Report, RollBack, Seen, Verdict};
 use ledger::{LedgerKeys, Receipt};
 
 use crate::commands::Session;
@@ -59,7 +59,7 @@ impl Verify {
                 .caused_by(&error)
         })?;
         let (seen, records) = self.seen()?;
-        let options = Options { verifier: self.verifier()?, keys: self.body_key()?, seen };
+        let options = Options { verifier: self.verifier()?, keys: self.body_key()?, seen, pause: PAUSE };
         let bar = if session.output.shows_progress() { progress_bar() } else { ProgressBar::hidden() };
         let report = ledger::verify::verify(&disk, &options, &mut |progress| {
             bar.set_length(progress.leaves_total);
