@@ -86,9 +86,20 @@ async fn fill_prompt(
     extra: &[Extra],
     tokens_room: usize,
 ) -> Result<Prompt, PromptError> {
-    let begin = worker.tokenize(begin).await?;
-    let prefix = worker.tokenize(vec![Part::Text(prefix.clone())]).await?;
-    let suffix = worker.tokenize(vec![Part::Text(suffix.clone())]).await?;
+    let text = |text: &String| Part::Text(text.clone());
+    let repository = fill.repository.map(Part::Token).into_iter();
+    let opening = repository.flat_map(|token| [token, Part::Text(format!("{REPOSITORY_NAME}\n"))]);
+    let mut texts = vec![begin, vec![text(prefix)], vec![text(suffix)], opening.collect()];
+    if let Some(file) = fill.file {
+        let file = |text: String| vec![Part::Token(file), Part::Text(text)];
+        texts.push(file("current\n".to_owned()));
+        texts.extend(extra.iter().rev().map(|extra| file(format!("{}\n{}", extra.file_name, extra.text))));
+    }
+    // One exchange for all: a wait for each would be felt.
+    let mut tokens = worker.tokenize_all(texts).await?.into_iter();
+    let mut next = || tokens.next().unwrap_or_default();
+    let [begin, prefix, suffix, opening, closing] = std::array::from_fn(|_| next());
+
     let mut left_out = 0;
     let room = tokens_room.saturating_sub(begin.len() + 3);
     let (prefix_kept, suffix_kept) = share(prefix.len(), suffix.len(), room);
@@ -96,30 +107,17 @@ async fn fill_prompt(
     let mut room = room - prefix_kept - suffix_kept;
 
     let mut files = Vec::new();
-    if let Some(file) = fill.file {
-        for extra in extra.iter().rev() {
-            let text = Part::Text(format!("{}\n{}", extra.file_name, extra.text));
-            let tokens = worker.tokenize(vec![Part::Token(file), text]).await?;
-            if tokens.len() > room {
-                left_out += tokens.len();
-                continue;
-            }
-            room -= tokens.len();
-            files.push(tokens);
+    for file in tokens {
+        if file.len() > room {
+            left_out += file.len();
+            continue;
         }
-        if !files.is_empty() {
-            let mut opening = Vec::new();
-            if let Some(repository) = fill.repository {
-                opening.extend([Part::Token(repository), Part::Text(format!("{REPOSITORY_NAME}\n"))]);
-            }
-            let opening = worker.tokenize(opening).await?;
-            let closing =
-                worker.tokenize(vec![Part::Token(file), Part::Text("current\n".to_owned())]).await?;
-            if opening.len() + closing.len() <= room {
-                files.push(opening);
-                files.insert(0, closing);
-            }
-        }
+        room -= file.len();
+        files.push(file);
+    }
+    if !files.is_empty() && opening.len() + closing.len() <= room {
+        files.push(opening);
+        files.insert(0, closing);
     }
 
     let mut tokens = begin;

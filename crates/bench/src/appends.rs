@@ -26,7 +26,7 @@ pub(crate) fn measure(quick: bool) -> Result<(), Failure> {
     );
     let (rate, times) = bare_syncs(directory.path(), measured)?;
     row("write and `fdatasync` alone, one after the other", rate, &times);
-    let ledger = open(&directory.path().join("data"))?;
+    let ledger = open(directory.path())?;
     for writers in WRITERS {
         let (rate, times) = appends(&ledger, writers, measured)?;
         row(&format!("ledger, {writers} at a time"), rate, &times);

@@ -35,10 +35,10 @@ pub(crate) fn measure(model: &str) -> Result<(), Failure> {
         }
         load.join().map_err(|_| "the load panicked")
     })?;
-    if let Some(load::Outcome::Broken(what)) =
-        outcomes.into_iter().find(|outcome| matches!(outcome, load::Outcome::Broken(_)))
-    {
-        return Err(format!("a request broke: {what}").into());
+    for outcome in outcomes {
+        if let load::Outcome::Broken { what, .. } = outcome {
+            return Err(format!("a request broke: {what}").into());
+        }
     }
     println!(
         "\n| resident memory, own + shared (the model is shared) | at rest | under {CLIENTS} requests |\n|---|---|---|"

@@ -21,7 +21,7 @@ use crate::text::Released;
 /// Prompt tokens evaluated in a step beside running generations: bounds how long those wait.
 const PROMPT_CHUNK_BESIDE_OTHERS: usize = 64;
 /// Prompt tokens evaluated in a step when nothing else runs: bounds how long a cancellation waits.
-pub(crate) const PROMPT_CHUNK_ALONE: usize = 256;
+pub(crate) const PROMPT_CHUNK_ALONE: usize = 64;
 
 /// What the scheduler may do.
 pub(crate) struct Limits {
@@ -134,10 +134,12 @@ impl Scheduler {
         match message {
             // The connection's opening checked the version.
             ToWorker::Hello { .. } => {}
-            ToWorker::Tokenize { id, parts } => match self.tokenize(&parts) {
-                Ok(tokens) => self.replies.send(protocol::worker::FromWorker::Tokenized { id, tokens }),
-                Err(error) => self.replies.failed(id, Failure::Invalid(error)),
-            },
+            ToWorker::Tokenize { id, texts } => {
+                match texts.iter().map(|text| self.tokenize(text)).collect() {
+                    Ok(tokens) => self.replies.send(protocol::worker::FromWorker::Tokenized { id, tokens }),
+                    Err(error) => self.replies.failed(id, Failure::Invalid(error)),
+                }
+            }
             ToWorker::Generate(request) => self.enqueue(request),
             ToWorker::Credit { id, tokens } => {
                 if let Some(running) =

@@ -103,7 +103,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Waiting {
     generations: HashMap<GenerationId, mpsc::Sender<Result<Event, WorkerError>>>,
-    tokenizations: HashMap<GenerationId, tokio::sync::oneshot::Sender<Result<Vec<Token>, WorkerError>>>,
+    tokenizations: HashMap<GenerationId, tokio::sync::oneshot::Sender<Result<Vec<Vec<Token>>, WorkerError>>>,
     gone: bool,
 }
 
@@ -145,6 +145,12 @@ impl Worker {
 
     /// The tokens of a text's parts.
     pub async fn tokenize(&self, parts: Vec<Part>) -> Result<Vec<Token>, WorkerError> {
+        Ok(self.tokenize_all(vec![parts]).await?.concat())
+    }
+
+    /// The tokens of several texts, in one exchange: as many lists as texts.
+    pub async fn tokenize_all(&self, texts: Vec<Vec<Part>>) -> Result<Vec<Vec<Token>>, WorkerError> {
+        let count = texts.len();
         let id = self.shared.new_id();
         let (sender, receiver) = tokio::sync::oneshot::channel();
         {
@@ -154,8 +160,10 @@ impl Worker {
             }
             waiting.tokenizations.insert(id, sender);
         }
-        self.shared.outbox.send(ToWorker::Tokenize { id, parts }).await.map_err(|_| WorkerError::Gone)?;
-        receiver.await.map_err(|_| WorkerError::Gone)?
+        self.shared.outbox.send(ToWorker::Tokenize { id, texts }).await.map_err(|_| WorkerError::Gone)?;
+        let tokens = receiver.await.map_err(|_| WorkerError::Gone)??;
+        // A worker that answers another number broke the protocol.
+        if tokens.len() == count { Ok(tokens) } else { Err(WorkerError::Gone) }
     }
 
     /// Starts a generation.

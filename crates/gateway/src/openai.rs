@@ -5,7 +5,7 @@
 //! `tool_choice: "auto"` allows; `required` is refused, as are `response_format`s other than text,
 //! since an answer that ignores them would look as if it had obeyed.
 
-use assist::{Answer, Ask, DeploymentView, Message, Parameters, Usage};
+use assist::{Answer, Ask, DeploymentView, Message, Parameters, Role, Usage};
 use protocol::worker::Stop;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -128,9 +128,9 @@ fn message(place: String, raw: &RawValue) -> Result<Message, DialectError> {
     let fields = Fields::of(place, raw)?;
     let role = fields.required_text("role")?;
     let role = match role.as_str() {
-        "system" | "developer" => "system",
-        "user" => "user",
-        "assistant" => "assistant",
+        "system" | "developer" => Role::System,
+        "user" => Role::User,
+        "assistant" => Role::Assistant,
         _ => {
             let known = "must be one of system, developer, user, assistant; tools are not called here";
             return Err(fields.error("role", known));
@@ -139,14 +139,14 @@ fn message(place: String, raw: &RawValue) -> Result<Message, DialectError> {
     if !fields.list("tool_calls", PARTS_MAX)?.is_empty() {
         return Err(fields.error("tool_calls", "is not supported: tools are not called here"));
     }
-    Ok(Message { role: role.to_owned(), content: content(&fields, role)? })
+    Ok(Message { role, content: content(&fields, role)? })
 }
 
 /// A message's text: a string, or text parts, which are joined by line breaks.
-fn content(fields: &Fields<'_>, role: &str) -> Result<String, DialectError> {
+fn content(fields: &Fields<'_>, role: Role) -> Result<String, DialectError> {
     let Some(raw) = fields.raw("content") else {
         // Clients repeat an assistant's empty turn as null.
-        return if role == "assistant" {
+        return if role == Role::Assistant {
             Ok(String::new())
         } else {
             Err(fields.error("content", "is required: a string or an array of text parts"))
@@ -343,18 +343,18 @@ mod tests {
         "response_format": {"type": "text"}, "user": "somebody", "frequency_penalty": 0
     }"#;
 
-    fn message(role: &str, content: &str) -> Message {
-        Message { role: role.to_owned(), content: content.to_owned() }
+    fn message(role: Role, content: &str) -> Message {
+        Message { role, content: content.to_owned() }
     }
 
     #[test]
     fn a_chat() {
         let call = parse_chat(CHAT.as_bytes()).unwrap();
         let messages = vec![
-            message("system", "Answer in Ada."),
-            message("user", "a\nb"),
-            message("assistant", ""),
-            message("user", "c"),
+            message(Role::System, "Answer in Ada."),
+            message(Role::User, "a\nb"),
+            message(Role::Assistant, ""),
+            message(Role::User, "c"),
         ];
         assert!(call.ask == Ask::Chat { messages });
         assert_eq!(call.deployment.as_deref(), Some("coder"));

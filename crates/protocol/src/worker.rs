@@ -8,7 +8,7 @@ use crate::Digest;
 use crate::ids::GenerationId;
 
 /// The version of this conversation. Both sides refuse another.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// A token's number in the model's vocabulary.
 pub type Token = i32;
@@ -21,12 +21,12 @@ pub enum ToWorker {
         /// [`VERSION`].
         version: u32,
     },
-    /// Asks for the tokens of a text; answered by [`FromWorker::Tokenized`].
+    /// Asks for the tokens of texts; answered by [`FromWorker::Tokenized`].
     Tokenize {
         /// Repeated in the answer.
         id: GenerationId,
-        /// The text's parts, joined in order.
-        parts: Vec<Part>,
+        /// Each text's parts, joined in order.
+        texts: Vec<Vec<Part>>,
     },
     /// Starts a generation.
     Generate(Box<Generate>),
@@ -106,8 +106,8 @@ pub enum FromWorker {
     Tokenized {
         /// As asked.
         id: GenerationId,
-        /// The tokens.
-        tokens: Vec<Token>,
+        /// Each text's tokens.
+        tokens: Vec<Vec<Token>>,
     },
     /// The prompt's evaluation began: the generation left the queue.
     Started {

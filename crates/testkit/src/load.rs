@@ -45,7 +45,12 @@ pub enum Outcome {
     /// The client hung up on purpose.
     HungUp,
     /// The server refused, or the connection broke.
-    Broken(String),
+    Broken {
+        /// In words.
+        what: String,
+        /// The record, and the text that a broken stream had shown.
+        shown: Option<(u64, String)>,
+    },
 }
 
 /// Draws a request. A model without fill-in-the-middle gets conversations only.
@@ -89,7 +94,7 @@ fn hole(draw: &mut Draw) -> (String, String) {
 pub fn send(socket: &Path, request: &Request) -> Outcome {
     let sent = match http::send(socket, "POST", request.path, &request.body.to_string()) {
         Ok(sent) => sent,
-        Err(error) => return Outcome::Broken(error.to_string()),
+        Err(error) => return Outcome::broken(error.to_string()),
     };
     if let Some(bytes) = request.hang_up_after {
         let _already_gone = sent.hang_up_after(bytes);
@@ -97,14 +102,20 @@ pub fn send(socket: &Path, request: &Request) -> Outcome {
     }
     match sent.receive() {
         Ok(response) => outcome(request, &response),
-        Err(error) => Outcome::Broken(error.to_string()),
+        Err(error) => Outcome::broken(error.to_string()),
+    }
+}
+
+impl Outcome {
+    fn broken(what: String) -> Outcome {
+        Outcome::Broken { what, shown: None }
     }
 }
 
 fn outcome(request: &Request, response: &Response) -> Outcome {
-    let broken = |what: &str| Outcome::Broken(format!("{what}: {} {}", response.status, response.text()));
-    let Some(record) = response.record().filter(|_| response.status == 200 && response.complete) else {
-        return broken("not answered");
+    let words = |what: &str| format!("{what}: {} {}", response.status, response.text());
+    let Some(record) = response.record().filter(|_| response.status == 200) else {
+        return Outcome::broken(words("not answered"));
     };
     let choice_text = |value: &Value| {
         let choice = &value["choices"][0];
@@ -113,14 +124,15 @@ fn outcome(request: &Request, response: &Response) -> Outcome {
     };
     if request.body["stream"] == json!(true) {
         let (events, done) = http::events(&response.body);
-        if !done || events.iter().any(|event| !event["error"].is_null()) {
-            return broken("broke off");
+        let text = events.iter().map(choice_text).collect();
+        if !response.complete || !done || events.iter().any(|event| !event["error"].is_null()) {
+            return Outcome::Broken { what: words("broke off"), shown: Some((record, text)) };
         }
-        return Outcome::Answered { record, text: events.iter().map(choice_text).collect() };
+        return Outcome::Answered { record, text };
     }
     match response.json() {
-        Ok(value) => Outcome::Answered { record, text: choice_text(&value) },
-        Err(_) => broken("not JSON"),
+        Ok(value) if response.complete => Outcome::Answered { record, text: choice_text(&value) },
+        _ => Outcome::broken(words("cut off")),
     }
 }
 
@@ -174,7 +186,9 @@ pub fn load_and_replay(
     for outcome in outcomes {
         match outcome {
             Outcome::HungUp => replayed.hung_up += 1,
-            Outcome::Broken(what) => return Err(format!("seed {seed}: a request broke: {what}").into()),
+            Outcome::Broken { what, .. } => {
+                return Err(format!("seed {seed}: a request broke: {what}").into());
+            }
             Outcome::Answered { record, text } => {
                 let shown = server.show(record)?;
                 replayed.prompt_tokens_cached += prompt_tokens_cached(&shown);
@@ -200,6 +214,15 @@ pub fn load_and_replay(
 /// The recorded text of a shown record's result.
 pub fn result_text(shown: &Value) -> Option<String> {
     Some(result(shown)?["body"]["output_text"].as_str()?.to_owned())
+}
+
+/// The recorded text of a shown record: its result's or, while that is missing, its blocks'.
+pub fn recorded_text(shown: &Value) -> Option<String> {
+    result_text(shown).or_else(|| {
+        let related = shown["related"].as_array()?.iter();
+        let blocks = related.filter(|leaf| leaf["leaf"]["event"]["kind"] == "block");
+        blocks.map(|leaf| leaf["body"]["block_text"].as_str()).collect()
+    })
 }
 
 fn prompt_tokens_cached(shown: &Value) -> u64 {

@@ -161,7 +161,9 @@ impl Soak {
                 let killed = crashes.killed.into_iter().map(|(who, count)| (format!("{who} killed"), count));
                 let mut results: BTreeMap<String, u64> = killed.collect();
                 results.insert("answered, each found in the ledger".to_owned(), crashes.answered);
-                results.insert("requests that broke".to_owned(), crashes.broken);
+                results
+                    .insert("streams that broke off, what they showed found".to_owned(), crashes.broke_off);
+                results.insert("requests that broke before anything was shown".to_owned(), crashes.broken);
                 results
             }
         };

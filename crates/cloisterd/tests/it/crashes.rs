@@ -9,5 +9,6 @@ fn no_answered_request_is_missing_after_a_crash() {
     let mut server = Server::started(places::SMALL).unwrap();
     let crashes = crash::run(&mut server, seed, 10, false, &mut |_| {}).unwrap();
     assert_eq!(crashes.killed.values().sum::<u64>(), 10);
+    assert!(crashes.answered > 0, "seed {seed}: nothing was answered, so nothing was checked: {crashes:?}");
     server.stop().unwrap();
 }
