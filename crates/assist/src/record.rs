@@ -85,8 +85,11 @@ pub(crate) struct Engine {
 
 impl Engine {
     pub(crate) fn of(deployment: &engine::Deployment) -> Engine {
-        let reproducible = deployment.ready.profile == EngineProfile::Reproducible;
-        Engine { profile: if reproducible { "reproducible" } else { "fast" }, reproducible }
+        let profile = match deployment.ready.profile {
+            EngineProfile::Reproducible => "reproducible",
+            EngineProfile::Fast => "fast",
+        };
+        Engine { profile, reproducible: deployment.ready.reproducible }
     }
 }
 

@@ -79,6 +79,7 @@ impl House {
             stop: body.stop,
             predict_ms_max: None,
             cache_scope: self.fresh_scope(record)?,
+            digest_rows: false,
         };
         let failed = |error: engine::WorkerError| ReplayError::Engine(record, error.to_string());
         let generation = deployment.worker.generate(order).await.map_err(failed)?;

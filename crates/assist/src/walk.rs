@@ -50,6 +50,7 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
             stop: request.parameters.stop.clone(),
             predict_ms_max: request.parameters.predict_ms_max,
             cache_scope: cache_scope(&principal, &labels),
+            digest_rows: false,
         };
         let receipt = house
             .write_intent(
@@ -267,7 +268,7 @@ impl House {
                         self.deliver_block(&mut blocks, &output.text, delivery).await?;
                     }
                 }
-                Some(Ok(engine::Event::Done { stop, times })) => {
+                Some(Ok(engine::Event::Done { stop, times, .. })) => {
                     output.stop = Some(stop);
                     output.times = times;
                     break;
@@ -520,7 +521,7 @@ pub(crate) async fn drain(mut generation: Generation) -> Result<Output, WorkerEr
                 output.tokens.extend(tokens);
                 output.text.push_str(&text);
             }
-            engine::Event::Done { stop, times } => {
+            engine::Event::Done { stop, times, .. } => {
                 output.stop = Some(stop);
                 output.times = times;
             }

@@ -77,6 +77,7 @@ impl Bare {
             stop: Vec::new(),
             predict_ms_max: None,
             cache_scope: Digest(cache_scope),
+            digest_rows: false,
         };
         let start = Instant::now();
         let mut generation = self.worker.generate(order).await?;

@@ -2,6 +2,7 @@
 
 use std::sync::mpsc::Sender;
 
+use protocol::Digest;
 use protocol::ids::GenerationId;
 use protocol::worker::{Failure, FromWorker, Stop, Times, Token};
 
@@ -18,8 +19,8 @@ impl Replies {
         self.send(FromWorker::Text { id, tokens, text });
     }
 
-    pub(crate) fn done(&self, id: GenerationId, stop: Stop, times: Times) {
-        self.send(FromWorker::Done { id, stop, times });
+    pub(crate) fn done(&self, id: GenerationId, stop: Stop, times: Times, rows: Option<Digest>) {
+        self.send(FromWorker::Done { id, stop, times, rows });
     }
 
     pub(crate) fn failed(&self, id: GenerationId, error: Failure) {

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Instant;
 
-use llama::{Batch, Context, DecodeError, Model};
+use llama::{Batch, Context, Model};
 use protocol::Digest;
 use protocol::ids::GenerationId;
 use protocol::worker::{Failure, Generate, Part, Stop, Times, ToWorker, Token};
+
+use sha2::{Digest as _, Sha256};
 
 use crate::replies::Replies;
 use crate::sampler::Sampler;
@@ -28,6 +30,8 @@ pub(crate) struct Limits {
     pub(crate) sequences: u32,
     pub(crate) sequence_tokens: u32,
     pub(crate) queue_max: u32,
+    /// Whether [`protocol::worker::Ready`] promised so: then it is kept, or nothing is answered.
+    pub(crate) reproducible: bool,
 }
 
 pub(crate) struct Scheduler {
@@ -70,6 +74,8 @@ struct Running {
     queued_us: u64,
     admitted: Instant,
     first_row: Option<Instant>,
+    /// Digests the rows of logits, where that was asked for.
+    rows: Option<Sha256>,
 }
 
 /// A row of logits that a step will produce.
@@ -217,7 +223,7 @@ impl Scheduler {
         if let Some(position) = self.queue.iter().position(|waiting| waiting.request.id == id) {
             if let Some(waiting) = self.queue.remove(position) {
                 let times = Times { queued_us: micros(waiting.since), ..Times::default() };
-                self.replies.done(id, Stop::Cancelled, times);
+                self.replies.done(id, Stop::Cancelled, times, None);
             }
         } else if let Some(slot) =
             self.slots.iter().position(|slot| slot.running.as_ref().is_some_and(|running| running.id == id))
@@ -263,6 +269,7 @@ impl Scheduler {
                 queued_us: micros(waiting.since),
                 admitted: Instant::now(),
                 first_row: None,
+                rows: request.digest_rows.then(Sha256::new),
                 request,
             });
         }
@@ -301,7 +308,11 @@ impl Scheduler {
             return;
         }
         if let Err(error) = self.context.decode(&self.batch) {
-            self.fail_all(&error);
+            self.fail_all(&error.to_string());
+            return;
+        }
+        if self.limits.reproducible && llama::unproven() {
+            self.fail_all("an operation ran in a kernel whose result depends on the batch");
             return;
         }
         for Row { slot, row } in rows {
@@ -352,6 +363,11 @@ impl Scheduler {
             self.fail(index, "a row of logits is missing");
             return;
         };
+        if let Some(rows) = &mut running.rows {
+            for logit in logits {
+                rows.update(logit.to_le_bytes());
+            }
+        }
         let Some(token) = self.sampler.choose(logits, &running.request.sampling, running.chosen) else {
             self.fail(index, "no logit is finite");
             return;
@@ -387,7 +403,8 @@ impl Scheduler {
         if !rest.is_empty() && !matches!(stop, Stop::StopString(_)) {
             self.replies.text(running.id, Vec::new(), rest);
         }
-        self.replies.done(running.id, stop, running.times());
+        let rows = running.rows.take().map(|rows| Digest(rows.finalize().into()));
+        self.replies.done(running.id, stop, running.times(), rows);
     }
 
     fn fail(&mut self, index: usize, what: &str) {
@@ -398,10 +415,10 @@ impl Scheduler {
 
     /// After a failed evaluation nothing is known of the sequences in the batch: all running ones
     /// fail and forget.
-    fn fail_all(&mut self, error: &DecodeError) {
+    fn fail_all(&mut self, error: &str) {
         for index in 0..self.slots.len() {
             if self.slots[index].running.is_some() {
-                self.fail(index, &error.to_string());
+                self.fail(index, error);
                 let slot = &mut self.slots[index];
                 slot.held.clear();
                 slot.scope = None;

@@ -7,7 +7,7 @@ use std::os::fd::RawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-use llama::{Context, ContextSettings, Model, ModelSettings};
+use llama::{Batch, Context, ContextSettings, Model, ModelSettings};
 use protocol::worker::{EngineProfile, FillTokens, ModelFacts, Ready, ToWorker, VERSION, WorkerSettings};
 
 use crate::connection::{self, read_frame};
@@ -16,9 +16,6 @@ use crate::scheduler::{Limits, PROMPT_CHUNK_ALONE, Scheduler};
 
 const SOCKET: RawFd = 3;
 const MODEL: RawFd = 4;
-
-/// Read once by the tiled kernels, which break invariance; the supervisor sets it to 0.
-const TILED_KERNELS: &str = "GGML_CPU_TILED_MM";
 
 pub(crate) fn run() -> Result<(), Box<dyn Error>> {
     let mut socket = UnixStream::from(jail::spawn::inherited(SOCKET)?);
@@ -30,9 +27,6 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
         );
     }
     let reproducible = settings.profile == EngineProfile::Reproducible;
-    if reproducible && std::env::var(TILED_KERNELS).as_deref() != Ok("0") {
-        return Err(format!("the reproducible profile needs {TILED_KERNELS}=0 in the environment").into());
-    }
     jail::apply(&jail::Jail {
         name: "cloister-engine".to_owned(),
         kind: jail::Kind::Engine,
@@ -51,17 +45,21 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
     }
     let facts = read_header(&mut model_file)?;
     llama::initialise(log);
+    if reproducible {
+        llama::install_kernels();
+    }
     let model = Arc::new(Model::load(model_file, ModelSettings { repack: !reproducible })?);
-    let context = Context::new(
+    let mut context = Context::new(
         Arc::clone(&model),
         ContextSettings {
             sequence_tokens: settings.context_tokens,
             sequences: settings.slots,
             batch_tokens: u32::try_from(PROMPT_CHUNK_ALONE)? + settings.slots,
             threads: settings.threads,
-            flash_attention: !reproducible,
         },
     )?;
+    warm_up(&mut context)?;
+    let reproducible = reproducible && !llama::unproven();
     let sequence_tokens = context.sequence_tokens();
     match read_frame(&mut socket)? {
         Some(ToWorker::Hello { version: VERSION }) => {}
@@ -78,10 +76,26 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
         &model,
         facts,
         sequence_tokens,
+        reproducible,
     ))));
-    let limits = Limits { sequences: settings.slots, sequence_tokens, queue_max: settings.queue_max };
+    let limits =
+        Limits { sequences: settings.slots, sequence_tokens, queue_max: settings.queue_max, reproducible };
     Scheduler::new(model, context, limits, replies).run(&connection.inbox);
     Ok(())
+}
+
+/// Evaluates a few tokens together and one alone: afterwards it is known which kernels the model needs.
+fn warm_up(context: &mut Context) -> Result<(), Box<dyn Error>> {
+    const TOGETHER: u32 = 16;
+    let mut batch = Batch::new(TOGETHER);
+    for positions in [0..TOGETHER, TOGETHER..TOGETHER + 1] {
+        batch.clear();
+        for position in positions {
+            batch.add(0, position, 0, true);
+        }
+        context.decode(&batch)?;
+    }
+    if context.truncate(0, 0) { Ok(()) } else { Err("the KV cache could not be emptied".into()) }
 }
 
 /// Tries to get out, from this thread and from new ones, and answers with what happened.
@@ -102,10 +116,17 @@ fn read_header(model: &mut File) -> Result<ModelFacts, Box<dyn Error>> {
     })
 }
 
-fn ready(settings: &WorkerSettings, model: &Model, facts: ModelFacts, context_tokens: u32) -> Ready {
+fn ready(
+    settings: &WorkerSettings,
+    model: &Model,
+    facts: ModelFacts,
+    context_tokens: u32,
+    reproducible: bool,
+) -> Ready {
     Ready {
         version: VERSION,
         profile: settings.profile,
+        reproducible,
         cpu_features: llama::system_info(),
         cpu_level: cpu_level().to_owned(),
         llama_version: llama::version(),

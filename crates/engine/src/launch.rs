@@ -11,7 +11,7 @@ use jail::sealed::{Purpose, SealError, SealedFile};
 use jail::spawn::{Child, Command, Program, SpawnError};
 use protocol::Digest;
 use protocol::frame;
-use protocol::worker::{EngineProfile, WorkerSettings};
+use protocol::worker::WorkerSettings;
 use sha2::{Digest as _, Sha256};
 
 /// The longest worker program, in bytes.
@@ -111,16 +111,11 @@ fn start(
     let settings_frame =
         frame::encode(settings).map_err(|error| LaunchError::Socket(std::io::Error::other(error)))?;
     ours.write_all(&settings_frame).map_err(LaunchError::Socket)?;
-    let environment: &[(&str, &str)] = match settings.profile {
-        // The tiled kernels read this once; they break invariance.
-        EngineProfile::Reproducible => &[SPIN, ("GGML_CPU_TILED_MM", "0")],
-        EngineProfile::Fast => &[SPIN],
-    };
     let child = jail::spawn::spawn(&Command {
         program: Program::File(program.file.as_fd()),
         name: "cloister-engine",
         arguments,
-        environment,
+        environment: &[SPIN],
         descriptors: &[theirs.as_fd(), model.file.as_fd()],
     })
     .map_err(LaunchError::Spawn)?;

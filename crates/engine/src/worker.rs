@@ -14,7 +14,7 @@ use protocol::worker::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// Tokens a worker may be ahead of a generation's reader.
 const CREDIT: u32 = 256;
@@ -44,6 +44,8 @@ pub struct Order {
     pub predict_ms_max: Option<u32>,
     /// Person and label set: KV entries never cross it.
     pub cache_scope: Digest,
+    /// Whether [`Event::Done`] shall tell the rows of logits, for tests of reproducibility.
+    pub digest_rows: bool,
 }
 
 /// Why a worker did not do what it was asked.
@@ -78,6 +80,8 @@ pub enum Event {
         stop: Stop,
         /// Where the time went.
         times: Times,
+        /// SHA-256 of all rows of logits, where that was asked for.
+        rows: Option<Digest>,
     },
 }
 
@@ -99,11 +103,14 @@ struct Shared {
     waiting: Mutex<Waiting>,
 }
 
+/// Each text's tokens.
+type Tokenized = Result<Vec<Vec<Token>>, WorkerError>;
+
 /// Who waits for what. Locked for moments only, never across an await.
 #[derive(Debug, Default)]
 struct Waiting {
     generations: HashMap<GenerationId, mpsc::Sender<Result<Event, WorkerError>>>,
-    tokenizations: HashMap<GenerationId, tokio::sync::oneshot::Sender<Result<Vec<Vec<Token>>, WorkerError>>>,
+    tokenizations: HashMap<GenerationId, oneshot::Sender<Tokenized>>,
     gone: bool,
 }
 
@@ -152,7 +159,7 @@ impl Worker {
     pub async fn tokenize_all(&self, texts: Vec<Vec<Part>>) -> Result<Vec<Vec<Token>>, WorkerError> {
         let count = texts.len();
         let id = self.shared.new_id();
-        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         {
             let mut waiting = self.shared.lock();
             if waiting.gone {
@@ -187,6 +194,7 @@ impl Worker {
             stop: order.stop,
             predict_ms_max: order.predict_ms_max,
             cache_scope: order.cache_scope,
+            digest_rows: order.digest_rows,
             credit: CREDIT,
         };
         let message = ToWorker::Generate(Box::new(request));
@@ -260,7 +268,7 @@ impl Shared {
                 (id, Ok(Event::Started { prompt_tokens_cached }))
             }
             FromWorker::Text { id, tokens, text } => (id, Ok(Event::Text { tokens, text })),
-            FromWorker::Done { id, stop, times } => (id, Ok(Event::Done { stop, times })),
+            FromWorker::Done { id, stop, times, rows } => (id, Ok(Event::Done { stop, times, rows })),
             FromWorker::Failed { id, error } => {
                 if let Some(sender) = self.lock().tokenizations.remove(&id) {
                     let _dropped = sender.send(Err(error.into()));

@@ -18,8 +18,6 @@ pub struct ContextSettings {
     pub batch_tokens: u32,
     /// Threads for arithmetic.
     pub threads: u32,
-    /// Flash attention: faster, but its sums depend on the number of threads.
-    pub flash_attention: bool,
 }
 
 /// A KV cache over a model. Sequences are numbered from 0.
@@ -77,11 +75,7 @@ impl Context {
         let threads = i32::try_from(settings.threads).unwrap_or(1);
         params.n_threads = threads;
         params.n_threads_batch = threads;
-        params.flash_attn_type = if settings.flash_attention {
-            sys::LLAMA_FLASH_ATTN_TYPE_AUTO
-        } else {
-            sys::LLAMA_FLASH_ATTN_TYPE_DISABLED
-        };
+        params.flash_attn_type = sys::LLAMA_FLASH_ATTN_TYPE_ENABLED;
         // One stream a sequence: attention sums run over a sequence's own cells, in position order.
         params.kv_unified = false;
         params.no_perf = true;

@@ -11,6 +11,7 @@
 mod batch;
 mod context;
 mod model;
+mod seam;
 
 pub use batch::Batch;
 pub use context::{Context, ContextError, ContextSettings, DecodeError};
@@ -49,6 +50,17 @@ unsafe extern "C" fn log(level: sys::ggml_log_level, text: *const c_char, _user:
     if let Some(sink) = LOG_SINK.get() {
         sink(name, text.trim_end());
     }
+}
+
+/// Puts kernels whose results do not depend on the batch in place of llama.cpp's, for the whole process.
+/// Call before the first context is made.
+pub fn install_kernels() {
+    seam::install();
+}
+
+/// Whether an operation was computed by kernels whose results may depend on the batch.
+pub fn unproven() -> bool {
+    seam::unproven()
 }
 
 /// The features of this CPU that the build can use, in llama.cpp's own words.

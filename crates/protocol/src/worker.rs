@@ -8,7 +8,7 @@ use crate::Digest;
 use crate::ids::GenerationId;
 
 /// The version of this conversation. Both sides refuse another.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// A token's number in the model's vocabulary.
 pub type Token = i32;
@@ -73,6 +73,8 @@ pub struct Generate {
     pub predict_ms_max: Option<u32>,
     /// KV entries are reused only between generations of the same scope (person and label set).
     pub cache_scope: Digest,
+    /// Whether [`FromWorker::Done`] shall tell the rows of logits, for tests of reproducibility.
+    pub digest_rows: bool,
     /// Tokens that may be sent before the first [`ToWorker::Credit`].
     pub credit: u32,
 }
@@ -133,6 +135,8 @@ pub enum FromWorker {
         stop: Stop,
         /// Times, in microseconds.
         times: Times,
+        /// SHA-256 of all rows of logits that tokens were chosen from, as bytes, where that was asked for.
+        rows: Option<Digest>,
     },
     /// A request could not be served. Last message of its id.
     Failed {
@@ -201,6 +205,8 @@ pub struct Ready {
     pub version: u32,
     /// The profile, with the settings that make it.
     pub profile: EngineProfile,
+    /// Whether the profile is reproducible and every operation of this model ran in a kernel that is.
+    pub reproducible: bool,
     /// The features of this CPU that the build can use, as `AVX2 FMA …`, in the engine's own words.
     pub cpu_features: String,
     /// The CPU level the worker was compiled for, as `x86-64-v3`.
@@ -257,8 +263,8 @@ pub struct FillTokens {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EngineProfile {
-    /// Every kernel whose result depends on the batch is off: the same prompt gives the same bits
-    /// alone or in company, cached or not.
+    /// No kernel whose result depends on the batch runs: the same prompt gives the same bits alone or
+    /// in company, cached or not.
     Reproducible,
     /// llama.cpp's own choices. Records say `reproducible: no`.
     Fast,

@@ -21,8 +21,8 @@ use crate::{
     build::Build,
     failure::{During as _, Failure},
     fetch, machine,
-    places::Places,
-    process::output_of,
+    places::{Places, TEST_MODELS, TEST_PROGRAMS},
+    process::{cargo, output_of},
     setup::Setup,
 };
 
@@ -49,11 +49,16 @@ enum Name {
     Replay,
     /// `kill -9` of daemon, gateway and worker under load: each ledger verifies, no answered request is missing.
     Crash,
+    /// Requests in drawn company, chunks, caches, slots and threads; every token and every row of logits is
+    /// that of a solitary run.
+    Invariance,
 }
 
 /// Requests or crashes between two points at which a soak can be resumed. Each round has a data directory
 /// of its own.
 const ROUND: u64 = 50;
+/// The same, where a round is a run of a test of its own.
+const ROUND_OF_TEST: u64 = 250;
 const CLIENTS: usize = 8;
 
 /// A soak under way, and, once `done` is `count`, its evidence.
@@ -68,7 +73,7 @@ struct State {
     seconds: u64,
     model: String,
     machine: String,
-    results: BTreeMap<String, u64>,
+    results: Counts,
 }
 
 impl Soak {
@@ -87,12 +92,18 @@ impl Soak {
         while state.done < state.count {
             bar.set_position(state.done);
             let start = Instant::now();
-            let count = ROUND.min(state.count - state.done);
+            let count = self.name.round().min(state.count - state.done);
             // Rounds draw from streams of their own: one that is resumed draws what it would have drawn.
             let seed = Draw::new(state.seed.wrapping_add(state.done)).number();
-            let results = self.round(seed, count, &bar).during(|| {
-                format!("soak {}, seed {}, the round after {}", self.name.text(), state.seed, state.done)
-            })?;
+            let during =
+                || format!("soak {}, seed {}, the round after {}", self.name.text(), state.seed, state.done);
+            let done = bar.position();
+            let progress = &mut |more| bar.set_position(done + more);
+            let results = match self.name {
+                Name::Replay => replay(seed, count, progress).during(during),
+                Name::Crash => crash(seed, count, progress).during(during),
+                Name::Invariance => invariance(places, seed, count),
+            }?;
             for (what, count) in results {
                 *state.results.entry(what).or_default() += count;
             }
@@ -134,59 +145,86 @@ impl Soak {
             seconds: 0,
             model: self.name.model().to_owned(),
             machine: machine::words(),
-            results: BTreeMap::new(),
+            results: Counts::new(),
         })
-    }
-
-    fn round(
-        &self,
-        seed: u64,
-        count: u64,
-        bar: &ProgressBar,
-    ) -> Result<BTreeMap<String, u64>, testkit::Failure> {
-        let start = bar.position();
-        let progress = &mut |done| bar.set_position(start + done);
-        let mut server = Server::started(self.name.model())?;
-        let results = match self.name {
-            Name::Replay => {
-                let replayed = load::load_and_replay(&mut server, seed, count, CLIENTS, true, progress)?;
-                BTreeMap::from([
-                    ("finished, replayed to the same bytes".to_owned(), replayed.matches),
-                    ("clients that hung up".to_owned(), replayed.hung_up),
-                    ("prompt tokens from the cache".to_owned(), replayed.prompt_tokens_cached),
-                ])
-            }
-            Name::Crash => {
-                let crashes = crash::run(&mut server, seed, count, false, progress)?;
-                let killed = crashes.killed.into_iter().map(|(who, count)| (format!("{who} killed"), count));
-                let mut results: BTreeMap<String, u64> = killed.collect();
-                results.insert("answered, each found in the ledger".to_owned(), crashes.answered);
-                results
-                    .insert("streams that broke off, what they showed found".to_owned(), crashes.broke_off);
-                results.insert("requests that broke before anything was shown".to_owned(), crashes.broken);
-                results
-            }
-        };
-        server.stop()?;
-        if server.verify()?["verdict"] != "passed" {
-            return Err("the ledger does not verify at the end".into());
-        }
-        Ok(results)
     }
 }
 
+/// What a soak counted, by what it counted.
+type Counts = BTreeMap<String, u64>;
+
+fn replay(seed: u64, count: u64, progress: &mut dyn FnMut(u64)) -> Result<Counts, testkit::Failure> {
+    let mut server = Server::started(Name::Replay.model())?;
+    let replayed = load::load_and_replay(&mut server, seed, count, CLIENTS, true, progress)?;
+    end(server)?;
+    Ok(Counts::from([
+        ("finished, replayed to the same bytes".to_owned(), replayed.matches),
+        ("clients that hung up".to_owned(), replayed.hung_up),
+        ("prompt tokens from the cache".to_owned(), replayed.prompt_tokens_cached),
+    ]))
+}
+
+fn crash(seed: u64, count: u64, progress: &mut dyn FnMut(u64)) -> Result<Counts, testkit::Failure> {
+    let mut server = Server::started(Name::Crash.model())?;
+    let crashes = crash::run(&mut server, seed, count, false, progress)?;
+    end(server)?;
+    let killed = crashes.killed.into_iter().map(|(who, count)| (format!("{who} killed"), count));
+    let seen = [
+        ("answered, each found in the ledger".to_owned(), crashes.answered),
+        ("streams that broke off, what they showed found".to_owned(), crashes.broke_off),
+        ("requests that broke before anything was shown".to_owned(), crashes.broken),
+    ];
+    Ok(killed.chain(seen).collect())
+}
+
+fn end(mut server: Server) -> Result<(), testkit::Failure> {
+    server.stop()?;
+    if server.verify()?["verdict"] == "passed" {
+        Ok(())
+    } else {
+        Err("the ledger does not verify at the end".into())
+    }
+}
+
+/// A run of the engine's test of that name, with that many requests.
+fn invariance(places: &Places, seed: u64, count: u64) -> Result<Counts, Failure> {
+    let mut test = cargo(places);
+    test.args(["test", "--release", "--package", "engine", "--test", "it", "--"])
+        .args(["--exact", "invariance::the_same_bits_alone_and_in_company", "--nocapture"])
+        .env(TEST_PROGRAMS, places.release())
+        .env(TEST_MODELS, places.models())
+        .env("CLOISTER_TEST_SEED", seed.to_string())
+        .env("CLOISTER_TEST_REQUESTS", count.to_string());
+    let words = output_of(&mut test)?;
+    let line = words.lines().find_map(|line| line.split_once("invariance: ")).map(|(_, results)| results);
+    let results = line.ok_or_else(|| Failure::new("the test printed no results"))?;
+    let counted = |result: &str| {
+        let (count, what) = result.split_once(' ')?;
+        Some((what.to_owned(), count.parse().ok()?))
+    };
+    Ok(results.split(", ").filter_map(counted).collect())
+}
+
 impl Name {
+    fn round(self) -> u64 {
+        match self {
+            Name::Replay | Name::Crash => ROUND,
+            Name::Invariance => ROUND_OF_TEST,
+        }
+    }
+
     fn text(self) -> &'static str {
         match self {
             Name::Replay => "replay",
             Name::Crash => "crash",
+            Name::Invariance => "invariance",
         }
     }
 
     fn model(self) -> &'static str {
         match self {
             // Fills holes, and its kernels are those that could break invariance.
-            Name::Replay => tests::CODER,
+            Name::Replay | Name::Invariance => tests::CODER,
             Name::Crash => tests::SMALL,
         }
     }

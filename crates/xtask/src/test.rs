@@ -29,7 +29,8 @@ pub(crate) struct Test {
 }
 
 /// The crates that are built apart, in the engine's configuration.
-const ENGINE_PACKAGES: [&str; 4] = ["--package", "llama", "--package", "cloister-engine"];
+const ENGINE_PACKAGES: [&str; 6] =
+    ["--package", "kernels", "--package", "llama", "--package", "cloister-engine"];
 
 /// Cargo's lock file must already be right: a clean clone builds what was reviewed.
 const LOCKED: &str = "--locked";

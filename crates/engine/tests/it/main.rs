@@ -3,6 +3,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
+    clippy::print_stdout,
     reason = "a test that cannot go on fails, and prints its seed"
 )]
 
@@ -14,8 +15,9 @@ use engine::{Event, Order, Worker, WorkerError};
 use jail::probe::{ProbeResult, Verdict};
 use protocol::Digest;
 use protocol::worker::{EngineProfile, Failure, Part, Ready, Sampling, Stop, Token, VERSION, WorkerSettings};
-use testkit::draw::Draw;
 use testkit::places;
+
+mod invariance;
 
 fn settings() -> WorkerSettings {
     WorkerSettings {
@@ -57,6 +59,7 @@ fn order(prompt: Vec<Token>) -> Order {
         stop: Vec::new(),
         predict_ms_max: None,
         cache_scope: Digest([0; 32]),
+        digest_rows: false,
     }
 }
 
@@ -66,11 +69,13 @@ struct Generated {
     tokens: Vec<Token>,
     stop: Stop,
     cached: u32,
+    rows: Option<Digest>,
 }
 
 async fn generate(worker: &Worker, order: Order) -> Result<Generated, WorkerError> {
     let mut generation = worker.generate(order).await?;
-    let mut out = Generated { text: String::new(), tokens: Vec::new(), stop: Stop::Cancelled, cached: 0 };
+    let mut out =
+        Generated { text: String::new(), tokens: Vec::new(), stop: Stop::Cancelled, cached: 0, rows: None };
     while let Some(event) = generation.next().await {
         match event? {
             Event::Started { prompt_tokens_cached } => out.cached = prompt_tokens_cached,
@@ -78,66 +83,10 @@ async fn generate(worker: &Worker, order: Order) -> Result<Generated, WorkerErro
                 out.tokens.extend(tokens);
                 out.text.push_str(&text);
             }
-            Event::Done { stop, .. } => out.stop = stop,
+            Event::Done { stop, rows, .. } => (out.stop, out.rows) = (stop, rows),
         }
     }
     Ok(out)
-}
-
-/// Company, chunks, cached prefixes, cancellations, sampling: the bytes are those of a solitary run.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_same_bytes_alone_and_in_company() {
-    let mut draw = Draw::fresh("the_same_bytes_alone_and_in_company");
-    let (worker, ready, _child) = worker(places::CODER).await;
-    let fill = ready.fill.unwrap();
-    let mut orders = Vec::new();
-    for number in 0..12 {
-        let request = testkit::load::draw(&mut draw, true);
-        let prompt = match request.body["messages"][0]["content"].as_str() {
-            Some(question) => {
-                tokens(&worker, &format!("<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"))
-                    .await
-            }
-            None => {
-                let text = |name: &str| vec![Part::Text(request.body[name].as_str().unwrap().to_owned())];
-                let mut prompt = vec![fill.prefix];
-                prompt.extend(worker.tokenize(text("prompt")).await.unwrap());
-                prompt.push(fill.suffix);
-                prompt.extend(worker.tokenize(text("suffix")).await.unwrap());
-                prompt.push(fill.middle);
-                prompt
-            }
-        };
-        let temperature = if draw.once_in(2) { 0.8 } else { 0.0 };
-        let sampling = Sampling { temperature, top_k: 40, top_p: 0.95, min_p: 0.0, seed: number };
-        // Scopes repeat, so that prefixes are reused, also across company.
-        let cache_scope = Digest([u8::try_from(draw.below(2)).unwrap(); 32]);
-        orders.push(Order { sampling, cache_scope, ..order(prompt) });
-    }
-    let mut together = Vec::new();
-    for order in orders.clone() {
-        let shared = worker.clone();
-        together.push(tokio::spawn(async move { generate(&shared, order).await }));
-        if draw.once_in(3) {
-            // One more that goes away.
-            begin_and_drop(&worker, orders[0].clone()).await;
-        }
-    }
-    let mut company = Vec::new();
-    for task in together {
-        company.push(task.await.unwrap().unwrap());
-    }
-    for (number, (order, company)) in orders.into_iter().zip(company).enumerate() {
-        let fresh = Digest([100 + u8::try_from(number).unwrap(); 32]);
-        let alone = generate(&worker, Order { cache_scope: fresh, ..order }).await.unwrap();
-        assert_eq!(alone.cached, 0);
-        assert_eq!((&company.text, &company.tokens), (&alone.text, &alone.tokens), "request {number}");
-    }
-}
-
-async fn begin_and_drop(worker: &Worker, order: Order) {
-    let mut generation = worker.generate(order).await.unwrap();
-    let _first = generation.next().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

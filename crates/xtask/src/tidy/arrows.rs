@@ -14,7 +14,8 @@ use crate::{
 const ALLOWED: &[(&str, &[&str])] = &[
     // Foundation and contracts stand on nothing of ours.
     ("jail", &[]),
-    ("llama", &[]),
+    ("kernels", &[]),
+    ("llama", &["kernels"]),
     ("mapped", &[]),
     ("protocol", &[]),
     ("tlog", &[]),

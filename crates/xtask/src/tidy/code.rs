@@ -4,7 +4,7 @@ use super::{Finding, TreeFile};
 use crate::source::lines_with_word;
 
 /// Crates that may hold unsafe code, each behind a safe wrapper.
-const UNSAFE: &[&str] = &["jail", "llama", "mapped"];
+const UNSAFE: &[&str] = &["jail", "kernels", "llama", "mapped"];
 
 /// Crates of programs and of development; all others are libraries: they take what they need as
 /// arguments and speak to no terminal.
@@ -90,7 +90,8 @@ pub(super) fn check(file: &TreeFile) -> Vec<Finding> {
             }
         }
     }
-    if !NO_LIBRARIES.contains(&crate_name) {
+    // A build script speaks to cargo, by its environment and its standard output.
+    if !NO_LIBRARIES.contains(&crate_name) && !file.path.ends_with("/build.rs") {
         for (word, instead) in NOT_IN_LIBRARIES {
             for line in lines_with_word(&shipped, word) {
                 report(line, format!("`{word}` in a library: {instead}"));

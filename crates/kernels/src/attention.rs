@@ -1,0 +1,254 @@
+//! Attention over a cache of half floats.
+//!
+//! The cells of a cache are taken in segments of [`SEGMENT`], a segment in blocks of [`CELLS`], always at
+//! the same cells and in order. A row's result is a chain over its own visible blocks, and a merge of its
+//! segments in order: which rows and segments are computed together, and by whom, changes nothing.
+
+use std::ops::Range;
+
+use bytemuck::cast_slice;
+
+use crate::lanes::Floats;
+
+/// Cells of a segment.
+pub const SEGMENT: usize = 512;
+/// Cells of a block.
+pub const CELLS: usize = 32;
+const LANES: usize = 8;
+/// Values of a head at most.
+pub const HEAD_MAX: usize = 256;
+
+/// Keys or values of one head: of each cell `head` half floats.
+#[derive(Clone, Copy)]
+pub struct Cache<'a> {
+    /// From the first cell on.
+    pub bytes: &'a [u8],
+    /// Bytes from one cell to the next.
+    pub stride: usize,
+    /// Values of a cell: a multiple of 8, at most [`HEAD_MAX`].
+    pub head: usize,
+}
+
+/// A query.
+#[derive(Clone, Copy)]
+pub struct Query<'a> {
+    /// As many values as a key has.
+    pub values: &'a [f32],
+    /// For each cell a half float that is added to its score: 0, or minus infinity to hide it.
+    pub mask: &'a [u16],
+}
+
+/// What a query gets from some of the cells: a greatest score, the weights' sum, and the weighted sum of
+/// the values. Lies in memory as that many floats.
+pub struct Part<'a> {
+    floats: &'a mut [f32],
+}
+
+/// Room for a block's keys and values as floats.
+pub struct Scratch {
+    keys: Vec<f32>,
+    values: Vec<f32>,
+}
+
+impl Scratch {
+    /// For heads of any size.
+    pub fn new() -> Scratch {
+        Scratch { keys: vec![0.0; CELLS * HEAD_MAX], values: vec![0.0; CELLS * HEAD_MAX] }
+    }
+}
+
+impl Default for Scratch {
+    fn default() -> Scratch {
+        Scratch::new()
+    }
+}
+
+impl<'a> Part<'a> {
+    /// Floats of a part for heads of that size.
+    pub const fn floats(head: usize) -> usize {
+        head + 2
+    }
+
+    /// A part in memory.
+    pub fn new(floats: &'a mut [f32]) -> Part<'a> {
+        Part { floats }
+    }
+
+    /// Nothing was seen.
+    pub fn clear(&mut self) {
+        self.floats.fill(0.0);
+        self.floats[0] = f32::NEG_INFINITY;
+    }
+
+    fn is_empty(&self) -> bool {
+        self.floats[0] == f32::NEG_INFINITY
+    }
+
+    fn values(&mut self) -> &mut [[f32; LANES]] {
+        self.floats[2..].as_chunks_mut().0
+    }
+
+    /// Adds what was seen of the cells that follow.
+    pub fn merge(&mut self, next: &mut Part<'_>) {
+        if next.is_empty() {
+            return;
+        }
+        if self.is_empty() {
+            self.floats.copy_from_slice(next.floats);
+            return;
+        }
+        let greatest = self.floats[0].max(next.floats[0]);
+        let [before, after] = [self.floats[0], next.floats[0]].map(|own| exp(own - greatest));
+        self.floats[0] = greatest;
+        self.floats[1] = self.floats[1].mul_add(before, next.floats[1] * after);
+        let (before, after) = (Floats::splat(before), Floats::splat(after));
+        for (value, next) in self.values().iter_mut().zip(next.values()) {
+            Floats::load(value).mul_add(before, Floats::load(next).mul(after)).store(value);
+        }
+    }
+
+    /// The mean of the values, by weight.
+    pub fn finish(&mut self, out: &mut [f32]) {
+        let share = Floats::splat(1.0 / self.floats[1]);
+        for (out, value) in out.as_chunks_mut().0.iter_mut().zip(self.values()) {
+            Floats::load(value).mul(share).store(out);
+        }
+    }
+}
+
+fn exp(value: f32) -> f32 {
+    let mut values = [0.0; LANES];
+    Floats::splat(value).exp().store(&mut values);
+    values[0]
+}
+
+/// Adds to each query's part what it gets from the cells of one segment.
+pub fn segment(
+    keys: Cache<'_>,
+    values: Cache<'_>,
+    cells: Range<usize>,
+    scale: f32,
+    queries: &[Query<'_>],
+    scratch: &mut Scratch,
+    parts: &mut [Part<'_>],
+) {
+    for first in cells.clone().step_by(CELLS) {
+        // Caches are padded to whole blocks.
+        let block = first..first + CELLS;
+        let mut filled = false;
+        for (query, part) in queries.iter().zip(&mut *parts) {
+            let Some(mask) = visible(&query.mask[block.clone()]) else { continue };
+            if !filled {
+                fill(&mut scratch.keys, keys, block.clone());
+                fill(&mut scratch.values, values, block.clone());
+                filled = true;
+            }
+            let scores = scores(query.values, &scratch.keys, scale, mask);
+            accumulate(part, scores, &scratch.values);
+        }
+    }
+}
+
+/// A block's mask; `None` when all of it is hidden.
+#[inline(always)]
+fn visible(mask: &[u16]) -> Option<&[[u16; LANES]; CELLS / LANES]> {
+    const HIDDEN: u16 = 0xfc00;
+    let mask: &[[u16; LANES]; CELLS / LANES] = mask.as_chunks().0.try_into().ok()?;
+    // The cells after a query are hidden: mostly the first tells.
+    if mask[0][0] == HIDDEN && mask.as_flattened().iter().all(|&cell| cell == HIDDEN) {
+        return None;
+    }
+    Some(mask)
+}
+
+fn fill(floats: &mut [f32], cache: Cache<'_>, cells: Range<usize>) {
+    for (cell, floats) in cells.zip(floats.chunks_exact_mut(cache.head)) {
+        let halves: &[u16] = cast_slice(&cache.bytes[cell * cache.stride..][..2 * cache.head]);
+        for (halves, floats) in halves.as_chunks().0.iter().zip(floats.as_chunks_mut().0) {
+            Floats::halves(halves).store(floats);
+        }
+    }
+}
+
+/// A score is the sum of eight chains, each over every eighth value of the head.
+#[inline(always)]
+fn scores(
+    query: &[f32],
+    keys: &[f32],
+    scale: f32,
+    mask: &[[u16; LANES]; CELLS / LANES],
+) -> [Floats; CELLS / LANES] {
+    let query = query.as_chunks::<LANES>().0;
+    let head = query.len() * LANES;
+    std::array::from_fn(|group| {
+        let keys: [&[[f32; LANES]]; LANES] = std::array::from_fn(|cell| {
+            let start = (group * LANES + cell) * head;
+            &keys[start..start + head].as_chunks().0[..query.len()]
+        });
+        let mut sums = [Floats::splat(0.0); LANES];
+        for (index, query) in query.iter().enumerate() {
+            let query = Floats::load(query);
+            for (sum, key) in sums.iter_mut().zip(keys) {
+                *sum = query.mul_add(Floats::load(&key[index]), *sum);
+            }
+        }
+        Floats::sums(sums).mul_add(Floats::splat(scale), Floats::halves(&mask[group]))
+    })
+}
+
+#[inline(always)]
+fn accumulate(part: &mut Part<'_>, scores: [Floats; CELLS / LANES], values: &[f32]) {
+    let mut lanes = [0.0; LANES];
+    let [a, b, c, d] = scores;
+    a.max(b).max(c.max(d)).store(&mut lanes);
+    let before = part.floats[0];
+    let greatest = lanes.into_iter().fold(before, f32::max);
+    let shrink = if greatest == before { 1.0 } else { exp(before - greatest) };
+    part.floats[0] = greatest;
+
+    let mut weights = [0.0; CELLS];
+    let mut sum = Floats::splat(0.0);
+    for (score, weights) in scores.into_iter().zip(weights.as_chunks_mut().0) {
+        let weight = score.sub(Floats::splat(greatest)).exp();
+        weight.store(weights);
+        sum = sum.add(weight);
+    }
+    sum.store(&mut lanes);
+    let [a, b, c, d, e, f, g, h] = lanes;
+    let sum = ((a + b) + (c + d)) + ((e + f) + (g + h));
+    part.floats[1] = part.floats[1].mul_add(shrink, sum);
+
+    let shrink = Floats::splat(shrink);
+    let sums = part.values();
+    let head = sums.len() * LANES;
+    let (wide, narrow) = sums.as_chunks_mut::<8>();
+    for (index, sums) in wide.iter_mut().enumerate() {
+        add_values(sums, shrink, &weights, &values[index * 64..], head);
+    }
+    let done = wide.len() * 64;
+    for (index, sums) in narrow.iter_mut().enumerate() {
+        add_values(std::array::from_mut(sums), shrink, &weights, &values[done + index * LANES..], head);
+    }
+}
+
+/// `sums * shrink`, then each cell's weighted values, in order.
+#[inline(always)]
+fn add_values<const N: usize>(
+    sums: &mut [[f32; LANES]; N],
+    shrink: Floats,
+    weights: &[f32; CELLS],
+    values: &[f32],
+    head: usize,
+) {
+    let mut floats: [Floats; N] = std::array::from_fn(|index| Floats::load(&sums[index]).mul(shrink));
+    for (weight, values) in weights.iter().zip(values.chunks(head)) {
+        let weight = Floats::splat(*weight);
+        let values = &values.as_chunks::<LANES>().0[..N];
+        for (sum, values) in floats.iter_mut().zip(values) {
+            *sum = weight.mul_add(Floats::load(values), *sum);
+        }
+    }
+    for (sum, floats) in sums.iter_mut().zip(floats) {
+        floats.store(sum);
+    }
+}

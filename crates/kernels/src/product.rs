@@ -1,0 +1,476 @@
+//! Products of quantized weights and quantized activations.
+//!
+//! An element of a product is a chain: for each block of the row, in order, the exact integer sum of the
+//! block's products, scaled and added with one rounding. The chain is the same whether one column of
+//! activations is multiplied or many, alone or beside others; which rows and columns are formed together
+//! is a matter of speed.
+
+use std::ops::Range;
+
+use bytemuck::{Pod, cast_slice};
+
+use crate::blocks::{BLOCK, Q4_0, Q4K, Q5_0, Q5K, Q6K, Q8_0, Q8K, SUPER_BLOCK, scales_and_minima};
+use crate::lanes::{Bytes, Floats, Ints, PICK, PICK_TWO, Words, prefetch};
+
+/// Rows that are formed together: as many as a vector of floats has lanes.
+pub const ROWS: usize = 8;
+/// Columns from which on it pays to lay weights out anew.
+const COLUMNS_PACKED_MIN: usize = 4;
+/// Columns that are formed together from such a layout.
+const TILE: usize = 4;
+
+/// A format of weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// [`Q4_0`].
+    Q4_0,
+    /// [`Q5_0`].
+    Q5_0,
+    /// [`Q8_0`].
+    Q8_0,
+    /// [`Q4K`].
+    Q4K,
+    /// [`Q5K`].
+    Q5K,
+    /// [`Q6K`].
+    Q6K,
+}
+
+/// A matrix in memory, row after row.
+#[derive(Clone, Copy)]
+pub struct Matrix<'a> {
+    /// All its rows.
+    pub bytes: &'a [u8],
+    /// Bytes from one row to the next.
+    pub stride: usize,
+    /// Bytes of a row.
+    pub row_bytes: usize,
+}
+
+impl<'a> Matrix<'a> {
+    fn row<T: Pod>(&self, row: usize) -> &'a [T] {
+        let start = row * self.stride;
+        cast_slice(&self.bytes[start..start + self.row_bytes])
+    }
+
+    /// Brings closer what the eight rows from `next` on hold, the share of one block of `blocks` at a call:
+    /// eight rows at a time are too many streams for the processor to foresee.
+    #[inline(always)]
+    fn foresee(&self, next: usize, block: usize, block_bytes: usize) {
+        const LINE: usize = 64;
+        let share = ROWS * block_bytes;
+        let start = next * self.stride + block * share;
+        for line in (start / LINE..(start + share) / LINE).map(|line| line * LINE) {
+            prefetch(self.bytes, line);
+        }
+    }
+
+    /// Eight rows from `first` on; beyond `end` the last one again.
+    fn eight<T: Pod>(&self, first: usize, end: usize) -> [&'a [T]; ROWS] {
+        std::array::from_fn(|row| self.row((first + row).min(end - 1)))
+    }
+}
+
+impl Format {
+    /// Weights of a block; a row has a whole number of blocks.
+    pub fn block(self) -> usize {
+        match self {
+            Format::Q4_0 | Format::Q5_0 | Format::Q8_0 => BLOCK,
+            Format::Q4K | Format::Q5K | Format::Q6K => SUPER_BLOCK,
+        }
+    }
+
+    /// Bytes of a block.
+    pub fn block_bytes(self) -> usize {
+        match self {
+            Format::Q4_0 => size_of::<Q4_0>(),
+            Format::Q5_0 => size_of::<Q5_0>(),
+            Format::Q8_0 => size_of::<Q8_0>(),
+            Format::Q4K => size_of::<Q4K>(),
+            Format::Q5K => size_of::<Q5K>(),
+            Format::Q6K => size_of::<Q6K>(),
+        }
+    }
+}
+
+/// Multiplies `rows` of `weights` with all `columns` of `activations` ([`Q8_0`] or [`Q8K`], by the
+/// format's block). `write` gets a row's number, a column's, and the values of the rows from there on.
+#[inline(always)]
+pub fn product(
+    format: Format,
+    weights: Matrix<'_>,
+    rows: Range<usize>,
+    activations: Matrix<'_>,
+    columns: usize,
+    mut write: impl FnMut(usize, usize, &[f32]),
+) {
+    let write = &mut write;
+    match format {
+        Format::Q4_0 => simple::<Q4_0>(weights, rows, activations, columns, write),
+        Format::Q5_0 => simple::<Q5_0>(weights, rows, activations, columns, write),
+        Format::Q8_0 => simple::<Q8_0>(weights, rows, activations, columns, write),
+        Format::Q4K => supers::<Q4K>(weights, rows, activations, columns, write),
+        Format::Q5K => supers::<Q5K>(weights, rows, activations, columns, write),
+        Format::Q6K => supers::<Q6K>(weights, rows, activations, columns, write),
+    }
+}
+
+fn put(
+    values: Floats,
+    first: usize,
+    end: usize,
+    column: usize,
+    write: &mut impl FnMut(usize, usize, &[f32]),
+) {
+    let mut eight = [0.0; ROWS];
+    values.store(&mut eight);
+    write(first, column, &eight[..ROWS.min(end - first)]);
+}
+
+// The K formats.
+
+/// A block of 256 weights.
+trait Super: Pod {
+    /// In eight lanes, whose sums are exact: scaled products, and minima times activations.
+    fn lanes(&self, activations: &Q8K) -> (Ints, Ints);
+    /// Scales of the two, half floats.
+    fn scales(&self) -> (u16, u16);
+    /// Whether there are minima.
+    const MINIMA: bool;
+}
+
+fn supers<B: Super>(
+    weights: Matrix<'_>,
+    rows: Range<usize>,
+    activations: Matrix<'_>,
+    columns: usize,
+    write: &mut impl FnMut(usize, usize, &[f32]),
+) {
+    for first in rows.clone().step_by(ROWS) {
+        let eight = weights.eight::<B>(first, rows.end);
+        for column in 0..columns {
+            let foresee = |block| {
+                if column == 0 {
+                    weights.foresee(first + ROWS, block, size_of::<B>());
+                }
+            };
+            put(eight_supers(eight, activations.row(column), foresee), first, rows.end, column, write);
+        }
+    }
+}
+
+#[inline(always)]
+fn eight_supers<B: Super>(rows: [&[B]; ROWS], activations: &[Q8K], foresee: impl Fn(usize)) -> Floats {
+    let mut sum = Floats::splat(0.0);
+    for (index, block) in activations.iter().enumerate() {
+        foresee(index);
+        // Loops and not `map`: its closures are not compiled into their place.
+        let (mut products, mut minima) = ([Ints::splat(0); ROWS], [Ints::splat(0); ROWS]);
+        let (mut scales, mut minima_scales) = ([0; ROWS], [0; ROWS]);
+        for row in 0..ROWS {
+            let weights = &rows[row][index];
+            (products[row], minima[row]) = weights.lanes(block);
+            (scales[row], minima_scales[row]) = weights.scales();
+        }
+        let mut value = Floats::halves(&scales).mul(Ints::sums(products).floats());
+        if B::MINIMA {
+            value = Floats::halves(&minima_scales).neg_mul_add(Ints::sums(minima).floats(), value);
+        }
+        sum = value.mul_add(Floats::splat(block.d), sum);
+    }
+    sum
+}
+
+impl Super for Q4K {
+    const MINIMA: bool = true;
+
+    #[inline(always)]
+    fn lanes(&self, activations: &Q8K) -> (Ints, Ints) {
+        let (scales, minima) = scales_and_minima(&self.scales);
+        let scales = Words::eight(scales);
+        let mut sum = Ints::splat(0);
+        for pair in 0..4 {
+            let both = Bytes::load(&self.low[pair]);
+            for (half, weights) in [both.low(), both.high()].into_iter().enumerate() {
+                let sub_block = 2 * pair + half;
+                let products = weights.pairs(Bytes::load_signed(&activations.q[sub_block]));
+                sum = sum.add(products.pairs(scales.pick(&PICK[sub_block])));
+            }
+        }
+        (sum, Words::twice(minima).pairs(Words::load(&activations.sums)))
+    }
+
+    #[inline(always)]
+    fn scales(&self) -> (u16, u16) {
+        (self.d, self.dmin)
+    }
+}
+
+impl Super for Q5K {
+    const MINIMA: bool = true;
+
+    #[inline(always)]
+    fn lanes(&self, activations: &Q8K) -> (Ints, Ints) {
+        let (scales, minima) = scales_and_minima(&self.scales);
+        let scales = Words::eight(scales);
+        let high = Bytes::load(&self.high);
+        let mut sum = Ints::splat(0);
+        for pair in 0u8..4 {
+            let both = Bytes::load(&self.low[usize::from(pair)]);
+            for (half, weights) in (0u8..).zip([both.low(), both.high()]) {
+                let sub_block = 2 * pair + half;
+                let weights = weights.or(high.bit_to_4(sub_block));
+                let sub_block = usize::from(sub_block);
+                let products = weights.pairs(Bytes::load_signed(&activations.q[sub_block]));
+                sum = sum.add(products.pairs(scales.pick(&PICK[sub_block])));
+            }
+        }
+        (sum, Words::twice(minima).pairs(Words::load(&activations.sums)))
+    }
+
+    #[inline(always)]
+    fn scales(&self) -> (u16, u16) {
+        (self.d, self.dmin)
+    }
+}
+
+impl Super for Q6K {
+    const MINIMA: bool = false;
+
+    #[inline(always)]
+    fn lanes(&self, activations: &Q8K) -> (Ints, Ints) {
+        let scales = Words::widen(&self.scales);
+        let mut sum = Ints::splat(0);
+        for (half, own) in scales.split().into_iter().enumerate() {
+            let high = Bytes::load(&self.high[half]);
+            let (a, b) = (Bytes::load(&self.low[2 * half]), Bytes::load(&self.low[2 * half + 1]));
+            let weights = [
+                a.low().or(high.pair_to_4::<0>()),
+                b.low().or(high.pair_to_4::<2>()),
+                a.high().or(high.pair_to_4::<4>()),
+                b.high().or(high.pair_to_4::<6>()),
+            ];
+            for (quarter, weights) in weights.into_iter().enumerate() {
+                let part = 4 * half + quarter;
+                let products = weights.pairs(Bytes::load_signed(&activations.q[part]));
+                sum = sum.add(products.pairs(own.pick(&PICK_TWO[quarter])));
+            }
+        }
+        // A weight is its six bits less 32.
+        let offset = scales.pairs(Words::load(&activations.sums)).times_32();
+        (sum.sub(offset), Ints::splat(0))
+    }
+
+    #[inline(always)]
+    fn scales(&self) -> (u16, u16) {
+        (self.d, 0)
+    }
+}
+
+// The simple formats.
+
+/// A block of 32 weights.
+trait Simple: Pod {
+    /// What is to be taken from each of [`Simple::unsigned`]; 0 for a format of signed weights.
+    const OFFSET: i32;
+    /// The weights, in order: unsigned, or with signs where the format has no offset.
+    fn weights(&self) -> Bytes;
+    /// The scale, a half float.
+    fn scale(&self) -> u16;
+}
+
+fn simple<B: Simple>(
+    weights: Matrix<'_>,
+    rows: Range<usize>,
+    activations: Matrix<'_>,
+    columns: usize,
+    write: &mut impl FnMut(usize, usize, &[f32]),
+) {
+    let blocks = activations.row_bytes / size_of::<Q8_0>();
+    let offsets = offsets(B::OFFSET, activations, columns);
+    let mut packed = vec![Packed::ZERO; if columns < COLUMNS_PACKED_MIN { 0 } else { blocks }];
+    for first in rows.clone().step_by(ROWS) {
+        let eight = weights.eight::<B>(first, rows.end);
+        let mut column = 0;
+        if columns >= COLUMNS_PACKED_MIN {
+            for (index, block) in packed.iter_mut().enumerate() {
+                block.fill(eight.map(|row| &row[index]));
+            }
+            while column + TILE <= columns {
+                let tile: [_; TILE] = std::array::from_fn(|c| activations.row::<Q8_0>(column + c));
+                let tile_offsets: [_; TILE] =
+                    std::array::from_fn(|c| &offsets[(column + c) * blocks..][..blocks]);
+                let values = tile_of_packed::<B>(&packed, tile, tile_offsets);
+                for (c, values) in values.into_iter().enumerate() {
+                    put(values, first, rows.end, column + c, write);
+                }
+                column += TILE;
+            }
+        }
+        for column in column..columns {
+            let offsets = &offsets[column * blocks..][..blocks];
+            let foresee = |block| {
+                if column == 0 {
+                    weights.foresee(first + ROWS, block, size_of::<B>());
+                }
+            };
+            let values = eight_simples(eight, activations.row(column), offsets, foresee);
+            put(values, first, rows.end, column, write);
+        }
+    }
+}
+
+/// For each block of each column, what the format's offset adds to an integer sum.
+fn offsets(offset: i32, activations: Matrix<'_>, columns: usize) -> Vec<i32> {
+    let sum = |block: &Q8_0| block.q.iter().map(|&q| i32::from(q)).sum::<i32>() * offset;
+    (0..columns).flat_map(|column| activations.row::<Q8_0>(column).iter().map(sum)).collect()
+}
+
+#[inline(always)]
+fn eight_simples<B: Simple>(
+    rows: [&[B]; ROWS],
+    activations: &[Q8_0],
+    offsets: &[i32],
+    foresee: impl Fn(usize),
+) -> Floats {
+    let mut sum = Floats::splat(0.0);
+    for ((index, block), &offset) in activations.iter().enumerate().zip(offsets) {
+        foresee(index);
+        let q = Bytes::load_signed(&block.q);
+        // Loops and not `map`: its closures are not compiled into their place.
+        let (mut products, mut scales) = ([Ints::splat(0); ROWS], [0; ROWS]);
+        for row in 0..ROWS {
+            let block = &rows[row][index];
+            let weights = block.weights();
+            let pairs = if B::OFFSET == 0 {
+                weights.magnitude().pairs(q.with_sign_of(weights))
+            } else {
+                weights.pairs(q)
+            };
+            products[row] = pairs.pairs(Words::splat(1));
+            scales[row] = block.scale();
+        }
+        let exact = Ints::sums(products).sub(Ints::splat(offset));
+        sum = scaled(exact, Floats::halves(&scales), block, sum);
+    }
+    sum
+}
+
+/// One step of the chain.
+#[inline(always)]
+fn scaled(exact: Ints, scales: Floats, activations: &Q8_0, sum: Floats) -> Floats {
+    let scale = half::f16::from_bits(activations.d).to_f32();
+    exact.floats().mul_add(scales.mul(Floats::splat(scale)), sum)
+}
+
+/// A block of eight rows, laid out so that a vector holds four weights of each.
+#[derive(Clone, Copy)]
+struct Packed {
+    quads: [[u8; 32]; 8],
+    scales: [f32; ROWS],
+}
+
+impl Packed {
+    const ZERO: Packed = Packed { quads: [[0; 32]; 8], scales: [0.0; ROWS] };
+
+    #[inline(always)]
+    fn fill<B: Simple>(&mut self, blocks: [&B; ROWS]) {
+        for (row, block) in blocks.into_iter().enumerate() {
+            let mut weights = [0; 32];
+            block.weights().store(&mut weights);
+            for (quad, four) in self.quads.iter_mut().zip(weights.as_chunks::<4>().0) {
+                quad[4 * row..4 * row + 4].copy_from_slice(four);
+            }
+        }
+        Floats::halves(&blocks.map(Simple::scale)).store(&mut self.scales);
+    }
+}
+
+#[inline(always)]
+fn tile_of_packed<B: Simple>(
+    packed: &[Packed],
+    activations: [&[Q8_0]; TILE],
+    offsets: [&[i32]; TILE],
+) -> [Floats; TILE] {
+    let mut sums = [Floats::splat(0.0); TILE];
+    for (index, block) in packed.iter().enumerate() {
+        let columns = activations.map(|column| &column[index]);
+        let mut exact = [Ints::splat(0); TILE];
+        for c in 0..TILE {
+            exact[c] = exact[c].sub(Ints::splat(offsets[c][index]));
+        }
+        if B::OFFSET == 0 {
+            for (quad, bytes) in block.quads.iter().enumerate() {
+                let weights = Bytes::load(bytes);
+                let magnitude = weights.magnitude();
+                for (exact, column) in exact.iter_mut().zip(columns) {
+                    let q = Bytes::quad(column.q.as_chunks::<4>().0[quad]);
+                    let products = magnitude.pairs(q.with_sign_of(weights));
+                    *exact = exact.add(products.pairs(Words::splat(1)));
+                }
+            }
+        } else {
+            // Four products of two unsigned weights below 32 stay inside 16 bits.
+            for half in 0..2 {
+                let mut words = [Words::splat(0); TILE];
+                for quad in 4 * half..4 * half + 4 {
+                    let weights = Bytes::load(&block.quads[quad]);
+                    for (words, column) in words.iter_mut().zip(columns) {
+                        let q = Bytes::quad(column.q.as_chunks::<4>().0[quad]);
+                        *words = words.add(weights.pairs(q));
+                    }
+                }
+                for (exact, words) in exact.iter_mut().zip(words) {
+                    *exact = exact.add(words.pairs(Words::splat(1)));
+                }
+            }
+        }
+        let scales = Floats::load(&block.scales);
+        for c in 0..TILE {
+            sums[c] = scaled(exact[c], scales, columns[c], sums[c]);
+        }
+    }
+    sums
+}
+
+impl Simple for Q8_0 {
+    const OFFSET: i32 = 0;
+
+    #[inline(always)]
+    fn weights(&self) -> Bytes {
+        Bytes::load_signed(&self.q)
+    }
+
+    #[inline(always)]
+    fn scale(&self) -> u16 {
+        self.d
+    }
+}
+
+impl Simple for Q5_0 {
+    const OFFSET: i32 = 16;
+
+    #[inline(always)]
+    fn weights(&self) -> Bytes {
+        Bytes::nibbles(&self.low).or(Bytes::bits(u32::from_le_bytes(self.high), 16))
+    }
+
+    #[inline(always)]
+    fn scale(&self) -> u16 {
+        self.d
+    }
+}
+
+impl Simple for Q4_0 {
+    const OFFSET: i32 = 8;
+
+    #[inline(always)]
+    fn weights(&self) -> Bytes {
+        Bytes::nibbles(&self.low)
+    }
+
+    #[inline(always)]
+    fn scale(&self) -> u16 {
+        self.d
+    }
+}
