@@ -10,9 +10,11 @@ mod appends;
 mod bare;
 mod memory;
 mod overhead;
+mod peer;
 mod quantiles;
 mod speed;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -32,6 +34,9 @@ enum What {
         /// A test model that fills in the middle.
         #[arg(long, default_value = testkit::places::CODER)]
         model: String,
+        /// The program of llama.cpp's own server, to measure beside it and nothing else.
+        #[arg(long)]
+        peer: Option<PathBuf>,
         /// Few repetitions: shows that it works, measures nothing.
         #[arg(long)]
         quick: bool,
@@ -39,8 +44,8 @@ enum What {
 }
 
 fn main() -> ExitCode {
-    let What::Engine { model, quick } = Arguments::parse().what;
-    match engine(&model, quick) {
+    let What::Engine { model, peer, quick } = Arguments::parse().what;
+    match engine(&model, peer.as_deref(), quick) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -49,9 +54,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn engine(model: &str, quick: bool) -> Result<(), Failure> {
+fn engine(model: &str, peer: Option<&Path>, quick: bool) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     println!("Model: {model}. Threads: {}.", bare::threads());
+    if let Some(program) = peer {
+        talk("beside llama.cpp's server");
+        return peer::measure(&runtime, model, program, quick);
+    }
     talk("appends");
     appends::measure(quick)?;
     talk("prefill and decode");

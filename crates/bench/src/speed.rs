@@ -42,12 +42,12 @@ async fn prompt(bare: &Bare, size: usize) -> Result<Vec<Token>, Failure> {
     Ok(source.into_iter().cycle().take(size).collect())
 }
 
-fn rate(tokens: usize, us: u64) -> f64 {
+pub(crate) fn rate(tokens: usize, us: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     let (tokens, us) = (tokens as f64, us as f64);
     tokens * 1e6 / us
 }
 
-fn row(what: &str, reproducible: f64, fast: f64) {
-    println!("| {what} | {reproducible:.1} | {fast:.1} | {:.2} |", reproducible / fast);
+pub(crate) fn row(what: &str, reproducible: f64, peer: f64) {
+    println!("| {what} | {reproducible:.1} | {peer:.1} | {:.2} |", reproducible / peer);
 }

@@ -73,13 +73,20 @@ fn fields(row: &Value) -> String {
 
 /// A bar for long work on bytes; silent where nobody looks.
 pub(crate) fn progress(what: &str) -> ProgressBar {
+    bar(what, "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta}")
+}
+
+/// A bar for long work on things that are counted.
+pub(crate) fn counted(what: &str) -> ProgressBar {
+    bar(what, "{msg} [{bar:30}] {pos}/{len} {eta}")
+}
+
+fn bar(what: &str, template: &str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(0);
-    if let Ok(style) =
-        ProgressStyle::with_template("{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta}")
-    {
+    if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
     bar.set_message(what.to_owned());

@@ -2,7 +2,8 @@
 //! wherever it runs; so do the kernels, which are written in these alone.
 //!
 //! - [`Bytes`]: 32 bytes. `low`, `high`: the halves of each. `pairs`: products of unsigned and signed
-//!   bytes, two summed in a word; callers keep them inside 16 bits.
+//!   bytes, two summed in a word; callers keep them inside 16 bits. `fours`: the same, four summed in an
+//!   int, added to a sum; one instruction where the processor has it ([`FOURS_AT_ONCE`]).
 //! - [`Words`]: 16 signed words. `pairs`: products, two summed in an int, exact.
 //! - [`Ints`]: 8 signed ints. `sums`: of eight vectors, the sum of each one's lanes.
 //! - [`Floats`]: 8 floats. `mul_add` rounds once.
@@ -20,6 +21,10 @@ mod own;
 mod own;
 
 pub(crate) use own::{Bytes, Floats, Ints, Words, prefetch};
+
+/// Whether [`Bytes::fours`] is one instruction.
+pub(crate) const FOURS_AT_ONCE: bool =
+    cfg!(all(target_arch = "x86_64", target_feature = "avx512vnni", target_feature = "avx512vl"));
 
 /// For [`Words::pick`]: the same word for both halves.
 pub(crate) const PICK: [[u8; 32]; 8] = picks([0, 1, 2, 3, 4, 5, 6, 7], [0, 1, 2, 3, 4, 5, 6, 7]);

@@ -10,7 +10,7 @@ use std::ops::Range;
 use bytemuck::{Pod, cast_slice};
 
 use crate::blocks::{BLOCK, Q4_0, Q4K, Q5_0, Q5K, Q6K, Q8_0, Q8K, SUPER_BLOCK, scales_and_minima};
-use crate::lanes::{Bytes, Floats, Ints, PICK, PICK_TWO, Words, prefetch};
+use crate::lanes::{Bytes, FOURS_AT_ONCE, Floats, Ints, PICK, PICK_TWO, Words, prefetch};
 
 /// Rows that are formed together: as many as a vector of floats has lanes.
 pub const ROWS: usize = 8;
@@ -131,8 +131,11 @@ fn put(
 
 /// A block of 256 weights.
 trait Super: Pod {
+    /// The weights, each in a byte of its own, and what they are scaled by.
+    type Open;
+    fn open(&self) -> Self::Open;
     /// In eight lanes, whose sums are exact: scaled products, and minima times activations.
-    fn lanes(&self, activations: &Q8K) -> (Ints, Ints);
+    fn lanes(open: &Self::Open, activations: &Q8K) -> (Ints, Ints);
     /// Scales of the two, half floats.
     fn scales(&self) -> (u16, u16);
     /// Whether there are minima.
@@ -148,56 +151,93 @@ fn supers<B: Super>(
 ) {
     for first in rows.clone().step_by(ROWS) {
         let eight = weights.eight::<B>(first, rows.end);
-        for column in 0..columns {
-            let foresee = |block| {
-                if column == 0 {
-                    weights.foresee(first + ROWS, block, size_of::<B>());
-                }
-            };
-            put(eight_supers(eight, activations.row(column), foresee), first, rows.end, column, write);
+        let foresee = |block| weights.foresee(first + ROWS, block, size_of::<B>());
+        let mut column = 0;
+        // Open weights serve several columns.
+        while column + 4 <= columns {
+            let four = std::array::from_fn(|c| activations.row(column + c));
+            for (c, values) in eight_supers::<B, 4>(eight, four, foresee).into_iter().enumerate() {
+                put(values, first, rows.end, column + c, write);
+            }
+            column += 4;
+        }
+        while column < columns {
+            let [values] = eight_supers::<B, 1>(eight, [activations.row(column)], foresee);
+            put(values, first, rows.end, column, write);
+            column += 1;
         }
     }
 }
 
 #[inline(always)]
-fn eight_supers<B: Super>(rows: [&[B]; ROWS], activations: &[Q8K], foresee: impl Fn(usize)) -> Floats {
-    let mut sum = Floats::splat(0.0);
-    for (index, block) in activations.iter().enumerate() {
+fn eight_supers<B: Super, const N: usize>(
+    rows: [&[B]; ROWS],
+    columns: [&[Q8K]; N],
+    foresee: impl Fn(usize),
+) -> [Floats; N] {
+    let mut sums = [Floats::splat(0.0); N];
+    for index in 0..columns[0].len() {
         foresee(index);
         // Loops and not `map`: its closures are not compiled into their place.
-        let (mut products, mut minima) = ([Ints::splat(0); ROWS], [Ints::splat(0); ROWS]);
+        let (mut products, mut minima) = ([[Ints::splat(0); ROWS]; N], [[Ints::splat(0); ROWS]; N]);
         let (mut scales, mut minima_scales) = ([0; ROWS], [0; ROWS]);
         for row in 0..ROWS {
             let weights = &rows[row][index];
-            (products[row], minima[row]) = weights.lanes(block);
+            let open = weights.open();
+            for c in 0..N {
+                (products[c][row], minima[c][row]) = B::lanes(&open, &columns[c][index]);
+            }
             (scales[row], minima_scales[row]) = weights.scales();
         }
-        let mut value = Floats::halves(&scales).mul(Ints::sums(products).floats());
-        if B::MINIMA {
-            value = Floats::halves(&minima_scales).neg_mul_add(Ints::sums(minima).floats(), value);
+        let (scales, minima_scales) = (Floats::halves(&scales), Floats::halves(&minima_scales));
+        for c in 0..N {
+            let mut value = scales.mul(Ints::sums(products[c]).floats());
+            if B::MINIMA {
+                value = minima_scales.neg_mul_add(Ints::sums(minima[c]).floats(), value);
+            }
+            sums[c] = value.mul_add(Floats::splat(columns[c][index].d), sums[c]);
         }
-        sum = value.mul_add(Floats::splat(block.d), sum);
     }
-    sum
+    sums
+}
+
+/// Eight sub-blocks of 32 weights, with a scale and a minimum each.
+struct Eight {
+    weights: [Bytes; 8],
+    scales: Words,
+    minima: Words,
+}
+
+impl Eight {
+    #[inline(always)]
+    fn lanes(&self, activations: &Q8K) -> (Ints, Ints) {
+        let mut sum = Ints::splat(0);
+        for sub_block in 0..8 {
+            let products = self.weights[sub_block].pairs(Bytes::load_signed(&activations.q[sub_block]));
+            sum = sum.add(products.pairs(self.scales.pick(&PICK[sub_block])));
+        }
+        (sum, self.minima.pairs(Words::load(&activations.sums)))
+    }
 }
 
 impl Super for Q4K {
+    type Open = Eight;
     const MINIMA: bool = true;
 
     #[inline(always)]
-    fn lanes(&self, activations: &Q8K) -> (Ints, Ints) {
+    fn open(&self) -> Eight {
         let (scales, minima) = scales_and_minima(&self.scales);
-        let scales = Words::eight(scales);
-        let mut sum = Ints::splat(0);
+        let mut weights = [Bytes::quad([0; 4]); 8];
         for pair in 0..4 {
             let both = Bytes::load(&self.low[pair]);
-            for (half, weights) in [both.low(), both.high()].into_iter().enumerate() {
-                let sub_block = 2 * pair + half;
-                let products = weights.pairs(Bytes::load_signed(&activations.q[sub_block]));
-                sum = sum.add(products.pairs(scales.pick(&PICK[sub_block])));
-            }
+            (weights[2 * pair], weights[2 * pair + 1]) = (both.low(), both.high());
         }
-        (sum, Words::twice(minima).pairs(Words::load(&activations.sums)))
+        Eight { weights, scales: Words::eight(scales), minima: Words::twice(minima) }
+    }
+
+    #[inline(always)]
+    fn lanes(open: &Eight, activations: &Q8K) -> (Ints, Ints) {
+        open.lanes(activations)
     }
 
     #[inline(always)]
@@ -207,25 +247,25 @@ impl Super for Q4K {
 }
 
 impl Super for Q5K {
+    type Open = Eight;
     const MINIMA: bool = true;
 
     #[inline(always)]
-    fn lanes(&self, activations: &Q8K) -> (Ints, Ints) {
+    fn open(&self) -> Eight {
         let (scales, minima) = scales_and_minima(&self.scales);
-        let scales = Words::eight(scales);
         let high = Bytes::load(&self.high);
-        let mut sum = Ints::splat(0);
+        let mut weights = [Bytes::quad([0; 4]); 8];
         for pair in 0u8..4 {
-            let both = Bytes::load(&self.low[usize::from(pair)]);
-            for (half, weights) in (0u8..).zip([both.low(), both.high()]) {
-                let sub_block = 2 * pair + half;
-                let weights = weights.or(high.bit_to_4(sub_block));
-                let sub_block = usize::from(sub_block);
-                let products = weights.pairs(Bytes::load_signed(&activations.q[sub_block]));
-                sum = sum.add(products.pairs(scales.pick(&PICK[sub_block])));
-            }
+            let (at, both) = (usize::from(pair), Bytes::load(&self.low[usize::from(pair)]));
+            weights[2 * at] = both.low().or(high.bit_to_4(2 * pair));
+            weights[2 * at + 1] = both.high().or(high.bit_to_4(2 * pair + 1));
         }
-        (sum, Words::twice(minima).pairs(Words::load(&activations.sums)))
+        Eight { weights, scales: Words::eight(scales), minima: Words::twice(minima) }
+    }
+
+    #[inline(always)]
+    fn lanes(open: &Eight, activations: &Q8K) -> (Ints, Ints) {
+        open.lanes(activations)
     }
 
     #[inline(always)]
@@ -234,30 +274,40 @@ impl Super for Q5K {
     }
 }
 
+/// Sixteen sub-blocks of 16 weights, with a scale each.
+struct Sixteen {
+    weights: [Bytes; 8],
+    scales: Words,
+}
+
 impl Super for Q6K {
+    type Open = Sixteen;
     const MINIMA: bool = false;
 
     #[inline(always)]
-    fn lanes(&self, activations: &Q8K) -> (Ints, Ints) {
-        let scales = Words::widen(&self.scales);
-        let mut sum = Ints::splat(0);
-        for (half, own) in scales.split().into_iter().enumerate() {
+    fn open(&self) -> Sixteen {
+        let mut weights = [Bytes::quad([0; 4]); 8];
+        for half in 0..2 {
             let high = Bytes::load(&self.high[half]);
             let (a, b) = (Bytes::load(&self.low[2 * half]), Bytes::load(&self.low[2 * half + 1]));
-            let weights = [
-                a.low().or(high.pair_to_4::<0>()),
-                b.low().or(high.pair_to_4::<2>()),
-                a.high().or(high.pair_to_4::<4>()),
-                b.high().or(high.pair_to_4::<6>()),
-            ];
-            for (quarter, weights) in weights.into_iter().enumerate() {
-                let part = 4 * half + quarter;
-                let products = weights.pairs(Bytes::load_signed(&activations.q[part]));
-                sum = sum.add(products.pairs(own.pick(&PICK_TWO[quarter])));
-            }
+            weights[4 * half] = a.low().or(high.pair_to_4::<0>());
+            weights[4 * half + 1] = b.low().or(high.pair_to_4::<2>());
+            weights[4 * half + 2] = a.high().or(high.pair_to_4::<4>());
+            weights[4 * half + 3] = b.high().or(high.pair_to_4::<6>());
+        }
+        Sixteen { weights, scales: Words::widen(&self.scales) }
+    }
+
+    #[inline(always)]
+    fn lanes(open: &Sixteen, activations: &Q8K) -> (Ints, Ints) {
+        let scales = open.scales.split();
+        let mut sum = Ints::splat(0);
+        for part in 0..8 {
+            let products = open.weights[part].pairs(Bytes::load_signed(&activations.q[part]));
+            sum = sum.add(products.pairs(scales[part / 4].pick(&PICK_TWO[part % 4])));
         }
         // A weight is its six bits less 32.
-        let offset = scales.pairs(Words::load(&activations.sums)).times_32();
+        let offset = open.scales.pairs(Words::load(&activations.sums)).times_32();
         (sum.sub(offset), Ints::splat(0))
     }
 
@@ -342,12 +392,11 @@ fn eight_simples<B: Simple>(
         for row in 0..ROWS {
             let block = &rows[row][index];
             let weights = block.weights();
-            let pairs = if B::OFFSET == 0 {
-                weights.magnitude().pairs(q.with_sign_of(weights))
+            products[row] = if B::OFFSET == 0 {
+                weights.magnitude().fours(q.with_sign_of(weights), Ints::splat(0))
             } else {
-                weights.pairs(q)
+                weights.fours(q, Ints::splat(0))
             };
-            products[row] = pairs.pairs(Words::splat(1));
             scales[row] = block.scale();
         }
         let exact = Ints::sums(products).sub(Ints::splat(offset));
@@ -405,8 +454,14 @@ fn tile_of_packed<B: Simple>(
                 let magnitude = weights.magnitude();
                 for (exact, column) in exact.iter_mut().zip(columns) {
                     let q = Bytes::quad(column.q.as_chunks::<4>().0[quad]);
-                    let products = magnitude.pairs(q.with_sign_of(weights));
-                    *exact = exact.add(products.pairs(Words::splat(1)));
+                    *exact = magnitude.fours(q.with_sign_of(weights), *exact);
+                }
+            }
+        } else if FOURS_AT_ONCE {
+            for (quad, bytes) in block.quads.iter().enumerate() {
+                let weights = Bytes::load(bytes);
+                for (exact, column) in exact.iter_mut().zip(columns) {
+                    *exact = weights.fours(Bytes::quad(column.q.as_chunks::<4>().0[quad]), *exact);
                 }
             }
         } else {

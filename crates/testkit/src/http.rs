@@ -1,6 +1,7 @@
 //! As much of HTTP as a test needs, by hand, so that a client can be killed at any byte.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -25,9 +26,8 @@ pub struct Response {
 }
 
 /// An open connection that has sent its request.
-#[derive(Debug)]
 pub struct Sent {
-    reader: BufReader<UnixStream>,
+    reader: BufReader<Box<dyn Read>>,
 }
 
 impl Response {
@@ -65,14 +65,31 @@ pub fn get(socket: &Path, path: &str) -> Result<Response, Failure> {
 /// Sends a request; drop the result to hang up.
 pub fn send(socket: &Path, method: &str, path: &str, body: &str) -> Result<Sent, Failure> {
     #[expect(clippy::disallowed_methods, reason = "a test's client")]
-    let mut stream = UnixStream::connect(socket)?;
+    let stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(ANSWER_WAIT_MAX))?;
+    send_over(stream, method, path, body)
+}
+
+/// As [`send`], over TCP.
+pub fn send_tcp(address: SocketAddr, method: &str, path: &str, body: &str) -> Result<Sent, Failure> {
+    #[expect(clippy::disallowed_methods, reason = "a test's client")]
+    let stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(ANSWER_WAIT_MAX))?;
+    send_over(stream, method, path, body)
+}
+
+fn send_over(
+    mut stream: impl Read + Write + 'static,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> Result<Sent, Failure> {
     let length = body.len();
     write!(
         stream,
         "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
     )?;
-    Ok(Sent { reader: BufReader::new(stream) })
+    Ok(Sent { reader: BufReader::new(Box::new(stream)) })
 }
 
 impl Sent {

@@ -5,6 +5,7 @@ pub mod crash;
 pub mod draw;
 pub mod http;
 pub mod load;
+pub mod peer;
 pub mod places;
 pub mod server;
 

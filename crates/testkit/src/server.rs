@@ -227,6 +227,11 @@ impl Server {
         Ok(serde_json::from_str(&self.cloisterd(&["ledger", "show", &record.to_string()])?)?)
     }
 
+    /// Runs all answered records again; an error, with what differs, when anything does.
+    pub fn replay_all(&self) -> Result<Value, Failure> {
+        Ok(serde_json::from_str(&self.cloisterd(&["replay", "--since", "1970-01-01", "--json"])?)?)
+    }
+
     /// Runs a record again; an error when anything differs.
     pub fn replay(&self, record: u64) -> Result<Value, Failure> {
         Ok(serde_json::from_str(&self.cloisterd(&["replay", &record.to_string(), "--json"])?)?)

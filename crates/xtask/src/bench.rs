@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: measures, and prints the tables of BENCHMARKS.md.
 
+use std::path::PathBuf;
+
 use clap::ValueEnum;
 
 use crate::{
@@ -19,6 +21,9 @@ pub(crate) struct Bench {
     /// A test model that fills in the middle; the beginning of its name will do.
     #[arg(long, default_value = test_models::DEMONSTRATION)]
     model: String,
+    /// The program of llama.cpp's own server, to measure beside it and nothing else.
+    #[arg(long)]
+    peer: Option<PathBuf>,
 }
 
 /// What is measured.
@@ -47,6 +52,9 @@ impl Bench {
             "--model",
             model.name,
         ]);
+        if let Some(peer) = &self.peer {
+            bench.arg("--peer").arg(peer);
+        }
         bench.env(TEST_PROGRAMS, places.release()).env(TEST_MODELS, places.models());
         println!("Machine: {}.", machine::words());
         run(&mut bench)

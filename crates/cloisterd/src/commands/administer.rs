@@ -81,16 +81,6 @@ pub(crate) enum Ledger {
     },
 }
 
-/// Runs a recorded request again and compares the bytes. Exits with 1 when they differ.
-#[derive(Debug, Args)]
-pub(crate) struct Replay {
-    /// The record's number, as x-cloister-record states it.
-    record: u64,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-}
-
 /// Says how the server stands.
 #[derive(Debug, Args)]
 pub(crate) struct Status {
@@ -137,34 +127,6 @@ impl Ledger {
     }
 }
 
-impl Replay {
-    pub(crate) fn run(self, data: &Path) -> Outcome {
-        let replay = ask(data, Command::Replay { record: self.record })?;
-        let matches = replay["matches"].as_bool().unwrap_or(false);
-        if self.json {
-            output::line(&replay.to_string())?;
-        } else {
-            let tokens = &replay["tokens"];
-            match replay["first_difference"].as_u64() {
-                _ if matches => {
-                    output::line(&format!("record {}: the same {tokens} tokens and bytes", self.record))?
-                }
-                Some(place) => {
-                    output::line(&format!(
-                        "record {}: differs from token {place} of {tokens} on",
-                        self.record
-                    ))?;
-                }
-                None => output::line(&format!("record {}: the same tokens, other bytes", self.record))?,
-            }
-            for difference in replay["differences"].as_array().into_iter().flatten() {
-                output::line(&format!("  {}", difference.as_str().unwrap_or_default()))?;
-            }
-        }
-        Ok(if matches { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-    }
-}
-
 impl Status {
     pub(crate) fn run(self, data: &Path) -> Outcome {
         print(data, Command::Status, self.json)
@@ -177,7 +139,7 @@ fn print(data: &Path, command: Command, json: bool) -> Outcome {
 }
 
 /// Asks the running daemon; when none runs, does it here under the data directory's lock.
-fn ask(data: &Path, command: Command) -> Result<Value, Box<dyn std::error::Error>> {
+pub(super) fn ask(data: &Path, command: Command) -> Result<Value, Box<dyn std::error::Error>> {
     let data = Data::open(data)?;
     let response = match data.try_lock()? {
         Some(lock) => {

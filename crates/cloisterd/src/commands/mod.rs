@@ -7,6 +7,7 @@ mod init;
 mod jail_probe;
 mod man;
 mod model;
+mod replay;
 mod serve;
 
 use std::error::Error;
@@ -41,7 +42,7 @@ enum Command {
     Token(administer::Token),
     #[command(subcommand)]
     Ledger(administer::Ledger),
-    Replay(administer::Replay),
+    Replay(replay::Replay),
     Status(administer::Status),
     #[command(subcommand)]
     Jail(jail_probe::Jail),

@@ -10,6 +10,10 @@ fn finished_answers_replay_to_the_same_bytes() {
     let mut server = Server::started(places::CODER).unwrap();
     let replayed = load::load_and_replay(&mut server, seed, 10, 8, true, &mut |_| {}).unwrap();
     assert!(replayed.matches >= 4, "{replayed:?}");
+    // A sample is drawn by its seed, and drawn again the same.
+    let sample = || server.cloisterd(&["replay", "--sample", "2", "--seed", "7", "--json"]).unwrap();
+    assert_eq!(sample(), "{\"different\":0,\"failed\":0,\"same\":2}\n");
+    assert!(server.cloisterd(&["replay"]).is_err());
     server.stop().unwrap();
     assert_eq!(server.verify().unwrap()["verdict"], "passed");
 }

@@ -124,6 +124,18 @@ impl Bytes {
     pub(crate) fn pairs(self, signed: Bytes) -> Words {
         Words(lanes!(_mm256_maddubs_epi16(self.0, signed.0)))
     }
+
+    #[cfg(all(target_feature = "avx512vnni", target_feature = "avx512vl"))]
+    #[inline(always)]
+    pub(crate) fn fours(self, signed: Bytes, sum: Ints) -> Ints {
+        Ints(lanes!(_mm256_dpbusd_epi32(sum.0, self.0, signed.0)))
+    }
+
+    #[cfg(not(all(target_feature = "avx512vnni", target_feature = "avx512vl")))]
+    #[inline(always)]
+    pub(crate) fn fours(self, signed: Bytes, sum: Ints) -> Ints {
+        sum.add(self.pairs(signed).pairs(Words::splat(1)))
+    }
 }
 
 impl Words {

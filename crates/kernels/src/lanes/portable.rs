@@ -81,6 +81,10 @@ impl Bytes {
             i16::try_from(sum).unwrap_or(if sum < 0 { i16::MIN } else { i16::MAX })
         }))
     }
+
+    pub(crate) fn fours(self, signed: Bytes, sum: Ints) -> Ints {
+        sum.add(self.pairs(signed).pairs(Words::splat(1)))
+    }
 }
 
 impl Words {
