@@ -212,9 +212,9 @@ impl Eight {
     #[inline(always)]
     fn lanes(&self, activations: &Q8K) -> (Ints, Ints) {
         let mut sum = Ints::splat(0);
-        for sub_block in 0..8 {
-            let products = self.weights[sub_block].pairs(Bytes::load_signed(&activations.q[sub_block]));
-            sum = sum.add(products.pairs(self.scales.pick(&PICK[sub_block])));
+        for ((weights, q), pick) in self.weights.iter().zip(&activations.q).zip(&PICK) {
+            let products = weights.pairs(Bytes::load_signed(q));
+            sum = sum.add(products.pairs(self.scales.pick(pick)));
         }
         (sum, self.minima.pairs(Words::load(&activations.sums)))
     }
@@ -372,6 +372,9 @@ fn simple<B: Simple>(
 
 /// For each block of each column, what the format's offset adds to an integer sum.
 fn offsets(offset: i32, activations: Matrix<'_>, columns: usize) -> Vec<i32> {
+    if offset == 0 {
+        return vec![0; columns * (activations.row_bytes / size_of::<Q8_0>())];
+    }
     let sum = |block: &Q8_0| block.q.iter().map(|&q| i32::from(q)).sum::<i32>() * offset;
     (0..columns).flat_map(|column| activations.row::<Q8_0>(column).iter().map(sum)).collect()
 }

@@ -4,6 +4,14 @@
 
 #include "traits.h"
 
+#include <cstddef>
+
+// As `Params` of seam.rs has it.
+static_assert(offsetof(ggml_compute_params, ith) == 0 && offsetof(ggml_compute_params, nth) == 4 &&
+                  offsetof(ggml_compute_params, wsize) == 8 && offsetof(ggml_compute_params, wdata) == 16 &&
+                  offsetof(ggml_compute_params, threadpool) == 24 && offsetof(ggml_compute_params, use_ref) == 32,
+              "ggml_compute_params has another layout");
+
 namespace {
 
 using compute_function = bool (*)(const ggml_compute_params *, ggml_tensor *);

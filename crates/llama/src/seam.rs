@@ -23,7 +23,7 @@ const CHUNK_QUERIES: usize = 112;
 static INSTALLED: AtomicBool = AtomicBool::new(false);
 static UNPROVEN: AtomicBool = AtomicBool::new(false);
 
-/// What llama.cpp tells each thread; its layout is checked by the C++ side's types.
+/// What llama.cpp tells each thread. seam.cpp checks the layout.
 #[repr(C)]
 struct Params {
     thread: c_int,
@@ -466,13 +466,11 @@ impl<'a> Attention<'a> {
                 let offset = token * self.queries.nb[1]
                     + query_head * self.queries.nb[2]
                     + stream * self.queries.nb[3];
-                // SAFETY: sources are not written while a node is computed; both are aligned for their values.
-                let (values, mask) = unsafe {
-                    (
-                        std::slice::from_raw_parts(bytes_from(self.queries, offset).as_ptr().cast(), head),
-                        std::slice::from_raw_parts(bytes_from(self.mask, mask_offset).as_ptr().cast(), cells),
-                    )
-                };
+                // SAFETY: sources are not written while a node is computed.
+                let (values, mask) =
+                    unsafe { (bytes_from(self.queries, offset), bytes_from(self.mask, mask_offset)) };
+                let values = bytemuck::cast_slice(&values[..head * size_of::<f32>()]);
+                let mask = bytemuck::cast_slice(&mask[..cells * size_of::<u16>()]);
                 queries.push(Query { values, mask });
                 let start = self.part_start(stream, token, query_head, segment);
                 // SAFETY: this thread alone has this segment of these queries; parts do not overlap.
