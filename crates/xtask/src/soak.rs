@@ -158,7 +158,10 @@ fn replay(seed: u64, count: u64, progress: &mut dyn FnMut(u64)) -> Result<Counts
     let replayed = load::load_and_replay(&mut server, seed, count, CLIENTS, true, progress)?;
     end(server)?;
     Ok(Counts::from([
-        ("answers replayed to the same bytes, whole or cut short by their client".to_owned(), replayed.matches),
+        (
+            "answers replayed to the same bytes, whole or cut short by their client".to_owned(),
+            replayed.matches,
+        ),
         ("clients that hung up".to_owned(), replayed.hung_up),
         ("prompt tokens from the cache".to_owned(), replayed.prompt_tokens_cached),
     ]))
