@@ -20,6 +20,9 @@ pub struct CompletionRequest {
     /// Tokens of the answer at most; the server's limit when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u32>,
+    /// Texts that end the answer before them; at most 16.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stop: Vec<String>,
     /// 0 takes the most probable token always.
     pub temperature: f32,
     /// The draw's seed.
@@ -35,6 +38,7 @@ impl CompletionRequest {
             prompt: prefix.into(),
             suffix: suffix.into(),
             max_tokens: None,
+            stop: Vec::new(),
             temperature: 0.0,
             seed: None,
         }

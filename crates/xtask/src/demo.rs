@@ -152,7 +152,8 @@ impl Stage {
         place.push(format!(":{line}:{column}"));
         let completion = self.run_for_record(
             "cloister",
-            [OsStr::new("complete"), &place, "--max-tokens".as_ref(), "96".as_ref(), "--apply".as_ref()],
+            // The body ends where the subprogram does.
+            [OsStr::new("complete"), &place, "--stop".as_ref(), r"\n   end ".as_ref(), "--apply".as_ref()],
         )?;
         self.run("cat", [&body])?;
 

@@ -30,12 +30,21 @@ pub(crate) struct Complete {
     /// Tokens of the completion at most
     #[arg(long, value_name = "N", default_value_t = 256)]
     max_tokens: u32,
+    /// End the completion before this text, as '\n   end '; `\n` is a line break. May be repeated
+    #[arg(long, value_name = "TEXT", value_parser = unescaped)]
+    stop: Vec<String>,
     /// Write the completion into the file, in one step
     #[arg(long)]
     apply: bool,
     /// Print {record, deployment, text, stop, usage, applied} as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// A shell's user writes a line break as `\n`.
+#[expect(clippy::unnecessary_wraps, reason = "as clap asks for")]
+fn unescaped(text: &str) -> Result<String, std::convert::Infallible> {
+    Ok(text.replace("\\n", "\n"))
 }
 
 #[derive(Serialize)]
@@ -63,6 +72,7 @@ impl Complete {
         let request = CompletionRequest {
             model: self.deployment.clone().or_else(|| settings.deployment.clone()),
             max_tokens: Some(self.max_tokens),
+            stop: self.stop.clone(),
             ..CompletionRequest::fill(line_feeds(before), line_feeds(behind))
         };
         let answer = wait(async { Ok(settings.client.complete(&request).await?) })?;

@@ -14,7 +14,8 @@ fn a_suggestion_goes_to_stdout_and_its_record_to_stderr() {
     place.write("stack.adb", STACK);
     let server = Server::play(&place.socket(), vec![completion_reply("Top := Top + 1;")]);
 
-    let run = place.run(&["complete", "stack.adb:3:4", "--max-tokens", "40"]).check(0);
+    let run =
+        place.run(&["complete", "stack.adb:3:4", "--max-tokens", "40", "--stop", r"\n   end "]).check(0);
     assert_eq!(run.out, "Top := Top + 1;");
     run.says("[record 12 · code · prompt 30 tokens (20 cached) · answer 4]");
     assert_eq!(place.read("stack.adb"), STACK);
@@ -25,7 +26,7 @@ fn a_suggestion_goes_to_stdout_and_its_record_to_stderr() {
     assert_eq!(
         request.body,
         json!({"prompt": "procedure Push is\nbegin\n   ", "suffix": "\nend Push;\n",
-               "max_tokens": 40, "temperature": 0.0})
+               "max_tokens": 40, "stop": ["\n   end "], "temperature": 0.0})
     );
 }
 
