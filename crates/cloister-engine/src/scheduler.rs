@@ -13,7 +13,6 @@ use llama::{Batch, Context, Model};
 use protocol::Digest;
 use protocol::ids::GenerationId;
 use protocol::worker::{Failure, Generate, Part, Stop, Times, ToWorker, Token};
-
 use sha2::{Digest as _, Sha256};
 
 use crate::replies::Replies;

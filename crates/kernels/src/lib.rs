@@ -2,8 +2,8 @@
 //! fixed chain of roundings, however many are computed together, in whatever order, by however many
 //! threads, on whatever processor.
 //!
-//! llama.cpp's own kernels are as fast but choose their order of sums by the shape of a batch, so the
-//! same prompt gives other bits in other company. The formats of [`blocks`] are ggml's.
+//! llama.cpp's own kernels choose their order of sums by the shape of a batch, so the same prompt gives
+//! other bits in other company. The formats of [`blocks`] are ggml's.
 //!
 //! No kernel here allocates more than its callers' shapes imply, reads outside the slices it is given, or
 //! keeps anything between calls. `unsafe` is for vector instructions on values alone.

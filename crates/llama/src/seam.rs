@@ -20,7 +20,6 @@ const CHUNK_ROWS_MAX: usize = 256;
 /// Queries of one head that a thread takes at once.
 const CHUNK_QUERIES: usize = 112;
 
-static INSTALLED: AtomicBool = AtomicBool::new(false);
 static UNPROVEN: AtomicBool = AtomicBool::new(false);
 
 /// What llama.cpp tells each thread. seam.cpp checks the layout.
@@ -51,7 +50,6 @@ pub(crate) fn install() {
         // SAFETY: both functions live for ever and have the types that the C++ side declares; no context
         // exists yet that could be computing.
         unsafe { cloister_kernels_install(compute, work_size) };
-        INSTALLED.store(true, Ordering::Relaxed);
     });
 }
 
