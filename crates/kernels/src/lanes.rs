@@ -3,8 +3,10 @@
 //!
 //! - [`Bytes`]: 32 bytes. `low`, `high`: the halves of each. `pairs`: products of unsigned and signed
 //!   bytes, two summed in a word; callers keep them inside 16 bits. `fours`: the same, four summed in an
-//!   int, added to a sum; one instruction where the processor has it ([`FOURS_AT_ONCE`]).
-//! - [`Words`]: 16 signed words. `pairs`: products, two summed in an int, exact.
+//!   int, added to a sum; one instruction where the processor has it ([`FOURS_AT_ONCE`]). `quads_of_rows`:
+//!   vector `i` gets bytes `4 * i..4 * i + 4` of each row.
+//! - [`Words`]: 16 signed words. `pairs`: products, two summed in an int, exact. `pairs_of_rows`: vector `i` gets
+//!   words `2 * i` and `2 * i + 1` of each row. `halves_…`: of each pair the even and the odd one, twice or widened.
 //! - [`Ints`]: 8 signed ints. `sums`: of eight vectors, the sum of each one's lanes.
 //! - [`Floats`]: 8 floats. `mul_add` rounds once.
 
@@ -26,8 +28,6 @@ pub(crate) use own::{Bytes, Floats, Ints, Words, prefetch};
 pub(crate) const FOURS_AT_ONCE: bool =
     cfg!(all(target_arch = "x86_64", target_feature = "avx512vnni", target_feature = "avx512vl"));
 
-/// For [`Words::pick`]: the same word for both halves.
-pub(crate) const PICK: [[u8; 32]; 8] = picks([0, 1, 2, 3, 4, 5, 6, 7], [0, 1, 2, 3, 4, 5, 6, 7]);
 /// For [`Words::pick`]: an even word for the lower half, the next for the upper one.
 pub(crate) const PICK_TWO: [[u8; 32]; 4] = picks([0, 2, 4, 6], [1, 3, 5, 7]);
 

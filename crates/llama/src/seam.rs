@@ -13,8 +13,6 @@ use kernels::product::{Format, Matrix, ROWS, product};
 use llama_cpp_sys_2 as sys;
 use sys::ggml_tensor as Tensor;
 
-/// From that many columns on, llama.cpp multiplies the K formats by its tiled kernel, whose chain is ours.
-const TILED_COLUMNS_MIN: usize = 8;
 /// Rows of weights that a thread takes at once, at most; whole groups of [`ROWS`].
 const CHUNK_ROWS_MAX: usize = 256;
 /// Queries of one head that a thread takes at once.
@@ -76,9 +74,7 @@ unsafe extern "C" fn compute(params: *const Params, op: *mut Tensor) -> bool {
                 multiplication.compute(params);
                 return true;
             }
-            if !is_tiled(op) {
-                UNPROVEN.store(true, Ordering::Relaxed);
-            }
+            UNPROVEN.store(true, Ordering::Relaxed);
         }
         sys::GGML_OP_FLASH_ATTN_EXT => {
             if let Some(attention) = Attention::of(op) {
@@ -160,16 +156,6 @@ unsafe fn bytes_from<'a>(tensor: &Tensor, offset: usize) -> &'a [u8] {
     unsafe { std::slice::from_raw_parts(tensor.data.cast::<u8>().add(offset), all - offset) }
 }
 
-/// Whether llama.cpp's tiled kernel takes the operation.
-fn is_tiled(op: &Tensor) -> bool {
-    let (Some(weights), Some(activations)) = (source(op, 0), source(op, 1)) else { return false };
-    // Without AVX2 that kernel has another chain.
-    cfg!(target_feature = "avx2")
-        && matches!(Kind::of(weights.type_), Kind::Own(format) if format.block() == kernels::blocks::SUPER_BLOCK)
-        && sizes(activations)[1] >= TILED_COLUMNS_MIN
-        && activations.type_ == sys::GGML_TYPE_F32
-}
-
 /// How weights of a type are multiplied.
 #[derive(Clone, Copy)]
 enum Kind {
@@ -210,7 +196,7 @@ impl<'a> Multiplication<'a> {
         let (weights, activations) = (source(op, 0)?, source(op, 1)?);
         let kind = Kind::of(weights.type_);
         let hadamard = op.op_params[1] != 0;
-        if hadamard || is_tiled(op) || activations.type_ != sys::GGML_TYPE_F32 || activations.nb[0] != 4 {
+        if hadamard || activations.type_ != sys::GGML_TYPE_F32 || activations.nb[0] != 4 {
             return None;
         }
         // SAFETY: every type has its traits, which live for ever.

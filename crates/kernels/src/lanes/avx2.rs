@@ -72,6 +72,37 @@ impl Bytes {
     }
 
     #[inline(always)]
+    pub(crate) fn quads_of_rows(rows: [Bytes; 8]) -> [Bytes; 8] {
+        lanes!({
+            let [Bytes(a), Bytes(b), Bytes(c), Bytes(d), Bytes(e), Bytes(f), Bytes(g), Bytes(h)] = rows;
+            let (ab, cd) = (_mm256_unpacklo_epi32(a, b), _mm256_unpacklo_epi32(c, d));
+            let (ef, gh) = (_mm256_unpacklo_epi32(e, f), _mm256_unpacklo_epi32(g, h));
+            let (ab_high, cd_high) = (_mm256_unpackhi_epi32(a, b), _mm256_unpackhi_epi32(c, d));
+            let (ef_high, gh_high) = (_mm256_unpackhi_epi32(e, f), _mm256_unpackhi_epi32(g, h));
+            // Quads 0 to 3 of four rows in the lower halves, 4 to 7 in the upper ones.
+            let first = [
+                _mm256_unpacklo_epi64(ab, cd),
+                _mm256_unpackhi_epi64(ab, cd),
+                _mm256_unpacklo_epi64(ab_high, cd_high),
+                _mm256_unpackhi_epi64(ab_high, cd_high),
+            ];
+            let second = [
+                _mm256_unpacklo_epi64(ef, gh),
+                _mm256_unpackhi_epi64(ef, gh),
+                _mm256_unpacklo_epi64(ef_high, gh_high),
+                _mm256_unpackhi_epi64(ef_high, gh_high),
+            ];
+            let mut quads = rows;
+            for quad in 0..4 {
+                let (first, second) = (first[quad], second[quad]);
+                quads[quad] = Bytes(_mm256_permute2x128_si256::<0x20>(first, second));
+                quads[quad + 4] = Bytes(_mm256_permute2x128_si256::<0x31>(first, second));
+            }
+            quads
+        })
+    }
+
+    #[inline(always)]
     pub(crate) fn low(self) -> Bytes {
         Bytes(lanes!(_mm256_and_si256(self.0, _mm256_set1_epi8(0x0f))))
     }
@@ -144,15 +175,6 @@ impl Words {
         Words(lanes!(_mm256_set1_epi16(value)))
     }
 
-    /// Eight words, in both halves.
-    #[inline(always)]
-    pub(crate) fn eight(bytes: [u8; 8]) -> Words {
-        lanes!({
-            let words = _mm_cvtepu8_epi16(_mm_set1_epi64x(i64::from_le_bytes(bytes)));
-            Words(_mm256_set_m128i(words, words))
-        })
-    }
-
     /// The lower eight words in both halves, and the upper eight.
     #[inline(always)]
     pub(crate) fn split(self) -> [Words; 2] {
@@ -169,8 +191,45 @@ impl Words {
     }
 
     #[inline(always)]
+    pub(crate) fn two(words: [i16; 2]) -> Words {
+        let [low, high] = words.map(|word| u32::from(word.cast_unsigned()));
+        Words(lanes!(_mm256_set1_epi32((high << 16 | low).cast_signed())))
+    }
+
+    #[inline(always)]
     pub(crate) fn load(words: &[i16; 16]) -> Words {
         Words(lanes!(_mm256_loadu_si256(words.as_ptr().cast())))
+    }
+
+    #[inline(always)]
+    pub(crate) fn store(self, words: &mut [i16; 16]) {
+        lanes!(_mm256_storeu_si256(words.as_mut_ptr().cast(), self.0));
+    }
+
+    #[inline(always)]
+    pub(crate) fn pairs_of_rows(rows: [Words; 8]) -> [Words; 8] {
+        Bytes::quads_of_rows(rows.map(|Words(row)| Bytes(row))).map(|Bytes(pairs)| Words(pairs))
+    }
+
+    #[inline(always)]
+    pub(crate) fn halves_twice(self) -> [Words; 2] {
+        lanes!({
+            let (up, down) = (_mm256_slli_epi32::<16>(self.0), _mm256_srli_epi32::<16>(self.0));
+            [Words(_mm256_blend_epi16::<0xaa>(self.0, up)), Words(_mm256_blend_epi16::<0xaa>(down, self.0))]
+        })
+    }
+
+    #[inline(always)]
+    pub(crate) fn halves_as_ints(self) -> [Words; 2] {
+        lanes!({
+            let even = _mm256_srai_epi32::<16>(_mm256_slli_epi32::<16>(self.0));
+            [Words(even), Words(_mm256_srai_epi32::<16>(self.0))]
+        })
+    }
+
+    #[inline(always)]
+    pub(crate) fn ints(self) -> Ints {
+        Ints(self.0)
     }
 
     #[inline(always)]
@@ -211,6 +270,11 @@ impl Ints {
     #[inline(always)]
     pub(crate) fn sub(self, other: Ints) -> Ints {
         Ints(lanes!(_mm256_sub_epi32(self.0, other.0)))
+    }
+
+    #[inline(always)]
+    pub(crate) fn mul(self, other: Ints) -> Ints {
+        Ints(lanes!(_mm256_mullo_epi32(self.0, other.0)))
     }
 
     #[inline(always)]

@@ -38,6 +38,10 @@ impl Bytes {
         Bytes(from_fn(|lane| bytes[lane % 4].cast_unsigned()))
     }
 
+    pub(crate) fn quads_of_rows(rows: [Bytes; 8]) -> [Bytes; 8] {
+        from_fn(|quad| Bytes(from_fn(|lane| rows[lane / 4].0[4 * quad + lane % 4])))
+    }
+
     pub(crate) fn low(self) -> Bytes {
         Bytes(self.0.map(|byte| byte & 0x0f))
     }
@@ -92,10 +96,6 @@ impl Words {
         Words([value; 16])
     }
 
-    pub(crate) fn eight(bytes: [u8; 8]) -> Words {
-        Words(from_fn(|word| i16::from(bytes[word % 8])))
-    }
-
     pub(crate) fn split(self) -> [Words; 2] {
         [Words(from_fn(|word| self.0[word % 8])), Words(from_fn(|word| self.0[8 + word % 8]))]
     }
@@ -104,8 +104,43 @@ impl Words {
         Words(from_fn(|word| self.0[word / 8 * 8 + usize::from(pick[2 * word]) / 2]))
     }
 
+    pub(crate) fn two(words: [i16; 2]) -> Words {
+        Words(from_fn(|word| words[word % 2]))
+    }
+
     pub(crate) fn load(words: &[i16; 16]) -> Words {
         Words(*words)
+    }
+
+    pub(crate) fn store(self, words: &mut [i16; 16]) {
+        *words = self.0;
+    }
+
+    pub(crate) fn pairs_of_rows(rows: [Words; 8]) -> [Words; 8] {
+        from_fn(|pair| Words(from_fn(|word| rows[word / 2].0[2 * pair + word % 2])))
+    }
+
+    pub(crate) fn halves_twice(self) -> [Words; 2] {
+        from_fn(|half| Words(from_fn(|word| self.0[word / 2 * 2 + half])))
+    }
+
+    pub(crate) fn halves_as_ints(self) -> [Words; 2] {
+        from_fn(|half| {
+            let sign = |word: i16| if word < 0 { -1 } else { 0 };
+            Words(from_fn(|word| {
+                let value = self.0[word / 2 * 2 + half];
+                if word % 2 == 0 { value } else { sign(value) }
+            }))
+        })
+    }
+
+    pub(crate) fn ints(self) -> Ints {
+        let int = |lane: usize| {
+            let [low, high] =
+                [self.0[2 * lane], self.0[2 * lane + 1]].map(|word| u32::from(word.cast_unsigned()));
+            (high << 16 | low).cast_signed()
+        };
+        Ints(from_fn(int))
     }
 
     pub(crate) fn widen(bytes: &[i8; 16]) -> Words {
@@ -137,6 +172,10 @@ impl Ints {
 
     pub(crate) fn sub(self, other: Ints) -> Ints {
         Ints(from_fn(|lane| self.0[lane].wrapping_sub(other.0[lane])))
+    }
+
+    pub(crate) fn mul(self, other: Ints) -> Ints {
+        Ints(from_fn(|lane| self.0[lane].wrapping_mul(other.0[lane])))
     }
 
     pub(crate) fn times_32(self) -> Ints {
