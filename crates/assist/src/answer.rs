@@ -2,7 +2,7 @@
 
 use ledger::Receipt;
 use protocol::RecordNumber;
-use protocol::worker::{Stop, Times};
+use protocol::worker::{Drafts, Stop, Times};
 
 /// A whole answer. It exists only when its result leaf is durable.
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub struct Usage {
     pub answer_tokens: u32,
     /// Where the time went.
     pub times: Times,
+    /// Tokens that were guessed.
+    pub drafts: Drafts,
 }
 
 /// A streamed answer: blocks, then one end. Each block is durable before it is handed out.
@@ -57,6 +59,8 @@ impl AnswerStream {
 /// One step of a streamed answer.
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// It waits, and that many others go before it.
+    Queued(u32),
     /// A block of text, unchecked.
     Block(String),
     /// The end; its result leaf is durable.

@@ -1,21 +1,27 @@
 //! From what is asked to the parts of a token-exact prompt.
 
+mod window;
+
 use engine::{Deployment, Worker, WorkerError};
 use protocol::worker::{FillTokens, Part, Token};
 
 use crate::template::{self, Surroundings, TemplateError};
 use crate::{Ask, Extra};
 
-/// Of the room for a hole's surroundings, the share for the text behind it, where both are long.
+/// Tokens of a hole's surroundings at most, beside other files: what a plain CPU reads in a few seconds.
+const SURROUNDINGS_TOKENS: usize = 2048;
+/// Of those, the share for the text behind the hole, where both are long.
 const SUFFIX_SHARE: usize = 4;
+/// Bytes that a token of code has at least, nearly always.
+const TOKEN_BYTES: usize = 3;
 /// The name that stands for the repository until retrieval knows a better one.
 const REPOSITORY_NAME: &str = "project";
 
 /// A prompt, ready for the engine.
 pub(crate) struct Prompt {
     pub(crate) tokens: Vec<Token>,
-    /// Tokens of the surroundings that were left out to make it fit.
-    pub(crate) tokens_left_out: u32,
+    /// Bytes of the surroundings that were left out to make it fit.
+    pub(crate) bytes_left_out: u64,
 }
 
 impl Prompt {
@@ -62,11 +68,11 @@ pub(crate) async fn build(
                 begin.clear();
             }
             begin.extend(parts);
-            Prompt { tokens: deployment.worker.tokenize(begin).await?, tokens_left_out: 0 }
+            Prompt { tokens: deployment.worker.tokenize(begin).await?, bytes_left_out: 0 }
         }
         Ask::Complete { prompt } => {
             begin.push(Part::Template(prompt.clone()));
-            Prompt { tokens: deployment.worker.tokenize(begin).await?, tokens_left_out: 0 }
+            Prompt { tokens: deployment.worker.tokenize(begin).await?, bytes_left_out: 0 }
         }
         Ask::Fill { prefix, suffix, extra } => {
             let fill = ready.fill.ok_or(PromptError::NoFill)?;
@@ -78,6 +84,10 @@ pub(crate) async fn build(
 
 /// Prefix, suffix, middle, in the order the models were trained with; other files in front, oldest
 /// first, as many of the newest as fit.
+///
+/// The hole begins some lines above the cursor ([`window`]), and what stands between its beginning and the
+/// cursor is given as the beginning of what fills it: so a keystroke changes only the prompt's last tokens,
+/// and the entries of all before them are reused, those of the text behind the hole, too.
 async fn fill_prompt(
     worker: &Worker,
     fill: FillTokens,
@@ -86,10 +96,19 @@ async fn fill_prompt(
     extra: &[Extra],
     tokens_room: usize,
 ) -> Result<Prompt, PromptError> {
-    let text = |text: &String| Part::Text(text.clone());
+    let surroundings = SURROUNDINGS_TOKENS.min(tokens_room);
+    let window = window::of(prefix, suffix, surroundings * TOKEN_BYTES, SUFFIX_SHARE);
+    let mut left_out = prefix.len() + suffix.len() - window.len();
+    let text = |text: &str| Part::Text(text.to_owned());
     let repository = fill.repository.map(Part::Token).into_iter();
     let opening = repository.flat_map(|token| [token, Part::Text(format!("{REPOSITORY_NAME}\n"))]);
-    let mut texts = vec![begin, vec![text(prefix)], vec![text(suffix)], opening.collect()];
+    let mut texts = vec![
+        begin,
+        vec![text(window.before)],
+        vec![text(window.behind)],
+        vec![text(window.typed)],
+        opening.collect(),
+    ];
     if let Some(file) = fill.file {
         let file = |text: String| vec![Part::Token(file), Part::Text(text)];
         texts.push(file("current\n".to_owned()));
@@ -98,18 +117,18 @@ async fn fill_prompt(
     // One exchange for all: a wait for each would be felt.
     let mut tokens = worker.tokenize_all(texts).await?.into_iter();
     let mut next = || tokens.next().unwrap_or_default();
-    let [begin, prefix, suffix, opening, closing] = std::array::from_fn(|_| next());
+    let [begin, before, behind, mut typed, opening, closing] = std::array::from_fn(|_| next());
 
-    let mut left_out = 0;
+    // Unusually dense text: cut where it just fits.
     let room = tokens_room.saturating_sub(begin.len() + 3);
-    let (prefix_kept, suffix_kept) = share(prefix.len(), suffix.len(), room);
-    left_out += prefix.len() - prefix_kept + suffix.len() - suffix_kept;
-    let mut room = room - prefix_kept - suffix_kept;
+    typed.drain(..typed.len().saturating_sub(room));
+    let (before_kept, behind_kept) = share(before.len(), behind.len(), room - typed.len());
+    let mut room = room - typed.len() - before_kept - behind_kept;
 
     let mut files = Vec::new();
-    for file in tokens {
+    for (file, extra) in tokens.zip(extra.iter().rev()) {
         if file.len() > room {
-            left_out += file.len();
+            left_out += extra.text.len();
             continue;
         }
         room -= file.len();
@@ -123,11 +142,12 @@ async fn fill_prompt(
     let mut tokens = begin;
     tokens.extend(files.into_iter().rev().flatten());
     tokens.push(fill.prefix);
-    tokens.extend(&prefix[prefix.len() - prefix_kept..]);
+    tokens.extend(&before[before.len() - before_kept..]);
     tokens.push(fill.suffix);
-    tokens.extend(&suffix[..suffix_kept]);
+    tokens.extend(&behind[..behind_kept]);
     tokens.push(fill.middle);
-    Ok(Prompt { tokens, tokens_left_out: u32::try_from(left_out).unwrap_or(u32::MAX) })
+    tokens.extend(typed);
+    Ok(Prompt { tokens, bytes_left_out: left_out as u64 })
 }
 
 /// How many tokens of the prefix's end and of the suffix's beginning are kept.

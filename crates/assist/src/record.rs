@@ -2,7 +2,7 @@
 
 use ledger::{Opening, ResultLeaf, Salts};
 use protocol::RecordNumber;
-use protocol::worker::{EngineProfile, Sampling, Stop, Times, Token};
+use protocol::worker::{Drafts, EngineProfile, Sampling, Stop, Times, Token, Until};
 use serde::{Deserialize, Serialize};
 
 use crate::{Ask, Message};
@@ -15,14 +15,19 @@ pub(crate) struct IntentBody {
     pub(crate) opening: Opening,
     /// The prompt as the engine got it.
     pub(crate) prompt_tokens: Vec<Token>,
-    /// Tokens of a hole's surroundings that did not fit.
-    pub(crate) tokens_left_out: u32,
+    /// Bytes of a hole's surroundings that did not fit.
+    #[serde(default)]
+    pub(crate) bytes_left_out: u64,
     /// The clock the template saw.
     pub(crate) template_time_unix_s: i64,
     pub(crate) sampling: Sampling,
     pub(crate) tokens_max: u32,
     pub(crate) stop: Vec<String>,
     pub(crate) predict_ms_max: Option<u32>,
+    #[serde(default)]
+    pub(crate) until: Until,
+    #[serde(default)]
+    pub(crate) heal: bool,
 }
 
 /// The body of a result leaf.
@@ -101,6 +106,7 @@ pub(crate) struct Output {
     pub(crate) stop: Option<Stop>,
     pub(crate) prompt_tokens_cached: u32,
     pub(crate) times: Times,
+    pub(crate) drafts: Drafts,
 }
 
 /// The result leaf and its body.

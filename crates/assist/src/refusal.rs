@@ -10,6 +10,8 @@ pub struct Refusal {
     pub message: String,
     /// The request's record, where it got that far.
     pub record: Option<protocol::RecordNumber>,
+    /// Seconds after which trying again makes sense, where that is known.
+    pub retry_after_s: Option<u32>,
 }
 
 /// Sorts of refusals.
@@ -39,7 +41,7 @@ pub enum RefusalKind {
 
 impl Refusal {
     pub(crate) fn new(kind: RefusalKind, message: impl Into<String>) -> Refusal {
-        Refusal { kind, message: message.into(), record: None }
+        Refusal { kind, message: message.into(), record: None, retry_after_s: None }
     }
 
     /// The walk's task ended without a word: a defect, or the runtime is shutting down.

@@ -4,7 +4,7 @@
 
 use engine::{Deployment, Order};
 use ledger::{Event, Outcome, Record, ReplayOutcome};
-use protocol::worker::{Stop, Token};
+use protocol::worker::{Class, Stop, Token};
 use protocol::{Digest, RecordNumber};
 use serde::Serialize;
 
@@ -69,8 +69,7 @@ impl House {
             .filter_map(|(facts, up)| up.filter(|_| facts.model == intent.model))
             .max_by_key(|up| up.facts.alias == intent.deployment)
             .ok_or(ReplayError::NoDeployment(record, intent.model))?;
-        let ended_by_itself =
-            matches!(stop, Stop::EndOfText | Stop::StopString(_) | Stop::TokensMax | Stop::ContextFull);
+        let ended_by_itself = !matches!(stop, Stop::Deadline | Stop::Cancelled);
         let recorded_len = u32::try_from(recorded.output_tokens.len()).unwrap_or(u32::MAX);
         let order = Order {
             prompt: body.prompt_tokens,
@@ -78,7 +77,11 @@ impl House {
             tokens_max: if ended_by_itself { body.tokens_max } else { recorded_len },
             stop: body.stop,
             predict_ms_max: None,
+            until: body.until,
+            heal: body.heal,
             cache_scope: self.fresh_scope(record)?,
+            person: Digest([0; 32]),
+            class: Class::Chat,
             digest_rows: false,
         };
         let failed = |error: engine::WorkerError| ReplayError::Engine(record, error.to_string());

@@ -1,7 +1,7 @@
 //! What a client asks, free of any dialect.
 
 use identity::Credential;
-use protocol::worker::Sampling;
+use protocol::worker::{Sampling, Until};
 
 /// One request, as a surface hands it in.
 #[derive(Clone, Debug)]
@@ -106,4 +106,6 @@ pub struct Parameters {
     pub stop: Vec<String>,
     /// Milliseconds the generation may take after the prompt; `None` has no limit.
     pub predict_ms_max: Option<u32>,
+    /// How far the answer goes.
+    pub until: Until,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use engine::{Deployment, Generation, Order, Unavailable, WorkerError};
 use identity::{Action, Credential, LabelSet, Principal};
 use ledger::{Block, Commitment, Entry, Intent, Opening, Outcome, Receipt, Salt, Salts};
-use protocol::worker::{Failure, Stop};
+use protocol::worker::{Class, Failure, Stop};
 use protocol::{Digest, RecordNumber};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
@@ -49,7 +49,11 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
             tokens_max,
             stop: request.parameters.stop.clone(),
             predict_ms_max: request.parameters.predict_ms_max,
+            until: request.parameters.until,
+            heal: heals(&request.ask),
             cache_scope: cache_scope(&principal, &labels),
+            person: Digest(Sha256::digest(&principal.name).into()),
+            class: class(&request.ask),
             digest_rows: false,
         };
         let receipt = house
@@ -215,12 +219,14 @@ impl House {
                 ..Opening::default()
             },
             prompt_tokens: prompt.tokens.clone(),
-            tokens_left_out: prompt.tokens_left_out,
+            bytes_left_out: prompt.bytes_left_out,
             template_time_unix_s: time_unix_s,
             sampling: parameters.sampling,
             tokens_max,
             stop: parameters.stop.clone(),
             predict_ms_max: parameters.predict_ms_max,
+            until: parameters.until,
+            heal: heals(&request.ask),
         };
         let body = serde_json::to_vec(&body).map_err(unwritable)?;
         self.append(ledger::Event::Intent(Box::new(intent)), Some(body)).await
@@ -257,6 +263,7 @@ impl House {
                 }
             };
             match event {
+                Some(Ok(engine::Event::Queued { ahead })) => delivery.queued(ahead),
                 Some(Ok(engine::Event::Started { prompt_tokens_cached })) => {
                     output.prompt_tokens_cached = prompt_tokens_cached;
                 }
@@ -268,9 +275,10 @@ impl House {
                         self.deliver_block(&mut blocks, &output.text, delivery).await?;
                     }
                 }
-                Some(Ok(engine::Event::Done { stop, times, .. })) => {
+                Some(Ok(engine::Event::Done { stop, times, drafts, .. })) => {
                     output.stop = Some(stop);
                     output.times = times;
+                    output.drafts = drafts;
                     break;
                 }
                 Some(Err(error)) => return Ok((output, Some(refusal_of(&error).of(record)))),
@@ -355,11 +363,27 @@ fn unwritable(error: impl std::fmt::Display) -> Refusal {
 pub(crate) fn refusal_of(error: &WorkerError) -> Refusal {
     let kind = match error {
         WorkerError::Gone | WorkerError::Failed(Failure::Engine(_)) => RefusalKind::EngineFailed,
-        WorkerError::Failed(Failure::QueueFull(_)) => RefusalKind::Busy,
+        WorkerError::Failed(Failure::QueueFull { .. }) => RefusalKind::Busy,
         WorkerError::Failed(Failure::PromptTooLong { .. }) => RefusalKind::PromptTooLong,
         WorkerError::Failed(Failure::Invalid(_)) => RefusalKind::Invalid,
     };
-    Refusal::new(kind, error.to_string())
+    let retry_after_s = match error {
+        WorkerError::Failed(Failure::QueueFull { retry_after_s, .. }) => Some(*retry_after_s),
+        _ => None,
+    };
+    Refusal { retry_after_s, ..Refusal::new(kind, error.to_string()) }
+}
+
+/// A person typed a hole's beginning up to the cursor, which may be inside a word.
+fn heals(ask: &Ask) -> bool {
+    matches!(ask, Ask::Fill { .. })
+}
+
+fn class(ask: &Ask) -> Class {
+    match ask {
+        Ask::Chat { .. } => Class::Chat,
+        Ask::Complete { .. } | Ask::Fill { .. } => Class::Completion,
+    }
 }
 
 /// KV entries are shared by the requests of one person at one label set, and no others: a shared
@@ -461,6 +485,13 @@ impl Delivery {
         }
     }
 
+    /// Word of a place in the queue; a reader that is busy does without.
+    fn queued(&mut self, ahead: u32) {
+        if let Delivery::Stream { events, .. } = self {
+            let _busy_or_gone = events.try_send(Event::Queued(ahead));
+        }
+    }
+
     /// A reader that is gone is noticed by [`Delivery::closed`].
     async fn block(&mut self, text: String) {
         if let Delivery::Stream { events, .. } = self {
@@ -505,6 +536,7 @@ impl Output {
             prompt_tokens_cached: self.prompt_tokens_cached,
             answer_tokens: u32::try_from(self.tokens.len()).unwrap_or(u32::MAX),
             times: self.times,
+            drafts: self.drafts,
         }
     }
 }
@@ -514,6 +546,7 @@ pub(crate) async fn drain(mut generation: Generation) -> Result<Output, WorkerEr
     let mut output = Output::default();
     while let Some(event) = generation.next().await {
         match event? {
+            engine::Event::Queued { .. } => {}
             engine::Event::Started { prompt_tokens_cached } => {
                 output.prompt_tokens_cached = prompt_tokens_cached
             }

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use engine::launch;
 use engine::{Event, Order, Worker};
 use protocol::Digest;
-use protocol::worker::{EngineProfile, Part, Ready, Sampling, Times, Token, VERSION, WorkerSettings};
+use protocol::worker::{
+    Class, EngineProfile, Part, Ready, Sampling, Speculation, Times, Token, Until, VERSION, WorkerSettings,
+};
 use testkit::{Failure, places};
 
 /// A worker that is ready. It ends with this value.
@@ -47,6 +49,8 @@ impl Bare {
             slots,
             queue_max: 64,
             threads: threads(),
+            kept_bytes_max: 0,
+            speculation: Speculation::Measured,
         };
         let launched = launch::launch(&program, &model, &settings)?;
         let (worker, ready) = Worker::connect(launched.socket).await?;
@@ -76,7 +80,11 @@ impl Bare {
             tokens_max,
             stop: Vec::new(),
             predict_ms_max: None,
+            until: Until::End,
+            heal: false,
             cache_scope: Digest(cache_scope),
+            person: Digest(cache_scope),
+            class: Class::Completion,
             digest_rows: false,
         };
         let start = Instant::now();
@@ -84,7 +92,7 @@ impl Bare {
         let (mut tokens, mut first) = (0, None);
         while let Some(event) = generation.next().await {
             match event? {
-                Event::Started { .. } => {}
+                Event::Queued { .. } | Event::Started { .. } => {}
                 Event::Text { tokens: more, .. } => {
                     first.get_or_insert_with(|| start.elapsed());
                     tokens += more.len();

@@ -23,6 +23,9 @@ pub struct CompletionRequest {
     /// Texts that end the answer before them; at most 16.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stop: Vec<String>,
+    /// `line` or `block`: ends the answer with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<&'static str>,
     /// 0 takes the most probable token always.
     pub temperature: f32,
     /// The draw's seed.
@@ -39,6 +42,7 @@ impl CompletionRequest {
             suffix: suffix.into(),
             max_tokens: None,
             stop: Vec::new(),
+            until: None,
             temperature: 0.0,
             seed: None,
         }

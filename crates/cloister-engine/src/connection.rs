@@ -1,13 +1,17 @@
 //! The socket to the gateway: frames in on one thread, frames out on another, so that the scheduler
-//! waits for neither. The outbound queue is limited by the credit that the gateway gives.
+//! waits for neither. The outbound queue is limited by the credit that the gateway gives. Texts are turned
+//! into tokens on the way in: nobody waits with that for an evaluation.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
+use llama::Model;
 use protocol::frame;
-use protocol::worker::{FromWorker, ToWorker};
+use protocol::worker::{Failure, FromWorker, Part, ToWorker, Token};
 use serde::de::DeserializeOwned;
 
 /// Both directions, once the threads run. The inbox ends when the gateway is gone.
@@ -28,15 +32,38 @@ pub(crate) fn read_frame<T: DeserializeOwned>(stream: &mut impl Read) -> io::Res
     frame::decode(&payload).map(Some).map_err(io::Error::other)
 }
 
-/// Starts the two threads. The jail is applied already, and binds them too.
-pub(crate) fn start(stream: UnixStream) -> io::Result<Connection> {
+/// Starts the two threads. The jail is applied already, and binds them too. `interrupt` is set whenever
+/// something came in that the scheduler should look at soon.
+pub(crate) fn start(
+    stream: UnixStream,
+    model: Arc<Model>,
+    interrupt: Arc<AtomicBool>,
+) -> io::Result<Connection> {
     let (inbox_sender, inbox) = channel();
     let (outbox, outbox_receiver) = channel::<FromWorker>();
     let mut reading = stream.try_clone()?;
+    let tokenized = outbox.clone();
     thread::Builder::new().name("reader".to_owned()).spawn(move || {
         // A malformed frame ends the conversation like the end of the stream: the scheduler stops.
         while let Ok(Some(message)) = read_frame(&mut reading) {
-            if inbox_sender.send(message).is_err() {
+            let sent = match message {
+                ToWorker::Tokenize { id, texts } => {
+                    let tokens: Result<_, String> = texts.iter().map(|text| tokenize(&model, text)).collect();
+                    tokenized
+                        .send(match tokens {
+                            Ok(tokens) => FromWorker::Tokenized { id, tokens },
+                            Err(error) => FromWorker::Failed { id, error: Failure::Invalid(error) },
+                        })
+                        .is_ok()
+                }
+                message => {
+                    let urgent = matches!(message, ToWorker::Generate(_) | ToWorker::Cancel { .. });
+                    let sent = inbox_sender.send(message).is_ok();
+                    interrupt.fetch_or(urgent, Ordering::Relaxed);
+                    sent
+                }
+            };
+            if !sent {
                 return;
             }
         }
@@ -51,4 +78,17 @@ pub(crate) fn start(stream: UnixStream) -> io::Result<Connection> {
         }
     })?;
     Ok(Connection { inbox, outbox })
+}
+
+fn tokenize(model: &Model, parts: &[Part]) -> Result<Vec<Token>, String> {
+    let mut tokens = Vec::new();
+    for part in parts {
+        match part {
+            Part::Text(text) => tokens.extend(model.tokenize(text, false).map_err(|e| e.to_string())?),
+            Part::Template(text) => tokens.extend(model.tokenize(text, true).map_err(|e| e.to_string())?),
+            Part::Token(token) if model.contains(*token) => tokens.push(*token),
+            Part::Token(token) => return Err(format!("token {token} is not in the vocabulary")),
+        }
+    }
+    Ok(tokens)
 }

@@ -5,11 +5,17 @@
 //! header is read by our own strict reader, and only then does C++ see a byte of it.
 
 mod connection;
+mod drafts;
+mod kept;
+mod pace;
+mod queue;
 mod replies;
 mod sampler;
 mod scheduler;
+mod slot;
 mod start;
 mod text;
+mod vocabulary;
 
 use std::process::ExitCode;
 

@@ -4,7 +4,7 @@ use std::sync::mpsc::Sender;
 
 use protocol::Digest;
 use protocol::ids::GenerationId;
-use protocol::worker::{Failure, FromWorker, Stop, Times, Token};
+use protocol::worker::{Drafts, Failure, FromWorker, Stop, Times, Token};
 
 /// The way out. A gateway that is gone is noticed at the inbox, so sending ignores it.
 #[derive(Clone)]
@@ -19,8 +19,19 @@ impl Replies {
         self.send(FromWorker::Text { id, tokens, text });
     }
 
-    pub(crate) fn done(&self, id: GenerationId, stop: Stop, times: Times, rows: Option<Digest>) {
-        self.send(FromWorker::Done { id, stop, times, rows });
+    pub(crate) fn queued(&self, id: GenerationId, ahead: u32) {
+        self.send(FromWorker::Queued { id, ahead });
+    }
+
+    pub(crate) fn done(
+        &self,
+        id: GenerationId,
+        stop: Stop,
+        times: Times,
+        rows: Option<Digest>,
+        drafts: Drafts,
+    ) {
+        self.send(FromWorker::Done { id, stop, times, rows, drafts });
     }
 
     pub(crate) fn failed(&self, id: GenerationId, error: Failure) {

@@ -18,17 +18,23 @@ struct Candidate {
 }
 
 impl Sampler {
-    /// The token after a row. `step` counts the tokens chosen before in this generation. A row
-    /// without a finite value has none.
-    pub(crate) fn choose(&mut self, logits: &[f32], sampling: &Sampling, step: u32) -> Option<Token> {
+    /// The token after a row, among those that are `allowed`. `step` counts the tokens chosen before in
+    /// this generation. A row without a finite value has none.
+    pub(crate) fn choose(
+        &mut self,
+        logits: &[f32],
+        sampling: &Sampling,
+        step: u32,
+        allowed: impl Fn(Token) -> bool,
+    ) -> Option<Token> {
         if sampling.temperature <= 0.0 {
-            return greedy(logits);
+            return greedy(logits, allowed);
         }
         self.candidates.clear();
         self.candidates.extend(
             (0..)
                 .zip(logits)
-                .filter(|(_, logit)| logit.is_finite())
+                .filter(|(token, logit)| logit.is_finite() && allowed(*token))
                 .map(|(token, &weight)| Candidate { token, weight }),
         );
         self.keep_top_k(sampling.top_k);
@@ -87,10 +93,10 @@ impl Sampler {
     }
 }
 
-fn greedy(logits: &[f32]) -> Option<Token> {
+fn greedy(logits: &[f32], allowed: impl Fn(Token) -> bool) -> Option<Token> {
     let mut best: Option<(Token, f32)> = None;
     for (token, &logit) in (0..).zip(logits) {
-        if logit.is_finite() && best.is_none_or(|(_, highest)| logit > highest) {
+        if logit.is_finite() && best.is_none_or(|(_, highest)| logit > highest) && allowed(token) {
             best = Some((token, logit));
         }
     }
@@ -119,13 +125,22 @@ mod tests {
     use super::*;
 
     fn choose(logits: &[f32], sampling: Sampling, step: u32) -> Option<Token> {
-        Sampler::default().choose(logits, &sampling, step)
+        Sampler::default().choose(logits, &sampling, step, |_| true)
     }
 
     #[test]
     fn greedy_takes_the_lower_number_of_equals() {
         assert_eq!(choose(&[0.0, 3.0, 3.0, f32::NAN], Sampling::GREEDY, 0), Some(1));
         assert_eq!(choose(&[f32::NAN, f32::NEG_INFINITY], Sampling::GREEDY, 0), None);
+    }
+
+    #[test]
+    fn only_what_is_allowed() {
+        for temperature in [0.0, 1.0] {
+            let sampling = Sampling { temperature, ..Sampling::GREEDY };
+            let odd = Sampler::default().choose(&[9.0, 1.0, 8.0], &sampling, 0, |token| token % 2 == 1);
+            assert_eq!(odd, Some(1));
+        }
     }
 
     #[test]

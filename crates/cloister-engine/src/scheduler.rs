@@ -1,91 +1,96 @@
-//! Continuous batching over the context's sequences: each step evaluates the next token of every
-//! running generation and a chunk of the prompts that wait for evaluation.
+//! Continuous batching over the context's sequences: each step evaluates the next token of every running
+//! generation, tokens guessed to follow it, and a chunk of the prompts that wait for evaluation.
 //!
-//! In the reproducible profile no kernel's result depends on its company, so batching, chunking and
-//! the reuse of a prefix change the time an answer takes and never its bytes.
+//! Who goes first: completions, then whose person got least (`queue`). How long a step may take beside
+//! running generations is limited, and so how long a prompt keeps them waiting (`pace`).
+//!
+//! In the reproducible profile no kernel's result depends on its company, so batching, chunking, guessing
+//! and the reuse of entries change the time an answer takes and never its bytes.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use llama::{Batch, Context, Model};
+use llama::{Batch, Context, DecodeError, Model};
 use protocol::Digest;
 use protocol::ids::GenerationId;
-use protocol::worker::{Failure, Generate, Part, Stop, Times, ToWorker, Token};
+use protocol::worker::{Class, Drafts, Failure, Generate, Stop, Times, ToWorker, Token};
 use sha2::{Digest as _, Sha256};
 
+use crate::drafts::{self, Acceptance, DRAFT_MAX, Pays};
+use crate::kept::{self, Entries, Kept, shared_len};
+use crate::pace::{CHUNK_MAX, Pace};
+use crate::queue::{Queue, Shares, Waiting};
 use crate::replies::Replies;
 use crate::sampler::Sampler;
+use crate::slot::{Running, Slot, micros};
 use crate::text::Released;
+use crate::vocabulary::Vocabulary;
 
-/// Prompt tokens evaluated in a step beside running generations: bounds how long those wait.
-const PROMPT_CHUNK_BESIDE_OTHERS: usize = 64;
-/// Prompt tokens evaluated in a step when nothing else runs: bounds how long a cancellation waits.
-pub(crate) const PROMPT_CHUNK_ALONE: usize = 64;
+/// Of a chunk, completions leave at least that part to chats that wait for their evaluation.
+const CHATS_SHARE: usize = 4;
+/// Requests whose times tell when a place in a full queue is free.
+const ENDED_MAX: usize = 16;
+/// Where no request has ended yet.
+const RETRY_AFTER_S: u32 = 5;
+
+/// Tokens of a step at most.
+pub(crate) fn batch_tokens(sequences: u32) -> u32 {
+    u32::try_from(CHUNK_MAX).unwrap_or(u32::MAX) + sequences * (1 + u32::try_from(DRAFT_MAX).unwrap_or(0))
+}
 
 /// What the scheduler may do.
 pub(crate) struct Limits {
     pub(crate) sequences: u32,
     pub(crate) sequence_tokens: u32,
     pub(crate) queue_max: u32,
+    pub(crate) kept_bytes_max: u64,
     /// Whether [`protocol::worker::Ready`] promised so: then it is kept, or nothing is answered.
     pub(crate) reproducible: bool,
 }
 
 pub(crate) struct Scheduler {
     model: Arc<Model>,
+    vocabulary: Vocabulary,
     context: Context,
     batch: Batch,
     limits: Limits,
     replies: Replies,
     sampler: Sampler,
     slots: Vec<Slot>,
-    queue: VecDeque<Waiting>,
-    /// Counts admissions; the slot with the lowest number was used longest ago.
+    queue: Queue,
+    shares: Shares,
+    kept: Kept,
+    pace: Pace,
+    pays: Pays,
+    /// How long the last requests ran.
+    ended: VecDeque<Duration>,
     admissions: u64,
+    /// Set when something came in.
+    interrupt: Arc<AtomicBool>,
+    /// The last step was interrupted: the next is short and runs to its end, so that all go on.
+    interrupted: bool,
 }
 
-struct Waiting {
-    request: Box<Generate>,
-    since: Instant,
-}
-
-/// One KV sequence: what it holds, and who runs on it.
-struct Slot {
-    sequence: u32,
-    /// Tokens whose KV entries are at cells `0..held.len()`.
-    held: Vec<Token>,
-    /// Whose they are: entries never serve another scope.
-    scope: Option<Digest>,
-    last_admission: u64,
-    running: Option<Running>,
-}
-
-struct Running {
-    id: GenerationId,
-    request: Box<Generate>,
-    /// Chosen and sent, not evaluated yet.
-    pending: Option<Token>,
-    chosen: u32,
-    credit: u32,
-    released: Released,
-    queued_us: u64,
-    admitted: Instant,
-    first_row: Option<Instant>,
-    /// Digests the rows of logits, where that was asked for.
-    rows: Option<Sha256>,
-}
-
-/// A row of logits that a step will produce.
-struct Row {
+/// Rows of logits that a step will produce for a slot: after its last token, and after each guess.
+struct Rows {
     slot: usize,
-    row: usize,
+    first: usize,
+    guesses: Vec<Token>,
 }
 
 impl Scheduler {
-    pub(crate) fn new(model: Arc<Model>, context: Context, limits: Limits, replies: Replies) -> Scheduler {
-        let capacity = u32::try_from(PROMPT_CHUNK_ALONE).unwrap_or(u32::MAX).max(64) + limits.sequences;
+    pub(crate) fn new(
+        model: Arc<Model>,
+        context: Context,
+        limits: Limits,
+        replies: Replies,
+        interrupt: Arc<AtomicBool>,
+        pace: Pace,
+        pays: Pays,
+    ) -> Scheduler {
         let slots = (0..limits.sequences)
             .map(|sequence| Slot {
                 sequence,
@@ -96,15 +101,23 @@ impl Scheduler {
             })
             .collect();
         Scheduler {
+            vocabulary: Vocabulary::of(&model),
             model,
             context,
-            batch: Batch::new(capacity),
+            batch: Batch::new(batch_tokens(limits.sequences)),
+            kept: Kept::new(limits.kept_bytes_max),
             limits,
             replies,
             sampler: Sampler::default(),
             slots,
-            queue: VecDeque::new(),
+            queue: Queue::default(),
+            shares: Shares::default(),
+            pace,
+            pays,
+            ended: VecDeque::new(),
             admissions: 0,
+            interrupt,
+            interrupted: false,
         }
     }
 
@@ -115,6 +128,8 @@ impl Scheduler {
                 let Ok(message) = inbox.recv() else { return };
                 self.handle(message);
             }
+            // First, so that a message that comes in from here on interrupts.
+            self.interrupt.store(false, Ordering::Relaxed);
             loop {
                 match inbox.try_recv() {
                     Ok(message) => self.handle(message),
@@ -131,28 +146,20 @@ impl Scheduler {
     /// Whether a step would do anything; a generation without credit waits for a message.
     fn runnable(&self) -> bool {
         let any_free = self.slots.iter().any(|slot| slot.running.is_none());
-        (any_free && !self.queue.is_empty())
-            || self.slots.iter().any(|slot| slot.running.as_ref().is_some_and(|running| running.may_go_on()))
+        (any_free && self.queue.len() > 0)
+            || self.slots.iter().any(|slot| slot.running.as_ref().is_some_and(Running::may_go_on))
     }
 
     fn handle(&mut self, message: ToWorker) {
         match message {
-            // The connection's opening checked the version.
-            ToWorker::Hello { .. } => {}
-            ToWorker::Tokenize { id, texts } => {
-                match texts.iter().map(|text| self.tokenize(text)).collect() {
-                    Ok(tokens) => self.replies.send(protocol::worker::FromWorker::Tokenized { id, tokens }),
-                    Err(error) => self.replies.failed(id, Failure::Invalid(error)),
-                }
-            }
+            // The connection's opening checked the version; its reader makes tokens.
+            ToWorker::Hello { .. } | ToWorker::Tokenize { .. } => {}
             ToWorker::Generate(request) => self.enqueue(request),
             ToWorker::Credit { id, tokens } => {
-                if let Some(running) =
-                    self.slots.iter_mut().filter_map(|s| s.running.as_mut()).find(|r| r.id == id)
-                {
+                if let Some(running) = self.running_mut(id) {
                     running.credit = running.credit.saturating_add(tokens);
                 }
-                if let Some(waiting) = self.queue.iter_mut().find(|waiting| waiting.request.id == id) {
+                if let Some(waiting) = self.queue.get_mut(id) {
                     waiting.request.credit = waiting.request.credit.saturating_add(tokens);
                 }
             }
@@ -160,21 +167,11 @@ impl Scheduler {
         }
     }
 
-    fn tokenize(&self, parts: &[Part]) -> Result<Vec<Token>, String> {
-        let mut tokens = Vec::new();
-        for part in parts {
-            match part {
-                Part::Text(text) => {
-                    tokens.extend(self.model.tokenize(text, false).map_err(|e| e.to_string())?)
-                }
-                Part::Template(text) => {
-                    tokens.extend(self.model.tokenize(text, true).map_err(|e| e.to_string())?)
-                }
-                Part::Token(token) if self.model.contains(*token) => tokens.push(*token),
-                Part::Token(token) => return Err(format!("token {token} is not in the vocabulary")),
-            }
-        }
-        Ok(tokens)
+    fn running_mut(&mut self, id: GenerationId) -> Option<&mut Running> {
+        self.slots
+            .iter_mut()
+            .filter_map(|slot| slot.running.as_mut())
+            .find(|running| running.request.id == id)
     }
 
     fn enqueue(&mut self, request: Box<Generate>) {
@@ -182,16 +179,17 @@ impl Scheduler {
             self.replies.failed(request.id, error);
             return;
         }
-        self.queue.push_back(Waiting { request, since: Instant::now() });
+        self.shares.enter(request.person);
+        self.queue.push(request);
     }
 
     fn check(&self, request: &Generate) -> Result<(), Failure> {
         let invalid = |what: &str| Err(Failure::Invalid(what.to_owned()));
-        let queued = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
+        let waiting = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
         let free = self.slots.iter().filter(|slot| slot.running.is_none()).count();
         let free = u32::try_from(free).unwrap_or(0);
-        if queued >= self.limits.queue_max.saturating_add(free) {
-            return Err(Failure::QueueFull(queued));
+        if waiting >= self.limits.queue_max.saturating_add(free) {
+            return Err(Failure::QueueFull { waiting, retry_after_s: self.retry_after_s(waiting) });
         }
         let tokens = u32::try_from(request.prompt.len()).unwrap_or(u32::MAX);
         let tokens_max = self.limits.sequence_tokens.saturating_sub(1);
@@ -218,14 +216,26 @@ impl Scheduler {
         Ok(())
     }
 
+    /// When a place in the queue is free: as long as a request takes, shared by the sequences.
+    fn retry_after_s(&self, waiting: u32) -> u32 {
+        let Ok(count) = u32::try_from(self.ended.len()) else { return RETRY_AFTER_S };
+        if count == 0 {
+            return RETRY_AFTER_S;
+        }
+        let each = self.ended.iter().sum::<Duration>() / count;
+        let all = each * waiting.max(1) / self.limits.sequences.max(1) / 2;
+        u32::try_from(all.as_secs()).unwrap_or(u32::MAX).clamp(1, 600)
+    }
+
     fn cancel(&mut self, id: GenerationId) {
-        if let Some(position) = self.queue.iter().position(|waiting| waiting.request.id == id) {
-            if let Some(waiting) = self.queue.remove(position) {
-                let times = Times { queued_us: micros(waiting.since), ..Times::default() };
-                self.replies.done(id, Stop::Cancelled, times, None);
-            }
-        } else if let Some(slot) =
-            self.slots.iter().position(|slot| slot.running.as_ref().is_some_and(|running| running.id == id))
+        if let Some(waiting) = self.queue.remove(id) {
+            self.shares.leave(waiting.request.person, false);
+            let times = Times { queued_us: micros(waiting.since), ..Times::default() };
+            self.replies.done(id, Stop::Cancelled, times, None, Drafts::default());
+        } else if let Some(slot) = self
+            .slots
+            .iter()
+            .position(|slot| slot.running.as_ref().is_some_and(|running| running.request.id == id))
         {
             self.end(slot, Stop::Cancelled);
         }
@@ -234,164 +244,309 @@ impl Scheduler {
     /// Ends generations whose time is up.
     fn expire(&mut self) {
         for slot in 0..self.slots.len() {
-            let late = self.slots[slot].running.as_ref().is_some_and(Running::is_late);
-            if late {
+            if self.slots[slot].running.as_ref().is_some_and(Running::is_late) {
                 self.end(slot, Stop::Deadline);
             }
         }
     }
 
-    /// Gives free sequences to the requests that waited longest.
+    /// Gives free sequences to those whose turn it is. Chats leave one sequence to completions.
     fn admit(&mut self) {
-        while !self.queue.is_empty() && self.slots.iter().any(|slot| slot.running.is_none()) {
-            let Some(waiting) = self.queue.pop_front() else { return };
-            let request = waiting.request;
-            let Some((slot, reused)) = self.best_slot(&request) else { return };
-            self.admissions += 1;
-            let slot = &mut self.slots[slot];
-            let position = u32::try_from(reused).unwrap_or(u32::MAX);
-            if !self.context.truncate(slot.sequence, position) {
-                self.replies.failed(request.id, Failure::Engine("the KV cache could not be cut".to_owned()));
-                continue;
-            }
-            slot.held.truncate(reused);
-            slot.scope = Some(request.cache_scope);
-            slot.last_admission = self.admissions;
-            debug_assert_eq!(self.context.last_position(slot.sequence), position.checked_sub(1));
-            self.replies.started(request.id, position);
-            slot.running = Some(Running {
-                id: request.id,
-                pending: None,
-                chosen: 0,
-                credit: request.credit,
-                released: Released::new(request.stop.clone()),
-                queued_us: micros(waiting.since),
-                admitted: Instant::now(),
-                first_row: None,
-                rows: request.digest_rows.then(Sha256::new),
-                request,
-            });
+        while self.slots.iter().any(|slot| slot.running.is_none()) {
+            let chats = self.running().filter(|running| running.request.class == Class::Chat).count();
+            let chats_may = chats + 1 < self.slots.len() || self.slots.len() == 1;
+            let Some(waiting) = self.queue.next(&self.shares, chats_may) else { break };
+            self.start(waiting);
         }
+        let replies = &self.replies;
+        self.queue.tell(&self.shares, |id, ahead| replies.queued(id, ahead));
     }
 
-    /// The free slot that holds the longest prefix of the prompt, else the one used longest ago, and
-    /// the tokens that can be reused there. The prompt's last token is always evaluated: its row of
-    /// logits is needed.
-    fn best_slot(&self, request: &Generate) -> Option<(usize, usize)> {
+    fn running(&self) -> impl Iterator<Item = &Running> {
+        self.slots.iter().filter_map(|slot| slot.running.as_ref())
+    }
+
+    fn start(&mut self, waiting: Waiting) {
+        let mut request = waiting.request;
+        let (id, person) = (request.id, request.person);
+        let healing =
+            if request.heal { self.vocabulary.take_unfinished(&mut request.prompt) } else { Vec::new() };
+        let Some((slot, reused)) = self.place(&request) else {
+            self.shares.leave(person, false);
+            self.replies.failed(id, Failure::Engine("the KV cache could not be cut".to_owned()));
+            return;
+        };
+        self.admissions += 1;
+        self.shares.start(person);
+        let slot = &mut self.slots[slot];
+        slot.held.truncate(reused);
+        slot.scope = Some(request.cache_scope);
+        slot.last_admission = self.admissions;
+        let position = u32::try_from(reused).unwrap_or(u32::MAX);
+        debug_assert_eq!(self.context.last_position(slot.sequence), position.checked_sub(1));
+        self.replies.started(id, position);
+        slot.running = Some(Running {
+            pending: None,
+            chosen: 0,
+            credit: request.credit,
+            released: Released::new(request.stop.clone(), request.until),
+            healing,
+            guess: None,
+            acceptance: Acceptance::default(),
+            drafts: Drafts::default(),
+            queued_us: micros(waiting.since),
+            admitted: Instant::now(),
+            first_row: None,
+            rows: request.digest_rows.then(Sha256::new),
+            request,
+        });
+    }
+
+    /// A free slot that holds as much of the prompt's beginning as any does or is kept, and how much. The
+    /// prompt's last token is always evaluated: its row of logits is needed.
+    fn place(&mut self, request: &Generate) -> Option<(usize, usize)> {
         let free = self.slots.iter().enumerate().filter(|(_, slot)| slot.running.is_none());
         let rated = free.map(|(index, slot)| {
             let same_scope = slot.scope == Some(request.cache_scope);
-            let reused = if same_scope { common_prefix_len(&slot.held, &request.prompt) } else { 0 };
+            let reused = if same_scope { shared_len(&slot.held, &request.prompt) } else { 0 };
             (index, reused.min(request.prompt.len() - 1), slot.last_admission)
         });
-        rated
-            .max_by_key(|&(_, reused, last_admission)| (reused, std::cmp::Reverse(last_admission)))
-            .map(|(index, reused, _)| (index, reused))
+        let (index, reused, _) =
+            rated.max_by_key(|&(_, reused, last_admission)| (reused, std::cmp::Reverse(last_admission)))?;
+        let from_kept = self.kept.longest(request.cache_scope, &request.prompt).min(request.prompt.len() - 1);
+        let better = from_kept >= reused + kept::TOKENS_MIN;
+        let lost = self.slots[index].held.len() - if better { 0 } else { reused };
+        if lost >= kept::TOKENS_MIN {
+            self.keep(index);
+        }
+        let sequence = self.slots[index].sequence;
+        let mut reused = reused;
+        if better && let Some(entries) = self.kept.get(request.cache_scope, &request.prompt) {
+            // Whatever becomes of the entries, they are not those of before.
+            self.slots[index].held.clear();
+            if self.context.restore(sequence, &entries.bytes) {
+                self.slots[index].held.clone_from(&entries.tokens);
+                reused = from_kept;
+            } else {
+                reused = 0;
+            }
+        }
+        let cut = self.context.truncate(sequence, u32::try_from(reused).ok()?);
+        cut.then_some((index, reused))
+    }
+
+    /// Keeps what a slot holds, for when it is asked for again.
+    fn keep(&mut self, index: usize) {
+        let slot = &self.slots[index];
+        let (Some(scope), sequence) = (slot.scope, slot.sequence) else { return };
+        if !self.kept.has_room_for(self.context.saved_len(sequence))
+            || self.kept.longest(scope, &slot.held) == slot.held.len()
+        {
+            return;
+        }
+        let tokens = slot.held.clone();
+        if let Some(bytes) = self.context.save(sequence) {
+            self.kept.put(Entries { scope, tokens, bytes });
+        }
     }
 
     /// One evaluation, and what follows from it.
     fn step(&mut self) {
         self.batch.clear();
-        let mut rows = Vec::new();
-        for (index, slot) in self.slots.iter_mut().enumerate() {
-            let Some(running) = slot.running.as_mut().filter(|running| running.may_go_on()) else { continue };
-            if let Some(token) = running.pending.take() {
-                let position = u32::try_from(slot.held.len()).unwrap_or(u32::MAX);
-                rows.push(Row { slot: index, row: self.batch.add(token, position, slot.sequence, true) });
-                slot.held.push(token);
-            }
-        }
-        let alone = rows.is_empty();
-        self.add_prompts(if alone { PROMPT_CHUNK_ALONE } else { PROMPT_CHUNK_BESIDE_OTHERS }, &mut rows);
+        let before: Vec<usize> = self.slots.iter().map(|slot| slot.held.len()).collect();
+        let mut rows = self.add_tokens();
+        let alone = rows.is_empty() && !self.interrupted;
+        let chunk = if alone { CHUNK_MAX } else { self.pace.chunk_beside_others() };
+        self.add_prompts(chunk, &mut rows);
         if self.batch.is_empty() {
             return;
         }
-        if let Err(error) = self.context.decode(&self.batch) {
-            self.fail_all(&error.to_string());
-            return;
+        let began = Instant::now();
+        let evaluated = self.context.decode(&self.batch, alone);
+        self.interrupted = matches!(evaluated, Err(DecodeError::Interrupted));
+        match evaluated {
+            Ok(()) => self.pace.note(self.batch.len(), began.elapsed()),
+            Err(DecodeError::Interrupted) => {
+                for (slot, held) in self.slots.iter_mut().zip(before) {
+                    let position = u32::try_from(held).unwrap_or(u32::MAX);
+                    slot.held.truncate(held);
+                    if slot.running.is_some() && !self.context.truncate(slot.sequence, position) {
+                        self.fail_all("the KV cache could not be cut");
+                        return;
+                    }
+                }
+                return;
+            }
+            Err(error) => {
+                self.fail_all(&error.to_string());
+                return;
+            }
         }
         if self.limits.reproducible && llama::unproven() {
             self.fail_all("an operation ran in a kernel whose result depends on the batch");
             return;
         }
-        for Row { slot, row } in rows {
-            self.choose(slot, row);
+        for (slot, held) in self.slots.iter().zip(before) {
+            if let Some(running) = &slot.running {
+                self.shares.charge(running.request.person, slot.held.len() - held);
+            }
+        }
+        for rows in rows {
+            self.choose(&rows);
         }
     }
 
-    /// Fills the batch with prompt tokens, the generation admitted first going first.
-    fn add_prompts(&mut self, tokens_max: usize, rows: &mut Vec<Row>) {
+    /// The next token of each generation that may go on, and guesses where only one runs.
+    fn add_tokens(&mut self) -> Vec<Rows> {
+        let generating = self.running().filter(|running| running.pending.is_some()).count();
+        let mut all = Vec::new();
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            let Some(running) = slot.running.as_mut().filter(|running| running.may_go_on()) else { continue };
+            let Some(token) = running.pending.take() else { continue };
+            let room =
+                usize::try_from(self.limits.sequence_tokens).unwrap_or(0).saturating_sub(slot.held.len() + 2);
+            let wanted =
+                usize::try_from(running.request.tokens_max - running.chosen).unwrap_or(0).saturating_sub(1);
+            let guess = drafts::look_up(&slot.held, token, DRAFT_MAX.min(room).min(wanted));
+            let count =
+                if generating == 1 || self.pays.always() { self.pays.tokens(running.acceptance) } else { 0 };
+            // One more than is evaluated: it tells whether guessing would have been right.
+            running.guess = guess.first().copied();
+            let guesses = if running.healing.is_empty() {
+                guess[..count.min(guess.len())].to_vec()
+            } else {
+                Vec::new()
+            };
+            let first = add(&mut self.batch, slot, token, true);
+            for &guess in &guesses {
+                add(&mut self.batch, slot, guess, true);
+            }
+            all.push(Rows { slot: index, first, guesses });
+        }
+        all
+    }
+
+    /// Fills the batch with prompt tokens: those of completions first, but for a part of the chunk; then of
+    /// whose person got least.
+    fn add_prompts(&mut self, tokens_max: usize, rows: &mut Vec<Rows>) {
         let mut order: Vec<usize> = (0..self.slots.len()).collect();
-        order.sort_unstable_by_key(|&index| self.slots[index].last_admission);
+        order.retain(|&index| self.slots[index].prompt_left() > 0);
+        let shares = &self.shares;
+        order.sort_by_key(|&index| {
+            let slot = &self.slots[index];
+            let request = slot.running.as_ref().map(|running| &running.request);
+            request.map(|request| (request.class, shares.of(request.person), slot.last_admission))
+        });
+        let is_chat =
+            |slot: &Slot| slot.running.as_ref().is_some_and(|running| running.request.class == Class::Chat);
+        let any_chat = order.iter().any(|&index| is_chat(&self.slots[index]));
         let mut left = tokens_max.min(self.batch.room());
+        let reserved = if any_chat { left / CHATS_SHARE } else { 0 };
         for index in order {
             let slot = &mut self.slots[index];
+            let available = if is_chat(slot) { left } else { left.saturating_sub(reserved) };
+            let count = slot.prompt_left().min(available);
+            left -= count;
             let Some(running) = &slot.running else { continue };
-            let prompt = &running.request.prompt;
-            let wanted = prompt.len().saturating_sub(slot.held.len());
-            if running.first_row.is_some() || wanted == 0 {
-                continue;
-            }
             let start = slot.held.len();
-            for (position, &token) in prompt.iter().enumerate().skip(start).take(wanted.min(left)) {
-                let last = position + 1 == prompt.len();
-                let position = u32::try_from(position).unwrap_or(u32::MAX);
-                let row = self.batch.add(token, position, slot.sequence, last);
-                slot.held.push(token);
-                left -= 1;
-                if last {
-                    rows.push(Row { slot: index, row });
-                }
+            let tokens = running.request.prompt[start..start + count].to_vec();
+            let complete = start + count == running.request.prompt.len();
+            let Some((&last, most)) = tokens.split_last() else { continue };
+            for &token in most {
+                add(&mut self.batch, slot, token, false);
             }
-            if left == 0 {
-                return;
+            let first = add(&mut self.batch, slot, last, complete);
+            if complete {
+                rows.push(Rows { slot: index, first, guesses: Vec::new() });
             }
         }
     }
 
-    /// Chooses the token after a row, sends it, and ends the generation where it ends.
-    fn choose(&mut self, index: usize, row: usize) {
+    /// Chooses the tokens after a slot's rows, as far as the guesses between them were right.
+    fn choose(&mut self, rows: &Rows) {
+        let slot = rows.slot;
+        // What stays, whatever comes: everything but the guesses.
+        let mut good = self.slots[slot].held.len() - rows.guesses.len();
+        for row in 0..=rows.guesses.len() {
+            let chosen = self.choose_one(slot, rows.first + row);
+            let Some(token) = chosen else { break };
+            let Some(running) = self.slots[slot].running.as_mut() else { break };
+            if rows.guesses.get(row) == Some(&token) && running.credit > 0 {
+                running.drafts.accepted += 1;
+                good += 1;
+            } else {
+                running.pending = Some(token);
+                break;
+            }
+        }
+        let slot = &mut self.slots[slot];
+        if let Some(running) = &mut slot.running {
+            running.drafts.proposed += u32::try_from(rows.guesses.len()).unwrap_or(0);
+        }
+        if slot.held.len() > good {
+            slot.held.truncate(good);
+            let position = u32::try_from(good).unwrap_or(u32::MAX);
+            if !self.context.truncate(slot.sequence, position) {
+                self.fail_all("the KV cache could not be cut");
+            }
+        }
+    }
+
+    /// Chooses the token after a row and sends it; `None` where the generation ends.
+    fn choose_one(&mut self, index: usize, row: usize) -> Option<Token> {
         let slot = &mut self.slots[index];
-        let Some(running) = slot.running.as_mut() else { return };
+        let running = slot.running.as_mut()?;
         running.first_row.get_or_insert_with(Instant::now);
         if running.request.tokens_max == 0 {
             self.end(index, Stop::TokensMax);
-            return;
+            return None;
         }
         let Some(logits) = self.context.logits(row) else {
             self.fail(index, "a row of logits is missing");
-            return;
+            return None;
         };
         if let Some(rows) = &mut running.rows {
             for logit in logits {
                 rows.update(logit.to_le_bytes());
             }
         }
-        let Some(token) = self.sampler.choose(logits, &running.request.sampling, running.chosen) else {
+        let (vocabulary, healing) = (&self.vocabulary, &running.healing);
+        let allowed = |token| healing.is_empty() || vocabulary.fits(token, healing);
+        let Some(token) = self.sampler.choose(logits, &running.request.sampling, running.chosen, allowed)
+        else {
             self.fail(index, "no logit is finite");
-            return;
+            return None;
         };
+        if let Some(guess) = running.guess.take() {
+            running.acceptance.note(guess == token);
+        }
         running.chosen += 1;
         running.credit = running.credit.saturating_sub(1);
         if self.model.ends_generation(token) {
             let rest = running.released.finish();
-            self.replies.text(running.id, vec![token], rest);
+            self.replies.text(running.request.id, vec![token], rest);
             self.end(index, Stop::EndOfText);
-            return;
+            return None;
         }
-        self.model.append_piece(token, running.released.bytes());
+        let piece = vocabulary.piece(token);
+        let spelled = piece.len().min(running.healing.len());
+        running.healing.drain(..spelled);
+        running.released.bytes().extend_from_slice(&piece[spelled..]);
         let (text, stop) = running.released.take();
-        self.replies.text(running.id, vec![token], text);
+        self.replies.text(running.request.id, vec![token], text);
         let full = slot.held.len() + 1 >= usize::try_from(self.limits.sequence_tokens).unwrap_or(0);
         let ended = match stop {
-            Some(index) => Some(Stop::StopString(index)),
+            Some(stop) => Some(stop),
             None if running.chosen >= running.request.tokens_max => Some(Stop::TokensMax),
             None if full => Some(Stop::ContextFull),
             None => None,
         };
         match ended {
-            Some(stop) => self.end(index, stop),
-            None => running.pending = Some(token),
+            Some(stop) => {
+                self.end(index, stop);
+                None
+            }
+            None => Some(token),
         }
     }
 
@@ -400,15 +555,21 @@ impl Scheduler {
         let Some(mut running) = self.slots[index].running.take() else { return };
         let rest = running.released.finish();
         if !rest.is_empty() && !matches!(stop, Stop::StopString(_)) {
-            self.replies.text(running.id, Vec::new(), rest);
+            self.replies.text(running.request.id, Vec::new(), rest);
         }
         let rows = running.rows.take().map(|rows| Digest(rows.finalize().into()));
-        self.replies.done(running.id, stop, running.times(), rows);
+        self.replies.done(running.request.id, stop, running.times(), rows, running.drafts);
+        self.shares.leave(running.request.person, true);
+        self.ended.push_back(running.admitted.elapsed());
+        if self.ended.len() > ENDED_MAX {
+            self.ended.pop_front();
+        }
     }
 
     fn fail(&mut self, index: usize, what: &str) {
         if let Some(running) = self.slots[index].running.take() {
-            self.replies.failed(running.id, Failure::Engine(what.to_owned()));
+            self.shares.leave(running.request.person, true);
+            self.replies.failed(running.request.id, Failure::Engine(what.to_owned()));
         }
     }
 
@@ -427,32 +588,9 @@ impl Scheduler {
     }
 }
 
-impl Running {
-    /// Not waiting for credit.
-    fn may_go_on(&self) -> bool {
-        self.pending.is_none() && self.first_row.is_none() || self.credit > 0
-    }
-
-    fn is_late(&self) -> bool {
-        match (self.request.predict_ms_max, self.first_row) {
-            (Some(ms), Some(first)) => first.elapsed().as_millis() >= u128::from(ms),
-            _ => false,
-        }
-    }
-
-    fn times(&self) -> Times {
-        let prompt_us = match self.first_row {
-            Some(first) => u64::try_from((first - self.admitted).as_micros()).unwrap_or(u64::MAX),
-            None => micros(self.admitted),
-        };
-        Times { queued_us: self.queued_us, prompt_us, predict_us: self.first_row.map_or(0, micros) }
-    }
-}
-
-fn micros(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
-}
-
-fn common_prefix_len(a: &[Token], b: &[Token]) -> usize {
-    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+/// Adds a token after what the slot holds; returns the number of its row, which has `logits` or has not.
+fn add(batch: &mut Batch, slot: &mut Slot, token: Token, logits: bool) -> usize {
+    let position = u32::try_from(slot.held.len()).unwrap_or(u32::MAX);
+    slot.held.push(token);
+    batch.add(token, position, slot.sequence, logits)
 }

@@ -6,13 +6,19 @@ use std::io::{Seek, Write};
 use std::os::fd::RawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use llama::{Batch, Context, ContextSettings, Model, ModelSettings};
-use protocol::worker::{EngineProfile, FillTokens, ModelFacts, Ready, ToWorker, VERSION, WorkerSettings};
+use protocol::worker::{
+    EngineProfile, FillTokens, ModelFacts, Ready, StepCost, ToWorker, VERSION, WorkerSettings,
+};
 
 use crate::connection::{self, read_frame};
+use crate::drafts::Pays;
+use crate::pace::Pace;
 use crate::replies::Replies;
-use crate::scheduler::{Limits, PROMPT_CHUNK_ALONE, Scheduler};
+use crate::scheduler::{Limits, Scheduler, batch_tokens};
 
 const SOCKET: RawFd = 3;
 const MODEL: RawFd = 4;
@@ -49,16 +55,18 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
         llama::install_kernels();
     }
     let model = Arc::new(Model::load(model_file, ModelSettings { repack: !reproducible })?);
+    let interrupt = Arc::new(AtomicBool::new(false));
     let mut context = Context::new(
         Arc::clone(&model),
         ContextSettings {
             sequence_tokens: settings.context_tokens,
             sequences: settings.slots,
-            batch_tokens: u32::try_from(PROMPT_CHUNK_ALONE)? + settings.slots,
+            batch_tokens: batch_tokens(settings.slots),
             threads: settings.threads,
         },
+        Arc::clone(&interrupt),
     )?;
-    warm_up(&mut context)?;
+    let costs = step_costs(&mut context)?;
     let reproducible = reproducible && !llama::unproven();
     let sequence_tokens = context.sequence_tokens();
     match read_frame(&mut socket)? {
@@ -69,7 +77,7 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
         Some(_) => return Err("the gateway's first message is no greeting".into()),
         None => return Ok(()),
     }
-    let connection = connection::start(socket)?;
+    let connection = connection::start(socket, Arc::clone(&model), Arc::clone(&interrupt))?;
     let replies = Replies(connection.outbox);
     replies.send(protocol::worker::FromWorker::Ready(Box::new(ready(
         &settings,
@@ -77,25 +85,44 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
         facts,
         sequence_tokens,
         reproducible,
+        costs.clone(),
     ))));
-    let limits =
-        Limits { sequences: settings.slots, sequence_tokens, queue_max: settings.queue_max, reproducible };
-    Scheduler::new(model, context, limits, replies).run(&connection.inbox);
+    let limits = Limits {
+        sequences: settings.slots,
+        sequence_tokens,
+        queue_max: settings.queue_max,
+        kept_bytes_max: settings.kept_bytes_max,
+        reproducible,
+    };
+    let pays = Pays::new(settings.speculation, &costs);
+    let pace = costs.last().map_or_else(|| Pace::new(1, 0), |cost| Pace::new(cost.tokens, cost.us));
+    Scheduler::new(model, context, limits, replies, interrupt, pace, pays).run(&connection.inbox);
     Ok(())
 }
 
-/// Evaluates a few tokens together and one alone: afterwards it is known which kernels the model needs.
-fn warm_up(context: &mut Context) -> Result<(), Box<dyn Error>> {
-    const TOGETHER: u32 = 16;
-    let mut batch = Batch::new(TOGETHER);
-    for positions in [0..TOGETHER, TOGETHER..TOGETHER + 1] {
-        batch.clear();
-        for position in positions {
-            batch.add(0, position, 0, true);
+/// Evaluates one token and several together, and says how long that took at best. Afterwards it is also known
+/// which kernels the model needs.
+fn step_costs(context: &mut Context) -> Result<Vec<StepCost>, Box<dyn Error>> {
+    const TOKENS: [u32; 4] = [1, 2, 4, 8];
+    const REPETITIONS: u32 = 3;
+    let mut batch = Batch::new(8);
+    let mut costs = TOKENS.map(|tokens| StepCost { tokens, us: u32::MAX });
+    // The first round brings the model into memory.
+    for _ in 0..=REPETITIONS {
+        for cost in &mut costs {
+            batch.clear();
+            for position in 0..cost.tokens {
+                batch.add(0, position, 0, true);
+            }
+            let began = Instant::now();
+            context.decode(&batch, false)?;
+            cost.us = cost.us.min(u32::try_from(began.elapsed().as_micros())?);
+            if !context.truncate(0, 0) {
+                return Err("the KV cache could not be emptied".into());
+            }
         }
-        context.decode(&batch)?;
     }
-    if context.truncate(0, 0) { Ok(()) } else { Err("the KV cache could not be emptied".into()) }
+    Ok(costs.to_vec())
 }
 
 /// Tries to get out, from this thread and from new ones, and answers with what happened.
@@ -122,6 +149,7 @@ fn ready(
     facts: ModelFacts,
     context_tokens: u32,
     reproducible: bool,
+    step_costs: Vec<StepCost>,
 ) -> Ready {
     Ready {
         version: VERSION,
@@ -133,6 +161,7 @@ fn ready(
         context_tokens,
         trained_context_tokens: model.trained_context_tokens(),
         slots: settings.slots,
+        step_costs,
         vocabulary: u32::try_from(model.vocabulary()).unwrap_or(u32::MAX),
         fill: model.fill_tokens().map(|fill| FillTokens {
             prefix: fill.prefix,

@@ -1,16 +1,21 @@
 //! From token bytes to text that may be shown: whole UTF-8 sequences, and nothing that could still
 //! turn out to be the beginning of a stop string.
 
+use protocol::worker::{Stop, Until};
+
 /// The text of one generation so far, less what was released.
 pub(crate) struct Released {
     stop: Vec<String>,
+    until: Until,
     held: Vec<u8>,
+    /// Whether more than blanks was released.
+    inked: bool,
 }
 
 impl Released {
-    /// Watches for `stop`; empty strings in it are ignored.
-    pub(crate) fn new(stop: Vec<String>) -> Released {
-        Released { stop, held: Vec::new() }
+    /// Watches for `stop` (empty strings in it are ignored) and for the end of a line or block.
+    pub(crate) fn new(stop: Vec<String>, until: Until) -> Released {
+        Released { stop, until, held: Vec::new(), inked: false }
     }
 
     /// Where a token's bytes are appended.
@@ -18,15 +23,18 @@ impl Released {
         &mut self.held
     }
 
-    /// Text that can be released now, and the stop string that ends it, by index.
-    pub(crate) fn take(&mut self) -> (String, Option<u32>) {
-        if let Some((position, index)) = self.first_stop() {
+    /// Text that can be released now, and what ends it.
+    pub(crate) fn take(&mut self) -> (String, Option<Stop>) {
+        let stop = self.first_stop().map(|(position, index)| (position, Stop::StopString(index)));
+        let until = self.end_of_until().map(|position| (position, Stop::Until));
+        if let Some((position, stop)) = stop.into_iter().chain(until).min_by_key(|&(position, _)| position) {
             let text = lossy(&self.held[..position]);
             self.held.clear();
-            return (text, Some(index));
+            return (text, Some(stop));
         }
-        let keep = self.stop_prefix_len().max(incomplete_len(&self.held));
+        let keep = self.stop_prefix_len().max(incomplete_len(&self.held)).max(self.blank_lines_len());
         let rest = self.held.split_off(self.held.len() - keep);
+        self.inked |= has_ink(&self.held);
         let text = lossy(&std::mem::replace(&mut self.held, rest));
         (text, None)
     }
@@ -43,6 +51,37 @@ impl Released {
         found.min()
     }
 
+    /// Where the line or block ends, once that is certain.
+    fn end_of_until(&self) -> Option<usize> {
+        let mut inked = self.inked;
+        let mut place = 0;
+        while let Some(line_len) = self.held[place..].iter().position(|&byte| byte == b'\n') {
+            let end = place + line_len;
+            inked |= has_ink(&self.held[place..end]);
+            place = end + 1;
+            match self.until {
+                Until::Line if inked => return Some(end),
+                Until::Block { indent } if inked => {
+                    let next = &self.held[place..];
+                    let blanks = next.iter().take_while(|&&byte| byte == b' ' || byte == b'\t').count();
+                    let ink = next.get(blanks).is_some_and(|byte| !byte.is_ascii_whitespace());
+                    if ink && u32::try_from(blanks).unwrap_or(u32::MAX) < indent {
+                        return Some(self.held[..end].trim_ascii_end().len());
+                    }
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// Bytes at the end that belong to the block only if the line after them does.
+    fn blank_lines_len(&self) -> usize {
+        let Until::Block { .. } = self.until else { return 0 };
+        let blanks = &self.held[self.held.trim_ascii_end().len()..];
+        blanks.iter().position(|&byte| byte == b'\n').map_or(0, |newline| blanks.len() - newline)
+    }
+
     /// Bytes at the end that begin a stop string.
     fn stop_prefix_len(&self) -> usize {
         let prefix_len = |stop: &String| {
@@ -51,6 +90,10 @@ impl Released {
         };
         self.stop.iter().map(prefix_len).max().unwrap_or(0)
     }
+}
+
+fn has_ink(bytes: &[u8]) -> bool {
+    bytes.iter().any(|byte| !byte.is_ascii_whitespace())
 }
 
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
@@ -80,8 +123,8 @@ mod tests {
     use super::*;
 
     /// Feeds the pieces one after another; returns what was released after each, and the stop.
-    fn check(stop: &[&str], pieces: &[&[u8]]) -> (Vec<String>, Option<u32>) {
-        let mut released = Released::new(stop.iter().map(ToString::to_string).collect());
+    fn check_until(stop: &[&str], until: Until, pieces: &[&[u8]]) -> (Vec<String>, Option<Stop>) {
+        let mut released = Released::new(stop.iter().map(ToString::to_string).collect(), until);
         let mut out = Vec::new();
         for piece in pieces {
             released.bytes().extend_from_slice(piece);
@@ -95,8 +138,40 @@ mod tests {
         (out, None)
     }
 
-    fn texts(out: &[&str], stop: Option<u32>) -> (Vec<String>, Option<u32>) {
-        (out.iter().map(ToString::to_string).collect(), stop)
+    fn check(stop: &[&str], pieces: &[&[u8]]) -> (Vec<String>, Option<Stop>) {
+        check_until(stop, Until::End, pieces)
+    }
+
+    fn texts(out: &[&str], stop: Option<u32>) -> (Vec<String>, Option<Stop>) {
+        (out.iter().map(ToString::to_string).collect(), stop.map(Stop::StopString))
+    }
+
+    #[test]
+    fn ends_with_a_line() {
+        let line = |pieces: &[&[u8]]| {
+            let (out, stop) = check_until(&["zz"], Until::Line, pieces);
+            (out.concat(), stop)
+        };
+        assert_eq!(line(&[b"x :=", b" 1;\n", b"y"]), ("x := 1;".to_owned(), Some(Stop::Until)));
+        assert_eq!(line(&[b"\n  ", b"x;", b"\n"]), ("\n  x;".to_owned(), Some(Stop::Until)));
+        assert_eq!(line(&[b"zz\n"]), (String::new(), Some(Stop::StopString(0))));
+        assert_eq!(line(&[b"x"]), ("x".to_owned(), None));
+    }
+
+    #[test]
+    fn ends_with_a_block() {
+        let block = |pieces: &[&[u8]]| {
+            let (out, stop) = check_until(&[], Until::Block { indent: 3 }, pieces);
+            (out.concat(), stop)
+        };
+        let ended = |text: &str| (text.to_owned(), Some(Stop::Until));
+        assert_eq!(block(&[b"a;\n", b"   b;\n", b"\n", b"end"]), ended("a;\n   b;"));
+        assert_eq!(block(&[b"a;\n  ", b" b;", b"\n ", b" c"]), ended("a;\n   b;"));
+        assert_eq!(block(&[b"\n", b"x;\ny"]), ended("\nx;"));
+        assert_eq!(block(&[b"a;\n   b;\n\n"]), ("a;\n   b;\n\n".to_owned(), None));
+        // Blank lines are held until the line after them is known.
+        let (out, _) = check_until(&[], Until::Block { indent: 3 }, &[b"a;\n\n", b"   ", b"b;"]);
+        assert_eq!(out, ["a;", "", "\n\n   b;", ""]);
     }
 
     #[test]

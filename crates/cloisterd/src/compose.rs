@@ -22,6 +22,8 @@ use crate::settings::Settings;
 
 /// Generations that may wait for a sequence of a worker, where the configuration does not say.
 const QUEUE_MAX: u32 = 64;
+/// MiB that a worker keeps of conversations whose sequence others have, where the configuration does not say.
+const KEPT_MIB_MAX: u64 = 512;
 
 /// Clock and randomness, the real ones.
 pub(crate) const OUTSIDE: Outside = Outside { now_unix_s, randomness };
@@ -102,6 +104,8 @@ pub(crate) fn worker_settings(deployment: &Deployment, settings: &Settings) -> W
         slots: deployment.slots,
         queue_max: settings.engine.queue_max.unwrap_or(QUEUE_MAX),
         threads: deployment.threads.unwrap_or_else(|| settings.threads()),
+        kept_bytes_max: settings.engine.kept_mib_max.unwrap_or(KEPT_MIB_MAX) << 20,
+        speculation: settings.engine.speculation,
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use protocol::control::Limits;
+use protocol::worker::Speculation;
 use serde::Deserialize;
 
 /// Overrides the data directory, as `--data` does.
@@ -61,6 +62,10 @@ pub(crate) struct Engine {
     pub(crate) threads: Option<u32>,
     /// Generations that may wait for a sequence of a worker.
     pub(crate) queue_max: Option<u32>,
+    /// Memory of a worker for what conversations left behind when others took their sequence, in MiB.
+    pub(crate) kept_mib_max: Option<u64>,
+    /// Guessing tokens: `measured` where it pays, `off`, `always`.
+    pub(crate) speculation: Speculation,
 }
 
 /// Why the configuration is of no use.

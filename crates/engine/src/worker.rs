@@ -9,7 +9,8 @@ use protocol::Digest;
 use protocol::frame::{self, FrameError};
 use protocol::ids::GenerationId;
 use protocol::worker::{
-    Failure, FromWorker, Generate, Part, Ready, Sampling, Stop, Times, ToWorker, Token, VERSION,
+    Class, Drafts, Failure, FromWorker, Generate, Part, Ready, Sampling, Stop, Times, ToWorker, Token, Until,
+    VERSION,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -18,8 +19,11 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Tokens a worker may be ahead of a generation's reader.
 const CREDIT: u32 = 256;
-/// Messages that can wait for a generation's reader: one a token, and the opening and closing ones.
-const EVENTS_MAX: usize = CREDIT as usize + 8;
+/// Changes of a place in the queue that a generation's reader may be behind by.
+const PLACES_MAX: usize = 8;
+/// Messages that can wait for a generation's reader: one a token, those changes, and the opening and closing
+/// ones.
+const EVENTS_MAX: usize = CREDIT as usize + PLACES_MAX + 8;
 /// Messages that can wait for the worker to read them.
 const OUTBOX_MAX: usize = 1024;
 
@@ -42,8 +46,16 @@ pub struct Order {
     pub stop: Vec<String>,
     /// Milliseconds after the prompt's evaluation.
     pub predict_ms_max: Option<u32>,
+    /// How far the text goes.
+    pub until: Until,
+    /// Whether the prompt's last word may be unfinished.
+    pub heal: bool,
     /// Person and label set: KV entries never cross it.
     pub cache_scope: Digest,
+    /// Turns are shared out fairly between these.
+    pub person: Digest,
+    /// What goes first.
+    pub class: Class,
     /// Whether [`Event::Done`] shall tell the rows of logits, for tests of reproducibility.
     pub digest_rows: bool,
 }
@@ -62,6 +74,11 @@ pub enum WorkerError {
 /// A generation's progress.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
+    /// It waits.
+    Queued {
+        /// Others that go before it, as things stand.
+        ahead: u32,
+    },
     /// It left the queue.
     Started {
         /// Prompt tokens whose KV entries were reused.
@@ -82,6 +99,8 @@ pub enum Event {
         times: Times,
         /// SHA-256 of all rows of logits, where that was asked for.
         rows: Option<Digest>,
+        /// What speculation did.
+        drafts: Drafts,
     },
 }
 
@@ -193,7 +212,11 @@ impl Worker {
             tokens_max: order.tokens_max,
             stop: order.stop,
             predict_ms_max: order.predict_ms_max,
+            until: order.until,
+            heal: order.heal,
             cache_scope: order.cache_scope,
+            person: order.person,
+            class: order.class,
             digest_rows: order.digest_rows,
             credit: CREDIT,
         };
@@ -219,7 +242,7 @@ impl Generation {
             Ok(Event::Text { tokens, .. }) => {
                 self.read = self.read.saturating_add(u32::try_from(tokens.len()).unwrap_or(u32::MAX));
             }
-            Ok(Event::Started { .. }) => {}
+            Ok(Event::Queued { .. } | Event::Started { .. }) => {}
             Ok(Event::Done { .. }) | Err(_) => self.ended = true,
         }
         Some(event)
@@ -264,11 +287,14 @@ impl Shared {
                 }
                 return true;
             }
+            FromWorker::Queued { id, ahead } => (id, Ok(Event::Queued { ahead })),
             FromWorker::Started { id, prompt_tokens_cached } => {
                 (id, Ok(Event::Started { prompt_tokens_cached }))
             }
             FromWorker::Text { id, tokens, text } => (id, Ok(Event::Text { tokens, text })),
-            FromWorker::Done { id, stop, times, rows } => (id, Ok(Event::Done { stop, times, rows })),
+            FromWorker::Done { id, stop, times, rows, drafts } => {
+                (id, Ok(Event::Done { stop, times, rows, drafts }))
+            }
             FromWorker::Failed { id, error } => {
                 if let Some(sender) = self.lock().tokenizations.remove(&id) {
                     let _dropped = sender.send(Err(error.into()));
@@ -278,9 +304,15 @@ impl Shared {
             }
         };
         let mut waiting = self.lock();
-        let ends = !matches!(event, Ok(Event::Started { .. } | Event::Text { .. }));
+        let ends = matches!(event, Ok(Event::Done { .. }) | Err(_));
         let sender =
             if ends { waiting.generations.remove(&id) } else { waiting.generations.get(&id).cloned() };
+        // A place in the queue may be passed over where its reader is behind.
+        if matches!(event, Ok(Event::Queued { .. }))
+            && sender.as_ref().is_some_and(|sender| sender.capacity() <= EVENTS_MAX - PLACES_MAX)
+        {
+            return true;
+        }
         // Credit limits what can be under way, so a full channel means more tokens than allowed.
         sender.is_none_or(|sender| !matches!(sender.try_send(event), Err(mpsc::error::TrySendError::Full(_))))
     }

@@ -131,7 +131,14 @@ impl From<Refusal> for Fault {
             Kind::EngineUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "engine_unavailable", None),
             Kind::EngineFailed => (StatusCode::INTERNAL_SERVER_ERROR, "engine_failed", None),
         };
-        Fault { status, code, message: refusal.message, field: None, record: refusal.record, retry_after_s }
+        Fault {
+            status,
+            code,
+            message: refusal.message,
+            field: None,
+            record: refusal.record,
+            retry_after_s: refusal.retry_after_s.or(retry_after_s),
+        }
     }
 }
 
@@ -174,7 +181,8 @@ mod tests {
             (Kind::EngineUnavailable, 503, "engine_unavailable", false),
             (Kind::EngineFailed, 500, "engine_failed", false),
         ] {
-            let refusal = Refusal { kind, message: "why".to_owned(), record: Some(RecordNumber(7)) };
+            let record = Some(RecordNumber(7));
+            let refusal = Refusal { kind, message: "why".to_owned(), record, retry_after_s: None };
             let fault = Fault::from(refusal);
             assert_eq!((fault.status.as_u16(), fault.code), (status, code));
             let response = fault.into_response(Shape::OpenAi);

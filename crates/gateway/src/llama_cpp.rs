@@ -6,7 +6,8 @@
 //! - `n_cmpl` above 1 runs once when greedy and repeats the one answer, since each run would give the
 //!   same bytes; otherwise it runs one after the other with the seeds `seed`, `seed + 1`, …, each a
 //!   record of its own, and `x-cloister-record` lists them.
-//! - `samplers`, `id_slot`, `cache_prompt`, `n_indent`, `lora` and `t_max_prompt_ms` are passed over: the
+//! - `until`, `"line"` or `"block"`, is ours; `n_indent` gives a block its indentation, as there.
+//! - `samplers`, `id_slot`, `cache_prompt`, `lora` and `t_max_prompt_ms` are passed over: the
 //!   filters' order is fixed, the cache is always on, and a prompt is never cut short.
 //! - A prompt that does not fit is refused, so `truncated` is always false.
 
@@ -17,7 +18,7 @@ use serde_json::{Map, Value, json};
 use crate::dialect::{Call, Form, Head};
 use crate::errors::Shape;
 use crate::fields::{DialectError, Fields};
-use crate::parameters::{deployment, sampling, stop, timings, tokens_max};
+use crate::parameters::{deployment, sampling, stop, timings, tokens_max, until};
 
 /// Files in `input_extra`; llama.vim keeps 16.
 const EXTRA_MAX: usize = 256;
@@ -54,6 +55,7 @@ pub(crate) fn parse_infill(body: &[u8]) -> Result<Call<Infill>, DialectError> {
         tokens_max: tokens_max(&fields, &["n_predict", "max_tokens"])?,
         stop: stop(&fields)?,
         predict_ms_max: predict_ms_max(&fields)?,
+        until: until(&fields, &prefix)?,
     };
     let stream = fields.flag("stream")?;
     let count = fields.integer("n_cmpl", 1..=COUNT_MAX)?.unwrap_or(1);
@@ -125,7 +127,9 @@ impl Infill {
                 let index = usize::try_from(index).unwrap_or(usize::MAX);
                 ("word", self.parameters.stop.get(index).map_or("", String::as_str))
             }
-            Stop::TokensMax | Stop::ContextFull | Stop::Deadline | Stop::Cancelled => ("limit", ""),
+            Stop::Until | Stop::TokensMax | Stop::ContextFull | Stop::Deadline | Stop::Cancelled => {
+                ("limit", "")
+            }
         }
     }
 }
@@ -172,7 +176,7 @@ impl Form for Infill {
 mod tests {
     use proptest::prelude::*;
     use protocol::RecordNumber;
-    use protocol::worker::{Sampling, Times};
+    use protocol::worker::{Drafts, Sampling, Times, Until};
 
     use super::*;
 
@@ -221,6 +225,7 @@ mod tests {
                 prompt_tokens_cached: 60,
                 answer_tokens: 5,
                 times: Times { queued_us: 1, prompt_us: 20_000, predict_us: 50_000 },
+                drafts: Drafts::default(),
             },
         }
     }
@@ -235,6 +240,7 @@ mod tests {
         assert_eq!(call.parameters.tokens_max, Some(128));
         assert_eq!(call.parameters.predict_ms_max, Some(1000));
         assert_eq!(call.parameters.sampling, Sampling { top_k: 40, top_p: 0.9, ..Sampling::GREEDY });
+        assert_eq!(call.parameters.until, Until::Block { indent: 3 });
 
         let body = call.form.whole(&head(), &[answer("null;")]);
         assert_eq!(

@@ -24,6 +24,8 @@ pub(crate) struct Metrics {
     prompt_tokens: Family<Dialect, Counter>,
     prompt_tokens_cached: Family<Dialect, Counter>,
     answer_tokens: Family<Dialect, Counter>,
+    draft_tokens: Family<Dialect, Counter>,
+    draft_tokens_accepted: Family<Dialect, Counter>,
     running: Gauge<u64, AtomicU64>,
     deployments_up: Gauge<u64, AtomicU64>,
     ledger_size: Gauge<u64, AtomicU64>,
@@ -52,6 +54,8 @@ impl Metrics {
             prompt_tokens: Family::default(),
             prompt_tokens_cached: Family::default(),
             answer_tokens: Family::default(),
+            draft_tokens: Family::default(),
+            draft_tokens_accepted: Family::default(),
             running: Gauge::default(),
             deployments_up: Gauge::default(),
             ledger_size: Gauge::default(),
@@ -71,6 +75,9 @@ impl Metrics {
         let help = "Tokens of answered prompts whose KV entries were reused";
         registry.register("prompt_tokens_cached", help, self.prompt_tokens_cached.clone());
         registry.register("answer_tokens", "Tokens of answers", self.answer_tokens.clone());
+        registry.register("draft_tokens", "Tokens of answers that were guessed", self.draft_tokens.clone());
+        let help = "Of those, tokens that the model chose";
+        registry.register("draft_tokens_accepted", help, self.draft_tokens_accepted.clone());
         registry.register("requests_running", "Requests in the pipeline", self.running.clone());
         let help = "Deployments with a running worker";
         registry.register("deployments_up", help, self.deployments_up.clone());
@@ -145,6 +152,9 @@ impl Observation {
         metrics.prompt_tokens.get_or_create(&dialect).inc_by(u64::from(usage.prompt_tokens));
         metrics.prompt_tokens_cached.get_or_create(&dialect).inc_by(u64::from(usage.prompt_tokens_cached));
         metrics.answer_tokens.get_or_create(&dialect).inc_by(u64::from(usage.answer_tokens));
+        let drafts = usage.drafts;
+        metrics.draft_tokens.get_or_create(&dialect).inc_by(u64::from(drafts.proposed));
+        metrics.draft_tokens_accepted.get_or_create(&dialect).inc_by(u64::from(drafts.accepted));
     }
 
     /// There is no answer, or it broke off.

@@ -1,19 +1,19 @@
 //! OpenAI's chat completions, completions and models.
 //!
 //! What clients send beyond the API and is understood: llama.cpp's `top_k`, `min_p` and `n_predict`
-//! (llama.vim warms its chat with `n_predict: 0`). `tools` are passed over, which
+//! (llama.vim warms its chat with `n_predict: 0`); and for completions `until`, as `/infill` has it. `tools` are passed over, which
 //! `tool_choice: "auto"` allows; `required` is refused, as are `response_format`s other than text,
 //! since an answer that ignores them would look as if it had obeyed.
 
 use assist::{Answer, Ask, DeploymentView, Message, Parameters, Role, Usage};
-use protocol::worker::Stop;
+use protocol::worker::{Stop, Until};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::dialect::{Call, Form, Head};
 use crate::errors::Shape;
 use crate::fields::{DialectError, Fields, is_array, text_at};
-use crate::parameters::{deployment, ended_of_itself, sampling, stop, timings, tokens_max};
+use crate::parameters::{deployment, ended_of_itself, sampling, stop, timings, tokens_max, until};
 
 /// Messages of a conversation.
 const MESSAGES_MAX: usize = 2048;
@@ -118,6 +118,10 @@ fn call(
         tokens_max: tokens_max(fields, limits)?,
         stop: stop(fields)?,
         predict_ms_max: None,
+        until: match &ask {
+            Ask::Fill { prefix, .. } | Ask::Complete { prompt: prefix } => until(fields, prefix)?,
+            Ask::Chat { .. } => Until::End,
+        },
     };
     let stream = fields.flag("stream")?;
     let form = OpenAi { object, include_usage };

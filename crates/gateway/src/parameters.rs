@@ -1,6 +1,6 @@
 //! Parameters that the dialects share.
 
-use protocol::worker::{Sampling, Stop};
+use protocol::worker::{Sampling, Stop, Until};
 
 use crate::fields::{DialectError, Fields, is_array, text_at};
 
@@ -65,6 +65,30 @@ pub(crate) fn stop(fields: &Fields<'_>) -> Result<Vec<String>, DialectError> {
     Ok(stop)
 }
 
+/// `until`: `"line"` or `"block"`, which ends before a line indented less than the one the hole is in;
+/// `n_indent`, llama.cpp's, ends before a line of fewer blanks, and 0 does not.
+pub(crate) fn until(fields: &Fields<'_>, prefix: &str) -> Result<Until, DialectError> {
+    match fields.text("until")?.as_deref() {
+        Some("line") => return Ok(Until::Line),
+        Some("block") => return Ok(Until::Block { indent: indent_of_last_line(prefix) }),
+        Some("end") => return Ok(Until::End),
+        Some(_) => return Err(fields.error("until", "must be \"line\", \"block\" or \"end\"")),
+        None => {}
+    }
+    let indent = fields.integer("n_indent", i64::from(i32::MIN)..=i64::from(i32::MAX))?.unwrap_or(0);
+    Ok(match u32::try_from(indent) {
+        Ok(0) | Err(_) => Until::End,
+        Ok(indent) => Until::Block { indent },
+    })
+}
+
+/// Blanks that the last line begins with; of a line of blanks alone all.
+fn indent_of_last_line(text: &str) -> u32 {
+    let line = text.rsplit('\n').next().unwrap_or_default();
+    let blanks = line.bytes().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    u32::try_from(blanks).unwrap_or(u32::MAX)
+}
+
 /// The first of `names` that is there. -1 and -2, llama.cpp's "no limit" and "what the context
 /// holds", leave it to the deployment, as absence does.
 pub(crate) fn tokens_max(fields: &Fields<'_>, names: &[&str]) -> Result<Option<u32>, DialectError> {
@@ -109,7 +133,7 @@ fn rates(tokens: u32, microseconds: u64) -> (f64, f64, f64) {
 /// Whether the answer ended of itself, and not at a limit.
 pub(crate) fn ended_of_itself(stop: Stop) -> bool {
     match stop {
-        Stop::EndOfText | Stop::StopString(_) => true,
+        Stop::EndOfText | Stop::StopString(_) | Stop::Until => true,
         Stop::TokensMax | Stop::ContextFull | Stop::Deadline | Stop::Cancelled => false,
     }
 }
@@ -166,6 +190,18 @@ mod tests {
         assert!(stop(&fields(&many)).unwrap_err().message.contains("at most 16"));
         let long = format!(r#"{{"stop":"{}"}}"#, "x".repeat(STOP_STRING_BYTES_MAX + 1));
         assert!(stop(&fields(&long)).unwrap_err().message.contains("longer than 1024 bytes"));
+    }
+
+    #[test]
+    fn ends() {
+        let read = |body: &str| until(&fields(body), "begin\n   x := ");
+        assert_eq!(read("{}"), Ok(Until::End));
+        assert_eq!(read(r#"{"n_indent":0}"#), Ok(Until::End));
+        assert_eq!(read(r#"{"n_indent":-1}"#), Ok(Until::End));
+        assert_eq!(read(r#"{"n_indent":5}"#), Ok(Until::Block { indent: 5 }));
+        assert_eq!(read(r#"{"until":"line","n_indent":5}"#), Ok(Until::Line));
+        assert_eq!(read(r#"{"until":"block"}"#), Ok(Until::Block { indent: 3 }));
+        assert_eq!(read(r#"{"until":"page"}"#).unwrap_err().field.as_deref(), Some("until"));
     }
 
     #[test]

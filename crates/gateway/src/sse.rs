@@ -51,6 +51,8 @@ impl<S: Events, F: Form> Streaming<S, F> {
             }
         }
         match self.events.next().await {
+            // A comment: clients pass over it, and people who look see it.
+            Some(Event::Queued(ahead)) => (format!(": queued, {ahead} ahead\n\n"), Some(self)),
             Some(Event::Block(text)) => {
                 self.observation.first_text();
                 let block = self.form.block(&self.head, &text);

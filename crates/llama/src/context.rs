@@ -1,7 +1,9 @@
 //! KV cache and evaluation.
 
+use std::ffi::c_void;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use llama_cpp_sys_2 as sys;
 
@@ -27,6 +29,15 @@ pub struct Context {
     sequences: u32,
     /// Rows of the last decode that have logits.
     rows: Vec<bool>,
+    /// Read by llama.cpp between the operations of a graph.
+    interruption: Box<Interruption>,
+}
+
+/// Whether an evaluation shall end early.
+struct Interruption {
+    wanted: Arc<AtomicBool>,
+    /// Whether the one under way may.
+    allowed: AtomicBool,
 }
 
 // SAFETY: llama.cpp ties a context to no thread; without `Sync` only one uses it at a time.
@@ -51,14 +62,21 @@ pub enum DecodeError {
     /// No room in a sequence; the KV cache is as before the call.
     #[error("the KV cache has no room for the batch")]
     NoRoom,
+    /// It was interrupted; the KV cache is as before the call.
+    #[error("the evaluation was interrupted")]
+    Interrupted,
     /// Anything else; sequences of the batch must be cleared.
     #[error("llama.cpp failed to evaluate a batch (code {0})")]
     Failed(i32),
 }
 
 impl Context {
-    /// Allocates the KV cache.
-    pub fn new(model: Arc<Model>, settings: ContextSettings) -> Result<Context, ContextError> {
+    /// Allocates the KV cache. Once `interrupt` is set, an evaluation that allows it ends early.
+    pub fn new(
+        model: Arc<Model>,
+        settings: ContextSettings,
+        interrupt: Arc<AtomicBool>,
+    ) -> Result<Context, ContextError> {
         let refused = ContextError::Refused {
             sequences: settings.sequences,
             sequence_tokens: settings.sequence_tokens,
@@ -82,7 +100,13 @@ impl Context {
         // SAFETY: the model is loaded and outlives the context by the `Arc` below.
         let raw = unsafe { sys::llama_init_from_model(model.raw(), params) };
         let raw = NonNull::new(raw).ok_or(refused)?;
-        Ok(Context { raw, model, sequences: settings.sequences, rows: Vec::new() })
+        let interruption = Box::new(Interruption { wanted: interrupt, allowed: AtomicBool::new(false) });
+        // SAFETY: the callback reads the interruption, which is boxed and lives longer than the context.
+        unsafe {
+            let data = std::ptr::from_ref(&*interruption).cast_mut().cast();
+            sys::llama_set_abort_callback(raw.as_ptr(), Some(is_interrupted), data);
+        }
+        Ok(Context { raw, model, sequences: settings.sequences, rows: Vec::new(), interruption })
     }
 
     /// Tokens one sequence can hold.
@@ -92,8 +116,9 @@ impl Context {
     }
 
     /// Evaluates a batch; rows added with `logits` can be read until the next call.
-    pub fn decode(&mut self, batch: &Batch) -> Result<(), DecodeError> {
+    pub fn decode(&mut self, batch: &Batch, interruptible: bool) -> Result<(), DecodeError> {
         self.rows.clear();
+        self.interruption.allowed.store(interruptible, Ordering::Relaxed);
         // SAFETY: the batch's arrays are valid for its length; llama.cpp checks tokens, positions and
         // sequence numbers and answers -1.
         let code = unsafe { sys::llama_decode(self.raw.as_ptr(), batch.raw()) };
@@ -103,6 +128,7 @@ impl Context {
                 Ok(())
             }
             1 => Err(DecodeError::NoRoom),
+            2 => Err(DecodeError::Interrupted),
             code => Err(DecodeError::Failed(code)),
         }
     }
@@ -136,6 +162,44 @@ impl Context {
         }
     }
 
+    /// Bytes that [`Context::save`] needs for a sequence.
+    pub fn saved_len(&self, sequence: u32) -> usize {
+        let Ok(sequence) = i32::try_from(sequence) else { return 0 };
+        // SAFETY: the context exists; llama.cpp answers for any number.
+        unsafe { sys::llama_state_seq_get_size(self.raw.as_ptr(), sequence) }
+    }
+
+    /// The entries of a sequence, bit for bit; `None` when llama.cpp could not.
+    pub fn save(&mut self, sequence: u32) -> Option<Vec<u8>> {
+        if sequence >= self.sequences {
+            return None;
+        }
+        let mut bytes = vec![0; self.saved_len(sequence)];
+        let sequence = i32::try_from(sequence).ok()?;
+        // SAFETY: the buffer is valid for its length, which llama.cpp checks.
+        let written = unsafe {
+            sys::llama_state_seq_get_data(self.raw.as_ptr(), bytes.as_mut_ptr(), bytes.len(), sequence)
+        };
+        (written == bytes.len() && written > 0).then_some(bytes)
+    }
+
+    /// Puts saved entries back, into a sequence that is emptied first; they come to lie at the cells they
+    /// were made in. Returns whether llama.cpp did; if not, the sequence is empty.
+    pub fn restore(&mut self, sequence: u32, bytes: &[u8]) -> bool {
+        if !self.truncate(sequence, 0) {
+            return false;
+        }
+        let Ok(number) = i32::try_from(sequence) else { return false };
+        // SAFETY: the buffer is valid for its length, and was written by `save` of this context.
+        let read =
+            unsafe { sys::llama_state_seq_set_data(self.raw.as_ptr(), bytes.as_ptr(), bytes.len(), number) };
+        let done = read == bytes.len();
+        if !done {
+            self.truncate(sequence, 0);
+        }
+        done
+    }
+
     /// The highest position a sequence holds; `None` for an empty one.
     pub fn last_position(&self, sequence: u32) -> Option<u32> {
         let sequence = i32::try_from(sequence).ok().filter(|_| sequence < self.sequences)?;
@@ -146,6 +210,12 @@ impl Context {
         };
         u32::try_from(position).ok()
     }
+}
+
+unsafe extern "C" fn is_interrupted(interruption: *mut c_void) -> bool {
+    // SAFETY: the context's own, which lives longer than it.
+    let interruption = unsafe { &*interruption.cast::<Interruption>() };
+    interruption.allowed.load(Ordering::Relaxed) && interruption.wanted.load(Ordering::Relaxed)
 }
 
 impl Drop for Context {

@@ -8,7 +8,7 @@ use crate::Digest;
 use crate::ids::GenerationId;
 
 /// The version of this conversation. Both sides refuse another.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// A token's number in the model's vocabulary.
 pub type Token = i32;
@@ -71,12 +71,47 @@ pub struct Generate {
     pub stop: Vec<String>,
     /// Time allowed for generation after the prompt's evaluation, in milliseconds; `None` has no limit.
     pub predict_ms_max: Option<u32>,
+    /// Ends the text before it would go on for no use.
+    pub until: Until,
+    /// Whether the prompt's last word may be an unfinished one: then its tokens are chosen again, among those
+    /// that spell what the prompt says or go on from it. The text begins behind what the prompt says.
+    pub heal: bool,
     /// KV entries are reused only between generations of the same scope (person and label set).
     pub cache_scope: Digest,
+    /// Turns are shared out fairly between these.
+    pub person: Digest,
+    /// What goes first.
+    pub class: Class,
     /// Whether [`FromWorker::Done`] shall tell the rows of logits, for tests of reproducibility.
     pub digest_rows: bool,
     /// Tokens that may be sent before the first [`ToWorker::Credit`].
     pub credit: u32,
+}
+
+/// What goes first where not everything can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// Somebody waits for it while typing.
+    Completion,
+    /// Everything else.
+    Chat,
+}
+
+/// How far a text goes at most, beside its limits and stop strings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Until {
+    /// As far as the model writes.
+    #[default]
+    End,
+    /// To the end of the first line that has more than blanks.
+    Line,
+    /// To the end of the last line before one that is indented less.
+    Block {
+        /// Blanks at the beginning of a line that belongs to the block, at least.
+        indent: u32,
+    },
 }
 
 /// How the next token is chosen: filters in the order top-k, top-p, min-p, then temperature.
@@ -111,6 +146,13 @@ pub enum FromWorker {
         /// Each text's tokens.
         tokens: Vec<Vec<Token>>,
     },
+    /// The generation waits. Sent when that changes, too.
+    Queued {
+        /// Which generation.
+        id: GenerationId,
+        /// Others that go before it, as things stand.
+        ahead: u32,
+    },
     /// The prompt's evaluation began: the generation left the queue.
     Started {
         /// Which generation.
@@ -137,6 +179,8 @@ pub enum FromWorker {
         times: Times,
         /// SHA-256 of all rows of logits that tokens were chosen from, as bytes, where that was asked for.
         rows: Option<Digest>,
+        /// What speculation did.
+        drafts: Drafts,
     },
     /// A request could not be served. Last message of its id.
     Failed {
@@ -155,6 +199,8 @@ pub enum Stop {
     EndOfText,
     /// One of the stop strings, by its index in [`Generate::stop`].
     StopString(u32),
+    /// The line or block of [`Generate::until`] is complete.
+    Until,
     /// [`Generate::tokens_max`] was reached.
     TokensMax,
     /// The sequence's context is full.
@@ -176,6 +222,15 @@ pub struct Times {
     pub predict_us: u64,
 }
 
+/// Tokens that were guessed and evaluated together with the one before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drafts {
+    /// Guessed.
+    pub proposed: u32,
+    /// Of those, chosen.
+    pub accepted: u32,
+}
+
 /// Why the worker could not serve a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum Failure {
@@ -191,11 +246,25 @@ pub enum Failure {
     #[error("{0}")]
     Invalid(String),
     /// Too many generations wait.
-    #[error("the engine's queue is full ({0} requests wait)")]
-    QueueFull(u32),
+    #[error("the engine's queue is full: {waiting} requests wait; try again in {retry_after_s} s")]
+    QueueFull {
+        /// As many.
+        waiting: u32,
+        /// When a place is likely to be free, by the requests that ended lately.
+        retry_after_s: u32,
+    },
     /// llama.cpp reported an error.
     #[error("the engine failed: {0}")]
     Engine(String),
+}
+
+/// What a step costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepCost {
+    /// Tokens evaluated together, of one sequence.
+    pub tokens: u32,
+    /// Microseconds it took, at best.
+    pub us: u32,
 }
 
 /// What the worker is and has loaded. Goes into every record.
@@ -221,6 +290,8 @@ pub struct Ready {
     pub slots: u32,
     /// Size of the vocabulary.
     pub vocabulary: u32,
+    /// What steps of several tokens cost, as measured at start; speculation goes by it.
+    pub step_costs: Vec<StepCost>,
     /// Fill-in-the-middle tokens; `None` for a model that has none.
     pub fill: Option<FillTokens>,
     /// Put before every prompt, where the model wants it.
@@ -288,4 +359,22 @@ pub struct WorkerSettings {
     pub queue_max: u32,
     /// Threads for arithmetic.
     pub threads: u32,
+    /// Memory for KV entries of sequences that gave their place to others, in bytes.
+    pub kept_bytes_max: u64,
+    /// When to guess tokens.
+    pub speculation: Speculation,
+}
+
+/// When tokens are guessed from what stands in the prompt already, and evaluated together with the one
+/// before. The answer is the same either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Speculation {
+    /// Where it pays, by the costs measured at start and by how often guesses were right.
+    #[default]
+    Measured,
+    /// Never.
+    Off,
+    /// As often and as far as possible: for tests.
+    Always,
 }

@@ -33,12 +33,31 @@ pub(crate) struct Complete {
     /// End the completion before this text, as '\n   end '; `\n` is a line break. May be repeated
     #[arg(long, value_name = "TEXT", value_parser = unescaped)]
     stop: Vec<String>,
+    /// End the completion with its first line, or with the block that the place is in, by indentation
+    #[arg(long, value_enum, value_name = "WHAT")]
+    until: Option<Until>,
     /// Write the completion into the file, in one step
     #[arg(long)]
     apply: bool,
     /// Print {record, deployment, text, stop, usage, applied} as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Where a completion ends.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Until {
+    Line,
+    Block,
+}
+
+impl Until {
+    fn word(self) -> &'static str {
+        match self {
+            Until::Line => "line",
+            Until::Block => "block",
+        }
+    }
 }
 
 /// A shell's user writes a line break as `\n`.
@@ -73,6 +92,7 @@ impl Complete {
             model: self.deployment.clone().or_else(|| settings.deployment.clone()),
             max_tokens: Some(self.max_tokens),
             stop: self.stop.clone(),
+            until: self.until.map(Until::word),
             ..CompletionRequest::fill(line_feeds(before), line_feeds(behind))
         };
         let answer = wait(async { Ok(settings.client.complete(&request).await?) })?;

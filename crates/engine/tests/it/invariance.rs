@@ -1,12 +1,12 @@
-//! Company, chunks, cached prefixes, cancellations, slots, threads, sampling: every token, and every bit of
-//! every row of logits, is that of a solitary run.
+//! Company, chunks, cached and kept prefixes, guessed tokens, cancellations, slots, threads, sampling: every
+//! token, and every bit of every row of logits, is that of a solitary run.
 
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
 
 use engine::{Order, Worker, launch};
 use protocol::Digest;
-use protocol::worker::{Part, Ready, Sampling, WorkerSettings};
+use protocol::worker::{Class, Part, Ready, Sampling, Speculation, Until, WorkerSettings};
 use testkit::{draw::Draw, places};
 use tokio::sync::Semaphore;
 
@@ -32,24 +32,36 @@ async fn the_same_bits_alone_and_in_company() {
             (worker, ready, launched.child)
         }
     };
-    let (alone, ready, _child) = start(settings()).await;
+    let (alone, ready, _child) =
+        start(WorkerSettings { speculation: Speculation::Off, kept_bytes_max: 0, ..settings() }).await;
     let mut orders = Vec::new();
     for number in 0..requests / 4 {
         orders.push(drawn(&mut draw, &alone, &ready, number).await);
     }
     let mut expected: BTreeMap<usize, Generated> = BTreeMap::new();
-    let (mut compared, mut cached, mut dropped) = (0, 0, 0);
+    let (mut compared, mut cached, mut dropped, mut guessed) = (0, 0, 0, 0);
     for _ in 0..requests.div_ceil(ROUND) {
         let threads = 1 + u32::try_from(draw.below(3)).unwrap();
         let slots = 1 + u32::try_from(draw.below(6)).unwrap();
-        let (worker, _, _child) = start(WorkerSettings { threads, slots, queue_max: 64, ..settings() }).await;
+        let speculation = *draw.one_of(&[
+            Speculation::Always,
+            Speculation::Always,
+            Speculation::Measured,
+            Speculation::Off,
+        ]);
+        // None, a conversation or two, all.
+        let kept_bytes_max = *draw.one_of(&[0, 8 << 20, 256 << 20]);
+        let drawn =
+            WorkerSettings { threads, slots, speculation, kept_bytes_max, queue_max: 64, ..settings() };
+        let (worker, _, _child) = start(drawn).await;
         let clients = Arc::new(Semaphore::new(CLIENTS));
         let mut company = Vec::new();
         for _ in 0..ROUND {
             let number = usize::try_from(draw.below(orders.len() as u64)).unwrap();
             // Scopes repeat, so that prefixes are reused, also across company.
             let cache_scope = Digest([u8::try_from(draw.below(3)).unwrap(); 32]);
-            let order = Order { cache_scope, ..orders[number].clone() };
+            let class = if draw.once_in(2) { Class::Chat } else { Class::Completion };
+            let order = Order { cache_scope, person: cache_scope, class, ..orders[number].clone() };
             let (worker, clients) = (worker.clone(), Arc::clone(&clients));
             let goes_away = draw.once_in(6);
             company.push(tokio::spawn(async move {
@@ -76,13 +88,18 @@ async fn the_same_bits_alone_and_in_company() {
                 entry.insert(solitary);
             }
             cached += generated.cached;
-            let generated = Generated { cached: 0, ..generated };
-            assert_eq!(generated, expected[&number], "request {number}, {threads} threads, {slots} slots");
+            guessed += generated.accepted;
+            let generated = Generated { cached: 0, accepted: 0, ..generated };
+            assert_eq!(
+                generated, expected[&number],
+                "request {number}, {threads} threads, {slots} slots, {speculation:?}"
+            );
             compared += 1;
         }
     }
     println!(
-        "invariance: {compared} the same, {dropped} that went away, {} alone, {cached} prompt tokens cached",
+        "invariance: {compared} the same, {dropped} that went away, {} alone, {cached} prompt tokens cached, \
+         {guessed} tokens guessed",
         expected.len()
     );
 }
@@ -108,5 +125,6 @@ async fn drawn(draw: &mut Draw, worker: &Worker, ready: &Ready, number: u64) -> 
     let temperature = if draw.once_in(2) { 0.8 } else { 0.0 };
     let sampling = Sampling { temperature, top_k: 40, top_p: 0.95, min_p: 0.0, seed: number };
     let tokens_max = 1 + u32::try_from(draw.below(24)).unwrap();
-    Order { sampling, tokens_max, digest_rows: true, ..order(prompt) }
+    let until = *draw.one_of(&[Until::End, Until::End, Until::Line, Until::Block { indent: 3 }]);
+    Order { sampling, tokens_max, until, heal: draw.once_in(2), digest_rows: true, ..order(prompt) }
 }

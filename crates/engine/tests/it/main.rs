@@ -14,10 +14,14 @@ use engine::launch::{self, Frozen, LaunchError, Launched};
 use engine::{Event, Order, Worker, WorkerError};
 use jail::probe::{ProbeResult, Verdict};
 use protocol::Digest;
-use protocol::worker::{EngineProfile, Failure, Part, Ready, Sampling, Stop, Token, VERSION, WorkerSettings};
+use protocol::worker::{
+    Class, EngineProfile, Failure, Part, Ready, Sampling, Speculation, Stop, Token, Until, VERSION,
+    WorkerSettings,
+};
 use testkit::places;
 
 mod invariance;
+mod turns;
 
 fn settings() -> WorkerSettings {
     WorkerSettings {
@@ -28,6 +32,8 @@ fn settings() -> WorkerSettings {
         slots: 4,
         queue_max: 8,
         threads: 2,
+        kept_bytes_max: 64 << 20,
+        speculation: Speculation::Measured,
     }
 }
 
@@ -58,7 +64,11 @@ fn order(prompt: Vec<Token>) -> Order {
         tokens_max: 24,
         stop: Vec::new(),
         predict_ms_max: None,
+        until: Until::End,
+        heal: false,
         cache_scope: Digest([0; 32]),
+        person: Digest([0; 32]),
+        class: Class::Completion,
         digest_rows: false,
     }
 }
@@ -69,21 +79,32 @@ struct Generated {
     tokens: Vec<Token>,
     stop: Stop,
     cached: u32,
+    /// Tokens that were guessed.
+    accepted: u32,
     rows: Option<Digest>,
 }
 
 async fn generate(worker: &Worker, order: Order) -> Result<Generated, WorkerError> {
     let mut generation = worker.generate(order).await?;
-    let mut out =
-        Generated { text: String::new(), tokens: Vec::new(), stop: Stop::Cancelled, cached: 0, rows: None };
+    let mut out = Generated {
+        text: String::new(),
+        tokens: Vec::new(),
+        stop: Stop::Cancelled,
+        cached: 0,
+        accepted: 0,
+        rows: None,
+    };
     while let Some(event) = generation.next().await {
         match event? {
+            Event::Queued { .. } => {}
             Event::Started { prompt_tokens_cached } => out.cached = prompt_tokens_cached,
             Event::Text { tokens, text } => {
                 out.tokens.extend(tokens);
                 out.text.push_str(&text);
             }
-            Event::Done { stop, rows, .. } => (out.stop, out.rows) = (stop, rows),
+            Event::Done { stop, rows, drafts, .. } => {
+                (out.stop, out.rows, out.accepted) = (stop, rows, drafts.accepted)
+            }
         }
     }
     Ok(out)
@@ -155,7 +176,7 @@ async fn a_full_queue_says_so() {
         running.push(worker.generate(Order { tokens_max: 500, ..order(prompt.clone()) }).await.unwrap());
     }
     let refused = generate(&worker, order(prompt)).await;
-    assert!(matches!(refused, Err(WorkerError::Failed(Failure::QueueFull(_)))), "{refused:?}");
+    assert!(matches!(refused, Err(WorkerError::Failed(Failure::QueueFull { .. }))), "{refused:?}");
 }
 
 /// A reader that does not read stops its generation, and nobody else's; a dropped one ends it.
@@ -172,7 +193,7 @@ async fn back_pressure_and_cancellation() {
         match event.unwrap() {
             Event::Text { tokens, .. } => read += tokens.len(),
             Event::Done { stop, .. } => assert!(matches!(stop, Stop::TokensMax | Stop::EndOfText)),
-            Event::Started { .. } => {}
+            Event::Queued { .. } | Event::Started { .. } => {}
         }
     }
     assert!(read > 300, "credit was given again: {read}");
@@ -191,7 +212,7 @@ async fn back_pressure_and_cancellation() {
         match cancelled.next().await.unwrap().unwrap() {
             Event::Text { tokens, .. } => after += tokens.len(),
             Event::Done { stop, .. } => break stop,
-            Event::Started { .. } => {}
+            Event::Queued { .. } | Event::Started { .. } => {}
         }
     };
     assert_eq!(stop, Stop::Cancelled);

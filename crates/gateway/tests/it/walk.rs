@@ -10,7 +10,7 @@ use assist::{Answer, DeploymentView, Event, Receipt, Refusal, RefusalKind, Reque
 use gateway::{Events, Walk};
 use identity::Credential;
 use protocol::admin::{Command, Response};
-use protocol::worker::{Stop, Times};
+use protocol::worker::{Drafts, Stop, Times};
 use protocol::{Digest, RecordNumber};
 use tokio::sync::Notify;
 
@@ -108,11 +108,11 @@ impl Drop for Work {
 
 fn usage() -> Usage {
     let times = Times { queued_us: 1, prompt_us: 20_000, predict_us: 50_000 };
-    Usage { prompt_tokens: 100, prompt_tokens_cached: 60, answer_tokens: 5, times }
+    Usage { prompt_tokens: 100, prompt_tokens_cached: 60, answer_tokens: 5, times, drafts: Drafts::default() }
 }
 
 fn refusal(kind: RefusalKind) -> Refusal {
-    Refusal { kind, message: "refused".to_owned(), record: Some(RecordNumber(41)) }
+    Refusal { kind, message: "refused".to_owned(), record: Some(RecordNumber(41)), retry_after_s: None }
 }
 
 impl Walk for ScriptedWalk {
@@ -124,6 +124,7 @@ impl Walk for ScriptedWalk {
                 kind: RefusalKind::Unauthenticated,
                 message: "a token is needed".to_owned(),
                 record: None,
+                retry_after_s: None,
             });
         }
         Ok(())
