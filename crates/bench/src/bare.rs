@@ -7,7 +7,8 @@ use engine::launch;
 use engine::{Event, Order, Worker};
 use protocol::Digest;
 use protocol::worker::{
-    Class, EngineProfile, Part, Ready, Sampling, Speculation, Times, Token, Until, VERSION, WorkerSettings,
+    Class, Drafts, EngineProfile, Part, Ready, Sampling, Speculation, Times, Token, Until, VERSION,
+    WorkerSettings,
 };
 use testkit::{Failure, places};
 
@@ -22,6 +23,7 @@ pub(crate) struct Bare {
 pub(crate) struct Run {
     pub(crate) tokens: usize,
     pub(crate) times: Times,
+    pub(crate) drafts: Drafts,
     /// Until the first text was there.
     pub(crate) first: Duration,
     pub(crate) whole: Duration,
@@ -39,6 +41,16 @@ impl Bare {
         slots: u32,
         context_tokens: u32,
     ) -> Result<Bare, Failure> {
+        Bare::start_with(model, profile, slots, context_tokens, Speculation::Measured).await
+    }
+
+    pub(crate) async fn start_with(
+        model: &str,
+        profile: EngineProfile,
+        slots: u32,
+        context_tokens: u32,
+        speculation: Speculation,
+    ) -> Result<Bare, Failure> {
         let program = launch::freeze_program(&places::program("cloister-engine")?)?;
         let model = launch::freeze_model(&places::model(model)?, &mut |_| {})?;
         let settings = WorkerSettings {
@@ -50,7 +62,7 @@ impl Bare {
             queue_max: 64,
             threads: threads(),
             kept_bytes_max: 0,
-            speculation: Speculation::Measured,
+            speculation,
         };
         let launched = launch::launch(&program, &model, &settings)?;
         let (worker, ready) = Worker::connect(launched.socket).await?;
@@ -97,9 +109,9 @@ impl Bare {
                     first.get_or_insert_with(|| start.elapsed());
                     tokens += more.len();
                 }
-                Event::Done { times, .. } => {
+                Event::Done { times, drafts, .. } => {
                     let whole = start.elapsed();
-                    return Ok(Run { tokens, times, first: first.unwrap_or(whole), whole });
+                    return Ok(Run { tokens, times, drafts, first: first.unwrap_or(whole), whole });
                 }
             }
         }

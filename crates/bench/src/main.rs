@@ -12,12 +12,14 @@ mod memory;
 mod overhead;
 mod peer;
 mod quantiles;
+mod speculation;
 mod speed;
+mod stall;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use testkit::Failure;
 
 /// Measures Cloister. Run it by `cargo xtask bench`, which builds and fetches what it needs.
@@ -37,15 +39,39 @@ enum What {
         /// The program of llama.cpp's own server, to measure beside it and nothing else.
         #[arg(long)]
         peer: Option<PathBuf>,
+        /// Only these tables.
+        #[arg(long, value_enum)]
+        only: Vec<Table>,
         /// Few repetitions: shows that it works, measures nothing.
         #[arg(long)]
         quick: bool,
     },
 }
 
+/// A table, or a few that belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Table {
+    /// Durable appends.
+    Appends,
+    /// Prefill and decode in both profiles; with a peer, beside it.
+    Speed,
+    /// What guessing tokens gains.
+    Speculation,
+    /// Others' tokens while one sends long prompts.
+    Stall,
+    /// What gateway and ledger add.
+    Overhead,
+    /// Resident memory.
+    Memory,
+    /// Several clients at a time, beside a peer.
+    Clients,
+    /// A person who types, beside a peer.
+    Editing,
+}
+
 fn main() -> ExitCode {
-    let What::Engine { model, peer, quick } = Arguments::parse().what;
-    match engine(&model, peer.as_deref(), quick) {
+    let What::Engine { model, peer, only, quick } = Arguments::parse().what;
+    match engine(&model, peer.as_deref(), &only, quick) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -54,23 +80,36 @@ fn main() -> ExitCode {
     }
 }
 
-fn engine(model: &str, peer: Option<&Path>, quick: bool) -> Result<(), Failure> {
+fn engine(model: &str, peer: Option<&Path>, only: &[Table], quick: bool) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     println!("Model: {model}. Threads: {}.", bare::threads());
+    let wanted = |table| {
+        let wanted = only.is_empty() || only.contains(&table);
+        if wanted {
+            eprintln!("bench: {table:?} …");
+        }
+        wanted
+    };
     if let Some(program) = peer {
-        talk("beside llama.cpp's server");
-        return peer::measure(&runtime, model, program, quick);
+        return peer::measure(&runtime, model, program, wanted, quick);
     }
-    talk("appends");
-    appends::measure(quick)?;
-    talk("prefill and decode");
-    runtime.block_on(speed::measure(model, quick))?;
-    talk("the way through the gateway");
-    overhead::measure(&runtime, model, quick)?;
-    talk("memory");
-    memory::measure(model)
-}
-
-fn talk(what: &str) {
-    eprintln!("bench: {what} …");
+    if wanted(Table::Appends) {
+        appends::measure(quick)?;
+    }
+    if wanted(Table::Speed) {
+        runtime.block_on(speed::measure(model, quick))?;
+    }
+    if wanted(Table::Speculation) {
+        runtime.block_on(speculation::measure(model, quick))?;
+    }
+    if wanted(Table::Stall) {
+        runtime.block_on(stall::measure(model, quick))?;
+    }
+    if wanted(Table::Overhead) {
+        overhead::measure(&runtime, model, quick)?;
+    }
+    if wanted(Table::Memory) {
+        memory::measure(model)?;
+    }
+    Ok(())
 }

@@ -9,6 +9,7 @@ use testkit::server::Server;
 use testkit::{Failure, http, load};
 use tokio::runtime::Runtime;
 
+use crate::Table;
 use crate::bare::{self, Bare};
 use crate::quantiles::Quantiles;
 use crate::speed::{rate, row};
@@ -34,15 +35,23 @@ pub(crate) fn measure(
     runtime: &Runtime,
     model: &str,
     program: &std::path::Path,
+    wanted: impl Fn(Table) -> bool,
     quick: bool,
 ) -> Result<(), Failure> {
     let peer = Peer::started(program, model, bare::threads(), SLOTS, SLOT_TOKENS)?;
-    one_client(runtime, model, &peer, quick)?;
+    if wanted(Table::Speed) {
+        one_client(runtime, model, &peer, quick)?;
+    }
     let slots = ["--slots", &SLOTS.to_string(), "--context-tokens", &SLOT_TOKENS.to_string()];
     let mut server = Server::new(model, &slots)?;
     server.start()?;
-    clients(&server, &peer, quick)?;
-    editing(&server, &peer, quick)
+    if wanted(Table::Clients) {
+        clients(&server, &peer, quick)?;
+    }
+    if wanted(Table::Editing) {
+        editing(&server, &peer, quick)?;
+    }
+    Ok(())
 }
 
 /// Prefill and decode of exactly the same tokens, by the engines' own clocks.

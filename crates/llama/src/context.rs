@@ -33,6 +33,13 @@ pub struct Context {
     interruption: Box<Interruption>,
 }
 
+/// Whether the evaluation under way, of whichever context, was told to end early.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn was_interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
+
 /// Whether an evaluation shall end early.
 struct Interruption {
     wanted: Arc<AtomicBool>,
@@ -119,9 +126,11 @@ impl Context {
     pub fn decode(&mut self, batch: &Batch, interruptible: bool) -> Result<(), DecodeError> {
         self.rows.clear();
         self.interruption.allowed.store(interruptible, Ordering::Relaxed);
+        INTERRUPTED.store(false, Ordering::Relaxed);
         // SAFETY: the batch's arrays are valid for its length; llama.cpp checks tokens, positions and
         // sequence numbers and answers -1.
         let code = unsafe { sys::llama_decode(self.raw.as_ptr(), batch.raw()) };
+        INTERRUPTED.store(false, Ordering::Relaxed);
         match code {
             0 => {
                 self.rows.extend((0..batch.len()).map(|row| batch.wants_logits(row)));
@@ -215,7 +224,10 @@ impl Context {
 unsafe extern "C" fn is_interrupted(interruption: *mut c_void) -> bool {
     // SAFETY: the context's own, which lives longer than it.
     let interruption = unsafe { &*interruption.cast::<Interruption>() };
-    interruption.allowed.load(Ordering::Relaxed) && interruption.wanted.load(Ordering::Relaxed)
+    let interrupted =
+        interruption.allowed.load(Ordering::Relaxed) && interruption.wanted.load(Ordering::Relaxed);
+    INTERRUPTED.fetch_or(interrupted, Ordering::Relaxed);
+    interrupted
 }
 
 impl Drop for Context {

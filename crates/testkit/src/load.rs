@@ -71,6 +71,9 @@ pub fn draw(draw: &mut Draw, fills: bool) -> Request {
         let (prefix, suffix) = hole(draw);
         body["prompt"] = json!(prefix);
         body["suffix"] = json!(suffix);
+        if draw.once_in(3) {
+            body["until"] = json!(draw.one_of(&["line", "block"]));
+        }
         "/v1/completions"
     } else {
         body["messages"] = json!([{ "role": "user", "content": draw.one_of(&QUESTIONS) }]);

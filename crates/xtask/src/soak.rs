@@ -36,6 +36,9 @@ pub(crate) struct Soak {
     /// Repeats a soak; a fresh one by default.
     #[arg(long)]
     seed: Option<u64>,
+    /// The test model; by default the one that has most to lose.
+    #[arg(long)]
+    model: Option<String>,
     /// Starts over, even where a soak of this commit was interrupted.
     #[arg(long)]
     restart: bool,
@@ -80,10 +83,16 @@ impl Soak {
     pub(crate) fn run(&self, places: &Places) -> Result<(), Failure> {
         Setup {}.run()?;
         fetch::fetch_defaults(places)?;
+        let model = self.model.as_deref().unwrap_or(self.name.model());
+        fetch::model_path(places, model)?;
         Build {}.run(places)?;
 
-        let path = places.target.join("soak").join(format!("{}.json", self.name.text()));
-        let mut state = self.state(places, &path)?;
+        let file = match &self.model {
+            Some(model) => format!("{}-{model}.json", self.name.text()),
+            None => format!("{}.json", self.name.text()),
+        };
+        let path = places.target.join("soak").join(&file);
+        let mut state = self.state(places, &path, model)?;
         println!("soak {}: seed {}, {} of {} done", self.name.text(), state.seed, state.done, state.count);
         let bar = ProgressBar::new(state.count);
         let style = ProgressStyle::with_template("{msg} [{bar:40}] {pos}/{len}, {elapsed}, {eta} left");
@@ -100,9 +109,9 @@ impl Soak {
             let done = bar.position();
             let progress = &mut |more| bar.set_position(done + more);
             let results = match self.name {
-                Name::Replay => replay(seed, count, progress).during(during),
-                Name::Crash => crash(seed, count, progress).during(during),
-                Name::Invariance => invariance(places, seed, count),
+                Name::Replay => replay(&state.model, seed, count, progress).during(during),
+                Name::Crash => crash(&state.model, seed, count, progress).during(during),
+                Name::Invariance => invariance(places, &state.model, seed, count),
             }?;
             for (what, count) in results {
                 *state.results.entry(what).or_default() += count;
@@ -112,7 +121,7 @@ impl Soak {
             write(&path, &state)?;
         }
         bar.finish_and_clear();
-        let evidence = places.root.join(format!("docs/evidence/{}.json", self.name.text()));
+        let evidence = places.root.join("docs/evidence").join(&file);
         write(&evidence, &state)?;
         fs::remove_file(&path).during(|| path.display().to_string())?;
         let results = serde_json::to_string(&state.results).during(|| "the results".to_owned())?;
@@ -122,13 +131,14 @@ impl Soak {
     }
 
     /// That of an interrupted soak of the same tree, unless another is asked for.
-    fn state(&self, places: &Places, path: &Path) -> Result<State, Failure> {
+    fn state(&self, places: &Places, path: &Path, model: &str) -> Result<State, Failure> {
         let commit = commit(places)?;
         let kept: Option<State> =
             fs::read_to_string(path).ok().and_then(|text| serde_json::from_str(&text).ok());
         let resumable = |state: &State| {
             state.commit == commit
                 && state.count == self.count
+                && state.model == model
                 && self.seed.is_none_or(|seed| seed == state.seed)
         };
         match kept {
@@ -143,7 +153,7 @@ impl Soak {
             count: self.count,
             done: 0,
             seconds: 0,
-            model: self.name.model().to_owned(),
+            model: model.to_owned(),
             machine: machine::words(),
             results: Counts::new(),
         })
@@ -153,8 +163,13 @@ impl Soak {
 /// What a soak counted, by what it counted.
 type Counts = BTreeMap<String, u64>;
 
-fn replay(seed: u64, count: u64, progress: &mut dyn FnMut(u64)) -> Result<Counts, testkit::Failure> {
-    let mut server = Server::started(Name::Replay.model())?;
+fn replay(
+    model: &str,
+    seed: u64,
+    count: u64,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Counts, testkit::Failure> {
+    let mut server = Server::started(model)?;
     let replayed = load::load_and_replay(&mut server, seed, count, CLIENTS, true, progress)?;
     end(server)?;
     Ok(Counts::from([
@@ -167,8 +182,13 @@ fn replay(seed: u64, count: u64, progress: &mut dyn FnMut(u64)) -> Result<Counts
     ]))
 }
 
-fn crash(seed: u64, count: u64, progress: &mut dyn FnMut(u64)) -> Result<Counts, testkit::Failure> {
-    let mut server = Server::started(Name::Crash.model())?;
+fn crash(
+    model: &str,
+    seed: u64,
+    count: u64,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Counts, testkit::Failure> {
+    let mut server = Server::started(model)?;
     let crashes = crash::run(&mut server, seed, count, false, progress)?;
     end(server)?;
     let killed = crashes.killed.into_iter().map(|(who, count)| (format!("{who} killed"), count));
@@ -190,13 +210,14 @@ fn end(mut server: Server) -> Result<(), testkit::Failure> {
 }
 
 /// A run of the engine's test of that name, with that many requests.
-fn invariance(places: &Places, seed: u64, count: u64) -> Result<Counts, Failure> {
+fn invariance(places: &Places, model: &str, seed: u64, count: u64) -> Result<Counts, Failure> {
     let mut test = cargo(places);
     test.args(["test", "--release", "--package", "engine", "--test", "it", "--"])
         .args(["--exact", "invariance::the_same_bits_alone_and_in_company", "--nocapture"])
         .env(TEST_PROGRAMS, places.release())
         .env(TEST_MODELS, places.models())
         .env("CLOISTER_TEST_SEED", seed.to_string())
+        .env("CLOISTER_TEST_MODEL", model)
         .env("CLOISTER_TEST_REQUESTS", count.to_string());
     let words = output_of(&mut test)?;
     let line = words.lines().find_map(|line| line.split_once("invariance: ")).map(|(_, results)| results);

@@ -14,6 +14,8 @@ use crate::{Generated, frozen, generate, order, settings};
 
 /// How many requests; a soak sets more.
 const REQUESTS: &str = "CLOISTER_TEST_REQUESTS";
+/// Of which model; a soak may take another.
+const MODEL: &str = "CLOISTER_TEST_MODEL";
 const REQUESTS_DEFAULT: u64 = 100;
 /// Requests that a worker gets before another is started with other settings.
 const ROUND: u64 = 50;
@@ -23,7 +25,7 @@ const CLIENTS: usize = 8;
 async fn the_same_bits_alone_and_in_company() {
     let mut draw = Draw::fresh("the_same_bits_alone_and_in_company");
     let requests = std::env::var(REQUESTS).map_or(REQUESTS_DEFAULT, |count| count.parse().unwrap());
-    let (program, model) = frozen(places::CODER);
+    let (program, model) = frozen(&std::env::var(MODEL).unwrap_or_else(|_| places::CODER.to_owned()));
     let start = |settings: WorkerSettings| {
         let launched = launch::launch(&program, &model, &settings).unwrap();
         async move {
@@ -39,7 +41,7 @@ async fn the_same_bits_alone_and_in_company() {
         orders.push(drawn(&mut draw, &alone, &ready, number).await);
     }
     let mut expected: BTreeMap<usize, Generated> = BTreeMap::new();
-    let (mut compared, mut cached, mut dropped, mut guessed) = (0, 0, 0, 0);
+    let (mut compared, mut forced, mut cached, mut dropped, mut guessed) = (0, 0, 0, 0, 0);
     for _ in 0..requests.div_ceil(ROUND) {
         let threads = 1 + u32::try_from(draw.below(3)).unwrap();
         let slots = 1 + u32::try_from(draw.below(6)).unwrap();
@@ -95,11 +97,12 @@ async fn the_same_bits_alone_and_in_company() {
                 "request {number}, {threads} threads, {slots} slots, {speculation:?}"
             );
             compared += 1;
+            forced += u32::from(speculation == Speculation::Always);
         }
     }
     println!(
-        "invariance: {compared} the same, {dropped} that went away, {} alone, {cached} prompt tokens cached, \
-         {guessed} tokens guessed",
+        "invariance: {compared} the same, {forced} of them with guessing forced, {dropped} that went away, \
+         {} alone, {cached} prompt tokens cached, {guessed} tokens guessed",
         expected.len()
     );
 }
