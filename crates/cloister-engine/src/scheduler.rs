@@ -355,9 +355,11 @@ impl Scheduler {
         self.batch.clear();
         let before: Vec<usize> = self.slots.iter().map(|slot| slot.held.len()).collect();
         let mut rows = self.add_tokens();
+        // A step that may be interrupted has tokens of one sequence only: llama.cpp evaluates unequal ones in
+        // parts, and forgets where those that were not begun have their next free cell.
         let alone = rows.is_empty() && !self.interrupted;
         let chunk = if alone { CHUNK_MAX } else { self.pace.chunk_beside_others() };
-        self.add_prompts(chunk, &mut rows);
+        self.add_prompts(chunk, alone, &mut rows);
         if self.batch.is_empty() {
             return;
         }
@@ -427,8 +429,8 @@ impl Scheduler {
     }
 
     /// Fills the batch with prompt tokens: those of completions first, but for a part of the chunk; then of
-    /// whose person got least.
-    fn add_prompts(&mut self, tokens_max: usize, rows: &mut Vec<Rows>) {
+    /// whose person got least. Where only `one` prompt is allowed, it gets all.
+    fn add_prompts(&mut self, tokens_max: usize, one: bool, rows: &mut Vec<Rows>) {
         let mut order: Vec<usize> = (0..self.slots.len()).collect();
         order.retain(|&index| self.slots[index].prompt_left() > 0);
         let shares = &self.shares;
@@ -441,7 +443,7 @@ impl Scheduler {
             |slot: &Slot| slot.running.as_ref().is_some_and(|running| running.request.class == Class::Chat);
         let any_chat = order.iter().any(|&index| is_chat(&self.slots[index]));
         let mut left = tokens_max.min(self.batch.room());
-        let reserved = if any_chat { left / CHATS_SHARE } else { 0 };
+        let reserved = if any_chat && !one { left / CHATS_SHARE } else { 0 };
         for index in order {
             let slot = &mut self.slots[index];
             let available = if is_chat(slot) { left } else { left.saturating_sub(reserved) };
@@ -458,6 +460,9 @@ impl Scheduler {
             let first = add(&mut self.batch, slot, last, complete);
             if complete {
                 rows.push(Rows { slot: index, first, guesses: Vec::new() });
+            }
+            if one {
+                return;
             }
         }
     }

@@ -15,6 +15,8 @@ pub const SEGMENT: usize = 512;
 /// Cells of a block.
 pub const CELLS: usize = 32;
 const LANES: usize = 8;
+/// Minus infinity, a half float.
+const HIDDEN: u16 = 0xfc00;
 /// Values of a head at most.
 pub const HEAD_MAX: usize = 256;
 
@@ -122,7 +124,9 @@ fn exp(value: f32) -> f32 {
     values[0]
 }
 
-/// Adds to each query's part what it gets from the cells of one segment.
+/// Adds to each query's part what it gets from the cells of one segment. Returns whether each query sees the
+/// first cells up to one and no others, as it does where a token's cell is its position: only then is the
+/// result the one that it would be elsewhere.
 pub fn segment(
     keys: Cache<'_>,
     values: Cache<'_>,
@@ -131,13 +135,21 @@ pub fn segment(
     queries: &[Query<'_>],
     scratch: &mut Scratch,
     parts: &mut [Part<'_>],
-) {
+) -> bool {
+    let mut in_order = queries.iter().all(|query| {
+        cells.start == 0 || query.mask[cells.start] == HIDDEN || query.mask[cells.start - 1] != HIDDEN
+    });
     for first in cells.clone().step_by(CELLS) {
         // Caches are padded to whole blocks.
         let block = first..first + CELLS;
         let mut filled = false;
         for (query, part) in queries.iter().zip(&mut *parts) {
-            let Some(mask) = visible(&query.mask[block.clone()]) else { continue };
+            let (seen, first_ones) = visible(&query.mask[block.clone()]);
+            let ends = seen < CELLS && block.end < cells.end;
+            in_order &= first_ones && !(ends && query.mask[block.end] != HIDDEN);
+            let (false, Ok(mask)) = (seen == 0, query.mask[block.clone()].as_chunks().0.try_into()) else {
+                continue;
+            };
             if !filled {
                 fill(&mut scratch.keys, keys, block.clone());
                 fill(&mut scratch.values, values, block.clone());
@@ -147,18 +159,14 @@ pub fn segment(
             accumulate(part, scores, &scratch.values);
         }
     }
+    in_order
 }
 
-/// A block's mask; `None` when all of it is hidden.
+/// How many cells of a block are visible, and whether they are its first ones.
 #[inline(always)]
-fn visible(mask: &[u16]) -> Option<&[[u16; LANES]; CELLS / LANES]> {
-    const HIDDEN: u16 = 0xfc00;
-    let mask: &[[u16; LANES]; CELLS / LANES] = mask.as_chunks().0.try_into().ok()?;
-    // The cells after a query are hidden: mostly the first tells.
-    if mask[0][0] == HIDDEN && mask.as_flattened().iter().all(|&cell| cell == HIDDEN) {
-        return None;
-    }
-    Some(mask)
+fn visible(mask: &[u16]) -> (usize, bool) {
+    let seen = usize::from(mask.iter().map(|&cell| u16::from(cell != HIDDEN)).sum::<u16>());
+    (seen, seen == CELLS || seen == 0 || mask[..seen].iter().all(|&cell| cell != HIDDEN))
 }
 
 fn fill(floats: &mut [f32], cache: Cache<'_>, cells: Range<usize>) {
