@@ -5,7 +5,6 @@
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
@@ -32,13 +31,8 @@ pub(crate) fn read_frame<T: DeserializeOwned>(stream: &mut impl Read) -> io::Res
     frame::decode(&payload).map(Some).map_err(io::Error::other)
 }
 
-/// Starts the two threads. The jail is applied already, and binds them too. `interrupt` is set whenever
-/// something came in that the scheduler should look at soon.
-pub(crate) fn start(
-    stream: UnixStream,
-    model: Arc<Model>,
-    interrupt: Arc<AtomicBool>,
-) -> io::Result<Connection> {
+/// Starts the two threads. The jail is applied already, and binds them too.
+pub(crate) fn start(stream: UnixStream, model: Arc<Model>) -> io::Result<Connection> {
     let (inbox_sender, inbox) = channel();
     let (outbox, outbox_receiver) = channel::<FromWorker>();
     let mut reading = stream.try_clone()?;
@@ -56,12 +50,7 @@ pub(crate) fn start(
                         })
                         .is_ok()
                 }
-                message => {
-                    let urgent = matches!(message, ToWorker::Generate(_) | ToWorker::Cancel { .. });
-                    let sent = inbox_sender.send(message).is_ok();
-                    interrupt.fetch_or(urgent, Ordering::Relaxed);
-                    sent
-                }
+                message => inbox_sender.send(message).is_ok(),
             };
             if !sent {
                 return;

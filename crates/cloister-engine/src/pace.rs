@@ -5,9 +5,12 @@ use std::time::Duration;
 /// What a step may take while others wait for their next token: the bound on how long a prompt, however
 /// long, keeps them waiting.
 const STEP_BESIDE_OTHERS: Duration = Duration::from_millis(100);
+/// What a step may take when only prompts are evaluated: the bound on how long one that comes in, or a
+/// cancellation, waits.
+const STEP_OF_PROMPTS: Duration = Duration::from_millis(300);
 /// Prompt tokens of a step at least: fewer would waste what evaluating together saves.
 const CHUNK_MIN: usize = 16;
-/// At most. When nothing else runs a step has as many; it ends early when anything comes in.
+/// At most.
 pub(crate) const CHUNK_MAX: usize = 256;
 /// Steps of fewer tokens say little about the speed of prompts.
 const TELLING: usize = 16;
@@ -32,9 +35,10 @@ impl Pace {
         }
     }
 
-    /// Prompt tokens of a step beside running generations.
-    pub(crate) fn chunk_beside_others(&self) -> usize {
-        let tokens = STEP_BESIDE_OTHERS.as_secs_f64() * 1e6 / self.us_per_token.max(1e-3);
+    /// Prompt tokens of a step, beside running generations or without.
+    pub(crate) fn chunk(&self, beside_others: bool) -> usize {
+        let step = if beside_others { STEP_BESIDE_OTHERS } else { STEP_OF_PROMPTS };
+        let tokens = step.as_secs_f64() * 1e6 / self.us_per_token.max(1e-3);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped before")]
         let tokens = tokens.clamp(0.0, 1e6) as usize;
         tokens.clamp(CHUNK_MIN, CHUNK_MAX)
@@ -48,15 +52,16 @@ mod tests {
     #[test]
     fn chunks_follow_the_speed() {
         let mut pace = Pace::new(8, 80_000);
-        assert_eq!(pace.chunk_beside_others(), CHUNK_MIN);
+        assert_eq!(pace.chunk(true), CHUNK_MIN);
         for _ in 0..40 {
             pace.note(100, Duration::from_millis(100));
             pace.note(1, Duration::from_secs(9));
         }
-        assert!((98..=100).contains(&pace.chunk_beside_others()));
+        assert!((98..=100).contains(&pace.chunk(true)));
+        assert_eq!(pace.chunk(false), CHUNK_MAX);
         for _ in 0..40 {
             pace.note(256, Duration::from_millis(1));
         }
-        assert_eq!(pace.chunk_beside_others(), CHUNK_MAX);
+        assert_eq!(pace.chunk(true), CHUNK_MAX);
     }
 }

@@ -9,11 +9,10 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
-use llama::{Batch, Context, DecodeError, Model};
+use llama::{Batch, Context, Model};
 use protocol::Digest;
 use protocol::ids::GenerationId;
 use protocol::worker::{Class, Drafts, Failure, Generate, Stop, Times, ToWorker, Token};
@@ -68,10 +67,6 @@ pub(crate) struct Scheduler {
     /// How long the last requests ran.
     ended: VecDeque<Duration>,
     admissions: u64,
-    /// Set when something came in.
-    interrupt: Arc<AtomicBool>,
-    /// The last step was interrupted: the next is short and runs to its end, so that all go on.
-    interrupted: bool,
 }
 
 /// Rows of logits that a step will produce for a slot: after its last token, and after each guess.
@@ -87,7 +82,6 @@ impl Scheduler {
         context: Context,
         limits: Limits,
         replies: Replies,
-        interrupt: Arc<AtomicBool>,
         pace: Pace,
         pays: Pays,
     ) -> Scheduler {
@@ -116,8 +110,6 @@ impl Scheduler {
             pays,
             ended: VecDeque::new(),
             admissions: 0,
-            interrupt,
-            interrupted: false,
         }
     }
 
@@ -128,8 +120,6 @@ impl Scheduler {
                 let Ok(message) = inbox.recv() else { return };
                 self.handle(message);
             }
-            // First, so that a message that comes in from here on interrupts.
-            self.interrupt.store(false, Ordering::Relaxed);
             loop {
                 match inbox.try_recv() {
                     Ok(message) => self.handle(message),
@@ -355,35 +345,17 @@ impl Scheduler {
         self.batch.clear();
         let before: Vec<usize> = self.slots.iter().map(|slot| slot.held.len()).collect();
         let mut rows = self.add_tokens();
-        // A step that may be interrupted has tokens of one sequence only: llama.cpp evaluates unequal ones in
-        // parts, and forgets where those that were not begun have their next free cell.
-        let alone = rows.is_empty() && !self.interrupted;
-        let chunk = if alone { CHUNK_MAX } else { self.pace.chunk_beside_others() };
-        self.add_prompts(chunk, alone, &mut rows);
+        let chunk = self.pace.chunk(!rows.is_empty());
+        self.add_prompts(chunk, &mut rows);
         if self.batch.is_empty() {
             return;
         }
         let began = Instant::now();
-        let evaluated = self.context.decode(&self.batch, alone);
-        self.interrupted = matches!(evaluated, Err(DecodeError::Interrupted));
-        match evaluated {
-            Ok(()) => self.pace.note(self.batch.len(), began.elapsed()),
-            Err(DecodeError::Interrupted) => {
-                for (slot, held) in self.slots.iter_mut().zip(before) {
-                    let position = u32::try_from(held).unwrap_or(u32::MAX);
-                    slot.held.truncate(held);
-                    if slot.running.is_some() && !self.context.truncate(slot.sequence, position) {
-                        self.fail_all("the KV cache could not be cut");
-                        return;
-                    }
-                }
-                return;
-            }
-            Err(error) => {
-                self.fail_all(&error.to_string());
-                return;
-            }
+        if let Err(error) = self.context.decode(&self.batch) {
+            self.fail_all(&error.to_string());
+            return;
         }
+        self.pace.note(self.batch.len(), began.elapsed());
         if self.limits.reproducible && llama::unproven() {
             self.fail_all("an operation ran in a kernel whose result depends on the batch");
             return;
@@ -429,8 +401,8 @@ impl Scheduler {
     }
 
     /// Fills the batch with prompt tokens: those of completions first, but for a part of the chunk; then of
-    /// whose person got least. Where only `one` prompt is allowed, it gets all.
-    fn add_prompts(&mut self, tokens_max: usize, one: bool, rows: &mut Vec<Rows>) {
+    /// whose person got least.
+    fn add_prompts(&mut self, tokens_max: usize, rows: &mut Vec<Rows>) {
         let mut order: Vec<usize> = (0..self.slots.len()).collect();
         order.retain(|&index| self.slots[index].prompt_left() > 0);
         let shares = &self.shares;
@@ -443,7 +415,7 @@ impl Scheduler {
             |slot: &Slot| slot.running.as_ref().is_some_and(|running| running.request.class == Class::Chat);
         let any_chat = order.iter().any(|&index| is_chat(&self.slots[index]));
         let mut left = tokens_max.min(self.batch.room());
-        let reserved = if any_chat && !one { left / CHATS_SHARE } else { 0 };
+        let reserved = if any_chat { left / CHATS_SHARE } else { 0 };
         for index in order {
             let slot = &mut self.slots[index];
             let available = if is_chat(slot) { left } else { left.saturating_sub(reserved) };
@@ -460,9 +432,6 @@ impl Scheduler {
             let first = add(&mut self.batch, slot, last, complete);
             if complete {
                 rows.push(Rows { slot: index, first, guesses: Vec::new() });
-            }
-            if one {
-                return;
             }
         }
     }

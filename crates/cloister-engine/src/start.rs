@@ -6,7 +6,6 @@ use std::io::{Seek, Write};
 use std::os::fd::RawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use llama::{Batch, Context, ContextSettings, Model, ModelSettings};
@@ -55,7 +54,6 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
         llama::install_kernels();
     }
     let model = Arc::new(Model::load(model_file, ModelSettings { repack: !reproducible })?);
-    let interrupt = Arc::new(AtomicBool::new(false));
     let mut context = Context::new(
         Arc::clone(&model),
         ContextSettings {
@@ -64,7 +62,6 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
             batch_tokens: batch_tokens(settings.slots),
             threads: settings.threads,
         },
-        Arc::clone(&interrupt),
     )?;
     let costs = step_costs(&mut context)?;
     let reproducible = reproducible && !llama::unproven();
@@ -77,7 +74,7 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
         Some(_) => return Err("the gateway's first message is no greeting".into()),
         None => return Ok(()),
     }
-    let connection = connection::start(socket, Arc::clone(&model), Arc::clone(&interrupt))?;
+    let connection = connection::start(socket, Arc::clone(&model))?;
     let replies = Replies(connection.outbox);
     replies.send(protocol::worker::FromWorker::Ready(Box::new(ready(
         &settings,
@@ -96,7 +93,7 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
     };
     let pays = Pays::new(settings.speculation, &costs);
     let pace = costs.last().map_or_else(|| Pace::new(1, 0), |cost| Pace::new(cost.tokens, cost.us));
-    Scheduler::new(model, context, limits, replies, interrupt, pace, pays).run(&connection.inbox);
+    Scheduler::new(model, context, limits, replies, pace, pays).run(&connection.inbox);
     Ok(())
 }
 
@@ -115,7 +112,7 @@ fn step_costs(context: &mut Context) -> Result<Vec<StepCost>, Box<dyn Error>> {
                 batch.add(0, position, 0, true);
             }
             let began = Instant::now();
-            context.decode(&batch, false)?;
+            context.decode(&batch)?;
             cost.us = cost.us.min(u32::try_from(began.elapsed().as_micros())?);
             if !context.truncate(0, 0) {
                 return Err("the KV cache could not be emptied".into());

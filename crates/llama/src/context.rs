@@ -1,9 +1,7 @@
 //! KV cache and evaluation.
 
-use std::ffi::c_void;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use llama_cpp_sys_2 as sys;
 
@@ -29,22 +27,6 @@ pub struct Context {
     sequences: u32,
     /// Rows of the last decode that have logits.
     rows: Vec<bool>,
-    /// Read by llama.cpp between the operations of a graph.
-    interruption: Box<Interruption>,
-}
-
-/// Whether the evaluation under way, of whichever context, was told to end early.
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
-pub(crate) fn was_interrupted() -> bool {
-    INTERRUPTED.load(Ordering::Relaxed)
-}
-
-/// Whether an evaluation shall end early.
-struct Interruption {
-    wanted: Arc<AtomicBool>,
-    /// Whether the one under way may.
-    allowed: AtomicBool,
 }
 
 // SAFETY: llama.cpp ties a context to no thread; without `Sync` only one uses it at a time.
@@ -69,21 +51,14 @@ pub enum DecodeError {
     /// No room in a sequence; the KV cache is as before the call.
     #[error("the KV cache has no room for the batch")]
     NoRoom,
-    /// It was interrupted; the KV cache is as before the call.
-    #[error("the evaluation was interrupted")]
-    Interrupted,
     /// Anything else; sequences of the batch must be cleared.
     #[error("llama.cpp failed to evaluate a batch (code {0})")]
     Failed(i32),
 }
 
 impl Context {
-    /// Allocates the KV cache. Once `interrupt` is set, an evaluation that allows it ends early.
-    pub fn new(
-        model: Arc<Model>,
-        settings: ContextSettings,
-        interrupt: Arc<AtomicBool>,
-    ) -> Result<Context, ContextError> {
+    /// Allocates the KV cache.
+    pub fn new(model: Arc<Model>, settings: ContextSettings) -> Result<Context, ContextError> {
         let refused = ContextError::Refused {
             sequences: settings.sequences,
             sequence_tokens: settings.sequence_tokens,
@@ -107,13 +82,7 @@ impl Context {
         // SAFETY: the model is loaded and outlives the context by the `Arc` below.
         let raw = unsafe { sys::llama_init_from_model(model.raw(), params) };
         let raw = NonNull::new(raw).ok_or(refused)?;
-        let interruption = Box::new(Interruption { wanted: interrupt, allowed: AtomicBool::new(false) });
-        // SAFETY: the callback reads the interruption, which is boxed and lives longer than the context.
-        unsafe {
-            let data = std::ptr::from_ref(&*interruption).cast_mut().cast();
-            sys::llama_set_abort_callback(raw.as_ptr(), Some(is_interrupted), data);
-        }
-        Ok(Context { raw, model, sequences: settings.sequences, rows: Vec::new(), interruption })
+        Ok(Context { raw, model, sequences: settings.sequences, rows: Vec::new() })
     }
 
     /// Tokens one sequence can hold.
@@ -123,21 +92,17 @@ impl Context {
     }
 
     /// Evaluates a batch; rows added with `logits` can be read until the next call.
-    pub fn decode(&mut self, batch: &Batch, interruptible: bool) -> Result<(), DecodeError> {
+    pub fn decode(&mut self, batch: &Batch) -> Result<(), DecodeError> {
         self.rows.clear();
-        self.interruption.allowed.store(interruptible, Ordering::Relaxed);
-        INTERRUPTED.store(false, Ordering::Relaxed);
         // SAFETY: the batch's arrays are valid for its length; llama.cpp checks tokens, positions and
         // sequence numbers and answers -1.
         let code = unsafe { sys::llama_decode(self.raw.as_ptr(), batch.raw()) };
-        INTERRUPTED.store(false, Ordering::Relaxed);
         match code {
             0 => {
                 self.rows.extend((0..batch.len()).map(|row| batch.wants_logits(row)));
                 Ok(())
             }
             1 => Err(DecodeError::NoRoom),
-            2 => Err(DecodeError::Interrupted),
             code => Err(DecodeError::Failed(code)),
         }
     }
@@ -219,15 +184,6 @@ impl Context {
         };
         u32::try_from(position).ok()
     }
-}
-
-unsafe extern "C" fn is_interrupted(interruption: *mut c_void) -> bool {
-    // SAFETY: the context's own, which lives longer than it.
-    let interruption = unsafe { &*interruption.cast::<Interruption>() };
-    let interrupted =
-        interruption.allowed.load(Ordering::Relaxed) && interruption.wanted.load(Ordering::Relaxed);
-    INTERRUPTED.fetch_or(interrupted, Ordering::Relaxed);
-    interrupted
 }
 
 impl Drop for Context {

@@ -40,10 +40,6 @@ pub fn initialise(sink: LogSink) {
 }
 
 unsafe extern "C" fn log(level: sys::ggml_log_level, text: *const c_char, _user: *mut c_void) {
-    // llama.cpp calls an evaluation that ended early, as it was asked to, an error.
-    if context::was_interrupted() {
-        return;
-    }
     let name = match level {
         sys::GGML_LOG_LEVEL_WARN => "warn",
         sys::GGML_LOG_LEVEL_ERROR => "error",
