@@ -98,8 +98,8 @@ impl Client {
         self.document(&format!("POST {path}"), exchange).await
     }
 
-    /// Posts a JSON document and gets a stream of events.
-    pub(crate) async fn stream(&self, path: &str, body: &impl Serialize) -> Result<EventStream, ClientError> {
+    /// Posts a JSON document and gets a stream of events. Dropping it closes the connection.
+    pub async fn stream(&self, path: &str, body: &impl Serialize) -> Result<EventStream, ClientError> {
         let body = serde_json::to_vec(body).map_err(ClientError::Encode)?;
         let exchange = self.send(Method::POST, path, body.into()).await?;
         let mark = Mark::of(exchange.response.headers());
@@ -267,7 +267,7 @@ impl Drop for Connection {
 
 /// The data of events, in order.
 #[derive(Debug)]
-pub(crate) struct EventStream {
+pub struct EventStream {
     address: Address,
     pub(crate) mark: Mark,
     body: Incoming,
@@ -281,7 +281,7 @@ pub(crate) struct EventStream {
 
 impl EventStream {
     /// The next event's data; `None` when the server has closed the stream in good order.
-    pub(crate) async fn next(&mut self) -> Result<Option<String>, ClientError> {
+    pub async fn next(&mut self) -> Result<Option<String>, ClientError> {
         loop {
             if let Some(data) = self.ended.pop_front() {
                 return Ok(Some(data));
