@@ -14,9 +14,11 @@ use serde_json::json;
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
 /// The tokens of the longest text, as JSON.
 const DOCUMENT_BYTES_MAX: usize = 64 << 20;
-/// One event holds a token or a few, with settings in the last.
-const EVENT_BYTES_MAX: usize = 16 << 20;
-const STREAM_BYTES_MAX: usize = 256 << 20;
+/// What it states of itself: its chat template above all.
+const STATED_BYTES_MAX: usize = 4 << 20;
+/// One event holds a token or a few.
+const EVENT_BYTES_MAX: usize = 1 << 20;
+const STREAM_BYTES_MAX: usize = 64 << 20;
 /// What the upstream says of itself is shown to people, and goes into records.
 const STATED_CHARACTERS_MAX: usize = 200;
 /// A chat template is a page or a few.
@@ -35,6 +37,8 @@ const FILL_SPELLINGS: [[&str; 5]; 3] = [
 /// The upstream.
 pub(crate) struct Server {
     client: Client,
+    /// The same with less patience for length.
+    for_statements: Client,
 }
 
 /// Why the upstream was of no use.
@@ -149,13 +153,14 @@ impl Server {
             event_bytes_max: EVENT_BYTES_MAX,
             stream_bytes_max: STREAM_BYTES_MAX,
         };
-        let address = Address::Unix(PathBuf::from(jail::SOCKET));
-        Server { client: Client::with_limits(address, None, limits) }
+        let statements = Limits { document_bytes_max: STATED_BYTES_MAX, ..limits.clone() };
+        let client = |limits| Client::with_limits(Address::Unix(PathBuf::from(jail::SOCKET)), None, limits);
+        Server { client: client(limits), for_statements: client(statements) }
     }
 
     /// What it is, as it says.
     pub(crate) async fn stated(&self) -> Result<Stated, ServerError> {
-        let stated: Stated = self.client.get("/props").await?.value;
+        let stated: Stated = self.for_statements.get("/props").await?.value;
         if stated.chat_template.len() > TEMPLATE_BYTES_MAX {
             return Err(ServerError::Broken("its chat template is longer than 1 MiB".to_owned()));
         }
@@ -167,7 +172,7 @@ impl Server {
 
     /// Sizes of its model; zeroes where it does not say.
     pub(crate) async fn sizes(&self) -> Result<Sizes, ServerError> {
-        let models: Models = self.client.get("/v1/models").await?.value;
+        let models: Models = self.for_statements.get("/v1/models").await?.value;
         Ok(models.data.first().and_then(|model| model.meta).unwrap_or_default())
     }
 
@@ -225,6 +230,8 @@ impl Server {
             "stream": true,
             "return_tokens": true,
             "timings_per_token": true,
+            // Of the last event, which would repeat the prompt.
+            "response_fields": ["content", "tokens", "stop", "stop_type", "tokens_predicted", "timings"],
             // Its own defaults for what a request leaves open belong to its command line, so nothing is left open.
             "stop": [],
             "samplers": ["top_k", "top_p", "min_p", "temperature"],
@@ -316,7 +323,7 @@ impl ServerError {
     pub(crate) fn failure(&self) -> Failure {
         let words = format!("the upstream engine cannot be used: {self}");
         match self {
-            ServerError::Refused { status: 400..=499, .. } => Failure::Invalid(words),
+            ServerError::Refused { status: 400 | 413, .. } => Failure::Invalid(words),
             _ => Failure::Engine(words),
         }
     }

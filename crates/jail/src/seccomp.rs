@@ -171,7 +171,7 @@ mod tests {
     /// What no table may ever admit, not even under conditions.
     const NEVER: &[(i64, &str)] = &[
         (libc::SYS_socket, "a network namespace does not hold AF_VSOCK; no socket, no escape"),
-        (libc::SYS_connect, "nothing dials"),
+        (libc::SYS_connect, "nothing dials but the relay"),
         (libc::SYS_bind, "listeners are inherited"),
         (libc::SYS_listen, "listeners are inherited"),
         (libc::SYS_sendmmsg, "would carry MSG_FASTOPEN behind a pointer"),

@@ -19,7 +19,10 @@ impl Build {
         let packages = ["cloister", "cloisterd", "cloister-relay"].map(|name| ["--package", name]);
         run(cargo(places).args(["build", "--release"]).args(packages.as_flattened()))?;
         put_beside(places, &worker)?;
-        println!("built: {}/{{cloister,cloisterd,cloister-relay,cloister-engine}}", places.release().display());
+        println!(
+            "built: {}/{{cloister,cloisterd,cloister-relay,cloister-engine}}",
+            places.release().display()
+        );
         Ok(())
     }
 }

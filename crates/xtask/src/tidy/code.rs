@@ -87,7 +87,7 @@ pub(super) fn check(file: &TreeFile) -> Vec<Finding> {
     if !DIALLERS.iter().any(|(path, _)| file.path.starts_with(path)) {
         for word in DIALLING {
             for line in lines_with_word(&shipped, word) {
-                report(line, format!("`{word}`: only `client` dials"));
+                report(line, format!("`{word}`: only `client` dials, for `cloister` and the relay"));
             }
         }
     }
