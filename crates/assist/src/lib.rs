@@ -70,8 +70,8 @@ pub struct Outside {
 pub struct DeploymentView {
     /// The name clients use.
     pub alias: String,
-    /// SHA-256 of the weights.
-    pub model: Digest,
+    /// SHA-256 of the weights; `None` for an upstream engine.
+    pub model: Option<Digest>,
     /// What the model calls itself; empty while no worker runs.
     pub name: String,
     /// Tokens a request can hold, prompt and answer together; 0 while no worker runs.
@@ -167,7 +167,7 @@ impl Assist {
             let ready = up.as_ref().map(|up| &*up.ready);
             DeploymentView {
                 alias: facts.alias.clone(),
-                model: facts.model,
+                model: facts.model(),
                 name: ready.map(|ready| ready.model.name.clone()).unwrap_or_default(),
                 context_tokens: ready.map_or(0, |ready| ready.context_tokens),
                 trained_context_tokens: ready.map_or(0, |ready| ready.trained_context_tokens),

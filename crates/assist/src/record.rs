@@ -1,9 +1,11 @@
 //! What the ledger keeps of a request: leaves that anybody may see, and bodies that only the key opens.
 
 use ledger::{Opening, ResultLeaf, Salts};
-use protocol::RecordNumber;
+use protocol::control::Source;
 use protocol::worker::{Drafts, EngineProfile, Sampling, Stop, Times, Token, Until};
+use protocol::{Digest, RecordNumber};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::{Ask, Message};
 
@@ -86,15 +88,41 @@ pub(crate) fn texts(ask: &Ask) -> Result<(String, String), serde_json::Error> {
 pub(crate) struct Engine {
     pub(crate) profile: &'static str,
     pub(crate) reproducible: bool,
+    pub(crate) model: Option<Digest>,
+    pub(crate) template: Digest,
+    pub(crate) llama_version: String,
+    pub(crate) upstream: Option<ledger::Upstream>,
 }
 
 impl Engine {
     pub(crate) fn of(deployment: &engine::Deployment) -> Engine {
-        let profile = match deployment.ready.profile {
-            EngineProfile::Reproducible => "reproducible",
-            EngineProfile::Fast => "fast",
-        };
-        Engine { profile, reproducible: deployment.ready.reproducible }
+        let ready = &deployment.ready;
+        match &deployment.facts.source {
+            Source::Model { model, template } => Engine {
+                profile: match ready.profile {
+                    EngineProfile::Reproducible => "reproducible",
+                    EngineProfile::Fast => "fast",
+                },
+                reproducible: ready.reproducible,
+                model: Some(*model),
+                template: *template,
+                llama_version: ready.llama_version.clone(),
+                upstream: None,
+            },
+            // Whatever the relay says: what the upstream runs, and with which arithmetic, is not known here.
+            Source::Upstream { socket } => Engine {
+                profile: "upstream",
+                reproducible: false,
+                model: None,
+                template: Digest(Sha256::digest(ready.model.chat_template.as_deref().unwrap_or("")).into()),
+                llama_version: String::new(),
+                upstream: Some(ledger::Upstream {
+                    socket: socket.clone(),
+                    server: ready.llama_version.clone(),
+                    model: ready.model.name.clone(),
+                }),
+            },
+        }
     }
 }
 

@@ -44,6 +44,12 @@ pub enum ReplayError {
     /// It failed.
     #[error("record {0} was not answered: {1}")]
     NotAnswered(RecordNumber, String),
+    /// An upstream engine answered.
+    #[error(
+        "record {0} cannot be reproduced: an upstream engine answered it, which stated the model `{1}` and the \
+         build `{2}`; neither its weights nor its arithmetic are known here, so nothing can be compared"
+    )]
+    Upstream(RecordNumber, String, String),
     /// No deployment has the record's model now.
     #[error("record {0} was made with {1}, which no running deployment has: import that model and serve it")]
     NoDeployment(RecordNumber, Digest),
@@ -60,15 +66,22 @@ impl House {
     pub(crate) async fn replay(&self, record: RecordNumber) -> Result<Replay, ReplayError> {
         let leaf = self.read(record, record.0)?;
         let Event::Intent(intent) = &leaf.leaf.event else { return Err(ReplayError::NotARequest(record)) };
+        if let Some(upstream) = &intent.upstream {
+            let (model, server) = (upstream.model.clone(), upstream.server.clone());
+            return Err(ReplayError::Upstream(record, model, server));
+        }
+        let model = intent.model.ok_or_else(|| {
+            ReplayError::Unreadable(record, "its leaf names neither a model nor an upstream".to_owned())
+        })?;
         let body: IntentBody = parse_body(record, &leaf)?;
         let (stop, recorded) = self.recorded_output(record)?;
         let deployment = self
             .deployments
             .list()
             .into_iter()
-            .filter_map(|(facts, up)| up.filter(|_| facts.model == intent.model))
+            .filter_map(|(facts, up)| up.filter(|_| facts.model() == Some(model)))
             .max_by_key(|up| up.facts.alias == intent.deployment)
-            .ok_or(ReplayError::NoDeployment(record, intent.model))?;
+            .ok_or(ReplayError::NoDeployment(record, model))?;
         let ended_by_itself = !matches!(stop, Stop::Deadline | Stop::Cancelled);
         let recorded_len = u32::try_from(recorded.output_tokens.len()).unwrap_or(u32::MAX);
         let order = Order {

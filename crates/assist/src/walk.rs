@@ -104,7 +104,9 @@ impl House {
         self.deployments.get(request.deployment.as_deref()).map_err(|error| {
             let (kind, reason) = match error {
                 Unavailable::Unknown { .. } => (RefusalKind::UnknownDeployment, "unknown deployment"),
-                Unavailable::Starting(_) => (RefusalKind::EngineUnavailable, "engine unavailable"),
+                Unavailable::Starting(_) | Unavailable::Upstream(_) => {
+                    (RefusalKind::EngineUnavailable, "engine unavailable")
+                }
             };
             self.tally.count(Some(&principal.name), request.dialect, reason);
             Refusal::new(kind, error.to_string())
@@ -194,12 +196,13 @@ impl House {
             action: action(&request.ask).to_owned(),
             dialect: request.dialect.to_owned(),
             deployment: facts.alias.clone(),
-            model: facts.model,
-            template: facts.template,
+            model: engine.model,
+            upstream: engine.upstream,
+            template: engine.template,
             engine_build: facts.engine_build,
             cpu_level: ready.cpu_level.clone(),
             cpu_features: ready.cpu_features.clone(),
-            llama_version: ready.llama_version.clone(),
+            llama_version: engine.llama_version,
             profile: engine.profile.to_owned(),
             reproducible: engine.reproducible,
             sampling: parameters.sampling,

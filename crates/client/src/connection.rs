@@ -19,6 +19,10 @@ use crate::error::ClientError;
 use crate::events::EventParser;
 use crate::{Address, Token};
 
+/// Before another look at a full queue of connections.
+#[cfg(unix)]
+const QUEUE_WAIT: Duration = Duration::from_millis(2);
+
 /// What a client will wait for and hold.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -98,8 +102,8 @@ impl Client {
         self.document(&format!("POST {path}"), exchange).await
     }
 
-    /// Posts a JSON document and gets a stream of events.
-    pub(crate) async fn stream(&self, path: &str, body: &impl Serialize) -> Result<EventStream, ClientError> {
+    /// Posts a JSON document and gets a stream of events. Dropping it closes the connection.
+    pub async fn stream(&self, path: &str, body: &impl Serialize) -> Result<EventStream, ClientError> {
         let body = serde_json::to_vec(body).map_err(ClientError::Encode)?;
         let exchange = self.send(Method::POST, path, body.into()).await?;
         let mark = Mark::of(exchange.response.headers());
@@ -154,8 +158,7 @@ impl Client {
         match &self.address {
             #[cfg(unix)]
             Address::Unix(path) => {
-                #[expect(clippy::disallowed_methods, reason = "this crate is the one that dials")]
-                let stream = timeout(wait, tokio::net::UnixStream::connect(path)).await;
+                let stream = timeout(wait, connect_unix(path)).await;
                 self.shake_hands(stream.map_err(|_| late())?.map_err(connect)?).await
             }
             #[cfg(not(unix))]
@@ -249,6 +252,21 @@ pub(crate) fn error_message(value: &serde_json::Value) -> Option<&str> {
     error.as_str().or_else(|| error.get("message")?.as_str()).filter(|message| !message.is_empty())
 }
 
+/// The kernel turns away at once who finds the server's queue of connections full, where a connect that blocks
+/// would wait; so this waits.
+#[cfg(unix)]
+async fn connect_unix(path: &std::path::Path) -> std::io::Result<tokio::net::UnixStream> {
+    loop {
+        #[expect(clippy::disallowed_methods, reason = "this crate is the one that dials")]
+        match tokio::net::UnixStream::connect(path).await {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                tokio::time::sleep(QUEUE_WAIT).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
 struct Exchange {
     response: Response<Incoming>,
     connection: Connection,
@@ -267,7 +285,7 @@ impl Drop for Connection {
 
 /// The data of events, in order.
 #[derive(Debug)]
-pub(crate) struct EventStream {
+pub struct EventStream {
     address: Address,
     pub(crate) mark: Mark,
     body: Incoming,
@@ -281,7 +299,7 @@ pub(crate) struct EventStream {
 
 impl EventStream {
     /// The next event's data; `None` when the server has closed the stream in good order.
-    pub(crate) async fn next(&mut self) -> Result<Option<String>, ClientError> {
+    pub async fn next(&mut self) -> Result<Option<String>, ClientError> {
         loop {
             if let Some(data) = self.ended.pop_front() {
                 return Ok(Some(data));
@@ -309,4 +327,28 @@ impl EventStream {
 /// A header's text, where it is there and is text.
 pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    /// A server that is busy for a moment is not one that is gone.
+    #[tokio::test]
+    async fn a_full_queue_of_connections_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s.sock");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        rustix::net::listen(&listener, 0).unwrap();
+        let first = connect_unix(&path).await.unwrap();
+        let waited = timeout(Duration::from_millis(50), connect_unix(&path)).await;
+        assert!(waited.is_err(), "the queue holds one");
+        let accepting = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            [listener.accept().unwrap(), listener.accept().unwrap()]
+        });
+        let second = timeout(Duration::from_secs(30), connect_unix(&path)).await.unwrap().unwrap();
+        drop((first, second));
+        accepting.join().unwrap();
+    }
 }

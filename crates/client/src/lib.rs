@@ -1,7 +1,8 @@
 //! Dials the one configured server and speaks HTTP/1.1 with it: JSON, and server-sent events for
 //! streamed answers.
 //!
-//! This is the only crate of the people's side that may connect. It resolves no names (an [`Address`]
+//! This is the only crate that may connect: for `cloister` to its server, and for the relay to its one upstream
+//! engine. It resolves no names (an [`Address`]
 //! is a Unix socket or an IP literal), follows no redirect, knows no proxy, keeps no connection
 //! and no cookie, and reads no environment. Everything it reads has a limit ([`Limits`]).
 //!
@@ -23,7 +24,7 @@ mod events;
 pub mod fuzzing;
 
 pub use address::{Address, AddressError, Token, TokenError};
-pub use connection::{Client, Document, Limits};
+pub use connection::{Client, Document, EventStream, Limits};
 pub use dialect::{
     Answer, ChatEvent, ChatRequest, ChatStream, CompletionRequest, Mark, Message, Receipt, Usage,
 };

@@ -14,7 +14,6 @@ mod sampler;
 mod scheduler;
 mod slot;
 mod start;
-mod text;
 mod vocabulary;
 
 use std::process::ExitCode;

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use llama::{Batch, Context, Model};
 use protocol::Digest;
 use protocol::ids::GenerationId;
+use protocol::released::Released;
 use protocol::worker::{Class, Drafts, Failure, Generate, Stop, Times, ToWorker, Token};
 use sha2::{Digest as _, Sha256};
 
@@ -25,7 +26,6 @@ use crate::queue::{Queue, Shares, Waiting};
 use crate::replies::Replies;
 use crate::sampler::Sampler;
 use crate::slot::{Running, Slot, micros};
-use crate::text::Released;
 use crate::vocabulary::Vocabulary;
 
 /// Of a chunk, completions leave at least that part to chats that wait for their evaluation.

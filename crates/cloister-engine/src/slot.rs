@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use protocol::Digest;
+use protocol::released::Released;
 use protocol::worker::{Drafts, Generate, Times, Token};
 use sha2::Sha256;
 
 use crate::drafts::Acceptance;
-use crate::text::Released;
 
 pub(crate) struct Slot {
     pub(crate) sequence: u32,

@@ -3,6 +3,7 @@
 
 use std::error::Error;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,10 +12,12 @@ use engine::{Deployments, Worker, launch};
 use identity::{Action, Credential, Identity, LabelSet};
 use ledger::disk::RealDisk;
 use ledger::{Entry, Event, Ledger, LedgerConfig, LedgerKeys, LocalNotary, Notary, Recovery};
-use models::vault::{Deployment, Vault};
+use models::vault::{self, Deployment, Upstream, Vault};
+use protocol::Digest;
 use protocol::admin::{Command, Response};
-use protocol::control::DeploymentFacts;
-use protocol::worker::{VERSION, WorkerSettings};
+use protocol::control::{DeploymentFacts, Source};
+use protocol::relay::RelaySettings;
+use protocol::worker::WorkerSettings;
 
 use crate::data::{Data, Keys};
 use crate::output::{self, Hinted};
@@ -24,6 +27,16 @@ use crate::settings::Settings;
 const QUEUE_MAX: u32 = 64;
 /// MiB that a worker keeps of conversations whose sequence others have, where the configuration does not say.
 const KEPT_MIB_MAX: u64 = 512;
+/// Seconds that an upstream engine may be silent, where the configuration does not say.
+const SILENCE_S_MAX: u32 = 300;
+
+/// A deployment with what its worker is started from, all of it as the lock says.
+pub(crate) enum Pinned {
+    /// An engine worker of ours.
+    Model { deployment: Deployment, program: Rc<launch::Frozen>, model: launch::Frozen },
+    /// A relay to an upstream engine.
+    Upstream { upstream: Upstream, program: Rc<launch::Frozen> },
+}
 
 /// Clock and randomness, the real ones.
 pub(crate) const OUTSIDE: Outside = Outside { now_unix_s, randomness };
@@ -76,7 +89,7 @@ pub(crate) fn ledger_config(
 }
 
 /// The deployments to serve, by the configuration's order.
-pub(crate) fn deployments(data: &Data, settings: &Settings) -> Result<Vec<Deployment>, Box<dyn Error>> {
+pub(crate) fn deployments(data: &Data, settings: &Settings) -> Result<Vec<vault::Lock>, Box<dyn Error>> {
     let vault = Vault::open(&data.path("models"))?;
     match &settings.deployments {
         Some(names) => names.iter().map(|name| Ok(vault.get(name)?)).collect(),
@@ -84,20 +97,115 @@ pub(crate) fn deployments(data: &Data, settings: &Settings) -> Result<Vec<Deploy
     }
 }
 
-/// What the gateway is told of a deployment.
-pub(crate) fn facts(deployment: &Deployment) -> DeploymentFacts {
-    DeploymentFacts {
-        alias: deployment.alias.clone(),
-        model: deployment.model,
-        template: deployment.template,
-        engine_build: deployment.engine_build,
+/// Freezes what the deployments are started from; refused when anything is not as its lock says. A program is
+/// read once, and only where a deployment needs it.
+pub(crate) fn pinned(
+    data: &Data,
+    settings: &Settings,
+    locks: Vec<vault::Lock>,
+) -> Result<Vec<Pinned>, Box<dyn Error>> {
+    let (mut engine, mut relay) = (None, None);
+    let mut pinned = Vec::new();
+    for lock in locks {
+        pinned.push(match lock {
+            vault::Lock::Model(deployment) => {
+                let program = once(&mut engine, || frozen_program(settings))?;
+                expect(&program, deployment.engine_build, "engine", &deployment.alias)?;
+                let model = frozen_model(data, &deployment)?;
+                Pinned::Model { deployment, program, model }
+            }
+            vault::Lock::Upstream(upstream) => {
+                let program = once(&mut relay, || frozen_relay(settings))?;
+                expect(&program, upstream.relay_build, "relay", &upstream.alias)?;
+                Pinned::Upstream { upstream, program }
+            }
+        });
+    }
+    Ok(pinned)
+}
+
+fn once(
+    place: &mut Option<Rc<launch::Frozen>>,
+    freeze: impl FnOnce() -> Result<launch::Frozen, Box<dyn Error>>,
+) -> Result<Rc<launch::Frozen>, Box<dyn Error>> {
+    let frozen = match place.take() {
+        Some(frozen) => frozen,
+        None => Rc::new(freeze()?),
+    };
+    Ok(Rc::clone(place.insert(frozen)))
+}
+
+fn expect(program: &launch::Frozen, pinned: Digest, what: &str, alias: &str) -> Result<(), Box<dyn Error>> {
+    program.expect(pinned).map_err(|error| {
+        let hint = format!("if you changed the {what} on purpose: `cloisterd model relock {alias}`");
+        Hinted::new(error.to_string(), hint).into()
+    })
+}
+
+impl Pinned {
+    /// The name clients use.
+    pub(crate) fn alias(&self) -> &str {
+        match self {
+            Pinned::Model { deployment, .. } => &deployment.alias,
+            Pinned::Upstream { upstream, .. } => &upstream.alias,
+        }
+    }
+
+    /// What the gateway is told of it.
+    pub(crate) fn facts(&self) -> DeploymentFacts {
+        let (source, engine_build) = match self {
+            Pinned::Model { deployment, .. } => {
+                let Deployment { model, template, engine_build, .. } = *deployment;
+                (Source::Model { model, template }, engine_build)
+            }
+            Pinned::Upstream { upstream, .. } => {
+                (Source::Upstream { socket: upstream.upstream.clone() }, upstream.relay_build)
+            }
+        };
+        DeploymentFacts { alias: self.alias().to_owned(), source, engine_build }
+    }
+
+    /// Starts its worker.
+    pub(crate) fn launch(&self, settings: &Settings) -> Result<launch::Launched, launch::LaunchError> {
+        match self {
+            Pinned::Model { deployment, program, model } => {
+                launch::launch(program, model, &worker_settings(deployment, settings))
+            }
+            Pinned::Upstream { upstream, program } => {
+                launch::launch_relay(program, &relay_settings(upstream, settings))
+            }
+        }
+    }
+
+    /// Starts one that only tries to get out.
+    pub(crate) fn launch_probe(&self, settings: &Settings) -> Result<launch::Launched, launch::LaunchError> {
+        match self {
+            Pinned::Model { deployment, program, model } => {
+                launch::launch_probe(program, model, &worker_settings(deployment, settings))
+            }
+            Pinned::Upstream { upstream, program } => {
+                launch::launch_relay_probe(program, &relay_settings(upstream, settings))
+            }
+        }
+    }
+}
+
+/// How a deployment's relay speaks to its upstream engine.
+fn relay_settings(upstream: &Upstream, settings: &Settings) -> RelaySettings {
+    RelaySettings {
+        version: protocol::relay::VERSION,
+        supervisor_pid: std::process::id(),
+        socket: upstream.upstream.clone(),
+        model: upstream.model_stated.clone(),
+        queue_max: settings.relay.queue_max.unwrap_or(QUEUE_MAX),
+        silence_ms_max: settings.relay.silence_s_max.unwrap_or(SILENCE_S_MAX).saturating_mul(1000),
     }
 }
 
 /// How a deployment's worker computes.
-pub(crate) fn worker_settings(deployment: &Deployment, settings: &Settings) -> WorkerSettings {
+fn worker_settings(deployment: &Deployment, settings: &Settings) -> WorkerSettings {
     WorkerSettings {
-        version: VERSION,
+        version: protocol::worker::VERSION,
         supervisor_pid: std::process::id(),
         profile: deployment.profile,
         context_tokens: deployment.context_tokens,
@@ -118,8 +226,17 @@ pub(crate) fn frozen_program(settings: &Settings) -> Result<launch::Frozen, Box<
     })
 }
 
+/// The relay program.
+pub(crate) fn frozen_relay(settings: &Settings) -> Result<launch::Frozen, Box<dyn Error>> {
+    let path = settings.relay_program()?;
+    launch::freeze_program(&path).map_err(|error| {
+        let hint = "build it with `cargo xtask build`, or name it as relay.program in cloister.toml";
+        Hinted::new(format!("no relay: {error}"), hint).into()
+    })
+}
+
 /// A deployment's model in a sealed file, with a progress bar.
-pub(crate) fn frozen_model(data: &Data, deployment: &Deployment) -> Result<launch::Frozen, Box<dyn Error>> {
+fn frozen_model(data: &Data, deployment: &Deployment) -> Result<launch::Frozen, Box<dyn Error>> {
     let vault = Vault::open(&data.path("models"))?;
     let bar = output::progress(&format!("checking {}", deployment.alias));
     bar.set_length(deployment.model_bytes);
@@ -139,17 +256,21 @@ pub(crate) fn administer(data: &Data, command: Command) -> Result<Response, Box<
         open_ledger(data, &keys, &verifier, notary, settings.limits().disk_free_bytes_min)?;
     report_recovery(&recovery);
     let identity = Identity::open(&data.path("identity"), data.owner_uid())?;
-    // Only a replay needs a worker.
+    // Only a replay needs a worker, and what an upstream engine answered is not replayed.
     let served = match command {
-        Command::Replay { .. } => deployments(data, &settings)?,
+        Command::Replay { .. } => {
+            let mut locks = deployments(data, &settings)?;
+            locks.retain(|lock| matches!(lock, vault::Lock::Model(_)));
+            pinned(data, &settings, locks)?
+        }
         _ => Vec::new(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     let response = runtime.block_on(async {
-        let up = Arc::new(Deployments::new(served.iter().map(facts).collect()));
+        let up = Arc::new(Deployments::new(served.iter().map(Pinned::facts).collect()));
         let mut children = Vec::new();
         for deployment in &served {
-            children.push(launch_here(data, &settings, deployment, &up).await?);
+            children.push(launch_here(&settings, deployment, &up).await?);
         }
         let assist = Assist::new(identity, ledger.clone(), up, settings.limits(), OUTSIDE, keys.fingerprint);
         let response = assist.administer(rustix::process::geteuid().as_raw(), command).await;
@@ -191,17 +312,13 @@ pub(crate) fn record_change(
 }
 
 async fn launch_here(
-    data: &Data,
     settings: &Settings,
-    deployment: &Deployment,
+    deployment: &Pinned,
     up: &Deployments,
 ) -> Result<jail::spawn::Child, Box<dyn Error>> {
-    let program = frozen_program(settings)?;
-    program.expect(deployment.engine_build)?;
-    let model = frozen_model(data, deployment)?;
-    let launched = launch::launch(&program, &model, &worker_settings(deployment, settings))?;
+    let launched = deployment.launch(settings)?;
     let (worker, ready) = Worker::connect(launched.socket).await?;
-    up.set(&deployment.alias, worker, ready);
+    up.set(deployment.alias(), worker, ready);
     Ok(launched.child)
 }
 

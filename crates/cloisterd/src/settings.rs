@@ -12,11 +12,16 @@ use serde::Deserialize;
 pub(crate) const DATA_VARIABLE: &str = "CLOISTER_DATA";
 /// Overrides the worker program, as `engine.program` does.
 pub(crate) const ENGINE_VARIABLE: &str = "CLOISTER_ENGINE";
+/// Overrides the relay program, as `relay.program` does.
+pub(crate) const RELAY_VARIABLE: &str = "CLOISTER_RELAY";
 /// Filters the log, as `info` or `cloisterd=debug`.
 pub(crate) const LOG_VARIABLE: &str = "CLOISTER_LOG";
 
 /// The file's name in the data directory.
 pub(crate) const FILE_NAME: &str = "cloister.toml";
+
+/// Nobody waits longer for an upstream engine.
+const SILENCE_S_MAX: u32 = 3600;
 
 /// The configuration file. Unknown keys fail.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -30,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) limits: LimitSettings,
     /// The engine workers.
     pub(crate) engine: Engine,
+    /// The relays to upstream engines.
+    pub(crate) relay: Relay,
 }
 
 /// Where the server listens, beside its Unix socket.
@@ -66,6 +73,18 @@ pub(crate) struct Engine {
     pub(crate) kept_mib_max: Option<u64>,
     /// Guessing tokens: `measured` where it pays, `off`, `always`.
     pub(crate) speculation: Speculation,
+}
+
+/// The relays to upstream engines.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Relay {
+    /// The relay program; beside this program when absent.
+    pub(crate) program: Option<PathBuf>,
+    /// Generations that may wait for a slot of an upstream engine.
+    pub(crate) queue_max: Option<u32>,
+    /// Seconds of an upstream engine's silence after which a request fails. A long prompt is evaluated in silence.
+    pub(crate) silence_s_max: Option<u32>,
 }
 
 /// Why the configuration is of no use.
@@ -105,6 +124,9 @@ impl Settings {
         if settings.engine.threads == Some(0) {
             return Err(wrong("engine.threads is 0: at least one".to_owned()));
         }
+        if !(1..=SILENCE_S_MAX).contains(&settings.relay.silence_s_max.unwrap_or(1)) {
+            return Err(wrong(format!("relay.silence_s_max: 1 to {SILENCE_S_MAX} seconds")));
+        }
         Ok(settings)
     }
 
@@ -123,19 +145,26 @@ impl Settings {
 
     /// The worker program: the environment's, the file's, or the one beside this program.
     pub(crate) fn engine_program(&self) -> std::io::Result<PathBuf> {
-        if let Some(path) = std::env::var_os(ENGINE_VARIABLE) {
-            return Ok(PathBuf::from(path));
-        }
-        match &self.engine.program {
-            Some(path) => Ok(path.clone()),
-            None => Ok(std::env::current_exe()?.with_file_name("cloister-engine")),
-        }
+        program(ENGINE_VARIABLE, self.engine.program.as_ref(), "cloister-engine")
+    }
+
+    /// The relay program, found likewise.
+    pub(crate) fn relay_program(&self) -> std::io::Result<PathBuf> {
+        program(RELAY_VARIABLE, self.relay.program.as_ref(), "cloister-relay")
     }
 
     /// Threads a worker computes with.
     pub(crate) fn threads(&self) -> u32 {
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         self.engine.threads.unwrap_or_else(|| u32::try_from(cores()).unwrap_or(1))
+    }
+}
+
+fn program(variable: &str, set: Option<&PathBuf>, name: &str) -> std::io::Result<PathBuf> {
+    match (std::env::var_os(variable), set) {
+        (Some(path), _) => Ok(PathBuf::from(path)),
+        (None, Some(path)) => Ok(path.clone()),
+        (None, None) => Ok(std::env::current_exe()?.with_file_name(name)),
     }
 }
 
@@ -178,6 +207,7 @@ mod tests {
         assert!(parse("[server]\nport = 1").unwrap_err().contains("unknown field `port`"));
         assert!(parse("[server]\ntcp = '0.0.0.0:80'").unwrap_err().contains("loopback"));
         assert!(parse("[limits]\nrequests_max = 'x'").unwrap_err().contains("requests_max"));
+        assert!(parse("[relay]\nsilence_s_max = 0").unwrap_err().contains("relay.silence_s_max"));
         assert!(parse("[engine]\nthreads = 0").unwrap_err().contains("threads"));
     }
 }

@@ -7,15 +7,14 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use engine::launch::{self, Frozen};
 use jail::channel::Channel;
 use jail::spawn::{Child, Exit};
 use ledger::{LocalNotary, Notary};
-use models::vault::Deployment;
 use protocol::control::{FromGateway, PACKET_BYTES_MAX, Setup, ToGateway, VERSION};
 use protocol::frame;
 use rustix::event::{PollFd, PollFlags, Timespec};
 
+use crate::compose::Pinned;
 use crate::data::{Data, Keys, Lock};
 use crate::gateway_process::{ARGUMENT, EXIT_FATAL};
 use crate::listeners::Listeners;
@@ -40,7 +39,6 @@ pub(crate) struct Supervisor {
     keys: Keys,
     notary: LocalNotary,
     listeners: Listeners,
-    program: Frozen,
     workers: Vec<WorkerSlot>,
     gateway: Option<Gateway>,
     gateway_restarts: Restarts,
@@ -52,8 +50,7 @@ struct Gateway {
 }
 
 struct WorkerSlot {
-    deployment: Deployment,
-    model: Frozen,
+    deployment: Pinned,
     child: Option<Child>,
     restarts: Restarts,
 }
@@ -82,19 +79,8 @@ impl Supervisor {
             let hint = "import one with `cloisterd model import PATH --name NAME`";
             return Err(output::Hinted::new("there is no deployment to serve", hint).into());
         }
-        let program = compose::frozen_program(&settings)?;
-        let mut workers = Vec::new();
-        for deployment in deployments {
-            program.expect(deployment.engine_build).map_err(|error| {
-                let hint = format!(
-                    "if you changed the engine on purpose: `cloisterd model relock {}`",
-                    deployment.alias
-                );
-                output::Hinted::new(error.to_string(), hint)
-            })?;
-            let model = compose::frozen_model(&data, &deployment)?;
-            workers.push(WorkerSlot { deployment, model, child: None, restarts: Restarts::new() });
-        }
+        let slot = |deployment| WorkerSlot { deployment, child: None, restarts: Restarts::new() };
+        let workers = compose::pinned(&data, &settings, deployments)?.into_iter().map(slot).collect();
         let (notary, keys) = compose::local_notary(&data)?;
         let listeners = Listeners::open(&data, settings.server.tcp)?;
         Ok(Supervisor {
@@ -104,7 +90,6 @@ impl Supervisor {
             keys,
             notary,
             listeners,
-            program,
             workers,
             gateway: None,
             gateway_restarts: Restarts::new(),
@@ -141,12 +126,8 @@ impl Supervisor {
         for slot in &mut self.workers {
             if slot.child.is_none() && slot.restarts.is_due() {
                 slot.restarts.starts();
-                let launched = launch::launch(
-                    &self.program,
-                    &slot.model,
-                    &compose::worker_settings(&slot.deployment, &self.settings),
-                )?;
-                let up = ToGateway::WorkerUp { deployment: slot.deployment.alias.clone() };
+                let launched = slot.deployment.launch(&self.settings)?;
+                let up = ToGateway::WorkerUp { deployment: slot.deployment.alias().to_owned() };
                 send(&gateway.channel, &up, &[launched.socket.as_fd()])?;
                 slot.child = Some(launched.child);
             }
@@ -170,7 +151,7 @@ impl Supervisor {
             body_key: self.keys.body,
             fingerprint_key: self.keys.fingerprint,
             owner_uid: self.data.owner_uid(),
-            deployments: self.workers.iter().map(|slot| compose::facts(&slot.deployment)).collect(),
+            deployments: self.workers.iter().map(|slot| slot.deployment.facts()).collect(),
             limits: self.settings.limits(),
         })
     }
@@ -260,7 +241,8 @@ impl Supervisor {
         let slot = &mut self.workers[index];
         let Some(child) = slot.child.take() else { return };
         let exit = child.wait();
-        output::say(&format!("the worker of {} ended ({exit:?}); starting it again", slot.deployment.alias));
+        let alias = slot.deployment.alias();
+        output::say(&format!("the worker of {alias} ended ({exit:?}); starting it again"));
         slot.restarts.ended();
     }
 

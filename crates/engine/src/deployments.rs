@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use protocol::control::DeploymentFacts;
+use protocol::control::{DeploymentFacts, Source};
 use protocol::worker::Ready;
 
 use crate::Worker;
@@ -32,6 +32,11 @@ pub enum Unavailable {
     /// It has no worker at the moment.
     #[error("the deployment `{0}` is starting; try again in a moment")]
     Starting(String),
+    /// Its relay is not up: the upstream engine does not answer as it must.
+    #[error(
+        "the upstream engine of the deployment `{0}` cannot be used at the moment; the server's log says why"
+    )]
+    Upstream(String),
 }
 
 /// All deployments, in the order of the configuration.
@@ -60,7 +65,10 @@ impl Deployments {
         let (facts, slot) = self.entries.iter().find(|(facts, _)| wanted(facts)).ok_or_else(|| {
             Unavailable::Unknown { alias: alias.unwrap_or_default().to_owned(), known: known() }
         })?;
-        read(slot).ok_or_else(|| Unavailable::Starting(facts.alias.clone()))
+        read(slot).ok_or_else(|| match facts.source {
+            Source::Model { .. } => Unavailable::Starting(facts.alias.clone()),
+            Source::Upstream { .. } => Unavailable::Upstream(facts.alias.clone()),
+        })
     }
 
     /// A worker came up. False for a name that is not served.

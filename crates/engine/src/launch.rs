@@ -1,5 +1,6 @@
 //! Starting a worker, in the supervisor: a program that was hashed while it was copied into memory, a
-//! model likewise, one socket, and nothing else. The worker jails itself before it reads any of it.
+//! model likewise, one socket, and nothing else. The worker jails itself before it reads any of it. A relay is a
+//! worker without a model.
 
 use std::fs::File;
 use std::io::Write;
@@ -11,7 +12,9 @@ use jail::sealed::{Purpose, SealError, SealedFile};
 use jail::spawn::{Child, Command, Program, SpawnError};
 use protocol::Digest;
 use protocol::frame;
+use protocol::relay::RelaySettings;
 use protocol::worker::WorkerSettings;
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 /// The longest worker program, in bytes.
@@ -88,7 +91,7 @@ impl Frozen {
 
 /// Starts a worker on a model.
 pub fn launch(program: &Frozen, model: &Frozen, settings: &WorkerSettings) -> Result<Launched, LaunchError> {
-    start(program, model, settings, &[])
+    start(program, settings, &engine(&[], model))
 }
 
 /// Starts a worker that only tries to get out of its jail, and answers with what happened: a frame of
@@ -98,25 +101,49 @@ pub fn launch_probe(
     model: &Frozen,
     settings: &WorkerSettings,
 ) -> Result<Launched, LaunchError> {
-    start(program, model, settings, &["--probe"])
+    start(program, settings, &engine(&["--probe"], model))
 }
 
-fn start(
-    program: &Frozen,
-    model: &Frozen,
-    settings: &WorkerSettings,
-    arguments: &[&str],
-) -> Result<Launched, LaunchError> {
+/// Starts a relay to an upstream engine. It gets nothing but its socket; it finds the upstream's by the path in
+/// its settings, before it jails itself.
+pub fn launch_relay(program: &Frozen, settings: &RelaySettings) -> Result<Launched, LaunchError> {
+    start(program, settings, &relay(&[]))
+}
+
+/// Starts a relay that only tries to get out of its jail; as [`launch_probe`].
+pub fn launch_relay_probe(program: &Frozen, settings: &RelaySettings) -> Result<Launched, LaunchError> {
+    start(program, settings, &relay(&["--probe"]))
+}
+
+/// How a kind of worker is started.
+struct Start<'a> {
+    name: &'a str,
+    arguments: &'a [&'a str],
+    environment: &'a [(&'a str, &'a str)],
+    model: Option<&'a Frozen>,
+}
+
+fn engine<'a>(arguments: &'a [&'a str], model: &'a Frozen) -> Start<'a> {
+    Start { name: "cloister-engine", arguments, environment: &[SPIN], model: Some(model) }
+}
+
+fn relay<'a>(arguments: &'a [&'a str]) -> Start<'a> {
+    Start { name: "cloister-relay", arguments, environment: &[], model: None }
+}
+
+fn start(program: &Frozen, settings: &impl Serialize, how: &Start<'_>) -> Result<Launched, LaunchError> {
     let (mut ours, theirs) = UnixStream::pair().map_err(LaunchError::Socket)?;
     let settings_frame =
         frame::encode(settings).map_err(|error| LaunchError::Socket(std::io::Error::other(error)))?;
     ours.write_all(&settings_frame).map_err(LaunchError::Socket)?;
+    let mut descriptors = vec![theirs.as_fd()];
+    descriptors.extend(how.model.map(|model| model.file.as_fd()));
     let child = jail::spawn::spawn(&Command {
         program: Program::File(program.file.as_fd()),
-        name: "cloister-engine",
-        arguments,
-        environment: &[SPIN],
-        descriptors: &[theirs.as_fd(), model.file.as_fd()],
+        name: how.name,
+        arguments: how.arguments,
+        environment: how.environment,
+        descriptors: &descriptors,
     })
     .map_err(LaunchError::Spawn)?;
     Ok(Launched { child, socket: ours })

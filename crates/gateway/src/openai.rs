@@ -91,6 +91,7 @@ fn model(view: &DeploymentView) -> Value {
         "meta": {"n_ctx": view.context_tokens, "n_ctx_train": view.trained_context_tokens},
         "cloister": {
             "model": view.model,
+            "upstream": view.model.is_none(),
             "name": view.name,
             "slots": view.slots,
             "fill": view.fill,

@@ -10,7 +10,7 @@ use std::{
 use rustix::process::{Resource, Rlimit, Signal};
 use serde::{Deserialize, Serialize};
 
-use crate::{capabilities, descriptors, files, namespaces, seccomp};
+use crate::{capabilities, descriptors, files, mounts, namespaces, seccomp};
 
 /// What a process keeps. Everything not named here is given up.
 #[derive(Clone, Debug)]
@@ -44,6 +44,8 @@ pub enum Kind {
     /// Accepts on inherited listeners and keeps files in its directories: makes no socket but a
     /// local stream pair, and never dials.
     Gateway,
+    /// Connects to one Unix socket, in a file system that holds nothing else. See [`apply_with_socket`].
+    Relay,
 }
 
 /// What was applied, for the log and the ledger.
@@ -86,17 +88,31 @@ pub enum Route {
 /// signal comes after the last change of credentials, which clears it. `no_new_privs` precedes
 /// Landlock and seccomp, which require it. Seccomp is last: it forbids the calls of all the others.
 pub fn apply(jail: &Jail) -> Result<Applied, JailError> {
+    confine(jail, None)
+}
+
+/// The same for a [`Kind::Relay`], which may connect to `socket`: as [`crate::SOCKET`], the only path that it
+/// still has. Other kinds connect to nothing, whatever is named here.
+pub fn apply_with_socket(jail: &Jail, socket: &Path) -> Result<Applied, JailError> {
+    confine(jail, Some(socket))
+}
+
+fn confine(jail: &Jail, socket: Option<&Path>) -> Result<Applied, JailError> {
     require_single_thread()?;
     name_process(&jail.name);
     let kept = descriptors::close_all_but(&jail.keep_fds)?;
     set_limits(jail)?;
     let entered = namespaces::enter()?;
+    let dials = jail.kind == Kind::Relay;
+    if dials {
+        mounts::keep_only(socket)?;
+    }
     capabilities::drop_all()?;
     follow_parent(jail.parent_pid)?;
     rustix::thread::set_no_new_privs(true)
         .map_err(|errno| JailError::NoNewPrivileges { source: errno.into() })?;
     let filter = seccomp::Filter::build(jail.kind)?;
-    let landlock_abi = files::restrict(&jail.read_write, &jail.read_only)?;
+    let landlock_abi = files::restrict(&jail.read_write, &jail.read_only, dials)?;
     filter.install()?;
 
     Ok(Applied {
@@ -292,6 +308,17 @@ pub enum JailError {
     LandlockOld {
         /// The kernel's ABI.
         found: u32,
+    },
+    /// The file system could not be replaced by an empty one.
+    #[error(
+        "cannot {what}; the kernel needs CONFIG_TMPFS, and a container must not forbid mount and pivot_root"
+    )]
+    Mounts {
+        /// The step.
+        what: &'static str,
+        /// The cause.
+        #[source]
+        source: io::Error,
     },
     /// A path of the jail cannot be granted.
     #[error("cannot grant {}: it must be absolute, exist and be {expected}", path.display())]

@@ -16,11 +16,15 @@ use crate::JailError;
 /// The oldest Landlock ABI that the jail accepts: 4 (Linux 6.7) is the first that denies TCP.
 pub const LANDLOCK_ABI_MIN: u32 = 4;
 
+/// The Landlock ABI that is the first to decide about sockets that have a path.
+const LANDLOCK_ABI_SOCKETS: u32 = 9;
+
 /// `LANDLOCK_CREATE_RULESET_VERSION` of linux/landlock.h, which libc lacks.
 const CREATE_RULESET_VERSION: u32 = 1;
 
-/// Restricts this thread and answers the kernel's ABI.
-pub(crate) fn restrict(read_write: &[PathBuf], read_only: &[PathBuf]) -> Result<u32, JailError> {
+/// Restricts this thread and answers the kernel's ABI. `dials`: sockets that have a path in what is mounted
+/// may be connected to.
+pub(crate) fn restrict(read_write: &[PathBuf], read_only: &[PathBuf], dials: bool) -> Result<u32, JailError> {
     let abi = kernel_abi()?;
     if abi < LANDLOCK_ABI_MIN {
         return Err(JailError::LandlockOld { found: abi });
@@ -32,6 +36,10 @@ pub(crate) fn restrict(read_write: &[PathBuf], read_only: &[PathBuf]) -> Result<
     }
     for path in read_only {
         ruleset = grant_reading(ruleset, path)?;
+    }
+    if dials && abi >= LANDLOCK_ABI_SOCKETS {
+        let (root, _) = open(Path::new("/"), "a directory")?;
+        ruleset = add(ruleset, root, AccessFs::ResolveUnix.into())?;
     }
     let status = ruleset.restrict_self().map_err(failed)?;
     if status.ruleset == RulesetStatus::NotEnforced || !status.no_new_privs {

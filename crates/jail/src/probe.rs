@@ -71,7 +71,21 @@ pub enum Verdict {
 /// Tries every escape on the calling thread. For inside a jail.
 #[must_use]
 pub fn run() -> Vec<ProbeResult> {
-    ATTEMPTS.iter().map(Attempt::result).collect()
+    ATTEMPTS.iter().map(|attempt| attempt.result(attempt.expected)).collect()
+}
+
+/// The same for inside the relay's jail: it may make local stream sockets, so that something else stops some
+/// of the attempts, and the one socket must be there.
+#[must_use]
+pub fn run_in_relay() -> Vec<ProbeResult> {
+    let expected = |attempt: &Attempt| {
+        let other = IN_RELAY.iter().find(|(name, _)| *name == attempt.name);
+        other.map_or(attempt.expected, |(_, expected)| *expected)
+    };
+    let escapes = ATTEMPTS.iter().chain(FROM_RELAY);
+    let mut results: Vec<_> = escapes.map(|attempt| attempt.result(expected(attempt))).collect();
+    results.push(the_one_socket());
+    results
 }
 
 /// Tries every escape on the calling thread and on `count` new ones, all alive at once.
@@ -80,6 +94,16 @@ pub fn run() -> Vec<ProbeResult> {
 /// that cannot be started is a failed row.
 #[must_use]
 pub fn run_on_threads(count: usize) -> Vec<ProbeResult> {
+    on_threads(count, run)
+}
+
+/// [`run_in_relay`] on threads, as [`run_on_threads`].
+#[must_use]
+pub fn run_in_relay_on_threads(count: usize) -> Vec<ProbeResult> {
+    on_threads(count, run_in_relay)
+}
+
+fn on_threads(count: usize, run: fn() -> Vec<ProbeResult>) -> Vec<ProbeResult> {
     let mut results = run();
     let mut threads = Vec::new();
     // Nobody ends before all have begun: each has a thread number of its own.
@@ -179,18 +203,18 @@ struct Attempt {
 }
 
 impl Attempt {
-    fn result(&self) -> ProbeResult {
+    fn result(&self, expected: &[c_int]) -> ProbeResult {
         let got = (self.run)();
         let pass = match &got {
-            Got::Refused(errno) => self.expected.contains(&errno.number()),
-            Got::FoundNothing => self.expected.is_empty(),
+            Got::Refused(errno) => expected.contains(&errno.number()),
+            Got::FoundNothing => expected.is_empty(),
             Got::Succeeded | Got::Found(_) | Got::Nothing => false,
         };
         ProbeResult {
             name: self.name.to_owned(),
             thread: current_thread(),
             attempted: self.attempted.to_owned(),
-            expected: self.expected.iter().map(|&number| Errno::new(number)).collect(),
+            expected: expected.iter().map(|&number| Errno::new(number)).collect(),
             got,
             verdict: if pass { Verdict::Pass } else { Verdict::Fail },
         }
@@ -199,6 +223,48 @@ impl Attempt {
 
 const EPERM: &[c_int] = &[libc::EPERM];
 const EACCES: &[c_int] = &[libc::EACCES];
+
+/// What stops an attempt in the relay's jail, where that is not the refusal of `socket` or `connect`: nobody in
+/// its network has a name, its file system has no such path, and a descriptor that is none connects nothing.
+const IN_RELAY: &[(&str, &[c_int])] = &[
+    ("abstract unix socket", &[libc::ECONNREFUSED, libc::EPERM]),
+    ("pathname unix socket", &[libc::ENOENT]),
+    ("connecting an open socket", &[libc::EBADF]),
+];
+
+/// What only the relay could try.
+const FROM_RELAY: &[Attempt] = &[
+    Attempt {
+        name: "datagrams to a path",
+        attempted: "socket(AF_UNIX, SOCK_DGRAM), connect /run/systemd/journal/socket",
+        expected: EPERM,
+        run: || connect_to(libc::AF_UNIX, libc::SOCK_DGRAM, &unix(b"/run/systemd/journal/socket\0")),
+    },
+    Attempt {
+        name: "the network from a local socket",
+        attempted: "socket(AF_UNIX, SOCK_STREAM), connect 192.0.2.1:443",
+        expected: &[libc::EINVAL],
+        run: || connect_to(libc::AF_UNIX, libc::SOCK_STREAM, &ipv4([192, 0, 2, 1], 443)),
+    },
+    Attempt {
+        name: "a listener at a path",
+        attempted: "socket(AF_UNIX, SOCK_STREAM), bind /probe",
+        expected: EPERM,
+        run: bind_path,
+    },
+];
+
+fn the_one_socket() -> ProbeResult {
+    let got = connect_to(libc::AF_UNIX, libc::SOCK_STREAM, &unix(b"/socket\0"));
+    ProbeResult {
+        name: "the one socket".to_owned(),
+        thread: current_thread(),
+        attempted: format!("socket(AF_UNIX, SOCK_STREAM), connect {}", crate::SOCKET),
+        expected: Vec::new(),
+        verdict: if got == Got::Succeeded { Verdict::Pass } else { Verdict::Fail },
+        got,
+    }
+}
 
 /// Names are shared with [`control`] where both try the same way out.
 const ATTEMPTS: &[Attempt] = &[
@@ -520,6 +586,20 @@ fn socket(family: c_int, socket_type: c_int, protocol: c_int) -> Got {
         Ok(number) => {
             close(number);
             Got::Succeeded
+        }
+    }
+}
+
+fn bind_path() -> Got {
+    match open_socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) {
+        Err(errno) => Got::Refused(errno),
+        Ok(number) => {
+            let local = unix(b"/probe\0");
+            // SAFETY: the address lives through the call and its length is within it.
+            let answer = unsafe { libc::bind(number, (&raw const local.storage).cast(), local.length) };
+            let got = outcome(answer.into());
+            close(number);
+            got
         }
     }
 }

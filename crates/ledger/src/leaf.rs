@@ -130,17 +130,21 @@ pub struct Intent {
     pub dialect: String,
     /// The deployment's alias.
     pub deployment: String,
-    /// The weights.
-    pub model: Digest,
-    /// The chat template; of nothing when there is none.
+    /// The weights; absent where an upstream engine computes, which shows nobody its weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<Digest>,
+    /// The upstream engine; absent where an engine of ours computes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<Upstream>,
+    /// The chat template, of an upstream engine the one it states; of nothing when there is none.
     pub template: Digest,
-    /// The worker program.
+    /// The worker program: the relay, where an upstream engine computes.
     pub engine_build: Digest,
     /// The CPU level the worker was compiled for.
     pub cpu_level: String,
     /// The CPU's features that the build can use.
     pub cpu_features: String,
-    /// llama.cpp's version.
+    /// llama.cpp's version; empty where an upstream engine computes.
     pub llama_version: String,
     /// The engine's profile.
     pub profile: String,
@@ -160,6 +164,17 @@ pub struct Intent {
     pub prompt: Commitment,
     /// The context that was put into it.
     pub context: Commitment,
+}
+
+/// An inference server that is not ours, by what it states of itself: nothing of it is verified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upstream {
+    /// The Unix socket that the relay reaches it by.
+    pub socket: String,
+    /// Its build.
+    pub server: String,
+    /// Its model's name.
+    pub model: String,
 }
 
 /// A piece of a streamed answer.
@@ -351,6 +366,20 @@ mod tests {
             assert_eq!(Leaf::parse(&composed).unwrap(), leaf);
         }
         assert!(serde_json::to_string(&event).unwrap().starts_with(r#"{"kind":"result","record":7"#));
+    }
+
+    /// As leaves were before upstream engines, and with one.
+    #[test]
+    fn intents_with_weights_and_without() {
+        let head = r#"{"identity":"ada","credential":"uid:1","labels":[],"policy":"sha256:D","action":"chat","dialect":"t","deployment":"d","#;
+        let tail = r#""template":"sha256:D","engine_build":"sha256:D","cpu_level":"","cpu_features":"","llama_version":"","profile":"reproducible","reproducible":true,"sampling":{"temperature":0.0,"top_k":0,"top_p":1.0,"min_p":0.0,"seed":0},"tokens_max":1,"stop_strings":0,"predict_ms_max":null,"prompt_tokens":1,"prompt":"sha256:D","context":"sha256:D"}"#;
+        let upstream = r#""upstream":{"socket":"/s","server":"b1","model":"m"},"#;
+        for source in [r#""model":"sha256:D","#, upstream] {
+            let text = format!("{head}{source}{tail}").replace('D', &"0".repeat(64));
+            let intent: Intent = serde_json::from_str(&text).unwrap();
+            assert_eq!(intent.model.is_some(), intent.upstream.is_none());
+            assert_eq!(serde_json::to_string(&intent).unwrap(), text);
+        }
     }
 
     #[test]

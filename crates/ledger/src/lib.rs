@@ -46,7 +46,7 @@ pub use body::{BODY_BYTES_MAX, LedgerKeys, UnsealError};
 pub use fingerprint::{Fingerprint, Fingerprints, LineFingerprint, SHINGLE_LEXEMES, fingerprints};
 pub use leaf::{
     Block, BodyCommitment, Commitment, ContentDigest, Event, Intent, LEAF_BYTES_MAX, Leaf, Outcome, Refusal,
-    ReplayOutcome, ResultLeaf, SCHEMA,
+    ReplayOutcome, ResultLeaf, SCHEMA, Upstream,
 };
 pub use log::{AppendError, CloseError, Entry, Head, Ledger, Receipt, ReceiptError, SignError};
 pub use notary::{LEAF_HASHES_MAX, LocalNotary, Notary, NotaryError};

@@ -1,4 +1,5 @@
-//! The vault: model files by digest, and the locks of the deployments that use them.
+//! The vault: model files by digest, and the locks of the deployments: those that use a model of it, and those
+//! that an upstream engine serves.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -16,6 +17,7 @@ use crate::gguf::{self, GgufError};
 const SCHEMA: u32 = 1;
 const ALIAS_BYTES_MAX: usize = 64;
 const MODEL_NAME_CHARACTERS_MAX: usize = 200;
+const SOCKET_BYTES_MAX: usize = 4096;
 const LOCK_BYTES_MAX: u64 = 64 << 10;
 const CHUNK_BYTES: usize = 1 << 20;
 const CONTEXT_TOKENS_DEFAULT: u32 = 4096;
@@ -25,6 +27,33 @@ const SLOTS_DEFAULT: u32 = 8;
 #[derive(Clone, Debug)]
 pub struct Vault {
     root: PathBuf,
+}
+
+/// A deployment's lock, of either sort.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Lock {
+    /// A model of the vault serves.
+    Model(Deployment),
+    /// An upstream engine serves.
+    Upstream(Upstream),
+}
+
+/// The lock of a deployment that an inference server of the enclave serves. Nothing here determines its
+/// answers: its records say so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    /// Version of this format.
+    pub schema: u32,
+    /// The name clients use.
+    pub alias: String,
+    /// The server's Unix socket, an absolute path. There is no other address.
+    pub upstream: String,
+    /// The model's name that the server must state; any when absent.
+    pub model_stated: Option<String>,
+    /// SHA-256 of the relay program.
+    pub relay_build: Digest,
 }
 
 /// A deployment's lock: everything that determines its answers, besides the request.
@@ -112,6 +141,9 @@ pub enum VaultError {
     /// No such deployment.
     #[error("there is no deployment {0}: see `cloisterd model list`")]
     Missing(String),
+    /// There is nothing of it to hash.
+    #[error("{0} is served by an upstream engine: its model is not here and cannot be verified")]
+    NoModel(String),
     /// Its lock is damaged.
     #[error("{}: not a deployment's lock", .0.display())]
     Lock(PathBuf, #[source] serde_json::Error),
@@ -249,12 +281,39 @@ impl Vault {
             slots: options.slots,
             threads: options.threads,
         };
-        self.write_lock(&deployment).map_err(|e| failed(&self.lock_path(alias), "cannot be written", e))?;
+        let lock = Lock::Model(deployment.clone());
+        self.write_lock(&lock).map_err(|e| failed(&self.lock_path(alias), "cannot be written", e))?;
         Ok(deployment)
     }
 
+    /// The lock of a deployment that an upstream engine is to serve; not written yet.
+    pub fn upstream(
+        &self,
+        alias: &str,
+        socket: &Path,
+        model_stated: Option<String>,
+        relay_build: Digest,
+    ) -> Result<Upstream, ImportError> {
+        check_alias(alias)?;
+        if self.lock_path(alias).exists() {
+            return Err(ImportError::Taken(alias.to_owned()));
+        }
+        let fits = |path: &&str| path.len() <= SOCKET_BYTES_MAX && !path.contains(|c: char| c.is_control());
+        let upstream = socket.to_str().filter(|_| socket.is_absolute()).filter(fits).ok_or_else(|| {
+            let path = socket.display().to_string().escape_debug().collect::<String>();
+            ImportError::Options(format!("`{path}` is not the absolute path of a Unix socket"))
+        })?;
+        let upstream = upstream.to_owned();
+        Ok(Upstream { schema: SCHEMA, alias: alias.to_owned(), upstream, model_stated, relay_build })
+    }
+
+    /// Locks a deployment to an upstream engine.
+    pub fn add(&self, upstream: &Upstream) -> Result<(), VaultError> {
+        self.write(&Lock::Upstream(upstream.clone()))
+    }
+
     /// All deployments, by name.
-    pub fn list(&self) -> Result<Vec<Deployment>, VaultError> {
+    pub fn list(&self) -> Result<Vec<Lock>, VaultError> {
         let directory = self.root.join("deployments");
         let failed = |source| VaultError::Io { path: directory.clone(), intent: "cannot be read", source };
         let mut names = Vec::new();
@@ -267,7 +326,7 @@ impl Vault {
     }
 
     /// A deployment's lock.
-    pub fn get(&self, alias: &str) -> Result<Deployment, VaultError> {
+    pub fn get(&self, alias: &str) -> Result<Lock, VaultError> {
         check_alias(alias)?;
         let path = self.lock_path(alias);
         let mut text = Vec::new();
@@ -278,26 +337,26 @@ impl Vault {
             }
             Err(source) => return Err(VaultError::Io { path, intent: "cannot be read", source }),
         }
-        let deployment: Deployment =
-            serde_json::from_slice(&text).map_err(|error| VaultError::Lock(path.clone(), error))?;
-        if deployment.schema != SCHEMA {
-            return Err(VaultError::Mismatch {
-                path,
-                what: format!("version {} is not supported", deployment.schema),
-            });
+        let lock = parse_lock(&text).map_err(|error| VaultError::Lock(path.clone(), error))?;
+        let (schema, of) = match &lock {
+            Lock::Model(deployment) => (deployment.schema, &deployment.alias),
+            Lock::Upstream(upstream) => (upstream.schema, &upstream.alias),
+        };
+        if schema != SCHEMA {
+            return Err(VaultError::Mismatch { path, what: format!("version {schema} is not supported") });
         }
-        if deployment.alias != alias {
-            return Err(VaultError::Mismatch {
-                path,
-                what: format!("it is the lock of {}", deployment.alias),
-            });
+        if of != alias {
+            return Err(VaultError::Mismatch { path, what: format!("it is the lock of {of}") });
         }
-        Ok(deployment)
+        Ok(lock)
     }
 
     /// Hashes a deployment's model and compares it with the lock.
     pub fn verify(&self, alias: &str, progress: &mut dyn FnMut(u64, u64)) -> Result<Deployment, VaultError> {
-        let deployment = self.get(alias)?;
+        let deployment = match self.get(alias)? {
+            Lock::Model(deployment) => deployment,
+            Lock::Upstream(_) => return Err(VaultError::NoModel(alias.to_owned())),
+        };
         let path = self.blob_path(&deployment.model);
         let found = File::open(&path)
             .and_then(|mut file| hash(&mut file, &mut |done| progress(done, deployment.model_bytes)))
@@ -308,15 +367,14 @@ impl Vault {
         Err(VaultError::Changed { alias: alias.to_owned(), path, found, expected: deployment.model })
     }
 
-    /// Pins another engine build.
-    pub fn relock(&self, alias: &str, engine_build: Digest) -> Result<Deployment, VaultError> {
-        let deployment = Deployment { engine_build, ..self.get(alias)? };
-        self.write_lock(&deployment).map_err(|source| VaultError::Io {
-            path: self.lock_path(alias),
-            intent: "cannot be written",
-            source,
-        })?;
-        Ok(deployment)
+    /// Pins another build of the worker program.
+    pub fn relock(&self, alias: &str, engine_build: Digest) -> Result<Lock, VaultError> {
+        let lock = match self.get(alias)? {
+            Lock::Model(deployment) => Lock::Model(Deployment { engine_build, ..deployment }),
+            Lock::Upstream(upstream) => Lock::Upstream(Upstream { relay_build: engine_build, ..upstream }),
+        };
+        self.write(&lock)?;
+        Ok(lock)
     }
 
     /// Removes a deployment's lock; its model stays, so that records of it can be run again.
@@ -332,10 +390,18 @@ impl Vault {
         self.root.join("deployments").join(format!("{alias}.json"))
     }
 
-    fn write_lock(&self, deployment: &Deployment) -> std::io::Result<()> {
-        let path = self.lock_path(&deployment.alias);
+    fn write(&self, lock: &Lock) -> Result<(), VaultError> {
+        self.write_lock(lock).map_err(|source| VaultError::Io {
+            path: self.lock_path(lock.alias()),
+            intent: "cannot be written",
+            source,
+        })
+    }
+
+    fn write_lock(&self, lock: &Lock) -> std::io::Result<()> {
+        let path = self.lock_path(lock.alias());
         let temporary = path.with_extension("new");
-        let mut text = serde_json::to_vec_pretty(deployment)?;
+        let mut text = serde_json::to_vec_pretty(lock)?;
         text.push(b'\n');
         let mut file =
             OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;
@@ -343,6 +409,28 @@ impl Vault {
         file.sync_all()?;
         std::fs::rename(&temporary, &path)?;
         sync_directory(&self.root.join("deployments"))
+    }
+}
+
+impl Lock {
+    /// The name clients use.
+    pub fn alias(&self) -> &str {
+        match self {
+            Lock::Model(deployment) => &deployment.alias,
+            Lock::Upstream(upstream) => &upstream.alias,
+        }
+    }
+}
+
+/// By the field that only one sort has, so that an error names the field that is wrong.
+fn parse_lock(text: &[u8]) -> Result<Lock, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Sort {
+        upstream: Option<serde::de::IgnoredAny>,
+    }
+    match serde_json::from_slice::<Sort>(text)?.upstream {
+        Some(_) => serde_json::from_slice(text).map(Lock::Upstream),
+        None => serde_json::from_slice(text).map(Lock::Model),
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::Digest;
 
 /// The version of this conversation.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The longest packet, in bytes: [`LEAF_HASHES_MAX`] hashes and room.
 pub const PACKET_BYTES_MAX: usize = 64 << 10;
@@ -98,12 +98,37 @@ impl std::fmt::Debug for Setup {
 pub struct DeploymentFacts {
     /// The name clients use.
     pub alias: String,
-    /// SHA-256 of the weights' file.
-    pub model: Digest,
-    /// SHA-256 of the chat template's text; of nothing when there is none.
-    pub template: Digest,
+    /// What computes its answers.
+    pub source: Source,
     /// SHA-256 of the worker program.
     pub engine_build: Digest,
+}
+
+/// What computes a deployment's answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Source {
+    /// A model of the vault.
+    Model {
+        /// SHA-256 of the weights' file.
+        model: Digest,
+        /// SHA-256 of the chat template's text; of nothing when there is none.
+        template: Digest,
+    },
+    /// An inference server of the enclave, over a relay: of its model only what it states is known.
+    Upstream {
+        /// Its Unix socket.
+        socket: String,
+    },
+}
+
+impl DeploymentFacts {
+    /// SHA-256 of the weights' file; `None` for an upstream engine.
+    pub fn model(&self) -> Option<Digest> {
+        match &self.source {
+            Source::Model { model, .. } => Some(*model),
+            Source::Upstream { .. } => None,
+        }
+    }
 }
 
 /// Limits of the gateway, each with an error of its own.

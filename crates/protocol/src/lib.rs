@@ -1,8 +1,9 @@
 //! The types that cross from one Cloister process to another, and their framing. No I/O.
 //!
-//! Four conversations exist, each with a module:
+//! Five conversations exist, each with a module:
 //! - [`worker`]: gateway and engine worker, over a stream socketpair;
 //! - [`control`]: supervisor and gateway, over a seqpacket socketpair that also carries descriptors;
+//! - [`relay`]: what the supervisor tells a relay, which then speaks [`worker`] too;
 //! - [`admin`]: administration commands and the gateway, over the admin Unix socket;
 //! - [`digest`], [`ids`]: the words all of them share.
 //!
@@ -14,6 +15,8 @@ pub mod control;
 pub mod digest;
 pub mod frame;
 pub mod ids;
+pub mod relay;
+pub mod released;
 pub mod worker;
 
 pub use digest::Digest;

@@ -8,6 +8,7 @@ pub mod load;
 pub mod peer;
 pub mod places;
 pub mod server;
+pub mod upstream;
 
 /// What a check found wrong, in words. Tests panic with it; soaks print it and stop.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;

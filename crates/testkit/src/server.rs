@@ -25,13 +25,19 @@ pub struct Server {
 impl Server {
     /// A new data directory with a model as deployment `coder`; not running yet.
     pub fn new(model: &str, import_arguments: &[&str]) -> Result<Server, Failure> {
-        let server = Server { root: tempfile::tempdir()?, daemon: None, mounted: None };
-        server.cloisterd(&["init"])?;
+        let server = Server::empty()?;
         let model = places::model(model)?;
         let path = model.to_str().ok_or("the model's path is not UTF-8")?;
         let mut arguments = vec!["model", "import", path, "--name", "coder"];
         arguments.extend(import_arguments);
         server.cloisterd(&arguments)?;
+        Ok(server)
+    }
+
+    /// A new data directory without a deployment.
+    pub fn empty() -> Result<Server, Failure> {
+        let server = Server { root: tempfile::tempdir()?, daemon: None, mounted: None };
+        server.cloisterd(&["init"])?;
         Ok(server)
     }
 

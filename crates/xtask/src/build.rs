@@ -9,16 +9,20 @@ use crate::{
     process::{cargo, run},
 };
 
-/// Builds cloister, cloisterd and cloister-engine into one folder, in release.
+/// Builds cloister, cloisterd, cloister-relay and cloister-engine into one folder, in release.
 #[derive(clap::Args)]
 pub(crate) struct Build {}
 
 impl Build {
     pub(crate) fn run(&self, places: &Places) -> Result<(), Failure> {
         let worker = engine::build(places, engine::LEVEL)?;
-        run(cargo(places).args(["build", "--release", "--package", "cloister", "--package", "cloisterd"]))?;
+        let packages = ["cloister", "cloisterd", "cloister-relay"].map(|name| ["--package", name]);
+        run(cargo(places).args(["build", "--release"]).args(packages.as_flattened()))?;
         put_beside(places, &worker)?;
-        println!("built: {}/{{cloister,cloisterd,cloister-engine}}", places.release().display());
+        println!(
+            "built: {}/{{cloister,cloisterd,cloister-relay,cloister-engine}}",
+            places.release().display()
+        );
         Ok(())
     }
 }

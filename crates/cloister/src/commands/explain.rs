@@ -35,7 +35,7 @@ impl Explain {
 
 /// What an intent leaf says, in the order and the words a person reads. What a later server adds is
 /// shown behind, under its own name.
-const INTENT_FACTS: [(&str, &str); 20] = [
+const INTENT_FACTS: [(&str, &str); 21] = [
     ("identity", "who"),
     ("credential", "credential"),
     ("labels", "labels"),
@@ -53,6 +53,7 @@ const INTENT_FACTS: [(&str, &str); 20] = [
     ("cpu_features", "CPU features"),
     ("llama_version", "llama.cpp"),
     ("model", "model"),
+    ("upstream", "upstream"),
     ("template", "template"),
     ("engine_build", "engine build"),
     ("policy", "policy"),
@@ -234,6 +235,11 @@ fn fact_text(name: &str, value: &Value) -> Option<String> {
         ("sampling", _) => ["temperature", "top_k", "top_p", "min_p", "seed"]
             .map(|field| format!("{} {}", field.replace('_', "-"), number(field)))
             .join(", "),
+        ("upstream", Value::Object(_)) => {
+            let stated =
+                |field: &str| value.get(field).and_then(Value::as_str).unwrap_or("?").replace('\n', " ");
+            format!("states {}, by {}, at {}", stated("model"), stated("server"), stated("socket"))
+        }
         ("times", _) => [("queued_us", "waited"), ("prompt_us", "prompt"), ("predict_us", "answer")]
             .map(|(field, words)| format!("{words} {} ms", number(field).as_u64().unwrap_or(0) / 1000))
             .join(", "),

@@ -33,7 +33,9 @@ struct Deployment {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Facts {
-    model: String,
+    /// The weights' digest; an upstream engine has none.
+    model: Option<String>,
+    upstream: bool,
     name: String,
     fill: bool,
     up: bool,
@@ -64,7 +66,9 @@ pub(super) fn table(deployments: &[Value]) -> String {
         let facts = deployment.cloister.unwrap_or_default();
         let yes = |truth| if truth { "yes" } else { "no" }.to_owned();
         let context = deployment.context_length.map_or_else(|| "?".to_owned(), |tokens| tokens.to_string());
-        rows.push([deployment.id, yes(facts.up), yes(facts.fill), context, facts.name, facts.model]);
+        let upstream = || if facts.upstream { "upstream" } else { "" }.to_owned();
+        let model = facts.model.clone().unwrap_or_else(upstream);
+        rows.push([deployment.id, yes(facts.up), yes(facts.fill), context, facts.name, model]);
     }
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
@@ -86,11 +90,14 @@ mod tests {
         let deployments = serde_json::json!([
             {"id": "code", "object": "model", "context_length": 4096,
              "cloister": {"model": "sha256:ab", "name": "Coder 0.5B", "slots": 4, "fill": true, "up": true}},
+            {"id": "cluster", "object": "model", "context_length": 8192,
+             "cloister": {"model": null, "upstream": true, "name": "Coder 32B", "fill": true, "up": true}},
             {"id": "elsewhere", "object": "model"},
         ]);
         insta::assert_snapshot!(table(deployments.as_array().unwrap()), @r"
         ALIAS      UP   FILL  CONTEXT  NAME        MODEL
         code       yes  yes   4096     Coder 0.5B  sha256:ab
+        cluster    yes  yes   8192     Coder 32B   upstream
         elsewhere  no   no    ?
         ");
         assert_eq!(table(&[]), "the server serves nothing\n");

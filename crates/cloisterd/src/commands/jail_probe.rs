@@ -3,11 +3,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use engine::launch;
 use jail::probe::{ProbeResult, Verdict};
+use models::vault;
 use protocol::control::{PACKET_BYTES_MAX, Setup, ToGateway, VERSION};
 
 use super::Outcome;
+use crate::compose::Pinned;
 use crate::data::Data;
 use crate::settings::Settings;
 use crate::{compose, output, supervisor};
@@ -15,8 +16,9 @@ use crate::{compose, output, supervisor};
 /// The jails that the processes run in.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Jail {
-    /// Tries to get out of the engine's and the gateway's jail, from every thread, and tries the same
-    /// outside, where it must succeed. Exits with 1 if anything got out.
+    /// Tries to get out of the engine's, the relay's and the gateway's jail, from every thread, and tries the
+    /// same outside, where it must succeed. Exits with 1 if anything got out. An upstream engine has to be
+    /// there: that its relay reaches it is tried too.
     Probe {
         /// Print JSON.
         #[arg(long)]
@@ -29,11 +31,9 @@ impl Jail {
         let Jail::Probe { json } = self;
         let data = Data::open(data)?;
         let settings = Settings::read(data.root())?;
-        let rows = [
-            ("outside", jail::probe::control()),
-            ("engine", probe_engine(&data, &settings)?),
-            ("gateway", probe_gateway(&data, &settings)?),
-        ];
+        let mut rows = vec![("outside", jail::probe::control())];
+        rows.extend(probe_workers(&data, &settings)?);
+        rows.push(("gateway", probe_gateway(&data, &settings)?));
         let failed = rows.iter().flat_map(|(_, rows)| rows).any(|row| matches!(row.verdict, Verdict::Fail));
         if json {
             output::line(&serde_json::to_string(&rows)?)?;
@@ -51,16 +51,37 @@ impl Jail {
     }
 }
 
-fn probe_engine(data: &Data, settings: &Settings) -> Result<Vec<ProbeResult>, Box<dyn std::error::Error>> {
-    let program = compose::frozen_program(settings)?;
-    let deployments = compose::deployments(data, settings)?;
-    let deployment = deployments.first().ok_or("there is no deployment to probe with")?;
-    let model = compose::frozen_model(data, deployment)?;
-    let launched = launch::launch_probe(&program, &model, &compose::worker_settings(deployment, settings))?;
-    let mut answer = Vec::new();
-    (&launched.socket).read_to_end(&mut answer)?;
-    launched.child.wait()?;
-    Ok(serde_json::from_slice(&answer)?)
+/// What was tried in the jail of that name.
+type Probed = (&'static str, Vec<ProbeResult>);
+
+/// The engine's jail with the first model, and the relay's with every upstream engine: each has a socket.
+fn probe_workers(data: &Data, settings: &Settings) -> Result<Vec<Probed>, Box<dyn std::error::Error>> {
+    let mut locks = compose::deployments(data, settings)?;
+    let mut engines = 0;
+    locks.retain(|lock| {
+        let is_model = matches!(lock, vault::Lock::Model(_));
+        engines += usize::from(is_model);
+        !is_model || engines == 1
+    });
+    if locks.is_empty() {
+        return Err("there is no deployment to probe with".into());
+    }
+    let mut rows = Vec::new();
+    for deployment in compose::pinned(data, settings, locks)? {
+        let launched = deployment.launch_probe(settings)?;
+        let mut answer = Vec::new();
+        (&launched.socket).read_to_end(&mut answer)?;
+        launched.child.wait()?;
+        if answer.is_empty() {
+            return Err(format!("{} could not be jailed; its reason is above", deployment.alias()).into());
+        }
+        let place = match deployment {
+            Pinned::Model { .. } => "engine",
+            Pinned::Upstream { .. } => "relay",
+        };
+        rows.push((place, serde_json::from_slice(&answer)?));
+    }
+    Ok(rows)
 }
 
 fn probe_gateway(data: &Data, settings: &Settings) -> Result<Vec<ProbeResult>, Box<dyn std::error::Error>> {

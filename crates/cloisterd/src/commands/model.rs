@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Subcommand, ValueEnum};
-use models::vault::{ImportOptions, Vault};
+use models::vault::{self, ImportOptions, Vault};
 use protocol::worker::EngineProfile;
 use serde_json::json;
 
@@ -32,18 +32,33 @@ pub(crate) enum Model {
         #[arg(long)]
         slots: Option<u32>,
     },
+    /// Locks a deployment to an upstream engine: a llama-server of the enclave, behind a Unix socket.
+    ///
+    /// Its model is not in the vault: of what it runs only what it states is known, nothing it answers can be
+    /// reproduced, and every record says so. There is no other address and no fallback. See docs/upstream.md.
+    AddUpstream {
+        /// The server's Unix socket, an absolute path.
+        socket: PathBuf,
+        /// The name clients use.
+        #[arg(long)]
+        name: String,
+        /// The model that the server has to state; with another it is not used.
+        #[arg(long)]
+        model: Option<String>,
+    },
     /// Lists deployments.
     List {
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Hashes a deployment's model and the engine, and compares them with the lock.
+    /// Hashes a deployment's model and the engine, and compares them with the lock. Of an upstream engine there
+    /// is only the relay.
     Verify {
         /// The deployment.
         name: String,
     },
-    /// Pins the engine build that is installed now, after an update of the engine.
+    /// Pins the engine build, or relay build, that is installed now, after an update.
     Relock {
         /// The deployment.
         name: String,
@@ -72,13 +87,20 @@ impl Model {
                 output::document(&json!(vault.list()?), json)?;
             }
             Model::Verify { name } => {
+                if let vault::Lock::Upstream(upstream) = vault.get(&name)? {
+                    compose::frozen_relay(&settings)?.expect(upstream.relay_build)?;
+                    output::line(&format!(
+                        "{name}: relay {} is as locked; the model is an upstream engine's and is not verified",
+                        upstream.relay_build
+                    ))?;
+                    return Ok(ExitCode::SUCCESS);
+                }
                 let bar = output::progress(&format!("checking {name}"));
-                vault.verify(&name, &mut |done, total| {
+                let deployment = vault.verify(&name, &mut |done, total| {
                     bar.set_length(total);
                     bar.set_position(done);
                 })?;
                 bar.finish_and_clear();
-                let deployment = vault.get(&name)?;
                 compose::frozen_program(&settings)?.expect(deployment.engine_build)?;
                 output::line(&format!(
                     "{name}: model {} and engine {} are as locked",
@@ -110,13 +132,27 @@ impl Model {
                 drop(lock);
                 output::line(&format!("{name}: {} ({})", deployment.model, deployment.model_name))?;
             }
+            Model::AddUpstream { socket, name, model } => {
+                let relay_build = compose::frozen_relay(&settings)?.digest;
+                let lock = locked(&data)?;
+                let upstream = vault.upstream(&name, &socket, model, relay_build)?;
+                let detail = serde_json::to_string(&upstream)?;
+                compose::record_change(&data, "model add-upstream", &name, detail)?;
+                vault.add(&upstream)?;
+                drop(lock);
+                output::line(&format!("{name}: upstream {} (nothing of it is verified)", upstream.upstream))?;
+            }
             Model::Relock { name } => {
-                let engine_build = compose::frozen_program(&settings)?.digest;
+                let (what, program) = match vault.get(&name)? {
+                    vault::Lock::Model(_) => ("engine", compose::frozen_program(&settings)?),
+                    vault::Lock::Upstream(_) => ("relay", compose::frozen_relay(&settings)?),
+                };
+                let engine_build = program.digest;
                 let lock = locked(&data)?;
                 compose::record_change(&data, "model relock", &name, engine_build.to_string())?;
                 vault.relock(&name, engine_build)?;
                 drop(lock);
-                output::line(&format!("{name}: engine {engine_build}"))?;
+                output::line(&format!("{name}: {what} {engine_build}"))?;
             }
             Model::Remove { name } => {
                 let lock = locked(&data)?;

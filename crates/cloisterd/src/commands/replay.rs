@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -46,7 +47,10 @@ impl Replay {
             let same = matches(&replay);
             return Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
-        let mut records = answered(data, self.since)?;
+        let (mut records, upstream) = answered(data, self.since)?;
+        if upstream > 0 {
+            output::say(&format!("{upstream} were answered by upstream engines and cannot be reproduced"));
+        }
         if let Some(count) = self.sample {
             let seed = self.seed.map_or_else(fresh_seed, Ok)?;
             output::say(&format!("{} requests were answered; --seed {seed}", records.len()));
@@ -106,29 +110,40 @@ fn matches(replay: &Value) -> bool {
     replay["matches"].as_bool().unwrap_or(false)
 }
 
-/// The records that have an answer, whole or cut short by their client, oldest first.
-fn answered(data: &Path, since: Option<Timestamp>) -> Result<Vec<u64>, Box<dyn std::error::Error>> {
+/// The records that have an answer, whole or cut short by their client, oldest first; and how many more an
+/// upstream engine answered.
+fn answered(data: &Path, since: Option<Timestamp>) -> Result<(Vec<u64>, usize), Box<dyn std::error::Error>> {
     let since_ms = since.map_or(i64::MIN, Timestamp::as_millisecond);
     let mut records = Vec::new();
+    let mut upstream = BTreeSet::new();
     let mut before = None;
+    // Newest first: an intent comes after its result.
+    let done = |mut records: Vec<u64>, upstream: &BTreeSet<u64>| {
+        let all = records.len();
+        records.retain(|record| !upstream.contains(record));
+        records.reverse();
+        let left_out = all - records.len();
+        Ok((records, left_out))
+    };
     loop {
         let leaves = ask(data, Command::LedgerList { count: LISTED_MAX, before })?;
         let leaves = leaves.as_array().map(Vec::as_slice).unwrap_or_default();
         for leaf in leaves {
             if leaf["leaf"]["time_unix_ms"].as_i64().is_some_and(|time| time < since_ms) {
-                records.reverse();
-                return Ok(records);
+                return done(records, &upstream);
             }
             let event = &leaf["leaf"]["event"];
             let outcome = event["outcome"].as_str();
             if event["kind"] == "result" && matches!(outcome, Some("answered" | "cancelled")) {
                 records.extend(event["record"].as_u64());
             }
+            if event["kind"] == "intent" && !event["upstream"].is_null() {
+                upstream.extend(leaf["index"].as_u64());
+            }
         }
         before = leaves.last().and_then(|leaf| leaf["index"].as_u64());
         if before.is_none_or(|index| index == 0) {
-            records.reverse();
-            return Ok(records);
+            return done(records, &upstream);
         }
     }
 }

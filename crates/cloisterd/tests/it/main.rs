@@ -15,4 +15,5 @@ mod limits;
 mod replays;
 mod tampering;
 mod tokens;
+mod upstream;
 mod walk;

@@ -170,7 +170,7 @@ impl Walk for ScriptedWalk {
     fn deployments(&self) -> Vec<DeploymentView> {
         vec![DeploymentView {
             alias: "coder".to_owned(),
-            model: Digest([7; 32]),
+            model: Some(Digest([7; 32])),
             name: "Coder".to_owned(),
             context_tokens: 4096,
             trained_context_tokens: 32768,

@@ -4,11 +4,8 @@
 
 use super::{
     Condition::{Equals, Masked},
-    Rule, allow, allow_when,
+    Rule, SOCKET_TYPE_MASK, allow, allow_when,
 };
-
-/// The bits of a socket's type beside its flags.
-const SOCKET_TYPE_MASK: libc::c_int = 0xf;
 
 pub(super) const RULES: &[Rule] = &[
     // Sockets.

@@ -30,6 +30,10 @@ pub(crate) const PARENT: &str = "JAIL_PARENT";
 /// A directory to keep.
 pub(crate) const DIRECTORY: &str = "JAIL_DIRECTORY";
 
+/// Sockets in the directory: the one that the relay may connect to, and another.
+pub(crate) const UPSTREAM: &str = "upstream.sock";
+pub(crate) const NEIGHBOUR: &str = "neighbour.sock";
+
 /// The sealed file's content.
 pub(crate) const MODEL: &[u8] = b"weights";
 
@@ -52,9 +56,11 @@ pub(crate) fn main(role: &str) -> ExitCode {
     let end = match role {
         "supervise_engine" => return supervised(Kind::Engine),
         "supervise_gateway" => return supervised(Kind::Gateway),
+        "supervise_relay" => return supervised(Kind::Relay),
         "parent_of_jailed" => return parent_of_jailed(),
         "engine" => jailed(&jail(Kind::Engine), engine),
         "gateway" => jailed(&jail(Kind::Gateway), gateway),
+        "relay" => jailed(&jail(Kind::Relay), relay),
         "memory" => jailed(&Jail { memory_bytes_max: Some(256 << 20), ..jail(Kind::Engine) }, memory),
         "sleeper" => jailed(&Jail { keep_fds: vec![3, 4], ..jail(Kind::Engine) }, |mut end| {
             end.report.take().unwrap().write_all(b"jailed").unwrap();
@@ -76,6 +82,10 @@ pub(crate) fn main(role: &str) -> ExitCode {
         "missing_directory" => refused(&["/nonexistent/directory"]),
         "file_as_directory" => refused(&["/etc/passwd"]),
         "relative_path" => refused(&["tmp"]),
+        "file_as_socket" => {
+            let refused = jail::apply_with_socket(&jail(Kind::Relay), Path::new("/etc/passwd"));
+            told(refused, |_| ())
+        }
         "closed_descriptor" => jailed(&Jail { keep_fds: vec![3, 4, 77], ..jail(Kind::Engine) }, |_| ()),
         other => panic!("no role {other}"),
     };
@@ -92,10 +102,11 @@ fn become_user() {
 }
 
 fn jail(kind: Kind) -> Jail {
-    let directory = PathBuf::from(std::env::var(DIRECTORY).unwrap());
+    let directory = directory();
     let (read_write, read_only, keep_fds) = match kind {
         Kind::Engine => (vec![], vec![], vec![3, 4]),
         Kind::Gateway => (vec![directory], vec![PathBuf::from("/etc/hostname")], vec![3, 4]),
+        Kind::Relay => (vec![], vec![], vec![3, 4]),
     };
     // 5 is the resource, where a test passes one; 6 is a leak and is not kept.
     let resource = fs::metadata("/proc/self/fd/5").is_ok();
@@ -109,6 +120,10 @@ fn jail(kind: Kind) -> Jail {
         memory_bytes_max: None,
         open_files_max: 256,
     }
+}
+
+fn directory() -> PathBuf {
+    PathBuf::from(std::env::var(DIRECTORY).unwrap())
 }
 
 fn refused(read_write: &[&str]) -> Result<(), ()> {
@@ -144,7 +159,17 @@ impl End {
 }
 
 fn jailed(jail: &Jail, body: fn(End)) -> Result<(), ()> {
-    match jail::apply(jail) {
+    told(
+        match jail.kind {
+            Kind::Relay => jail::apply_with_socket(jail, &directory().join(UPSTREAM)),
+            Kind::Engine | Kind::Gateway => jail::apply(jail),
+        },
+        body,
+    )
+}
+
+fn told(applied: Result<Applied, jail::JailError>, body: fn(End)) -> Result<(), ()> {
+    match applied {
         Ok(applied) => {
             let mut end = End::take();
             end.applied = Some(applied);
@@ -196,8 +221,40 @@ fn engine(mut end: End) {
     drop(alive);
 }
 
+#[expect(clippy::disallowed_methods, reason = "what the relay's jail is about")]
+fn relay(mut end: End) {
+    use std::os::unix::net::{UnixDatagram, UnixStream};
+    let directory = directory();
+    let alive = idle_threads();
+    let mut work = common_work();
+    work.push(tried("the one socket, in a runtime", || {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let mut upstream = tokio::net::UnixStream::connect(jail::SOCKET).await?;
+            upstream.write_all(b"ping").await?;
+            let mut answer = [0; 4];
+            upstream.read_exact(&mut answer).await?;
+            expect(&answer == b"pong")
+        })
+    }));
+    work.push(tried("no other socket, by no path", || {
+        denied(UnixStream::connect(directory.join(NEIGHBOUR)), libc::ENOENT)?;
+        denied(UnixStream::connect(directory.join(UPSTREAM)), libc::ENOENT)?;
+        denied(UnixStream::connect(format!("/..{}/{NEIGHBOUR}", directory.display())), libc::ENOENT)?;
+        denied(UnixDatagram::unbound().map(drop), libc::EPERM)
+    }));
+    work.push(tried("no file at all", || {
+        denied(File::open("/etc/hostname"), libc::EACCES)?;
+        denied(fs::read_dir("/"), libc::EACCES)
+    }));
+    end.tell(&Report { probes: probe::run_in_relay_on_threads(THREADS), work, ..Report::default() });
+    end.channel.recv(&mut [0; 16]).unwrap();
+    drop(alive);
+}
+
 fn gateway(mut end: End) {
-    let directory = PathBuf::from(std::env::var(DIRECTORY).unwrap());
+    let directory = directory();
     let alive = idle_threads();
     let mut work = common_work();
     let listener = TcpListener::from(inherited(5).unwrap());

@@ -15,7 +15,7 @@ use std::{
     net::{TcpListener, TcpStream},
     os::{
         fd::{AsFd, BorrowedFd},
-        unix::fs::PermissionsExt,
+        unix::{fs::PermissionsExt, net::UnixListener},
     },
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -42,10 +42,13 @@ type Test = (&'static str, fn() -> Ran);
 const TESTS: &[Test] = &[
     ("engine_as_root", || as_root(Kind::Engine)),
     ("gateway_as_root", || as_root(Kind::Gateway)),
+    ("relay_as_root", || as_root(Kind::Relay)),
     ("engine_as_nobody", || as_nobody(Kind::Engine)),
     ("gateway_as_nobody", || as_nobody(Kind::Gateway)),
+    ("relay_as_nobody", || as_nobody(Kind::Relay)),
     ("engine_under_a_supervisor_that_is_nobody", || under_nobody("supervise_engine")),
     ("gateway_under_a_supervisor_that_is_nobody", || under_nobody("supervise_gateway")),
+    ("relay_under_a_supervisor_that_is_nobody", || under_nobody("supervise_relay")),
     ("without_a_jail_every_probe_fails", without_a_jail_every_probe_fails),
     ("control_succeeds_outside", control_succeeds_outside),
     ("a_second_thread_is_refused", || refused("threaded", "2 threads run already")),
@@ -55,6 +58,7 @@ const TESTS: &[Test] = &[
     }),
     ("a_file_as_directory_is_refused", || refused("file_as_directory", "cannot grant /etc/passwd")),
     ("a_relative_path_is_refused", || refused("relative_path", "must be absolute")),
+    ("a_file_as_socket_is_refused", || refused("file_as_socket", "cannot grant /etc/passwd")),
     ("a_descriptor_that_is_not_open_is_refused", || {
         refused("closed_descriptor", "descriptor 77 is to be kept")
     }),
@@ -138,9 +142,17 @@ fn supervise(kind: Kind, user: Option<u32>) -> Applied {
     let model = SealedFile::fill("model", Purpose::Data, &mut &MODEL[..], 1 << 20, &mut |_| ()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let leak = File::open("/etc/hostname").unwrap();
+    // The relay may connect to one of two neighbours.
+    let [upstream, neighbour] = [child::UPSTREAM, child::NEIGHBOUR].map(|name| {
+        let path = directory.path().join(name);
+        let listener = UnixListener::bind(&path).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).unwrap();
+        listener
+    });
     let (role, resource) = match kind {
         Kind::Engine => ("engine", model.as_fd()),
         Kind::Gateway => ("gateway", listener.as_fd()),
+        Kind::Relay => ("relay", model.as_fd()),
     };
     let started = start(role, user, directory.path(), &[resource, leak.as_fd()]);
 
@@ -151,6 +163,13 @@ fn supervise(kind: Kind, user: Option<u32>) -> Applied {
         let mut answer = [0; 4];
         client.read_exact(&mut answer).unwrap();
         assert_eq!(&answer, b"pong");
+    }
+    if kind == Kind::Relay {
+        let (mut server, _) = upstream.accept().unwrap();
+        let mut question = [0; 4];
+        server.read_exact(&mut question).unwrap();
+        assert_eq!(&question, b"ping");
+        server.write_all(b"pong").unwrap();
     }
     if kind == Kind::Engine {
         // The engine answers a packet with a descriptor by reading that descriptor.
@@ -169,13 +188,15 @@ fn supervise(kind: Kind, user: Option<u32>) -> Applied {
 
     let applied = report.applied.clone().unwrap();
     assert_eq!(applied.kind, kind);
-    check_probes(&report.probes);
+    neighbour.set_nonblocking(true).unwrap();
+    assert_eq!(neighbour.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "nobody came");
+    check_probes(kind, &report.probes);
     check_work(&report.work);
     check_inspection(&inspection, &applied);
     applied
 }
 
-fn check_probes(rows: &[ProbeResult]) {
+fn check_probes(kind: Kind, rows: &[ProbeResult]) {
     let threads: BTreeSet<u32> = rows.iter().map(|row| row.thread).collect();
     assert_eq!(threads.len(), 1 + THREADS, "the main thread and those started after");
     let mut by_thread: BTreeMap<u32, Vec<(&str, &Got)>> = BTreeMap::new();
@@ -184,12 +205,13 @@ fn check_probes(rows: &[ProbeResult]) {
         // By errno, whatever the verdict says.
         match &row.got {
             Got::Refused(errno) => {
-                assert_eq!(*errno, expected_errno(&row.name), "\n{row}");
+                assert_eq!(*errno, expected_errno(kind, &row.name, errno), "\n{row}");
                 assert!(row.expected.contains(errno));
             }
             Got::FoundNothing => {
                 assert!(["inherited sockets", "proxy variables"].contains(&row.name.as_str()))
             }
+            Got::Succeeded if kind == Kind::Relay => assert_eq!(row.name, "the one socket"),
             other => panic!("{other} \n{row}"),
         }
         by_thread.entry(row.thread).or_default().push((&row.name, &row.got));
@@ -201,8 +223,13 @@ fn check_probes(rows: &[ProbeResult]) {
 }
 
 /// Written out here a second time, so that a slip in the probe's table shows.
-fn expected_errno(name: &str) -> Errno {
+fn expected_errno(kind: Kind, name: &str, found: &Errno) -> Errno {
     Errno::new(match name {
+        // The network namespace has nobody of that name; a Landlock that scopes names refuses before.
+        "abstract unix socket" if kind == Kind::Relay && found.number() != libc::EPERM => libc::ECONNREFUSED,
+        "pathname unix socket" if kind == Kind::Relay => libc::ENOENT,
+        "connecting an open socket" if kind == Kind::Relay => libc::EBADF,
+        "the network from a local socket" => libc::EINVAL,
         "reading a file" | "making a file" | "reading /proc" => libc::EACCES,
         "clone3" => libc::ENOSYS,
         _ => libc::EPERM,

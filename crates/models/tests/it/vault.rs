@@ -1,7 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use models::vault::{ImportError, ImportOptions, Vault, VaultError};
+use models::vault::{ImportError, ImportOptions, Lock, Vault, VaultError};
 use protocol::Digest;
 
 use crate::builder::Builder;
@@ -39,7 +39,7 @@ fn imported_locked_verified() {
         fixture.vault.import(&path, "tiny", &options(), &mut |done, total| last = (done, total)).unwrap();
     assert_eq!(last.0, last.1);
     assert_eq!(deployment.context_tokens, 512, "no more than the model was trained for");
-    assert_eq!(fixture.vault.list().unwrap(), std::slice::from_ref(&deployment));
+    assert_eq!(fixture.vault.list().unwrap(), [Lock::Model(deployment.clone())]);
     assert_eq!(fixture.vault.verify("tiny", &mut |_, _| {}).unwrap(), deployment);
     let blob = fixture.vault.blob_path(&deployment.model);
     assert_eq!(std::fs::metadata(&blob).unwrap().permissions().mode() & 0o777, 0o400);
@@ -48,10 +48,33 @@ fn imported_locked_verified() {
         Err(ImportError::Taken(_))
     ));
     fixture.vault.import(&path, "again", &options(), &mut |_, _| {}).unwrap();
-    assert_eq!(fixture.vault.relock("tiny", Digest([2; 32])).unwrap().engine_build, Digest([2; 32]));
+    let relocked = models::vault::Deployment { engine_build: Digest([2; 32]), ..deployment.clone() };
+    assert_eq!(fixture.vault.relock("tiny", Digest([2; 32])).unwrap(), Lock::Model(relocked));
     fixture.vault.remove("tiny").unwrap();
     assert!(matches!(fixture.vault.get("tiny"), Err(VaultError::Missing(_))));
     assert!(blob.exists());
+}
+
+#[test]
+fn an_upstream_is_locked_without_a_model() {
+    let fixture = fixture();
+    let vault = &fixture.vault;
+    let new = |alias: &str, socket: &str| {
+        vault.upstream(alias, std::path::Path::new(socket), Some("Coder 32B".to_owned()), Digest([1; 32]))
+    };
+    for socket in ["relative.sock", "/with\u{1b}[31m", ""] {
+        assert!(matches!(new("cluster", socket), Err(ImportError::Options(_))), "{socket:?}");
+    }
+    let upstream = new("cluster", "/run/llama/s.sock").unwrap();
+    assert!(vault.list().unwrap().is_empty(), "not before it is added");
+    vault.add(&upstream).unwrap();
+    assert_eq!(vault.list().unwrap(), [Lock::Upstream(upstream.clone())]);
+    assert!(matches!(new("cluster", "/run/other.sock"), Err(ImportError::Taken(_))));
+    assert!(matches!(vault.verify("cluster", &mut |_, _| {}), Err(VaultError::NoModel(_))));
+    let relocked = models::vault::Upstream { relay_build: Digest([2; 32]), ..upstream };
+    assert_eq!(vault.relock("cluster", Digest([2; 32])).unwrap(), Lock::Upstream(relocked));
+    vault.remove("cluster").unwrap();
+    assert!(vault.list().unwrap().is_empty());
 }
 
 #[test]

@@ -32,6 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("client", &["protocol"]),
     // Programs.
     ("cloister", &["client", "ledger", "protocol"]),
+    ("cloister-relay", &["client", "jail", "protocol"]),
     ("cloister-engine", &["jail", "llama", "models", "protocol"]),
     ("cloisterd", &["assist", "engine", "gateway", "identity", "jail", "ledger", "models", "protocol"]),
     // Development. Automation compiles before everything else, so it waits for no product crate.
@@ -110,6 +111,8 @@ mod tests {
         check("ledger", "assist", None, 1);
         check("ledger", "assist", Some("build"), 1);
         check("cloisterd", "client", None, 1);
+        check("cloister-relay", "client", None, 0);
+        check("cloister-relay", "gateway", None, 1);
         check("cloisterd", "client", Some("dev"), 0);
         check("engine", "llama", Some("dev"), 1);
         check("newcomer", "protocol", None, 1);

@@ -9,7 +9,7 @@ use crate::{
 
 /// Crates that must not be in cloisterd, and why.
 const BANNED: &[(&str, &str)] = &[
-    ("client", "dials the gateway: for people's programs only"),
+    ("client", "dials: for people's programs and the relay only"),
     ("llama", "C++ belongs into the worker"),
     ("llama-cpp-sys-2", "C++ belongs into the worker"),
     ("attohttpc", "HTTP client"),

@@ -1,10 +1,11 @@
 //! From token bytes to text that may be shown: whole UTF-8 sequences, and nothing that could still
-//! turn out to be the beginning of a stop string.
+//! turn out to be the beginning of a stop string, or of a line behind the end. Every worker goes by this.
 
-use protocol::worker::{Stop, Until};
+use crate::worker::{Stop, Until};
 
 /// The text of one generation so far, less what was released.
-pub(crate) struct Released {
+#[derive(Debug)]
+pub struct Released {
     stop: Vec<String>,
     until: Until,
     held: Vec<u8>,
@@ -14,17 +15,17 @@ pub(crate) struct Released {
 
 impl Released {
     /// Watches for `stop` (empty strings in it are ignored) and for the end of a line or block.
-    pub(crate) fn new(stop: Vec<String>, until: Until) -> Released {
+    pub fn new(stop: Vec<String>, until: Until) -> Released {
         Released { stop, until, held: Vec::new(), inked: false }
     }
 
     /// Where a token's bytes are appended.
-    pub(crate) fn bytes(&mut self) -> &mut Vec<u8> {
+    pub fn bytes(&mut self) -> &mut Vec<u8> {
         &mut self.held
     }
 
     /// Text that can be released now, and what ends it.
-    pub(crate) fn take(&mut self) -> (String, Option<Stop>) {
+    pub fn take(&mut self) -> (String, Option<Stop>) {
         let stop = self.first_stop().map(|(position, index)| (position, Stop::StopString(index)));
         let until = self.end_of_until().map(|position| (position, Stop::Until));
         if let Some((position, stop)) = stop.into_iter().chain(until).min_by_key(|&(position, _)| position) {
@@ -40,7 +41,7 @@ impl Released {
     }
 
     /// Everything held back, when no more tokens come.
-    pub(crate) fn finish(&mut self) -> String {
+    pub fn finish(&mut self) -> String {
         lossy(&std::mem::take(&mut self.held))
     }
 
