@@ -3,6 +3,7 @@
 
 pub mod crash;
 pub mod draw;
+pub mod experts;
 pub mod http;
 pub mod load;
 pub mod peer;

@@ -20,6 +20,7 @@ use protocol::worker::{
 };
 use testkit::places;
 
+mod experts;
 mod invariance;
 mod turns;
 
