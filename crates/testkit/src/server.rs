@@ -238,6 +238,11 @@ impl Server {
         Ok(serde_json::from_str(&self.cloisterd(&["replay", "--since", "1970-01-01", "--json"])?)?)
     }
 
+    /// Runs that many records again, drawn by lot; an error when any differs.
+    pub fn replay_sample(&self, count: u64) -> Result<Value, Failure> {
+        Ok(serde_json::from_str(&self.cloisterd(&["replay", "--sample", &count.to_string(), "--json"])?)?)
+    }
+
     /// Runs a record again; an error when anything differs.
     pub fn replay(&self, record: u64) -> Result<Value, Failure> {
         Ok(serde_json::from_str(&self.cloisterd(&["replay", &record.to_string(), "--json"])?)?)

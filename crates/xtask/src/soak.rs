@@ -62,6 +62,8 @@ enum Name {
 const ROUND: u64 = 50;
 /// The same, where a round is a run of a test of its own.
 const ROUND_OF_TEST: u64 = 250;
+/// The same for replays: a day's records.
+const ROUND_OF_REPLAYS: u64 = 700;
 const CLIENTS: usize = 8;
 
 /// A soak under way, and, once `done` is `count`, its evidence.
@@ -232,7 +234,8 @@ fn invariance(places: &Places, model: &str, seed: u64, count: u64) -> Result<Cou
 impl Name {
     fn round(self) -> u64 {
         match self {
-            Name::Replay | Name::Crash => ROUND,
+            Name::Crash => ROUND,
+            Name::Replay => ROUND_OF_REPLAYS,
             Name::Invariance => ROUND_OF_TEST,
         }
     }
