@@ -314,12 +314,13 @@ impl Scheduler {
         if better && let Some(entries) = self.kept.get(request.cache_scope, &request.prompt) {
             // Whatever becomes of the entries, they are not those of before.
             self.slots[index].held.clear();
-            if self.context.restore(sequence, &entries.bytes) {
+            reused = if self.context.restore(sequence, &entries.bytes) {
                 self.slots[index].held.clone_from(&entries.tokens);
-                reused = from_kept;
+                // Not as many as before where those gave way to what was just kept.
+                shared_len(&entries.tokens, &request.prompt).min(request.prompt.len() - 1)
             } else {
-                reused = 0;
-            }
+                0
+            };
         }
         let cut = self.context.truncate(sequence, u32::try_from(reused).ok()?);
         cut.then_some((index, reused))
