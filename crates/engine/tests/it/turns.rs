@@ -110,6 +110,37 @@ async fn what_gave_its_place_is_found_again() {
     }
 }
 
+/// Memory for two of three conversations that begin alike, which take turns: when one comes back, the room that the
+/// one before it needs is its own. What is restored instead is not taken for its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn little_room_costs_time_only() {
+    const TOKENS: u64 = 200;
+    // Keys and values of 30 layers of 3 heads of 64 half floats.
+    const TOKEN_BYTES: u64 = 30 * 2 * 3 * 64 * 2;
+    let tight = WorkerSettings { slots: 1, kept_bytes_max: TOKENS * TOKEN_BYTES * 9 / 4, ..settings() };
+    let (tight, _tight) = worker(places::SMALL, tight).await;
+    let (plain, _plain) = worker(places::SMALL, WorkerSettings { kept_bytes_max: 0, ..settings() }).await;
+    let prompt = |conversation: Token| {
+        (0..Token::try_from(TOKENS).unwrap())
+            .map(|at| (at * 37 + if at < 70 { 0 } else { conversation }) % 5000 + 100)
+            .collect::<Vec<_>>()
+    };
+    let mut found = 0;
+    let mut expected = Vec::new();
+    for turn in 0..12 {
+        let conversation = turn % 3;
+        let ask = Order { tokens_max: 2, digest_rows: true, ..order(prompt(conversation)) };
+        if turn < 3 {
+            let fresh = Digest([u8::try_from(turn).unwrap() + 1; 32]);
+            expected.push(generate(&plain, Order { cache_scope: fresh, ..ask.clone() }).await.unwrap().rows);
+        }
+        let generated = generate(&tight, ask).await.unwrap();
+        found += generated.cached;
+        assert_eq!(generated.rows, expected[usize::try_from(conversation).unwrap()], "turn {turn}");
+    }
+    assert_eq!(found, 11 * 70);
+}
+
 /// Text that repeats itself is guessed, and is the same as without.
 #[tokio::test(flavor = "multi_thread")]
 async fn guesses_change_nothing_but_the_number_of_steps() {
