@@ -87,9 +87,7 @@ fn raw_fill_in_the_middle_tokens() {
     let prompt = "<|fim_prefix|>function Twice (X : Integer) return Integer is\nbegin\n   return <|fim_suffix|>\nend Twice;\n<|fim_middle|>";
     let request = json!({ "model": "coder", "prompt": prompt, "max_tokens": 16, "stop": ["<|fim_pad|>", "<|endoftext|>"] });
     let raw = http::post(&server.socket(), "/v1/completions", &request).unwrap().json().unwrap();
-    let request = json!({
-        "prompt": "function Twice (X : Integer) return Integer is\nbegin\n   return ", "suffix": "\nend Twice;\n", "max_tokens": 16,
-    });
-    let filled = http::post(&server.socket(), "/v1/completions", &request).unwrap().json().unwrap();
-    assert_eq!(raw["choices"][0]["text"], filled["choices"][0]["text"], "{raw}");
+    // The markers are no text: what comes is the middle.
+    let text = raw["choices"][0]["text"].as_str().unwrap();
+    assert!(text.starts_with("X * 2;") && !text.contains("<|"), "{raw}");
 }
