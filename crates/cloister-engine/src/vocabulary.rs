@@ -1,4 +1,4 @@
-//! How the tokens of a vocabulary are spelled, and unfinished words at the end of a prompt.
+//! How the tokens of a vocabulary are spelled, and unfinished words and blanks at the end of a prompt.
 
 use llama::Model;
 use protocol::worker::Token;
@@ -32,18 +32,19 @@ impl Vocabulary {
         self.ends.get(token).map_or(&[], |&end| &self.bytes[start..end])
     }
 
-    /// Takes the last word off a prompt if it may be unfinished, and returns how it is spelled. At least one
-    /// token stays.
+    /// Takes the last word off a prompt if it may be unfinished, or blanks, which mostly belong to the word
+    /// after them, and returns how that is spelled. At least one token stays.
     pub(crate) fn take_unfinished(&self, prompt: &mut Vec<Token>) -> Vec<u8> {
         let in_word =
             |byte: Option<&u8>| byte.is_some_and(|&byte| byte == b'_' || byte.is_ascii_alphanumeric());
         let mut spelled = Vec::new();
         for _ in 0..HEALED_MAX {
             let piece = prompt.last().map_or(&[][..], |&last| self.piece(last));
-            if prompt.len() < 2 || !in_word(piece.last()) {
+            let blanks = spelled.is_empty() && matches!(piece.last(), Some(b' ' | b'\t'));
+            if prompt.len() < 2 || !(blanks || in_word(piece.last())) {
                 break;
             }
-            let goes_on = in_word(piece.first());
+            let goes_on = !blanks && in_word(piece.first());
             spelled.splice(0..0, piece.iter().copied());
             prompt.pop();
             if !goes_on {
@@ -75,7 +76,7 @@ mod tests {
 
     #[test]
     fn unfinished_words_are_taken_off() {
-        let vocabulary = vocabulary(&["", " pro", "ced", "ure", " := ", "x"]);
+        let vocabulary = vocabulary(&["", " pro", "ced", "ure", ";\n", "x", "      "]);
         let take = |tokens: &[Token]| {
             let mut prompt = tokens.to_vec();
             let spelled = String::from_utf8(vocabulary.take_unfinished(&mut prompt)).unwrap();
@@ -84,6 +85,8 @@ mod tests {
         assert_eq!(take(&[0, 4, 1, 2]), (vec![0, 4], " proced".to_owned()));
         assert_eq!(take(&[0, 4]), (vec![0, 4], String::new()));
         assert_eq!(take(&[5, 2]), (vec![5], "ced".to_owned()));
+        assert_eq!(take(&[4, 6]), (vec![4], "      ".to_owned()));
+        assert_eq!(take(&[6, 2]), (vec![6], "ced".to_owned()));
         assert_eq!(take(&[4, 0]), (vec![4, 0], String::new()));
         assert!(vocabulary.fits(1, b" proced") && vocabulary.fits(2, b"c") && !vocabulary.fits(0, b"c"));
     }
