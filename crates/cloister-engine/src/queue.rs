@@ -114,6 +114,11 @@ impl Queue {
         Some(self.waiting.remove(place))
     }
 
+    /// Whether [`Queue::next`] would have one.
+    pub(crate) fn has_next(&self, chats: bool) -> bool {
+        self.waiting.iter().any(|waiting| chats || waiting.request.class == Class::Completion)
+    }
+
     /// Places of the queue in the order of their turns, as if nobody else came.
     fn order(&self, shares: &Shares) -> Vec<usize> {
         let mut running: HashMap<Digest, u32> = HashMap::new();

@@ -136,7 +136,7 @@ impl Scheduler {
     /// Whether a step would do anything; a generation without credit waits for a message.
     fn runnable(&self) -> bool {
         let any_free = self.slots.iter().any(|slot| slot.running.is_none());
-        (any_free && self.queue.len() > 0)
+        (any_free && self.queue.has_next(self.chats_may()))
             || self.slots.iter().any(|slot| slot.running.as_ref().is_some_and(Running::may_go_on))
     }
 
@@ -243,13 +243,16 @@ impl Scheduler {
     /// Gives free sequences to those whose turn it is. Chats leave one sequence to completions.
     fn admit(&mut self) {
         while self.slots.iter().any(|slot| slot.running.is_none()) {
-            let chats = self.running().filter(|running| running.request.class == Class::Chat).count();
-            let chats_may = chats + 1 < self.slots.len() || self.slots.len() == 1;
-            let Some(waiting) = self.queue.next(&self.shares, chats_may) else { break };
+            let Some(waiting) = self.queue.next(&self.shares, self.chats_may()) else { break };
             self.start(waiting);
         }
         let replies = &self.replies;
         self.queue.tell(&self.shares, |id, ahead| replies.queued(id, ahead));
+    }
+
+    fn chats_may(&self) -> bool {
+        let chats = self.running().filter(|running| running.request.class == Class::Chat).count();
+        chats + 1 < self.slots.len() || self.slots.len() == 1
     }
 
     fn running(&self) -> impl Iterator<Item = &Running> {
