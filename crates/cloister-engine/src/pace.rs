@@ -7,7 +7,7 @@ use std::time::Duration;
 const STEP_BESIDE_OTHERS: Duration = Duration::from_millis(100);
 /// What a step may take when only prompts are evaluated: the bound on how long one that comes in, or a
 /// cancellation, waits.
-const STEP_OF_PROMPTS: Duration = Duration::from_millis(300);
+const STEP_OF_PROMPTS: Duration = Duration::from_millis(500);
 /// Prompt tokens of a step at least: fewer would waste what evaluating together saves.
 const CHUNK_MIN: usize = 16;
 /// At most.
