@@ -134,7 +134,7 @@ fn show(house: &crate::House, record: u64) -> Result<Value, Failed> {
 fn view(record: &ledger::Record) -> Value {
     let body: Value =
         record.body.as_ref().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or(Value::Null);
-    json!({ "index": record.index, "leaf": record.leaf, "body": body })
+    json!({ "index": record.index, "leaf": record.leaf, "body": body, "erased": record.erased })
 }
 
 fn command_name(command: &Command) -> &'static str {

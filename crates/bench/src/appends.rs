@@ -62,7 +62,7 @@ fn open(directory: &Path) -> Result<Ledger, Failure> {
     let notary = LocalNotary::open(&directory.join("notary"), "bench.example/log", [7; 32])?;
     let disk = Arc::new(RealDisk::create(&directory.join("ledger"))?);
     let verifier = notary.verifier();
-    let config = LedgerConfig::new(verifier, LedgerKeys { body: [8; 32] }, disk, Box::new(notary));
+    let config = LedgerConfig::new(verifier, LedgerKeys::new([8; 32]), disk, Box::new(notary));
     Ok(Ledger::open(config)?.0)
 }
 

@@ -84,7 +84,7 @@ pub(crate) fn ledger_config(
     disk_free_bytes_min: u64,
 ) -> std::io::Result<LedgerConfig> {
     let disk = Arc::new(RealDisk::create(directory)?);
-    let config = LedgerConfig::new(verifier, LedgerKeys { body: body_key }, disk, notary);
+    let config = LedgerConfig::new(verifier, LedgerKeys::new(body_key), disk, notary);
     Ok(LedgerConfig { disk_free_bytes_min, ..config })
 }
 

@@ -23,7 +23,7 @@ pub struct Kept {
 
 /// The key of both ledgers' bodies.
 pub fn keys() -> LedgerKeys {
-    LedgerKeys { body: [9; 32] }
+    LedgerKeys::new([9; 32])
 }
 
 fn kept(closed: bool) -> Kept {

@@ -8,6 +8,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::FlockOperation;
+
 /// A directory tree. Paths are relative to its root, with `/` between names; the root is empty.
 pub trait Disk: Send + Sync + 'static {
     /// Opens a file.
@@ -24,7 +26,13 @@ pub trait Disk: Send + Sync + 'static {
     fn sync_dir(&self, path: &str) -> io::Result<()>;
     /// Bytes an unprivileged process can still write.
     fn free_bytes(&self) -> io::Result<u64>;
+    /// Takes the tree for one writer, until the lock is dropped or the process ends; `WouldBlock` when
+    /// another has it.
+    fn lock(&self) -> io::Result<Lock>;
 }
+
+/// A writer's hold on a tree, given up when dropped.
+pub type Lock = Box<dyn Send + Sync>;
 
 /// An open file. Offsets are in bytes from its beginning.
 pub trait DiskFile: Send + Sync {
@@ -128,6 +136,12 @@ impl Disk for RealDisk {
         let space = rustix::fs::statvfs(&self.root)?;
         Ok(space.f_bavail.saturating_mul(space.f_frsize))
     }
+
+    fn lock(&self) -> io::Result<Lock> {
+        let directory = File::open(&self.root)?;
+        rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Box::new(directory))
+    }
 }
 
 impl DiskFile for File {
@@ -167,6 +181,14 @@ pub(crate) fn write(disk: &dyn Disk, path: &str, bytes: &[u8]) -> io::Result<()>
     file.sync()
 }
 
+/// A file for reading and writing, made where it is missing, never emptied.
+pub(crate) fn open_or_create(disk: &dyn Disk, path: &str) -> io::Result<Box<dyn DiskFile>> {
+    match disk.open(path, Access::Write) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => disk.open(path, Access::Create),
+        file => file,
+    }
+}
+
 /// Puts a whole file in the place of another: after a crash there is the one or the other.
 pub(crate) fn replace(disk: &dyn Disk, path: &str, bytes: &[u8]) -> io::Result<()> {
     let unfinished = format!("{path}.tmp");
@@ -198,6 +220,10 @@ mod tests {
         assert_eq!(read(&disk, "a/file", 3).unwrap(), b"two");
         assert!(read(&disk, "a/file", 2).is_err());
         assert!(disk.free_bytes().unwrap() > 0);
+        let lock = disk.lock().unwrap();
+        assert_eq!(disk.lock().err().unwrap().kind(), io::ErrorKind::WouldBlock);
+        drop(lock);
+        disk.lock().unwrap();
         disk.remove("a/file").unwrap();
         disk.remove("a").unwrap();
         assert_eq!(disk.open("a/file", Access::Read).err().unwrap().kind(), io::ErrorKind::NotFound);

@@ -6,9 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::disk::{Access, Disk, DiskFile, parent};
+use crate::disk::{Access, Disk, DiskFile, Lock, parent};
 
 /// Bytes that reach the medium together.
 const SECTOR_BYTES: usize = 512;
@@ -28,6 +29,8 @@ pub enum Fault {
     ErrorAfter,
     /// `ENOSPC`; nothing was done.
     NoSpace,
+    /// `ENOSPC` halfway: a write did its first half; anything else was not done.
+    Short,
     /// The machine stops before it.
     CrashBefore,
     /// The machine stops after it, before anyone hears of it.
@@ -54,6 +57,8 @@ struct Inner {
     plan: Option<(u64, Fault)>,
     crashed: bool,
     free_bytes: u64,
+    /// A writer has the storage.
+    locked: Arc<AtomicBool>,
 }
 
 #[derive(Clone)]
@@ -179,7 +184,8 @@ impl FaultDisk {
     }
 
     fn of(nodes: Vec<Node>) -> Self {
-        let inner = Inner { nodes, operations: 0, plan: None, crashed: false, free_bytes: 1 << 40 };
+        let locked = Arc::default();
+        let inner = Inner { nodes, operations: 0, plan: None, crashed: false, free_bytes: 1 << 40, locked };
         FaultDisk { inner: Arc::new(Mutex::new(inner)) }
     }
 
@@ -192,7 +198,7 @@ impl FaultDisk {
     fn operate<T>(
         &self,
         run: impl FnOnce(&mut Inner) -> io::Result<T>,
-        lost: impl FnOnce(&mut Inner),
+        lost: impl FnOnce(&mut Inner, Fault),
     ) -> io::Result<T> {
         let mut inner = self.lock();
         inner.alive()?;
@@ -201,11 +207,14 @@ impl FaultDisk {
         let fault = inner.plan.filter(|(operation, _)| *operation == number).map(|(_, fault)| fault);
         match fault {
             None => run(&mut inner),
-            Some(Fault::ErrorBefore) => {
-                lost(&mut inner);
+            Some(fault @ Fault::ErrorBefore) => {
+                lost(&mut inner, fault);
                 Err(io::Error::other("a planned error"))
             }
-            Some(Fault::NoSpace) => Err(io::ErrorKind::StorageFull.into()),
+            Some(fault @ (Fault::NoSpace | Fault::Short)) => {
+                lost(&mut inner, fault);
+                Err(io::ErrorKind::StorageFull.into())
+            }
             Some(Fault::ErrorAfter) => {
                 run(&mut inner)?;
                 Err(io::Error::other("a planned error"))
@@ -234,7 +243,7 @@ impl FaultDisk {
 impl Disk for FaultDisk {
     fn open(&self, path: &str, access: Access) -> io::Result<Box<dyn DiskFile>> {
         let node = if access == Access::Create {
-            self.operate(|inner| inner.create(path), |_| ())?
+            self.operate(|inner| inner.create(path), |_, _| ())?
         } else {
             self.read(|inner| inner.find(path))?
         };
@@ -253,7 +262,7 @@ impl Disk for FaultDisk {
                 let node = inner.find(from)?;
                 inner.name(parent(to), vec![(file_name(from), None), (file_name(to), Some(node))])
             },
-            |_| (),
+            |_, _| (),
         )
     }
 
@@ -266,7 +275,7 @@ impl Disk for FaultDisk {
                 }
                 inner.name(parent(path), vec![(file_name(path), None)])
             },
-            |_| (),
+            |_, _| (),
         )
     }
 
@@ -280,7 +289,7 @@ impl Disk for FaultDisk {
                 let node = inner.nodes.len() - 1;
                 inner.name(parent(path), vec![(file_name(path), Some(node))])
             },
-            |_| (),
+            |_, _| (),
         )
     }
 
@@ -289,11 +298,27 @@ impl Disk for FaultDisk {
     }
 
     fn sync_dir(&self, path: &str) -> io::Result<()> {
-        self.operate(|inner| inner.sync_dir(path), |_| ())
+        self.operate(|inner| inner.sync_dir(path), |_, _| ())
     }
 
     fn free_bytes(&self) -> io::Result<u64> {
         self.read(|inner| Ok(inner.free_bytes))
+    }
+
+    fn lock(&self) -> io::Result<Lock> {
+        let locked = self.read(|inner| Ok(Arc::clone(&inner.locked)))?;
+        if locked.swap(true, Ordering::SeqCst) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(Box::new(Locked(locked)))
+    }
+}
+
+struct Locked(Arc<AtomicBool>);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
     }
 }
 
@@ -330,11 +355,20 @@ impl DiskFile for FaultFile {
             offset: usize::try_from(offset).map_err(io::Error::other)?,
             bytes: bytes.to_vec(),
         };
-        self.disk.operate(|inner| inner.change(self.node, change), |_| ())
+        let first_half = |inner: &mut Inner, fault| {
+            if let (Fault::Short, Ok(offset)) = (fault, usize::try_from(offset)) {
+                let bytes = bytes[..bytes.len() / 2].to_vec();
+                let _ = inner.change(self.node, Change::Write { offset, bytes });
+            }
+        };
+        self.disk.operate(|inner| inner.change(self.node, change), first_half)
     }
 
     fn sync(&self) -> io::Result<()> {
-        let lose = |inner: &mut Inner| {
+        let lose = |inner: &mut Inner, fault| {
+            if fault != Fault::ErrorBefore {
+                return;
+            }
             if let Node::File { unsynced, .. } = &mut inner.nodes[self.node] {
                 unsynced.clear();
             }

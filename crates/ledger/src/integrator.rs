@@ -13,11 +13,13 @@ use std::time::{Duration, Instant};
 use tlog::checkpoint::CheckpointError;
 use tlog::{Checkpoint, Edge, Frontier, Hash, TileName, VerifierKey};
 
-use crate::disk::{Access, Disk, DiskFile, parent, replace};
+use crate::disk::{Disk, DiskFile, open_or_create, parent, replace};
+use crate::leaf::{Event, Leaf};
 use crate::notary::{LEAF_HASHES_MAX, Notary, NotaryError};
+use crate::pack::{self, Packing};
 use crate::shared::{Pending, Shared, chain};
-use crate::store::{CHECKPOINT, NAMES_NOTHING, RELATIONS, body_path};
-use crate::wal;
+use crate::store::{CHECKPOINT, NAMES_NOTHING, RELATIONS};
+use crate::{body, wal};
 
 /// Leaves of one round.
 const ROUND_LEAVES_MAX: usize = 8 * LEAF_HASHES_MAX;
@@ -25,8 +27,8 @@ const ROUND_LEAVES_MAX: usize = 8 * LEAF_HASHES_MAX;
 /// Directories remembered as durable.
 const KNOWN_DIRECTORIES_MAX: usize = 4096;
 
-/// Body files that are written before the first of them is synced, so that the file system can make
-/// them durable together.
+/// Files that are written before the first of them is synced, so that the file system can make them durable
+/// together.
 const FILES_OPEN_MAX: usize = 64;
 
 pub(crate) struct Integrator {
@@ -38,9 +40,12 @@ pub(crate) struct Integrator {
     pub(crate) frontier: Frontier,
     /// Entries of the bundle that is not full.
     pub(crate) bundle: Vec<u8>,
+    pub(crate) packing: Packing,
     pub(crate) interval: Duration,
     pub(crate) segment_bytes: u64,
     pub(crate) written: Written,
+    /// Spare segments made so far.
+    pub(crate) spares: u64,
 }
 
 /// Files of a round, and what must be synced before they count.
@@ -66,6 +71,12 @@ pub(crate) enum IntegrateError {
     Io(#[from] io::Error),
     #[error("the write-ahead log's frame of leaf {index} in {file} at offset {offset} has changed")]
     Changed { index: u64, file: String, offset: u64 },
+    #[error("leaf {index} cannot be read")]
+    Leaf {
+        index: u64,
+        #[source]
+        source: serde_json::Error,
+    },
 }
 
 impl Integrator {
@@ -137,6 +148,7 @@ impl Integrator {
             self.store_leaf(index, pending)?;
             relations.extend(pending.record.unwrap_or(NAMES_NOTHING).to_le_bytes());
         }
+        self.flush_bodies()?;
         let partials: Vec<_> = self.edge.partials().map(|(name, hashes)| (name, hashes.concat())).collect();
         for (name, bytes) in partials {
             self.write(&name.to_string(), &bytes)?;
@@ -146,12 +158,7 @@ impl Integrator {
             self.write(&name.to_string(), &bundle)?;
             self.bundle = bundle;
         }
-        let file = match self.disk.open(RELATIONS, Access::Write) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.disk.open(RELATIONS, Access::Create)?
-            }
-            file => file?,
-        };
+        let file = open_or_create(&*self.disk, RELATIONS)?;
         file.write_at(first * 8, &relations)?;
         self.written.files.push(file);
         self.sync()?;
@@ -162,13 +169,10 @@ impl Integrator {
         state.integrated = integrated;
         state.checkpoint = Some(note.to_owned());
         state.pending.drain(..pending.len());
-        let mut finished = Vec::new();
-        while state.segments.get(1).is_some_and(|next| *next <= integrated) {
-            finished.extend(state.segments.pop_front());
-        }
         drop(state);
         self.shared.progress.notify_all();
-        self.clean(&superseded, &finished)
+        self.clean(&superseded)?;
+        Ok(self.shared.remove_finished_segments(&*self.disk)?)
     }
 
     fn store_leaf(&mut self, index: u64, pending: &Pending) -> Result<(), IntegrateError> {
@@ -180,8 +184,14 @@ impl Integrator {
                 file: wal::path(pending.place.segment),
                 offset: pending.place.offset,
             })?;
-        if !frame.body.is_empty() {
-            self.write(&body_path(index), frame.body)?;
+        if let Some((payload, wrap)) = body::split(frame.body) {
+            if self.packing.is_full_for(index) {
+                self.flush_bodies()?;
+            }
+            self.packing.push(index, payload, wrap);
+        }
+        if pending.erases {
+            self.erase(index, frame.leaf)?;
         }
         tlog::entry::append(&mut self.bundle, frame.leaf).map_err(io::Error::other)?;
         let mut full = Vec::new();
@@ -198,9 +208,30 @@ impl Integrator {
         Ok(())
     }
 
+    /// Bodies before the leaf that erases some of them, so that doing it again ends the same.
+    fn erase(&mut self, index: u64, leaf: &[u8]) -> Result<(), IntegrateError> {
+        let leaf = Leaf::parse(leaf).map_err(|source| IntegrateError::Leaf { index, source })?;
+        let Event::Erasure(erasure) = leaf.event else { return Ok(()) };
+        self.flush_bodies()?;
+        for erased in erasure.leaves.iter().filter(|erased| erased.index < index) {
+            self.written.files.extend(pack::destroy(&*self.disk, erased.index)?);
+        }
+        Ok(())
+    }
+
+    fn flush_bodies(&mut self) -> io::Result<()> {
+        for (path, offset, bytes) in self.packing.flush().into_iter().flatten() {
+            self.make_directories(parent(&path))?;
+            let file = open_or_create(&*self.disk, &path)?;
+            file.write_at(offset, &bytes)?;
+            self.wrote(&path, file)?;
+        }
+        Ok(())
+    }
+
     /// Removes what the new checkpoint no longer needs. A crash in between leaves files that nothing
     /// reads.
-    fn clean(&mut self, superseded: &[TileName], finished: &[u64]) -> Result<(), IntegrateError> {
+    fn clean(&mut self, superseded: &[TileName]) -> Result<(), IntegrateError> {
         let still = self.partials();
         for name in superseded.iter().filter(|name| !still.contains(name)) {
             let path = name.to_string();
@@ -212,19 +243,19 @@ impl Integrator {
                 let _ = self.disk.remove(directory);
             }
         }
-        for first in finished {
-            self.disk.remove(&wal::path(*first))?;
-        }
         Ok(())
     }
 
-    /// Makes the next segment of the write-ahead log while nobody waits for it.
+    /// Makes the next segment of the write-ahead log while nobody waits for it. The writer may have taken the
+    /// one before and not have renamed it yet: each has a name of its own, or this would empty that file.
     fn prepare_spare(&mut self) -> Result<(), IntegrateError> {
         let state = self.shared.lock();
         let needed = state.spare.is_none() && !state.writer_ended;
         drop(state);
         if needed {
-            let spare = wal::prepare(&*self.disk, false, self.segment_bytes)?;
+            self.spares += 1;
+            let name = format!("spare-{}", self.spares);
+            let spare = wal::prepare(&*self.disk, &name, self.segment_bytes)?;
             self.shared.lock().spare = Some(spare);
         }
         Ok(())
@@ -241,8 +272,12 @@ impl Integrator {
 
     fn write(&mut self, path: &str, bytes: &[u8]) -> io::Result<()> {
         self.make_directories(parent(path))?;
-        let file = self.disk.open(path, Access::Create)?;
+        let file = self.disk.open(path, crate::disk::Access::Create)?;
         file.write_at(0, bytes)?;
+        self.wrote(path, file)
+    }
+
+    fn wrote(&mut self, path: &str, file: Box<dyn DiskFile>) -> io::Result<()> {
         self.written.files.push(file);
         self.written.directories.insert(parent(path).to_owned());
         if self.written.files.len() >= FILES_OPEN_MAX { self.sync_files() } else { Ok(()) }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use approval::{Approval, ApprovalError};
 use protocol::Digest;
 use protocol::worker::{Sampling, Stop, Times};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -33,7 +34,7 @@ pub struct Leaf {
 /// What a leaf says of the body beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BodyCommitment {
-    /// SHA-256 of the stored, encrypted bytes.
+    /// SHA-256 of the stored, encrypted bytes, without the wrapped key.
     pub digest: Digest,
     /// Their length.
     pub bytes: u64,
@@ -91,6 +92,8 @@ pub enum Event {
         /// Where it lies now.
         set_aside: String,
     },
+    /// Bodies' keys are destroyed: nobody can read them again.
+    Erasure(Box<Erasure>),
     /// A record was run again.
     Replay {
         /// The record.
@@ -226,6 +229,56 @@ pub struct Refusal {
     pub count: u32,
 }
 
+/// What two persons approved to be erased. The leaves stay, and every proof of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erasure {
+    /// Whose bodies.
+    pub leaves: Vec<ErasedLeaf>,
+    /// Why, in words.
+    pub reason: String,
+    /// Signatures over [`text`](Self::text), of at least [`ERASURE_PERSONS`] persons.
+    pub approvals: Vec<Approval>,
+}
+
+/// A leaf whose body is erased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErasedLeaf {
+    /// Its index.
+    pub index: u64,
+    /// Its RFC 6962 hash.
+    pub hash: Digest,
+}
+
+/// Persons who must approve an erasure.
+pub const ERASURE_PERSONS: usize = 2;
+
+/// What approvals of erasures are made for: `ssh-keygen -Y sign -n` this.
+pub const ERASURE_NAMESPACE: &str = "erasure@cloister";
+
+/// The action of an administration leaf that enrols a person's key: subject is the person, detail the key.
+pub const ENROL_KEY: &str = "user enrol-key";
+
+/// The one that revokes it.
+pub const REVOKE_KEY: &str = "user revoke-key";
+
+impl Erasure {
+    /// The text that is approved, for the log of that name.
+    pub fn text(origin: &str, leaves: &[ErasedLeaf], reason: &str) -> String {
+        let mut text = format!("cloister erasure 1\nlog {origin}\n");
+        for leaf in leaves {
+            text.push_str(&format!("leaf {} {}\n", leaf.index, leaf.hash));
+        }
+        text.push_str(&format!("reason {reason}\n"));
+        text
+    }
+
+    /// Whether enough persons approved exactly this.
+    pub fn verify(&self, origin: &str) -> Result<(), ApprovalError> {
+        let text = Erasure::text(origin, &self.leaves, &self.reason);
+        approval::verify_all(&self.approvals, ERASURE_PERSONS, ERASURE_NAMESPACE, text.as_bytes())
+    }
+}
+
 /// How a request ended, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -296,6 +349,7 @@ impl Event {
             Event::Refusal(_) => "refusal",
             Event::Administration { .. } => "administration",
             Event::Recovered { .. } => "recovered",
+            Event::Erasure(_) => "erasure",
             Event::Replay { .. } => "replay",
             Event::Posture { .. } => "posture",
         }

@@ -10,7 +10,8 @@
 //! ledger/checkpoint            signed note: origin, size, root
 //!        tile/<L>/<N>          hashes      (C2SP tlog-tiles)
 //!        tile/entries/<N>      leaves
-//!        bodies/<index>        encrypted bodies, one a leaf that has one
+//!        bodies/<N>            encrypted bodies of an entry bundle's leaves
+//!        body-keys/<N>         their keys, wrapped; erased with the body
 //!        relations             which leaf names which record; made from the leaves
 //!        wal/<first>.wal       what is not integrated yet
 //!        set-aside/            damaged tails of the write-ahead log, never deleted
@@ -24,6 +25,7 @@
 
 mod body;
 pub mod disk;
+mod erase;
 pub mod fault;
 mod fingerprint;
 mod integrator;
@@ -32,6 +34,7 @@ mod log;
 mod notary;
 mod open;
 mod opening;
+mod pack;
 mod read;
 mod shared;
 mod store;
@@ -43,10 +46,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use body::{BODY_BYTES_MAX, LedgerKeys, UnsealError};
+pub use erase::{ERASED_LEAVES_MAX, EraseError, RewrapError, rewrap};
 pub use fingerprint::{Fingerprint, Fingerprints, LineFingerprint, SHINGLE_LEXEMES, fingerprints};
 pub use leaf::{
-    Block, BodyCommitment, Commitment, ContentDigest, Event, Intent, LEAF_BYTES_MAX, Leaf, Outcome, Refusal,
-    ReplayOutcome, ResultLeaf, SCHEMA, Upstream,
+    Block, BodyCommitment, Commitment, ContentDigest, ENROL_KEY, ERASURE_NAMESPACE, ERASURE_PERSONS,
+    ErasedLeaf, Erasure, Event, Intent, LEAF_BYTES_MAX, Leaf, Outcome, REVOKE_KEY, Refusal, ReplayOutcome,
+    ResultLeaf, SCHEMA, Upstream,
 };
 pub use log::{AppendError, CloseError, Entry, Head, Ledger, Receipt, ReceiptError, SignError};
 pub use notary::{LEAF_HASHES_MAX, LocalNotary, Notary, NotaryError};

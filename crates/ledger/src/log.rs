@@ -201,6 +201,7 @@ impl Ledger {
                 self.inner.shared.poison("a thread of the ledger panicked".to_owned());
             }
         }
+        self.inner.shared.release();
         match &self.inner.shared.lock().poisoned {
             Some(reason) => Err(CloseError::Poisoned { reason: reason.clone() }),
             None => Ok(()),
@@ -247,7 +248,8 @@ pub(crate) fn submission(
         SealError::Randomness(error) => AppendError::Randomness { reason: chain(&error).into() },
     })?;
     let (reply, answer) = oneshot::channel();
-    Ok((Submission { event: encoded, record: event.record(), body: sealed, reply }, answer))
+    let (record, erases) = (event.record(), matches!(event, Event::Erasure(_)));
+    Ok((Submission { event: encoded, record, erases, body: sealed, reply }, answer))
 }
 
 /// Events are for the record, bodies are a person's own words: neither is for a log line.

@@ -15,6 +15,7 @@ use crate::integrator::{IntegrateError, Integrator, Written};
 use crate::leaf::{Event, Leaf};
 use crate::log::{AppendError, Inner, Ledger, QUEUE_LEAVES_MAX, submission};
 use crate::notary::{Notary, NotaryError};
+use crate::pack::Packing;
 use crate::shared::{Pending, Shared, State};
 use crate::store::{
     BUNDLE_BYTES_MAX, CHECKPOINT, NAMES_NOTHING, RELATIONS, SET_ASIDE, TILE_BYTES_MAX, UNRECORDED,
@@ -101,6 +102,9 @@ pub enum OpenError {
     /// The verifier key is malformed.
     #[error("the ledger's verifier key cannot be used")]
     Verifier(#[source] KeyError),
+    /// Another process has it open.
+    #[error("another process has the ledger open: there is one writer at a time")]
+    Locked,
     /// A file cannot be read or written.
     #[error("{path} cannot be {intent}")]
     Io {
@@ -183,6 +187,10 @@ impl Ledger {
         let mut notary = config.notary;
         let verifier: VerifierKey = config.verifier.parse().map_err(OpenError::Verifier)?;
         let mut recovery = Recovery::default();
+        let lock = disk.lock().map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => OpenError::Locked,
+            _ => cannot("", "locked")(error),
+        })?;
         prepare_directories(&*disk)?;
 
         let integrated = read_integrated(&*disk, &verifier)?;
@@ -200,14 +208,18 @@ impl Ledger {
         if let Some(tail) = &wal.scan.tail {
             set_aside(&*disk, tail, wal.scan.length)?;
         }
-        let shared = Arc::new(Shared::new(State {
-            size,
-            integrated: integrated.edge.size(),
-            checkpoint: integrated.checkpoint,
-            pending: wal.pending.clone().into(),
-            segments: wal.scan.segments.clone().into(),
-            ..State::default()
-        }));
+        let integrated_size = integrated.edge.size();
+        let shared = Arc::new(Shared::new(
+            State {
+                size,
+                integrated: integrated_size,
+                checkpoint: integrated.checkpoint,
+                pending: wal.pending.clone().into(),
+                segments: wal.scan.segments.clone().into(),
+                ..State::default()
+            },
+            lock,
+        ));
         let mut integrator = Integrator {
             disk: disk.clone(),
             shared: shared.clone(),
@@ -216,9 +228,11 @@ impl Ledger {
             edge: integrated.edge,
             frontier: integrated.frontier,
             bundle: integrated.bundle,
+            packing: Packing::new(integrated_size, integrated.packed_bytes),
             interval: config.integrate_interval,
             segment_bytes: config.wal_segment_bytes,
             written: Written::default(),
+            spares: 0,
         };
         if let Some((note, leaves)) = signed_before {
             recovery.leaves_signed_before = leaves.len() as u64;
@@ -261,7 +275,12 @@ impl Ledger {
             sender,
             threads: Mutex::new(threads),
         };
-        Ok((Ledger { inner: Arc::new(inner) }, recovery))
+        let ledger = Ledger { inner: Arc::new(inner) };
+        if wal.erases {
+            // A crash may have come between an erasure and the end of the segment that held the key.
+            ledger.settle().map_err(|source| OpenError::Append { kind: "erasure", source })?;
+        }
+        Ok((ledger, recovery))
     }
 }
 
@@ -288,13 +307,15 @@ struct Integrated {
     frontier: Frontier,
     /// The entries of the bundle that is not full.
     bundle: Vec<u8>,
+    /// Bytes that the bodies of its leaves have in their pack.
+    packed_bytes: u64,
 }
 
 fn read_integrated(disk: &dyn Disk, verifier: &VerifierKey) -> Result<Integrated, OpenError> {
     let note = match disk::read(disk, CHECKPOINT, tlog::note::NOTE_BYTES_MAX as u64) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let (edge, frontier) = (Edge::new(), Frontier::new());
-            return Ok(Integrated { checkpoint: None, edge, frontier, bundle: Vec::new() });
+            return Ok(Integrated { checkpoint: None, edge, frontier, bundle: Vec::new(), packed_bytes: 0 });
         }
         note => note.map_err(cannot(CHECKPOINT, "read"))?,
     };
@@ -305,10 +326,10 @@ fn read_integrated(disk: &dyn Disk, verifier: &VerifierKey) -> Result<Integrated
     })?;
     let checkpoint = Checkpoint::open(&note, verifier).map_err(OpenError::Checkpoint)?;
     let edge = Edge::read(checkpoint.size, |name| read_hashes(disk, name))?;
-    let bundle = read_partial_bundle(disk, &edge)?;
+    let (bundle, packed_bytes) = read_partial_bundle(disk, &edge)?;
     match edge.frontier() {
         Some(frontier) if frontier.root() == checkpoint.root => {
-            Ok(Integrated { checkpoint: Some(note), edge, frontier, bundle })
+            Ok(Integrated { checkpoint: Some(note), edge, frontier, bundle, packed_bytes })
         }
         _ => Err(wrong_tile(disk, &edge)),
     }
@@ -325,10 +346,11 @@ fn read_hashes(disk: &dyn Disk, name: TileName) -> Result<Vec<Hash>, OpenError> 
     })
 }
 
-fn read_partial_bundle(disk: &dyn Disk, edge: &Edge) -> Result<Vec<u8>, OpenError> {
+/// Its bytes, and how many its leaves' bodies have.
+fn read_partial_bundle(disk: &dyn Disk, edge: &Edge) -> Result<(Vec<u8>, u64), OpenError> {
     let (index, width) = tlog::tile::widths(0, edge.size());
     let level0 = edge.partials().find(|(name, _)| name.level == Some(0));
-    let Some((_, hashes)) = level0 else { return Ok(Vec::new()) };
+    let Some((_, hashes)) = level0 else { return Ok((Vec::new(), 0)) };
     let file = TileName { level: None, index, width }.to_string();
     let bundle = disk::read(disk, &file, BUNDLE_BYTES_MAX).map_err(cannot(&file, "read"))?;
     let damaged =
@@ -337,6 +359,7 @@ fn read_partial_bundle(disk: &dyn Disk, edge: &Edge) -> Result<Vec<u8>, OpenErro
         tlog::entry::BundleError::Truncated { offset } => damaged(offset, error.to_string()),
         tlog::entry::BundleError::Trailing { offset } => damaged(offset, error.to_string()),
     })?;
+    let mut packed_bytes = 0;
     for (entry, hash) in entries.iter().zip(hashes) {
         if tlog::leaf_hash(entry.leaf) != *hash {
             return Err(damaged(
@@ -344,8 +367,11 @@ fn read_partial_bundle(disk: &dyn Disk, edge: &Edge) -> Result<Vec<u8>, OpenErro
                 format!("an entry is not the leaf that tile/0/{} has", tlog::tile::index_path(index)),
             ));
         }
+        let leaf = Leaf::parse(entry.leaf)
+            .map_err(|error| damaged(entry.offset, format!("the leaf cannot be read: {error}")))?;
+        packed_bytes += leaf.body.map_or(0, |body| body.bytes);
     }
-    Ok(bundle)
+    Ok((bundle, packed_bytes))
 }
 
 /// Finds which hash of the right edge is not that of the tile below it.
@@ -405,23 +431,24 @@ struct Wal {
     scan: wal::Scan,
     /// Leaves that are not integrated.
     pending: Vec<Pending>,
+    /// Whether an erasure is in it: then it may hold what was erased.
+    erases: bool,
 }
 
 fn read_wal(disk: &dyn Disk, integrated: u64) -> Result<Wal, OpenError> {
     let mut pending = Vec::new();
     let mut unreadable = None;
-    let scan = wal::scan(disk, integrated, &mut |place: Place, frame| {
-        if frame.index < integrated {
-            return;
+    let mut erases_any = false;
+    let scan = wal::scan(disk, integrated, &mut |place: Place, frame| match Leaf::parse(frame.leaf) {
+        Ok(leaf) => {
+            let erases = matches!(leaf.event, Event::Erasure(_));
+            erases_any |= erases;
+            if frame.index >= integrated {
+                let (hash, record) = (tlog::leaf_hash(frame.leaf), leaf.event.record());
+                pending.push(Pending { place, hash, record, erases });
+            }
         }
-        match Leaf::parse(frame.leaf) {
-            Ok(leaf) => pending.push(Pending {
-                place,
-                hash: tlog::leaf_hash(frame.leaf),
-                record: leaf.event.record(),
-            }),
-            Err(error) => unreadable = unreadable.take().or(Some((place, error.to_string()))),
-        }
+        Err(error) => unreadable = unreadable.take().or(Some((place, error.to_string()))),
     });
     let scan = scan.map_err(|error| match error {
         ScanError::Io { file, source } => OpenError::Io { path: file, intent: "read", source },
@@ -437,7 +464,7 @@ fn read_wal(disk: &dyn Disk, integrated: u64) -> Result<Wal, OpenError> {
         let synced = disk.open(&file, Access::Write).and_then(|segment| segment.sync());
         synced.map_err(cannot(&file, "synced"))?;
     }
-    Ok(Wal { scan, pending })
+    Ok(Wal { scan, pending, erases: erases_any })
 }
 
 /// Compares with what the notary signed. Returns the note and the leaves that it signed and that are
@@ -549,8 +576,12 @@ fn open_writer(parts: WriterParts, scan: &wal::Scan, size: u64) -> Result<Writer
             (wal::Segment { first, length: scan.length, file }, scan.position)
         }
         None => {
-            let made = wal::prepare(&*parts.disk, true, parts.segment_bytes.max(wal::SEGMENT_HEADER_BYTES))
-                .and_then(|spare| wal::create(&*parts.disk, size, spare));
+            let made = wal::prepare(
+                &*parts.disk,
+                wal::WRITERS_SPARE,
+                parts.segment_bytes.max(wal::SEGMENT_HEADER_BYTES),
+            )
+            .and_then(|spare| wal::create(&*parts.disk, size, spare));
             let segment = made.map_err(cannot(&wal::path(size), "made"))?;
             let mut state = parts.shared.lock();
             if state.segments.back() != Some(&segment.first) {

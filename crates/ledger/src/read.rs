@@ -4,14 +4,16 @@ use std::fmt;
 use std::io;
 
 use sha2::{Digest as _, Sha256};
+use tlog::Hash;
 
-use crate::body::{OVERHEAD, UnsealError, unseal};
-use crate::disk;
-use crate::leaf::Leaf;
+use crate::body::{self, UnsealError, Wrap, unseal};
+use crate::disk::Access;
+use crate::leaf::{BodyCommitment, Leaf};
 use crate::log::Ledger;
+use crate::pack;
 use crate::shared::Pending;
-use crate::store::{body_path, bundle_of, read_tile, related};
-use crate::{BODY_BYTES_MAX, wal};
+use crate::store::{bundle_of, read_tile, related};
+use crate::wal;
 
 /// Records that [`Ledger::list`] returns at most.
 pub const LIST_RECORDS_MAX: u32 = 1000;
@@ -28,6 +30,8 @@ pub struct Record {
     pub leaf: Leaf,
     /// The body's plain bytes.
     pub body: Option<Vec<u8>>,
+    /// Whether there was a body that was erased.
+    pub erased: bool,
 }
 
 /// Bodies are a person's own words.
@@ -86,7 +90,7 @@ pub enum ReadError {
 struct Stored {
     file: String,
     leaf: Vec<u8>,
-    body: Option<Vec<u8>>,
+    body: Option<(Vec<u8>, Wrap)>,
 }
 
 impl Ledger {
@@ -94,23 +98,44 @@ impl Ledger {
     pub fn record(&self, index: u64) -> Result<Record, ReadError> {
         let stored = self.stored(index)?;
         let leaf = parse(index, &stored)?;
-        let Some(commitment) = &leaf.body else { return Ok(Record { index, leaf, body: None }) };
-        let (file, bytes) = match stored.body {
-            Some(bytes) => (stored.file, bytes),
-            None => {
-                let file = body_path(index);
-                let bytes = disk::read(&*self.inner.disk, &file, (BODY_BYTES_MAX + OVERHEAD) as u64);
-                let bytes = bytes.map_err(|source| ReadError::Io { file: file.clone(), source })?;
-                (file, bytes)
-            }
+        let Some(commitment) = &leaf.body else {
+            return Ok(Record { index, leaf, body: None, erased: false });
         };
-        if <[u8; 32]>::from(Sha256::digest(&bytes)) != commitment.digest.0 {
+        let (file, payload, wrap) = match stored.body {
+            Some((payload, wrap)) => (stored.file, payload, wrap),
+            None => self.packed(index, commitment)?,
+        };
+        if <[u8; 32]>::from(Sha256::digest(&payload)) != commitment.digest.0 {
             let what = "the body is not the one the leaf commits to".to_owned();
             return Err(ReadError::Damaged { file, index, what });
         }
-        let body = unseal(&bytes, &self.inner.keys, index, &commitment.content)
+        if wrap == Wrap::DESTROYED {
+            return Ok(Record { index, leaf, body: None, erased: true });
+        }
+        let body = unseal(&payload, &wrap, &self.inner.keys, index, &commitment.content)
             .map_err(|source| ReadError::Body { index, source })?;
-        Ok(Record { index, leaf, body: Some(body) })
+        Ok(Record { index, leaf, body: Some(body), erased: false })
+    }
+
+    /// A body's payload and key, from where they stay.
+    fn packed(&self, index: u64, commitment: &BodyCommitment) -> Result<(String, Vec<u8>, Wrap), ReadError> {
+        let disk = &*self.inner.disk;
+        let page = pack::page_path(index);
+        let slot = pack::read_slot(disk, index);
+        let slot = slot.map_err(|source| ReadError::Io { file: page.clone(), source })?;
+        if slot.bytes != commitment.bytes {
+            let what = "the body's length is not the one the leaf commits to".to_owned();
+            return Err(ReadError::Damaged { file: page, index, what });
+        }
+        let file = pack::pack_path(index);
+        let payload = disk.open(&file, Access::Read).and_then(|pack| pack::read_payload(&*pack, &slot));
+        let payload = payload.map_err(|source| ReadError::Io { file: file.clone(), source })?;
+        Ok((file, payload, slot.wrap))
+    }
+
+    /// A leaf's RFC 6962 hash. Blocks on the disk.
+    pub fn leaf_hash(&self, index: u64) -> Result<Hash, ReadError> {
+        Ok(tlog::leaf_hash(&self.stored(index)?.leaf))
     }
 
     /// The leaves that name a record, in order. Blocks on the disk.
@@ -140,7 +165,7 @@ impl Ledger {
         let start = end.saturating_sub(u64::from(count.min(LIST_RECORDS_MAX)));
         let read = |index| {
             let stored = self.stored(index)?;
-            Ok(Record { index, leaf: parse(index, &stored)?, body: None })
+            Ok(Record { index, leaf: parse(index, &stored)?, body: None, erased: false })
         };
         (start..end).rev().map(read).collect()
     }
@@ -178,7 +203,8 @@ impl Ledger {
         let Some(frame) = frame else {
             return Err(ReadError::Damaged { file, index, what: "the frame is damaged".to_owned() });
         };
-        Ok(Stored { file, leaf: frame.leaf.to_vec(), body: Some(frame.body.to_vec()) })
+        let body = body::split(frame.body).map(|(payload, wrap)| (payload.to_vec(), wrap));
+        Ok(Stored { file, leaf: frame.leaf.to_vec(), body })
     }
 
     fn stored_in_bundle(&self, index: u64, integrated: u64) -> Result<Stored, ReadError> {

@@ -1,17 +1,21 @@
 //! What the writer, the integrator and readers know together.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use tlog::Hash;
 
-use crate::wal::{Place, Spare};
+use crate::disk::{Disk, Lock};
+use crate::wal::{self, Place, Spare};
 
 /// Leaves that may wait for integration; beyond it, the writer waits.
 pub(crate) const PENDING_LEAVES_MAX: usize = 1 << 18;
 
 pub(crate) struct Shared {
     state: Mutex<State>,
+    /// Held until the ledger is closed, or all its threads have ended.
+    lock: Mutex<Option<Lock>>,
     /// There is work for the integrator.
     pub(crate) work: Condvar,
     /// The integrator has got further, or nothing goes any further.
@@ -47,15 +51,23 @@ pub(crate) struct Pending {
     pub(crate) hash: Hash,
     /// The record it names.
     pub(crate) record: Option<u64>,
+    /// Whether it erases bodies.
+    pub(crate) erases: bool,
 }
 
 impl Shared {
-    pub(crate) fn new(state: State) -> Self {
-        Shared { state: Mutex::new(state), work: Condvar::new(), progress: Condvar::new() }
+    pub(crate) fn new(state: State, lock: Lock) -> Self {
+        let lock = Mutex::new(Some(lock));
+        Shared { state: Mutex::new(state), lock, work: Condvar::new(), progress: Condvar::new() }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets another writer have the directory, after the threads have ended.
+    pub(crate) fn release(&self) {
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Stops all writing for good. The first reason stays.
@@ -66,6 +78,18 @@ impl Shared {
         self.progress.notify_all();
         tracing::error!(%reason, "the ledger is poisoned: nothing is written until it is opened again");
         reason
+    }
+
+    /// Removes the write-ahead log's segments of which everything is integrated, but for the last, which is
+    /// written to.
+    pub(crate) fn remove_finished_segments(&self, disk: &dyn Disk) -> io::Result<()> {
+        let mut finished = Vec::new();
+        let mut state = self.lock();
+        while state.segments.get(1).is_some_and(|next| *next <= state.integrated) {
+            finished.extend(state.segments.pop_front());
+        }
+        drop(state);
+        finished.into_iter().try_for_each(|first| disk.remove(&wal::path(first)))
     }
 
     /// Waits for progress.

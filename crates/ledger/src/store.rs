@@ -1,9 +1,9 @@
-//! Where integrated leaves lie: C2SP tiles and entry bundles, bodies, and which leaf names which.
+//! Where integrated leaves lie: C2SP tiles and entry bundles, and which leaf names which.
 
 use std::io;
 
-use tlog::TileName;
-use tlog::tile::{index_path, widths};
+use tlog::tile::widths;
+use tlog::{Checkpoint, TileName};
 
 use crate::disk::{Access, Disk, read};
 
@@ -25,16 +25,23 @@ pub(crate) const NAMES_NOTHING: u64 = u64::MAX;
 pub(crate) const BUNDLE_BYTES_MAX: u64 = 256 * (2 + 65_535);
 pub(crate) const TILE_BYTES_MAX: u64 = 256 * 32;
 
-/// The path of a leaf's body.
-pub(crate) fn body_path(index: u64) -> String {
-    format!("bodies/{}", index_path(index))
-}
-
 /// The entry bundle that holds a leaf of a tree of `size` leaves, and the leaf's place in it.
 pub(crate) fn bundle_of(index: u64, size: u64) -> (TileName, usize) {
     let (full, partial) = widths(0, size);
     let width = if index / 256 < full { 256 } else { partial };
     (TileName { level: None, index: index / 256, width }, usize::try_from(index % 256).unwrap_or(0))
+}
+
+/// What a note claims, signed or not.
+pub(crate) fn claimed(note: &str) -> Option<Checkpoint> {
+    Checkpoint::parse(note.split_inclusive('\n').take(3).collect::<String>().as_str()).ok()
+}
+
+/// The size that the checkpoint claims; 0 without one.
+pub(crate) fn checkpoint_size(disk: &dyn Disk) -> u64 {
+    let note = read(disk, CHECKPOINT, tlog::note::NOTE_BYTES_MAX as u64).ok();
+    let note = note.and_then(|note| String::from_utf8(note).ok());
+    note.and_then(|note| claimed(&note)).map_or(0, |checkpoint| checkpoint.size)
 }
 
 /// A tile or bundle, or a wider one that begins with it: a partial one is removed once a wider one

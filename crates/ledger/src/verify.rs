@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
+use approval::Approval;
 use protocol::Digest;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -16,14 +17,18 @@ use tlog::note::KeyError;
 use tlog::tile::{levels, widths};
 use tlog::{Checkpoint, Frontier, Hash, TileName, VerifierKey, leaf_hash};
 
-use crate::body::{OVERHEAD, unseal};
-use crate::disk::{self, Disk};
-use crate::leaf::{Block, BodyCommitment, Commitment, Event, Leaf, ReplayOutcome, SCHEMA};
+use crate::LedgerKeys;
+use crate::body::{self, Wrap, unseal};
+use crate::disk::{self, Access, Disk, DiskFile};
+use crate::leaf::{
+    Block, BodyCommitment, Commitment, ENROL_KEY, ErasedLeaf, Erasure, Event, Leaf, REVOKE_KEY,
+    ReplayOutcome, SCHEMA,
+};
 use crate::log::Receipt;
 use crate::opening::Opening;
-use crate::store::{CHECKPOINT, NAMES_NOTHING, RELATIONS, SET_ASIDE, body_path, read_tile};
+use crate::pack::{self, PACK_LEAVES, SLOT_BYTES, Slot, pack_path, page_path};
+use crate::store::{CHECKPOINT, NAMES_NOTHING, RELATIONS, SET_ASIDE, claimed, read_tile};
 use crate::wal::{self, Place, ScanError};
-use crate::{BODY_BYTES_MAX, LedgerKeys};
 
 /// Problems and findings that a report spells out; the rest are counted.
 pub const LISTED_MAX: usize = 1000;
@@ -114,6 +119,8 @@ pub struct Report {
     pub bodies: u64,
     /// Bodies that were decrypted.
     pub bodies_opened: u64,
+    /// Bodies that were erased.
+    pub bodies_erased: u64,
     /// Commitments that were opened and hold.
     pub commitments: u64,
 }
@@ -174,6 +181,8 @@ pub enum FindingKind {
     ClockWentBack,
     /// A body cannot be compared with its leaf: it has no salt or no text for a commitment.
     CommitmentClosed,
+    /// A body was erased, as two persons approved.
+    Erased,
     /// The key was taken from the log itself.
     VerifierUntrusted,
 }
@@ -214,6 +223,7 @@ pub fn verify(
     check.prepare_seen(verifier.as_ref());
 
     let total = wal.leaves.last().map_or(size, |leaf| size.max(leaf.index + 1));
+    (check.size, check.wal_end) = (size, wal.leaves.last().map_or(0, |leaf| leaf.index + 1));
     check.compare_with_wal(&wal, size);
     check.walk_tree(size, &mut |leaves_done| progress(Progress { leaves_done, leaves_total: total }));
     check.judge_root(signed.as_ref());
@@ -223,6 +233,7 @@ pub fn verify(
     progress(Progress { leaves_done: total, leaves_total: total });
     check.set_aside();
     check.intents_without_result();
+    check.judge_erasures();
     check.judge_seen();
     Ok(check.finish())
 }
@@ -246,6 +257,11 @@ struct Check<'c> {
     /// The record each signed leaf names, as the file should have it.
     named: Vec<u8>,
     kept: Kept,
+    erasures: Erasures,
+    /// Leaves that the checkpoint speaks of.
+    size: u64,
+    /// Behind the last leaf of the write-ahead log.
+    wal_end: u64,
 }
 
 struct Mismatch {
@@ -304,8 +320,48 @@ enum RequestState {
 
 /// Where a leaf's body is.
 enum BodySource<'b> {
-    File,
+    Packed(&'b mut Packed),
     Frame(&'b [u8], String),
+}
+
+/// The pack and the page of one bundle, as far as they were looked at.
+struct Packed {
+    pack: std::io::Result<Box<dyn DiskFile>>,
+    page: std::io::Result<Vec<u8>>,
+    /// Where the next payload begins, if nothing is wrong.
+    next: u64,
+    /// Where the last slot of a body ends.
+    slots_end: u64,
+    /// Whether a leaf could not be read, so that nobody knows what bodies there are.
+    unknown: bool,
+}
+
+/// What is known of erasures.
+#[derive(Default)]
+struct Erasures {
+    /// Leaves whose key is destroyed.
+    slots: BTreeSet<u64>,
+    /// What erasures name, each with the erasure's own index.
+    leaves: Vec<(u64, ErasedLeaf)>,
+    /// Persons' keys, as enrolled so far.
+    enrolled: BTreeSet<(String, String)>,
+}
+
+impl Packed {
+    fn open(disk: &dyn Disk, first: u64) -> Self {
+        let pack = disk.open(&pack_path(first), Access::Read);
+        let page = disk::read(disk, &page_path(first), u64::MAX);
+        Packed { pack, page, next: 0, slots_end: 0, unknown: false }
+    }
+}
+
+fn slot_in(page: &[u8], index: u64) -> Result<Slot, String> {
+    let start = usize::try_from(pack::slot_offset(index)).unwrap_or(usize::MAX);
+    let bytes = page.get(start..).and_then(|rest| rest.first_chunk());
+    bytes
+        .ok_or("the page of keys ends before the body's slot")
+        .and_then(|bytes| Slot::decode(bytes).ok_or("the slot is malformed"))
+        .map_err(str::to_owned)
 }
 
 impl<'c> Check<'c> {
@@ -329,6 +385,7 @@ impl<'c> Check<'c> {
             tiles: 0,
             bodies: 0,
             bodies_opened: 0,
+            bodies_erased: 0,
             commitments: 0,
         };
         Check {
@@ -343,6 +400,9 @@ impl<'c> Check<'c> {
             requests: Requests::default(),
             named: Vec::new(),
             kept: Kept::default(),
+            erasures: Erasures::default(),
+            size: 0,
+            wal_end: 0,
         }
     }
 
@@ -367,7 +427,7 @@ impl<'c> Check<'c> {
     fn read_wal_and_checkpoint(&mut self) -> (Wal, Option<Vec<u8>>) {
         let mut before = None;
         for attempt in 1.. {
-            let integrated = self.checkpoint_size();
+            let integrated = crate::store::checkpoint_size(self.disk);
             let mut wal = Wal::default();
             let scan = wal::scan(self.disk, integrated, &mut |place, frame| {
                 let (leaf, body) = (frame.leaf.to_vec(), frame.body.to_vec());
@@ -406,13 +466,6 @@ impl<'c> Check<'c> {
             std::thread::sleep(self.options.pause);
         }
         (Wal::default(), None)
-    }
-
-    /// The size the checkpoint claims, whether or not it may.
-    fn checkpoint_size(&self) -> u64 {
-        let note = disk::read(self.disk, CHECKPOINT, tlog::note::NOTE_BYTES_MAX as u64).ok();
-        let note = note.and_then(|note| String::from_utf8(note).ok());
-        note.and_then(|note| claimed(&note)).map_or(0, |checkpoint| checkpoint.size)
     }
 
     fn choose_verifier(&mut self, given: Option<VerifierKey>, wal: &Wal) -> Option<VerifierKey> {
@@ -522,6 +575,7 @@ impl<'c> Check<'c> {
         let entries = self.entries(&bundle_file, bundle.as_deref(), count);
         let hashes = tile.as_deref().map(|tile| tile.as_chunks::<32>().0).unwrap_or_default();
 
+        let mut packed = Packed::open(self.disk, number * PACK_LEAVES);
         let (mut ours, mut theirs) = (Frontier::new(), Frontier::new());
         for place in 0..count {
             let index = number * 256 + place as u64;
@@ -543,15 +597,17 @@ impl<'c> Check<'c> {
             match entry {
                 Some((offset, leaf)) => {
                     let at = (bundle_file.clone(), *offset as u64);
-                    self.leaf(index, leaf, hash, at, &BodySource::File);
+                    self.leaf(index, leaf, hash, at, BodySource::Packed(&mut packed));
                 }
                 None => {
+                    packed.unknown = true;
                     self.requests.states.push(RequestState::NoIntent);
                     self.named.extend(NAMES_NOTHING.to_le_bytes());
                     self.push_hash(hash);
                 }
             }
         }
+        self.pack_ends(number, width, &packed);
         if width == 256 {
             self.roots.push((ours.root(), theirs.root()));
         }
@@ -610,7 +666,7 @@ impl<'c> Check<'c> {
     }
 
     /// Everything that is checked of one leaf.
-    fn leaf(&mut self, index: u64, bytes: &[u8], hash: Hash, at: (String, u64), body: &BodySource<'_>) {
+    fn leaf(&mut self, index: u64, bytes: &[u8], hash: Hash, at: (String, u64), mut body: BodySource<'_>) {
         self.push_hash(hash);
         if let Some((in_wal, place)) = self.in_wal.remove(&index)
             && in_wal != hash
@@ -621,6 +677,9 @@ impl<'c> Check<'c> {
         let leaf = match Leaf::parse(bytes) {
             Ok(leaf) => leaf,
             Err(error) => {
+                if let BodySource::Packed(packed) = &mut body {
+                    packed.unknown = true;
+                }
                 self.requests.states.push(RequestState::NoIntent);
                 self.named.extend(NAMES_NOTHING.to_le_bytes());
                 return self.problem(
@@ -644,7 +703,10 @@ impl<'c> Check<'c> {
         self.report.time_last_unix_ms = Some(leaf.time_unix_ms);
         self.named.extend(leaf.event.record().unwrap_or(NAMES_NOTHING).to_le_bytes());
 
-        let plain = leaf.body.as_ref().and_then(|commitment| self.body(index, commitment, body));
+        let plain = match &leaf.body {
+            Some(commitment) => self.body(index, commitment, body),
+            None => self.no_body(index, &body),
+        };
         let opening = plain.and_then(|plain| serde_json::from_slice::<Opening>(&plain).ok());
         if let Some(opening) = &opening {
             self.commitments(index, opening, &leaf.event);
@@ -662,38 +724,35 @@ impl<'c> Check<'c> {
         }
     }
 
-    /// The body's plain bytes, where it is whole and there is a key.
-    fn body(&mut self, index: u64, commitment: &BodyCommitment, source: &BodySource<'_>) -> Option<Vec<u8>> {
-        let (file, read);
-        let stored = match source {
-            BodySource::Frame(bytes, segment) => {
-                file = segment.clone();
-                *bytes
-            }
-            BodySource::File => {
-                file = body_path(index);
-                match disk::read(self.disk, &file, (BODY_BYTES_MAX + OVERHEAD) as u64) {
-                    Ok(bytes) => read = bytes,
-                    Err(error) => {
-                        self.problem(&file, None, Some(index), format!("the body cannot be read: {error}"));
-                        return None;
-                    }
+    /// The body's plain bytes, where it is whole, there is a key, and it was not erased.
+    fn body(&mut self, index: u64, commitment: &BodyCommitment, source: BodySource<'_>) -> Option<Vec<u8>> {
+        let (file, payload, wrap) = match source {
+            BodySource::Packed(packed) => self.packed(index, commitment, packed)?,
+            BodySource::Frame(bytes, segment) => match body::split(bytes) {
+                Some((payload, wrap)) => (segment, payload.to_vec(), wrap),
+                None => {
+                    self.problem(&segment, None, Some(index), "the leaf's body is not in its frame");
+                    return None;
                 }
-                &read
-            }
+            },
         };
         self.report.bodies += 1;
-        let length = stored.len() as u64;
+        let length = payload.len() as u64;
         if length != commitment.bytes {
             let what = format!("the body has {length} bytes, the leaf commits to {}", commitment.bytes);
             self.problem(&file, Some(length.min(commitment.bytes)), Some(index), what);
             return None;
         }
-        if <[u8; 32]>::from(Sha256::digest(stored)) != commitment.digest.0 {
+        if <[u8; 32]>::from(Sha256::digest(&payload)) != commitment.digest.0 {
             self.problem(&file, None, Some(index), "the body is not the one the leaf commits to");
             return None;
         }
-        match unseal(stored, self.options.keys.as_ref()?, index, &commitment.content) {
+        if wrap == Wrap::DESTROYED {
+            self.erasures.slots.insert(index);
+            self.report.bodies_erased += 1;
+            return None;
+        }
+        match unseal(&payload, &wrap, self.options.keys.as_ref()?, index, &commitment.content) {
             Ok(plain) => {
                 self.report.bodies_opened += 1;
                 Some(plain)
@@ -705,12 +764,152 @@ impl<'c> Check<'c> {
         }
     }
 
+    /// A leaf's payload and key, by its slot.
+    fn packed(
+        &mut self,
+        index: u64,
+        commitment: &BodyCommitment,
+        packed: &mut Packed,
+    ) -> Option<(String, Vec<u8>, Wrap)> {
+        let offset = packed.next;
+        packed.next += commitment.bytes;
+        packed.slots_end = pack::slot_offset(index) + SLOT_BYTES as u64;
+        let page = page_path(index);
+        let slot = match &packed.page {
+            Ok(page) => slot_in(page, index),
+            Err(error) => Err(format!("the body's key cannot be read: {error}")),
+        };
+        let expected = (offset, commitment.bytes);
+        let slot = slot.and_then(|slot| match (slot.offset, slot.bytes) {
+            found if found == expected => Ok(slot),
+            (at, bytes) => Err(format!(
+                "the slot says {bytes} bytes at offset {at}, where the leaves before it leave {} at {offset}",
+                commitment.bytes
+            )),
+        });
+        let slot = match slot {
+            Ok(slot) => slot,
+            Err(what) => {
+                self.problem(&page, Some(pack::slot_offset(index)), Some(index), what);
+                return None;
+            }
+        };
+        let file = pack_path(index);
+        let payload = match &packed.pack {
+            Ok(pack) => pack::read_payload(&**pack, &slot).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        match payload {
+            Ok(payload) => Some((file, payload, slot.wrap)),
+            Err(error) => {
+                let what = format!("the body cannot be read: {error}");
+                self.problem(&file, Some(offset), Some(index), what);
+                None
+            }
+        }
+    }
+
+    /// The slot of a leaf without a body holds nothing.
+    fn no_body(&mut self, index: u64, source: &BodySource<'_>) -> Option<Vec<u8>> {
+        let (what, file, offset) = match source {
+            BodySource::Packed(Packed { page: Ok(page), .. }) => {
+                let start = usize::try_from(pack::slot_offset(index)).unwrap_or(usize::MAX);
+                let slot = page.get(start..).unwrap_or_default();
+                if slot.iter().take(SLOT_BYTES).all(|byte| *byte == 0) {
+                    return None;
+                }
+                ("the slot of a leaf without a body is not empty", page_path(index), Some(start as u64))
+            }
+            BodySource::Frame(bytes, segment) if !bytes.is_empty() => {
+                ("the frame holds a body that the leaf does not speak of", segment.clone(), None)
+            }
+            _ => return None,
+        };
+        self.problem(&file, offset, Some(index), what);
+        None
+    }
+
+    /// Behind the last body of a bundle's leaves there is nothing, unless more leaves are being integrated.
+    fn pack_ends(&mut self, number: u64, width: u16, packed: &Packed) {
+        if packed.unknown {
+            return;
+        }
+        let pack_bytes = packed.pack.as_ref().ok().and_then(|pack| pack.length().ok()).unwrap_or(0);
+        let page_bytes = packed.page.as_ref().map_or(0, |page| page.len() as u64);
+        let first = number * PACK_LEAVES;
+        let excess =
+            [(pack_path(first), packed.next, pack_bytes), (page_path(first), packed.slots_end, page_bytes)];
+        for (file, end, bytes) in excess {
+            if bytes > end && (u64::from(width) == PACK_LEAVES || !self.grows()) {
+                let what = format!("{} stray bytes follow the last body", bytes - end);
+                self.problem(&file, Some(end), None, what);
+            }
+        }
+    }
+
+    /// Whether leaves behind the checkpoint are being integrated, or were when a crash came.
+    fn grows(&self) -> bool {
+        let size = self.size;
+        let moved = || {
+            std::thread::sleep(self.options.pause);
+            crate::store::checkpoint_size(self.disk) != size
+        };
+        self.wal_end > size || (0..SCANS_MAX).any(|_| moved())
+    }
+
+    /// Approved by whom they must be, and done; nothing is erased without.
+    fn judge_erasures(&mut self) {
+        let Erasures { slots, leaves, enrolled: _ } = std::mem::take(&mut self.erasures);
+        let mut named = BTreeSet::new();
+        for (erasure, erased) in leaves {
+            named.insert(erased.index);
+            let hash = self.hash_of(erased.index);
+            if hash.is_some_and(|hash| hash != erased.hash.0) || erased.index >= erasure {
+                let what = format!("it erases leaf {}, which is another than the one approved", erased.index);
+                self.problem("", None, Some(erasure), what);
+            } else if erasure < self.size && !slots.contains(&erased.index) {
+                let what = format!("leaf {erasure} erases its body, whose key is still there");
+                self.problem(&page_path(erased.index), None, Some(erased.index), what);
+            } else {
+                let what = format!("its body was erased; leaf {erasure} says by whom and why");
+                self.finding(FindingKind::Erased, Some(erased.index), what);
+            }
+        }
+        for index in slots.difference(&named) {
+            let offset = Some(pack::slot_offset(*index));
+            let what = "the body's key is destroyed, and no leaf tells of an erasure";
+            self.problem(&page_path(*index), offset, Some(*index), what);
+        }
+    }
+
+    /// The hash of a signed leaf, as its tile has it.
+    fn hash_of(&self, index: u64) -> Option<Hash> {
+        let (bundle, place) = crate::store::bundle_of(index, self.size);
+        let (_, tile) = read_tile(self.disk, TileName { level: Some(0), ..bundle }).ok()?;
+        tile.as_chunks::<32>().0.get(place).copied().filter(|_| index < self.size)
+    }
+
+    fn erasure(&mut self, index: u64, erasure: &Erasure) {
+        let origin = self.report.origin.clone().unwrap_or_default();
+        if let Err(error) = erasure.verify(&origin) {
+            let what = format!("the erasure is not approved as it must be: {error}");
+            self.problem("", None, Some(index), what);
+        }
+        for Approval { person, key, .. } in &erasure.approvals {
+            if !self.erasures.enrolled.contains(&(person.clone(), key.to_string())) {
+                let what = format!("the erasure is approved by a key that was not enrolled to {person}");
+                self.problem("", None, Some(index), what);
+            }
+        }
+        self.erasures.leaves.extend(erasure.leaves.iter().map(|erased| (index, *erased)));
+    }
+
     fn commitments(&mut self, index: u64, opening: &Opening, event: &Event) {
         let opened = opening.check(event);
         self.report.commitments += opened.held.len() as u64;
         for name in opened.broken {
             let what = format!("the leaf's commitment to the {name} is not to the text in its body");
-            self.problem(&body_path(index), None, Some(index), what);
+            self.problem(&pack_path(index), None, Some(index), what);
         }
         for name in opened.closed {
             let what = format!("the body has no salt or no text for the leaf's commitment to the {name}");
@@ -752,6 +951,13 @@ impl<'c> Check<'c> {
             Event::Posture { failed, .. } if failed > 0 => {
                 let what = format!("{failed} probes of the jails did not come out as they must");
                 self.finding(FindingKind::PostureFailed, Some(index), what);
+            }
+            Event::Erasure(erasure) => self.erasure(index, &erasure),
+            Event::Administration { action, subject, detail, .. } if action == ENROL_KEY => {
+                self.erasures.enrolled.insert((subject, detail));
+            }
+            Event::Administration { action, subject, detail, .. } if action == REVOKE_KEY => {
+                self.erasures.enrolled.remove(&(subject, detail));
             }
             Event::Genesis { .. } if index > 0 => {
                 self.problem("", None, Some(index), "a first leaf is in the middle of the log");
@@ -896,7 +1102,7 @@ impl<'c> Check<'c> {
             self.report.leaves_unsigned += 1;
             let file = wal::path(leaf.place.segment);
             let body = BodySource::Frame(&leaf.body, file.clone());
-            self.leaf(leaf.index, &leaf.leaf, leaf_hash(&leaf.leaf), (file, leaf.place.offset), &body);
+            self.leaf(leaf.index, &leaf.leaf, leaf_hash(&leaf.leaf), (file, leaf.place.offset), body);
         }
     }
 
@@ -975,9 +1181,4 @@ impl<'c> Check<'c> {
         self.report.verdict = if passed { Verdict::Passed } else { Verdict::Failed };
         self.report
     }
-}
-
-/// What a note claims, signed or not.
-fn claimed(note: &str) -> Option<Checkpoint> {
-    Checkpoint::parse(note.split_inclusive('\n').take(3).collect::<String>().as_str()).ok()
 }

@@ -40,7 +40,7 @@ pub(crate) struct Segment {
 
 /// A file of durable zeros that will become a segment.
 pub(crate) struct Spare {
-    path: &'static str,
+    path: String,
     length: u64,
     file: Box<dyn DiskFile>,
 }
@@ -102,10 +102,10 @@ pub(crate) fn path(first: u64) -> String {
     format!("{DIRECTORY}/{first:020}.wal")
 }
 
-/// Makes a file of zeros, durable but for its name. The writer and the integrator may prepare one each.
-pub(crate) fn prepare(disk: &dyn Disk, for_writer: bool, length: u64) -> io::Result<Spare> {
-    let path = if for_writer { SPARE_PATHS[0] } else { SPARE_PATHS[1] };
-    let file = disk.open(path, Access::Create)?;
+/// Makes a file of zeros, durable but for its name. Two that are in use at a time need different names.
+pub(crate) fn prepare(disk: &dyn Disk, name: &str, length: u64) -> io::Result<Spare> {
+    let path = format!("{DIRECTORY}/{name}");
+    let file = disk.open(&path, Access::Create)?;
     let zeros = vec![0; ZEROS_BYTES];
     let mut written = 0;
     while written < length {
@@ -117,7 +117,8 @@ pub(crate) fn prepare(disk: &dyn Disk, for_writer: bool, length: u64) -> io::Res
     Ok(Spare { path, length, file })
 }
 
-const SPARE_PATHS: [&str; 2] = ["wal/next", "wal/spare"];
+/// The name of a spare that the writer makes and uses itself, one at a time.
+pub(crate) const WRITERS_SPARE: &str = "next";
 
 /// Makes the segment whose first frame will have the index `first`; durable, name and all.
 pub(crate) fn create(disk: &dyn Disk, first: u64, spare: Spare) -> io::Result<Segment> {
@@ -129,7 +130,7 @@ pub(crate) fn create(disk: &dyn Disk, first: u64, spare: Spare) -> io::Result<Se
     header.extend(crc32c::crc32c(&header).to_le_bytes());
     spare.file.write_at(0, &header)?;
     spare.file.sync()?;
-    disk.rename(spare.path, &path(first))?;
+    disk.rename(&spare.path, &path(first))?;
     disk.sync_dir(DIRECTORY)?;
     Ok(Segment { first, length: spare.length, file: spare.file })
 }
@@ -142,13 +143,9 @@ impl Spare {
 
 /// Removes spares of an earlier run.
 pub(crate) fn remove_spares(disk: &dyn Disk) -> io::Result<()> {
-    for spare in SPARE_PATHS {
-        match disk.remove(spare) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
+    let names = disk.list(DIRECTORY)?;
+    let spares = names.iter().filter(|name| !name.ends_with(".wal"));
+    spares.into_iter().try_for_each(|name| disk.remove(&format!("{DIRECTORY}/{name}")))
 }
 
 /// Appends a frame to a buffer.
@@ -311,7 +308,7 @@ mod tests {
     /// A segment at index 10 with batches of the given sizes; returns where each frame begins.
     fn log(disk: &FaultDisk, batches: &[u64]) -> Vec<usize> {
         disk.create_dir(DIRECTORY).unwrap();
-        let segment = create(disk, 10, prepare(disk, true, 4096).unwrap()).unwrap();
+        let segment = create(disk, 10, prepare(disk, WRITERS_SPARE, 4096).unwrap()).unwrap();
         let (mut buffer, mut offsets, mut index) = (Vec::new(), Vec::new(), 10);
         for batch in batches {
             let batch_first = index;
@@ -394,7 +391,7 @@ mod tests {
         disk.tamper(&path(10), Some(original));
         let early = super::scan(&disk, 9, &mut |_, _| ());
         assert!(matches!(early, Err(ScanError::Damaged { offset: 0, .. })));
-        create(&disk, 13, prepare(&disk, true, 4096).unwrap()).unwrap();
+        create(&disk, 13, prepare(&disk, WRITERS_SPARE, 4096).unwrap()).unwrap();
         assert!(matches!(scan_all(&disk), Err(ScanError::Damaged { .. })));
         assert_eq!(super::scan(&disk, 13, &mut |_, _| ()).unwrap().next, Some(13));
     }

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -41,6 +42,8 @@ pub(crate) struct Writer {
 
 pub(crate) enum Message {
     Append(Box<Submission>),
+    /// Goes on in a new segment, and removes those of which everything is integrated.
+    Turn(SyncSender<Result<(), AppendError>>),
     Close,
 }
 
@@ -50,6 +53,8 @@ pub(crate) struct Submission {
     pub(crate) event: String,
     /// The record it names.
     pub(crate) record: Option<u64>,
+    /// Whether it erases bodies.
+    pub(crate) erases: bool,
     pub(crate) body: Option<Sealed>,
     pub(crate) reply: oneshot::Sender<Result<Receipt, AppendError>>,
 }
@@ -63,21 +68,41 @@ impl Writer {
     /// Serves until told to close or nobody is left to ask.
     pub(crate) fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
         let _end = WriterEnd(self.shared.clone());
-        while let Some(Message::Append(first)) = inbox.blocking_recv() {
-            let mut batch = vec![*first];
-            let mut closing = false;
-            while batch.len() < BATCH_LEAVES_MAX && !closing {
-                match inbox.try_recv() {
-                    Ok(Message::Append(submission)) => batch.push(*submission),
-                    Ok(Message::Close) => closing = true,
-                    Err(_) => break,
+        let mut next = inbox.blocking_recv();
+        while let Some(message) = next.take() {
+            match message {
+                Message::Append(first) => {
+                    let mut batch = vec![*first];
+                    while batch.len() < BATCH_LEAVES_MAX && next.is_none() {
+                        match inbox.try_recv() {
+                            Ok(Message::Append(submission)) => batch.push(*submission),
+                            Ok(other) => next = Some(other),
+                            Err(_) => break,
+                        }
+                    }
+                    self.commit(batch);
                 }
+                // Whoever asked may have gone.
+                Message::Turn(reply) => drop(reply.send(self.turn())),
+                Message::Close => break,
             }
-            self.commit(batch);
-            if closing {
-                break;
+            if next.is_none() {
+                next = inbox.blocking_recv();
             }
         }
+    }
+
+    /// Goes on in a new segment, and removes those of which everything is integrated: what they held of
+    /// bodies is gone.
+    pub(crate) fn turn(&mut self) -> Result<(), AppendError> {
+        if let Some(reason) = self.shared.lock().poisoned.clone() {
+            return Err(AppendError::Poisoned { reason });
+        }
+        let turned = if self.position > wal::SEGMENT_HEADER_BYTES { self.rotate(0) } else { Ok(()) };
+        turned.and_then(|()| self.shared.remove_finished_segments(&*self.disk)).map_err(|error| {
+            let reason = self.poison("a segment of the write-ahead log could not be replaced", &error);
+            AppendError::Poisoned { reason }
+        })
     }
 
     /// Makes leaves durable and answers each.
@@ -147,7 +172,8 @@ impl Writer {
         let offset = self.position + self.buffer.len() as u64;
         wal::encode(&mut self.buffer, index, self.next, &leaf, &body);
         let place = Place { segment: self.segment.first, offset, length };
-        let pending = Pending { place, hash: tlog::leaf_hash(&leaf), record: submission.record };
+        let (record, erases) = (submission.record, submission.erases);
+        let pending = Pending { place, hash: tlog::leaf_hash(&leaf), record, erases };
         self.staged.push(Staged { pending, reply: submission.reply });
     }
 
@@ -190,7 +216,7 @@ impl Writer {
         let prepared = self.shared.lock().spare.take();
         let spare = match prepared.filter(|spare| spare.length() >= needed) {
             Some(spare) => spare,
-            None => wal::prepare(&*self.disk, true, self.segment_bytes.max(needed))?,
+            None => wal::prepare(&*self.disk, wal::WRITERS_SPARE, self.segment_bytes.max(needed))?,
         };
         self.segment = wal::create(&*self.disk, self.next, spare)?;
         self.position = wal::SEGMENT_HEADER_BYTES;

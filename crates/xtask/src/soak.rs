@@ -30,7 +30,7 @@ use crate::{
 #[derive(clap::Args)]
 pub(crate) struct Soak {
     name: Name,
-    /// Requests, or crashes.
+    /// Requests, crashes, or simulated machines.
     #[arg(long, default_value_t = 200)]
     count: u64,
     /// Repeats a soak; a fresh one by default.
@@ -55,6 +55,9 @@ enum Name {
     /// Requests in drawn company, chunks, caches, slots and threads; every token and every row of logits is
     /// that of a solitary run.
     Invariance,
+    /// Simulated machines that crash, fail and run out of room at any operation; what was acknowledged is there,
+    /// what was erased is nowhere, each ledger verifies.
+    Simulation,
 }
 
 /// Requests or crashes between two points at which a soak can be resumed. Each round has a data directory
@@ -62,6 +65,8 @@ enum Name {
 const ROUND: u64 = 50;
 /// The same, where a round is a run of a test of its own.
 const ROUND_OF_TEST: u64 = 250;
+/// The same for simulated machines.
+const ROUND_OF_MACHINES: u64 = 1000;
 /// The same for replays: a day's records.
 const ROUND_OF_REPLAYS: u64 = 700;
 const CLIENTS: usize = 8;
@@ -84,10 +89,12 @@ struct State {
 impl Soak {
     pub(crate) fn run(&self, places: &Places) -> Result<(), Failure> {
         Setup {}.run()?;
-        fetch::fetch_defaults(places)?;
         let model = self.model.as_deref().unwrap_or(self.name.model());
-        fetch::model_path(places, model)?;
-        Build {}.run(places)?;
+        if self.name != Name::Simulation {
+            fetch::fetch_defaults(places)?;
+            fetch::model_path(places, model)?;
+            Build {}.run(places)?;
+        }
 
         let file = match &self.model {
             Some(model) => format!("{}-{model}.json", self.name.text()),
@@ -114,6 +121,7 @@ impl Soak {
                 Name::Replay => replay(&state.model, seed, count, progress).during(during),
                 Name::Crash => crash(&state.model, seed, count, progress).during(during),
                 Name::Invariance => invariance(places, &state.model, seed, count),
+                Name::Simulation => simulation(places, seed, count),
             }?;
             for (what, count) in results {
                 *state.results.entry(what).or_default() += count;
@@ -221,8 +229,22 @@ fn invariance(places: &Places, model: &str, seed: u64, count: u64) -> Result<Cou
         .env("CLOISTER_TEST_SEED", seed.to_string())
         .env("CLOISTER_TEST_MODEL", model)
         .env("CLOISTER_TEST_REQUESTS", count.to_string());
-    let words = output_of(&mut test)?;
-    let line = words.lines().find_map(|line| line.split_once("invariance: ")).map(|(_, results)| results);
+    counted(&output_of(&mut test)?, "invariance: ")
+}
+
+/// A run of the ledger's test of that name, with that many machines.
+fn simulation(places: &Places, seed: u64, count: u64) -> Result<Counts, Failure> {
+    let mut test = cargo(places);
+    test.args(["test", "--release", "--package", "ledger", "--test", "it", "--"])
+        .args(["--exact", "crashes::machines_that_crash", "--nocapture"])
+        .env("CLOISTER_TEST_SEED", seed.to_string())
+        .env("CLOISTER_TEST_MACHINES", count.to_string());
+    counted(&output_of(&mut test)?, "simulation: ")
+}
+
+/// What a test says it counted, behind its name, as `3 things, 4 others`.
+fn counted(words: &str, name: &str) -> Result<Counts, Failure> {
+    let line = words.lines().find_map(|line| line.split_once(name)).map(|(_, results)| results);
     let results = line.ok_or_else(|| Failure::new("the test printed no results"))?;
     let counted = |result: &str| {
         let (count, what) = result.split_once(' ')?;
@@ -237,6 +259,7 @@ impl Name {
             Name::Crash => ROUND,
             Name::Replay => ROUND_OF_REPLAYS,
             Name::Invariance => ROUND_OF_TEST,
+            Name::Simulation => ROUND_OF_MACHINES,
         }
     }
 
@@ -245,6 +268,7 @@ impl Name {
             Name::Replay => "replay",
             Name::Crash => "crash",
             Name::Invariance => "invariance",
+            Name::Simulation => "simulation",
         }
     }
 
@@ -253,6 +277,7 @@ impl Name {
             // Fills holes, and its kernels are those that could break invariance.
             Name::Replay | Name::Invariance => tests::CODER,
             Name::Crash => tests::SMALL,
+            Name::Simulation => "none",
         }
     }
 }

@@ -21,7 +21,7 @@ fn append(place: &Workplace, count: usize) -> Vec<Receipt> {
     place.write("log.vkey", format!("{verifier}\n"));
     place.write("body.key", BODY_KEY);
     let disk = Arc::new(RealDisk::create(&place.path("ledger")).unwrap());
-    let config = LedgerConfig::new(verifier, LedgerKeys { body: BODY_KEY }, disk, Box::new(notary));
+    let config = LedgerConfig::new(verifier, LedgerKeys::new(BODY_KEY), disk, Box::new(notary));
     let (ledger, _) = Ledger::open(config).unwrap();
     let event = Event::Posture { occasion: "start".to_owned(), passed: 1, failed: 0, untried: 0 };
     let entry = Entry { event, body: Some(b"{}".to_vec()) };

@@ -2,128 +2,22 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::print_stdout,
     clippy::print_stderr,
     reason = "a test that cannot go on fails, and prints its seed"
 )]
 
+mod crashes;
+mod erasure;
+mod machine;
+mod tampering;
+
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use ledger::disk::Disk;
-use ledger::fault::{Chance, Fault, FaultDisk, Survivors};
-use ledger::verify::{Options, Report, RollBack, Seen, Verdict, verify};
-use ledger::{
-    Commitment, Entry, Event, Ledger, LedgerConfig, LedgerKeys, LocalNotary, Opening, Receipt, Salt, Salts,
-};
-
-const ORIGIN: &str = "test.example/log";
-const KEY: [u8; 32] = [3; 32];
-
-fn keys() -> LedgerKeys {
-    LedgerKeys { body: [9; 32] }
-}
-
-/// The log's storage and the notary's, which crash together.
-#[derive(Clone)]
-struct Machine {
-    log: FaultDisk,
-    notary: FaultDisk,
-}
-
-impl Machine {
-    fn new() -> Machine {
-        Machine { log: FaultDisk::new(), notary: FaultDisk::new() }
-    }
-
-    fn open(&self) -> Result<Ledger, Box<dyn std::error::Error>> {
-        let notary = LocalNotary::open_on(Arc::new(self.notary.clone()), ORIGIN, KEY)?;
-        let verifier = notary.verifier();
-        let config = LedgerConfig::new(verifier, keys(), Arc::new(self.log.clone()), Box::new(notary));
-        // Short, so that crashes meet the integrator too.
-        let config = LedgerConfig {
-            integrate_interval: std::time::Duration::from_millis(1),
-            wal_segment_bytes: 16 << 10,
-            ..config
-        };
-        Ok(Ledger::open(config)?.0)
-    }
-
-    fn crash(&self, survivors: Survivors) -> Machine {
-        Machine { log: self.log.crash(survivors), notary: self.notary.crash(survivors) }
-    }
-}
-
-fn verifier() -> String {
-    LocalNotary::open_on(Arc::new(FaultDisk::new()), ORIGIN, KEY).unwrap().verifier()
-}
-
-fn check(disk: &dyn Disk, seen: Vec<Seen>) -> Report {
-    let options = Options { verifier: Some(verifier()), keys: Some(keys()), seen, ..Options::default() };
-    verify(disk, &options, &mut |_| {}).unwrap()
-}
-
-fn administration(number: u64) -> Entry {
-    let event = Event::Administration {
-        actor: "tester".to_owned(),
-        action: "test".to_owned(),
-        subject: number.to_string(),
-        detail: "x".repeat(usize::try_from(number % 700).unwrap()),
-    };
-    let body = number.is_multiple_of(3).then(|| format!("{{\"number\":{number}}}").into_bytes());
-    Entry { event, body }
-}
-
-fn seed() -> u64 {
-    let given = std::env::var("CLOISTER_TEST_SEED").ok().and_then(|text| text.parse().ok());
-    let fresh = || {
-        u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() & u128::from(u64::MAX))
-            .unwrap()
-    };
-    let seed = given.unwrap_or_else(fresh);
-    eprintln!("CLOISTER_TEST_SEED={seed}");
-    seed
-}
-
-/// A crash at a random operation, also during recovery: whatever was acknowledged is there afterwards, and
-/// the log verifies, on a storage that keeps only what was synced, or that and some of the rest.
-#[test]
-fn acknowledged_leaves_survive_crashes() {
-    let mut chance = Chance(seed());
-    for round in 0..150 {
-        let mut machine = Machine::new();
-        let mut acknowledged: Vec<Receipt> = Vec::new();
-        let mut number = 0;
-        for _life in 0..4 {
-            let fault = if chance.below(2) == 0 { Fault::CrashBefore } else { Fault::CrashAfter };
-            let victim = if chance.below(4) == 0 { &machine.notary } else { &machine.log };
-            victim.fail_at(u64::try_from(chance.below(60)).unwrap(), fault);
-            if let Ok(ledger) = machine.open() {
-                for _ in 0..chance.below(30) {
-                    number += 1;
-                    match ledger.append_blocking(administration(number)) {
-                        Ok(receipt) => acknowledged.push(receipt),
-                        Err(_) => break,
-                    }
-                }
-            }
-            let survivors = match chance.below(2) {
-                0 => Survivors::Synced,
-                _ => Survivors::SyncedAndSome { seed: chance.draw() },
-            };
-            machine = machine.crash(survivors);
-        }
-        let ledger = machine.open().unwrap_or_else(|error| panic!("round {round}: {error}"));
-        for receipt in &acknowledged {
-            ledger
-                .record(receipt.index)
-                .unwrap_or_else(|error| panic!("round {round}, leaf {}: {error}", receipt.index));
-        }
-        ledger.close().unwrap();
-        let seen = acknowledged.iter().copied().map(Seen::Receipt).collect();
-        let report = check(&machine.log, seen);
-        assert_eq!(report.verdict, Verdict::Passed, "round {round}: {:?}", report.problems);
-    }
-}
+use ledger::fault::{Fault, FaultDisk, Survivors};
+use ledger::verify::{Options, Seen, Verdict, verify};
+use ledger::{Commitment, Entry, Event, Ledger, LedgerConfig, LocalNotary, Opening, Salt, Salts};
+use machine::{Machine, ORIGIN, administration, check, keys, written};
 
 /// An error, rather than a crash, poisons the writer: nothing is retried, nothing is lost.
 #[test]
@@ -156,63 +50,6 @@ fn a_low_disk_refuses_and_recovers() {
     machine.log.set_free_bytes(1 << 40);
     ledger.append_blocking(administration(2)).unwrap();
     ledger.close().unwrap();
-}
-
-fn written(count: u64) -> (Machine, Vec<Receipt>) {
-    let machine = Machine::new();
-    let ledger = machine.open().unwrap();
-    let receipts = (0..count).map(|number| ledger.append_blocking(administration(number)).unwrap()).collect();
-    ledger.close().unwrap();
-    (machine, receipts)
-}
-
-/// Every byte of every file of a signed log, one at a time: reported, with the file's name.
-#[test]
-fn every_damage_is_reported() {
-    let (machine, receipts) = written(20);
-    assert_eq!(check(&machine.log, Vec::new()).verdict, Verdict::Passed);
-    assert_eq!(check(&machine.log, Vec::new()).roll_back, RollBack::NotExcluded);
-    let mut chance = Chance(seed());
-    // `relations` is an index that is made again from the leaves; the log's proof does not rest on it.
-    let paths: Vec<_> = machine
-        .log
-        .paths()
-        .into_iter()
-        .filter(|path| path != "relations" && !path.starts_with("wal/"))
-        .collect();
-    assert!(paths.len() > 5, "{paths:?}");
-    for path in paths {
-        let bytes = machine.log.bytes(&path).unwrap();
-        for _ in 0..bytes.len().min(12) {
-            let mut flipped = bytes.clone();
-            let at = chance.below(bytes.len());
-            flipped[at] ^= 1 << chance.below(8);
-            machine.log.tamper(&path, Some(flipped));
-            let report = check(&machine.log, Vec::new());
-            assert_eq!(report.verdict, Verdict::Failed, "{path} at {at}");
-            assert!(
-                report
-                    .problems
-                    .iter()
-                    .any(|problem| problem.file.as_deref() == Some(path.as_str()) || problem.index.is_some()),
-                "{path}: {:?}",
-                report.problems
-            );
-        }
-        let cut = bytes[..chance.below(bytes.len())].to_vec();
-        let grown = [bytes.as_slice(), &[0]].concat();
-        for (how, changed) in
-            [("emptied", Some(vec![])), ("cut", Some(cut)), ("grown", Some(grown)), ("removed", None)]
-        {
-            machine.log.tamper(&path, changed);
-            assert_eq!(check(&machine.log, Vec::new()).verdict, Verdict::Failed, "{path} {how}");
-        }
-        machine.log.tamper(&path, Some(bytes));
-    }
-    let all: Vec<_> = receipts.into_iter().map(Seen::Receipt).collect();
-    assert_eq!(check(&machine.log, all).verdict, Verdict::Passed);
-    machine.log.tamper("checkpoint", None);
-    assert_eq!(check(&machine.log, Vec::new()).verdict, Verdict::Failed);
 }
 
 /// A body opens its leaf's commitments, and only its own.

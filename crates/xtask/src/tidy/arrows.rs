@@ -13,6 +13,7 @@ use crate::{
 /// comes with a paragraph of why in ARCHITECTURE.md.
 const ALLOWED: &[(&str, &[&str])] = &[
     // Foundation and contracts stand on nothing of ours.
+    ("approval", &[]),
     ("jail", &[]),
     ("kernels", &[]),
     ("llama", &["kernels"]),
@@ -22,7 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("oms", &[]),
     // Services.
     ("identity", &["protocol"]),
-    ("ledger", &["protocol", "tlog"]),
+    ("ledger", &["approval", "protocol", "tlog"]),
     ("models", &["protocol"]),
     ("engine", &["jail", "protocol"]),
     // The walk.

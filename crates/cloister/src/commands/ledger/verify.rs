@@ -99,7 +99,7 @@ impl Verify {
         let Some(path) = &self.body_key else { return Ok(None) };
         let key = file::read(path, SMALL_FILE_BYTES_MAX)?;
         let wrong = |_| Failure::usage(format!("{} is not a key: it must hold 32 bytes", path.display()));
-        Ok(Some(LedgerKeys { body: key.try_into().map_err(wrong)? }))
+        Ok(Some(LedgerKeys::new(key.try_into().map_err(wrong)?)))
     }
 
     /// Checkpoints and leaves that were seen, and records of which only the number is known.
