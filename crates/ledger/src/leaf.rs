@@ -111,6 +111,15 @@ pub enum Event {
         /// Probes that this machine cannot make.
         untried: u32,
     },
+    /// A checkpoint came back from witnesses and is about to be stored beside the log.
+    Witness {
+        /// Leaves that it covers: all before this one, or fewer.
+        size: u64,
+        /// The root over them.
+        root: Digest,
+        /// Whose cosignatures are new, by their names in the policy of that time.
+        witnesses: Vec<String>,
+    },
 }
 
 /// What is about to be asked of an engine, and by whom.
@@ -298,6 +307,7 @@ impl Event {
             Event::Recovered { .. } => "recovered",
             Event::Replay { .. } => "replay",
             Event::Posture { .. } => "posture",
+            Event::Witness { .. } => "witness",
         }
     }
 

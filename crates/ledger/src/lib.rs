@@ -11,6 +11,8 @@
 //!        tile/<L>/<N>          hashes      (C2SP tlog-tiles)
 //!        tile/entries/<N>      leaves
 //!        bodies/<index>        encrypted bodies, one a leaf that has one
+//!        witnessed/<size>      checkpoints that witnesses cosigned
+//!        exported/<size>       checkpoints that went out to be cosigned
 //!        relations             which leaf names which record; made from the leaves
 //!        wal/<first>.wal       what is not integrated yet
 //!        set-aside/            damaged tails of the write-ahead log, never deleted
@@ -37,6 +39,7 @@ mod shared;
 mod store;
 pub mod verify;
 mod wal;
+mod witnessed;
 mod writer;
 
 use std::sync::Arc;
@@ -53,6 +56,7 @@ pub use notary::{LEAF_HASHES_MAX, LocalNotary, Notary, NotaryError};
 pub use open::{LedgerConfig, OpenError, Recovery, SetAside};
 pub use opening::{Opened, Opening, Salt, Salts};
 pub use read::{LIST_RECORDS_MAX, ReadError, Record};
+pub use witnessed::{ProveLeafError, WitnessError, WitnessedCheckpoint, prove};
 
 /// Milliseconds since 1970.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;

@@ -5,6 +5,8 @@
 //! the leaf's commitments hold. What cannot be told from the files is said: whether the directory is an
 //! older copy of itself shows only against what was kept elsewhere ([`Seen`]).
 
+mod witnessed;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use tlog::entry::BundleError;
 use tlog::note::KeyError;
 use tlog::tile::{levels, widths};
-use tlog::{Checkpoint, Frontier, Hash, TileName, VerifierKey, leaf_hash};
+use tlog::{Checkpoint, Frontier, Hash, Policy, TileName, VerifierKey, leaf_hash};
 
 use crate::body::{OVERHEAD, unseal};
 use crate::disk::{self, Disk};
@@ -24,6 +26,8 @@ use crate::opening::Opening;
 use crate::store::{CHECKPOINT, NAMES_NOTHING, RELATIONS, SET_ASIDE, body_path, read_tile};
 use crate::wal::{self, Place, ScanError};
 use crate::{BODY_BYTES_MAX, LedgerKeys};
+
+pub use witnessed::{Witnessed, WitnessedBy};
 
 /// Problems and findings that a report spells out; the rest are counted.
 pub const LISTED_MAX: usize = 1000;
@@ -37,6 +41,8 @@ pub struct Options {
     /// The log's public key. Without it, the key that the first leaf names is used: then the report
     /// says that whoever can replace the whole log can pass.
     pub verifier: Option<String>,
+    /// Which witnesses must have cosigned; where no key is given, it names the log's too.
+    pub policy: Option<Policy>,
     /// Opens bodies.
     pub keys: Option<LedgerKeys>,
     /// What was kept elsewhere.
@@ -90,6 +96,11 @@ pub struct Report {
     pub findings_total: u64,
     /// Whether this may be an older copy of the log.
     pub roll_back: RollBack,
+    /// How far the policy's quorum witnessed the log; `None` without a policy that demands one, and where
+    /// nothing meets it, which is a problem.
+    pub witnessed: Option<Witnessed>,
+    /// Cosigned checkpoints that lie beside the log.
+    pub checkpoints_witnessed: u64,
     /// The log's name; `None` when neither checkpoint nor key gives it.
     pub origin: Option<String>,
     /// The key that was used.
@@ -176,6 +187,8 @@ pub enum FindingKind {
     CommitmentClosed,
     /// The key was taken from the log itself.
     VerifierUntrusted,
+    /// A leaf tells of a cosigned checkpoint that does not lie beside the log.
+    WitnessedMissing,
 }
 
 /// Whether this may be an older copy of the log.
@@ -208,10 +221,12 @@ pub fn verify(
                     first signing was interrupted, which opening the log completes";
         check.problem(CHECKPOINT, None, None, what);
     }
-    let verifier = check.choose_verifier(given, &wal);
+    let of_policy = || witnessed::log_of(options.policy.as_ref()?, note.as_deref());
+    let verifier = check.choose_verifier(given.or_else(of_policy), &wal);
     let signed = check.read_checkpoint(note.as_deref(), verifier.as_ref());
     let size = signed.as_ref().map_or(0, |signed| signed.checkpoint.size);
     check.prepare_seen(verifier.as_ref());
+    check.prepare_witnessed(verifier.as_ref(), signed.as_ref(), note.as_deref());
 
     let total = wal.leaves.last().map_or(size, |leaf| size.max(leaf.index + 1));
     check.compare_with_wal(&wal, size);
@@ -224,6 +239,7 @@ pub fn verify(
     check.set_aside();
     check.intents_without_result();
     check.judge_seen();
+    check.judge_witnessed();
     Ok(check.finish())
 }
 
@@ -246,6 +262,7 @@ struct Check<'c> {
     /// The record each signed leaf names, as the file should have it.
     named: Vec<u8>,
     kept: Kept,
+    witnessed: witnessed::Candidates,
 }
 
 struct Mismatch {
@@ -317,6 +334,8 @@ impl<'c> Check<'c> {
             findings: Vec::new(),
             findings_total: 0,
             roll_back: RollBack::NotExcluded,
+            witnessed: None,
+            checkpoints_witnessed: 0,
             origin: None,
             verifier: None,
             verifier_trusted: false,
@@ -343,6 +362,7 @@ impl<'c> Check<'c> {
             requests: Requests::default(),
             named: Vec::new(),
             kept: Kept::default(),
+            witnessed: witnessed::Candidates::default(),
         }
     }
 
@@ -749,6 +769,7 @@ impl<'c> Check<'c> {
                 );
                 self.finding(FindingKind::Recovered, Some(index), what);
             }
+            Event::Witness { size, root, .. } => self.witness_leaf(index, size, &root.0),
             Event::Posture { failed, .. } if failed > 0 => {
                 let what = format!("{failed} probes of the jails did not come out as they must");
                 self.finding(FindingKind::PostureFailed, Some(index), what);

@@ -21,6 +21,9 @@ pub const SIGNATURES_MAX: usize = 100;
 /// What a signature line begins with.
 const LINE_START: &str = "\u{2014} ";
 
+/// What a secret key's text begins with.
+const SECRET_START: &str = "PRIVATE+KEY+";
+
 /// Bytes of an ML-DSA-44 public key.
 const ML_DSA_44_KEY_BYTES: usize = 1312;
 
@@ -250,6 +253,35 @@ impl CosigningKey {
     /// Its public half.
     pub fn verifier(&self) -> &VerifierKey {
         &self.verifier
+    }
+
+    /// The key as a text to keep, on one line without its end: `PRIVATE+KEY+name+hash+base64`, as notes'
+    /// private keys are commonly written.
+    pub fn to_secret(&self) -> String {
+        let seed = match &self.key {
+            CosigningSecret::Ed25519(key) => key.to_bytes().to_vec(),
+            CosigningSecret::MlDsa44(key) => key.to_seed().to_vec(),
+        };
+        let VerifierKey { name, hash, .. } = &self.verifier;
+        let key = BASE64.encode([&[self.verifier.algorithm() as u8], seed.as_slice()].concat());
+        format!("{SECRET_START}{name}+{:08x}+{key}", u32::from_be_bytes(*hash))
+    }
+
+    /// Reads exactly what [`to_secret`](Self::to_secret) writes.
+    pub fn from_secret(text: &str) -> Result<Self, KeyError> {
+        let mut parts = text.strip_prefix(SECRET_START).ok_or(KeyError::Form)?.splitn(3, '+');
+        let (Some(name), Some(_), Some(encoded)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(KeyError::Form);
+        };
+        let bytes = BASE64.decode(encoded).map_err(|_| KeyError::Form)?;
+        let (algorithm, seed) = bytes.split_first().ok_or(KeyError::Form)?;
+        let seed = seed.try_into().map_err(|_| KeyError::Form)?;
+        let key = match algorithm {
+            4 => CosigningKey::ed25519(name, seed)?,
+            6 => CosigningKey::ml_dsa_44(name, seed)?,
+            other => return Err(KeyError::Algorithm(*other)),
+        };
+        if key.to_secret() == text { Ok(key) } else { Err(KeyError::Hash) }
     }
 
     /// The signature line, with its end, that states: at that time (seconds since 1970, not 0) this was
@@ -540,6 +572,11 @@ mod tests {
             let verifier: VerifierKey = key.verifier().to_string().parse().unwrap();
             assert_eq!(&verifier, key.verifier());
             assert_eq!(verifier.open(&both), Ok(checkpoint.text().as_str()));
+            let secret = key.to_secret();
+            assert_eq!(CosigningKey::from_secret(&secret).unwrap().verifier(), key.verifier());
+            for wrong in [format!("{secret}\n"), secret.replace("w.example", "v.example"), secret.replace("PRIV", "priv")] {
+                assert!(CosigningKey::from_secret(&wrong).is_err(), "{wrong}");
+            }
             for time in [0, u64::MAX, 1 << 63] {
                 assert!(matches!(key.cosign(&checkpoint, time), Err(NoteError::NotCosignable(_))));
             }
