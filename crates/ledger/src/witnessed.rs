@@ -45,7 +45,9 @@ pub enum WitnessError {
     #[error("the log has no signed checkpoint yet")]
     NothingSigned,
     /// The witness is said to have more leaves than there are.
-    #[error("the log has {size} signed leaves, fewer than the {since} that the witness is said to have cosigned")]
+    #[error(
+        "the log has {size} signed leaves, fewer than the {since} that the witness is said to have cosigned"
+    )]
     Since {
         /// What was asked for.
         since: u64,
@@ -73,10 +75,14 @@ pub enum WitnessError {
     #[error("the cosigned checkpoint is not accepted")]
     Judge(#[from] JudgeError),
     /// No witness but the log itself signed.
-    #[error("no witness of the policy cosigned this checkpoint: add the witness first (`cloisterd ledger witness add`)")]
+    #[error(
+        "no witness of the policy cosigned this checkpoint: add the witness first (`cloisterd ledger witness add`)"
+    )]
     NotCosigned,
     /// The checkpoint is of more leaves than there are, or of other leaves.
-    #[error("the cosigned checkpoint of {size} leaves is not of this log, which has {signed} signed leaves: it was rolled back or rewritten")]
+    #[error(
+        "the cosigned checkpoint of {size} leaves is not of this log, which has {signed} signed leaves: it was rolled back or rewritten"
+    )]
     OtherLog {
         /// The checkpoint's leaves.
         size: u64,

@@ -574,7 +574,11 @@ mod tests {
             assert_eq!(verifier.open(&both), Ok(checkpoint.text().as_str()));
             let secret = key.to_secret();
             assert_eq!(CosigningKey::from_secret(&secret).unwrap().verifier(), key.verifier());
-            for wrong in [format!("{secret}\n"), secret.replace("w.example", "v.example"), secret.replace("PRIV", "priv")] {
+            for wrong in [
+                format!("{secret}\n"),
+                secret.replace("w.example", "v.example"),
+                secret.replace("PRIV", "priv"),
+            ] {
                 assert!(CosigningKey::from_secret(&wrong).is_err(), "{wrong}");
             }
             for time in [0, u64::MAX, 1 << 63] {

@@ -115,7 +115,8 @@ impl Check<'_> {
             Err(error) => return self.problem(file, None, None, crate::shared::chain(&error)),
         };
         if size.is_some_and(|size| size != checkpoint.size) {
-            let what = format!("it is a checkpoint of {} leaves, not of as many as its name says", checkpoint.size);
+            let what =
+                format!("it is a checkpoint of {} leaves, not of as many as its name says", checkpoint.size);
             return self.problem(file, None, None, what);
         }
         let (by, quorum) = match self.cosignatures(note, verifier) {
@@ -153,7 +154,8 @@ impl Check<'_> {
         let file = sized_path(WITNESSED, size);
         match self.kept.roots.get(&size) {
             Some(found) if found != root => {
-                let what = format!("it tells of a cosigned checkpoint of {size} leaves, which are others now");
+                let what =
+                    format!("it tells of a cosigned checkpoint of {size} leaves, which are others now");
                 self.problem("", None, Some(index), what);
             }
             Some(_) if self.witnessed.list.iter().any(|candidate| candidate.file == file) => {}

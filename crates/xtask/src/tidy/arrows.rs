@@ -34,7 +34,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("cloister", &["client", "ledger", "protocol", "tlog"]),
     ("cloister-relay", &["client", "jail", "protocol"]),
     ("cloister-engine", &["jail", "llama", "models", "protocol"]),
-    ("cloisterd", &["assist", "engine", "gateway", "identity", "jail", "ledger", "models", "protocol", "tlog"]),
+    (
+        "cloisterd",
+        &["assist", "engine", "gateway", "identity", "jail", "ledger", "models", "protocol", "tlog"],
+    ),
     // Development. Automation compiles before everything else, so it waits for no product crate.
     ("testkit", &[]),
     ("bench", &["engine", "jail", "ledger", "protocol", "testkit"]),

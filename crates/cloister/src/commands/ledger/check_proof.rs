@@ -36,15 +36,13 @@ impl CheckProof {
         let Some(leaf) = &proof.extra else {
             return Err(refused().hint("It carries no leaf: have it made by `cloister ledger proof`."));
         };
-        let judged = proof
-            .verify(&tlog::leaf_hash(leaf), &policy)
-            .map_err(|error| refused().caused_by(&error))?;
+        let judged =
+            proof.verify(&tlog::leaf_hash(leaf), &policy).map_err(|error| refused().caused_by(&error))?;
         let leaf = std::str::from_utf8(leaf)
             .map_err(|_| refused().hint("Its leaf is not text: it is of another kind of log."))?;
         if self.json {
-            let by = |by: &tlog::policy::Cosigned| {
-                json!({ "witness": by.witness, "time_unix_s": by.time_unix_s })
-            };
+            let by =
+                |by: &tlog::policy::Cosigned| json!({ "witness": by.witness, "time_unix_s": by.time_unix_s });
             session.output.json(&json!({
                 "origin": judged.checkpoint.origin,
                 "index": proof.index,
