@@ -2,8 +2,8 @@
 
 use identity::{Action, Credential};
 use ledger::Event;
-use protocol::RecordNumber;
 use protocol::admin::{Command, Response};
+use protocol::{Digest, RecordNumber};
 use serde_json::{Value, json};
 
 use crate::{Assist, Refusal};
@@ -110,7 +110,42 @@ impl Assist {
                 Ok(json!(replay))
             }
             Command::Status => Ok(json!(self.status())),
+            Command::WitnessExport { since } => self.witness_export(since).await,
+            Command::WitnessImport { checkpoint, policy } => self.witness_import(&checkpoint, &policy).await,
+            Command::WitnessAdd { name, key } => {
+                self.write(changed(&name, format!("key: {key}"))).await?;
+                Ok(json!({ "witness": name, "key": key }))
+            }
         }
+    }
+
+    async fn witness_export(&self, since: Option<u64>) -> Result<Value, Failed> {
+        let ledger = self.house.ledger.clone();
+        let request = tokio::task::spawn_blocking(move || {
+            // What is durable now goes out too.
+            ledger.sign().map_err(|error| failed(error, ""))?;
+            let hint = "give the number of leaves that the witness names, with --since";
+            ledger.witness_request(since).map_err(|error| failed_with_causes(&error, hint))
+        });
+        let request = request.await.map_err(|error| failed(error, ""))??;
+        Ok(json!({ "since": request.old_size, "request": request.to_string() }))
+    }
+
+    async fn witness_import(&self, checkpoint: &str, policy: &[u8]) -> Result<Value, Failed> {
+        let hint = "export again and have that cosigned; or run `cloister ledger verify --policy`";
+        let ledger = &self.house.ledger;
+        let witnessed =
+            ledger.check_witnessed(checkpoint, policy).map_err(|error| failed_with_causes(&error, hint))?;
+        if !witnessed.witnesses.is_empty() {
+            self.write(Event::Witness {
+                size: witnessed.size,
+                root: Digest(witnessed.root),
+                witnesses: witnessed.witnesses.clone(),
+            })
+            .await?;
+            ledger.store_witnessed(&witnessed).map_err(|error| failed_with_causes(&error, ""))?;
+        }
+        Ok(json!({ "leaves": witnessed.size, "witnesses": witnessed.witnesses }))
     }
 
     async fn write(&self, event: Event) -> Result<(), Failed> {
@@ -148,7 +183,21 @@ fn command_name(command: &Command) -> &'static str {
         Command::LedgerShow { .. } => "ledger show",
         Command::Replay { .. } => "replay",
         Command::Status => "status",
+        Command::WitnessExport { .. } => "ledger witness export",
+        Command::WitnessImport { .. } => "ledger witness import",
+        Command::WitnessAdd { .. } => "ledger witness add",
     }
+}
+
+/// An error and what caused it, on one line.
+fn failed_with_causes(error: &dyn std::error::Error, hint: &'static str) -> Failed {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    failed(text, hint)
 }
 
 fn failed(error: impl std::fmt::Display, hint: &'static str) -> Failed {

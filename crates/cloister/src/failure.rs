@@ -39,6 +39,11 @@ impl Failure {
         Failure::new("configuration", message, EXIT_USAGE)
     }
 
+    /// A file's content, or a checkpoint, was examined and refused.
+    pub(crate) fn refused(message: impl Display) -> Self {
+        Failure::new("refused", message, EXIT_FAILED)
+    }
+
     /// A file could not be read or written; `intent` as in `cannot read`.
     pub(crate) fn file(intent: &str, path: &Path, source: &io::Error) -> Self {
         Failure::new("file", format!("{intent} {}", path.display()), EXIT_FAILED).caused_by(source)

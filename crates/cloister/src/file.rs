@@ -4,6 +4,9 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
+use tlog::Policy;
+use tlog::policy::POLICY_BYTES_MAX;
+
 use crate::failure::Failure;
 
 /// Reads a whole file of at most `bytes_max` bytes.
@@ -29,6 +32,14 @@ pub(crate) fn read_text(path: &Path, bytes_max: u64) -> Result<String, Failure> 
     })
 }
 
+/// A policy: which logs and witnesses are believed.
+pub(crate) fn read_policy(path: &Path) -> Result<Policy, Failure> {
+    let bytes = read(path, POLICY_BYTES_MAX as u64)?;
+    Policy::parse(&bytes).map_err(|error| {
+        Failure::usage(format!("the policy {} cannot be used", path.display())).caused_by(&error)
+    })
+}
+
 /// Whether a file begins with these few bytes.
 pub(crate) fn begins_with(path: &Path, start: &[u8]) -> Result<bool, Failure> {
     let cannot = |source: io::Error| Failure::file("cannot read", path, &source);
@@ -49,6 +60,29 @@ pub(crate) fn read_stdin(bytes_max: u64) -> Result<String, Failure> {
         return Err(Failure::usage(format!("standard input is longer than {bytes_max} bytes")));
     }
     String::from_utf8(bytes).map_err(|_| Failure::usage("standard input is not UTF-8"))
+}
+
+/// Writes a file for somebody else to take, and makes it durable.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let written = File::create(path).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written.map_err(|error| Failure::file("cannot write", path, &error))
+}
+
+/// Writes a file that only its owner can read, whole or not at all, and durable when this returns. Where
+/// `replaces` is false, a file that is there already is an error.
+pub(crate) fn keep(path: &Path, bytes: &[u8], replaces: bool) -> Result<(), Failure> {
+    let cannot = |source: io::Error| Failure::file("cannot write", path, &source);
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut temporary =
+        tempfile::Builder::new().prefix(".cloister-").tempfile_in(directory).map_err(cannot)?;
+    temporary.write_all(bytes).map_err(cannot)?;
+    temporary.as_file().sync_all().map_err(cannot)?;
+    let kept = if replaces { temporary.persist(path) } else { temporary.persist_noclobber(path) };
+    kept.map_err(|error| cannot(error.error))?;
+    sync_directory(directory).map_err(cannot)
 }
 
 /// Replaces a file that still holds `old` by `new`: a reader sees the one or the other, whole, also

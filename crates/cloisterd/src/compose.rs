@@ -54,6 +54,10 @@ fn randomness(buffer: &mut [u8]) -> std::io::Result<()> {
 pub(crate) fn local_notary(data: &Data) -> Result<(LocalNotary, Keys), Box<dyn Error>> {
     let keys = data.keys()?;
     let notary = LocalNotary::open(&data.path("notary"), &data.origin()?, keys.notary)?;
+    let notary = match keys.notary_ml_dsa {
+        Some(seed) => notary.signing_twice(seed, ledger::system_clock())?,
+        None => notary,
+    };
     Ok((notary, keys))
 }
 

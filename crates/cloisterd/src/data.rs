@@ -11,6 +11,9 @@ use rustix::fs::FlockOperation;
 const DIRECTORIES: [&str; 7] =
     ["keys", "notary", "ledger", "identity", "models", "run", "models/deployments"];
 
+/// The notary's second key.
+const NOTARY_ML_DSA: &str = "notary-mldsa.key";
+
 /// A data directory that exists.
 #[derive(Clone, Debug)]
 pub(crate) struct Data {
@@ -18,9 +21,11 @@ pub(crate) struct Data {
     owner_uid: u32,
 }
 
-/// The three keys. Never shown.
+/// The keys. Never shown.
 pub(crate) struct Keys {
     pub(crate) notary: [u8; 32],
+    /// The notary's second one; a data directory from before there was one has none.
+    pub(crate) notary_ml_dsa: Option<[u8; 32]>,
     pub(crate) body: [u8; 32],
     pub(crate) fingerprint: [u8; 32],
 }
@@ -85,7 +90,7 @@ impl Data {
         for name in DIRECTORIES {
             make(&root.join(name))?;
         }
-        for name in ["notary.key", "body.key", "fingerprint.key"] {
+        for name in ["notary.key", NOTARY_ML_DSA, "body.key", "fingerprint.key"] {
             write_key(&root.join("keys").join(name))?;
         }
         sync_directory(&root.join("keys"))?;
@@ -128,7 +133,13 @@ impl Data {
     /// Reads the keys; refuses ones that others can read.
     pub(crate) fn keys(&self) -> Result<Keys, DataError> {
         let key = |name: &str| read_key(&self.path("keys").join(name));
-        Ok(Keys { notary: key("notary.key")?, body: key("body.key")?, fingerprint: key("fingerprint.key")? })
+        let second = self.path("keys").join(NOTARY_ML_DSA).exists();
+        Ok(Keys {
+            notary: key("notary.key")?,
+            notary_ml_dsa: second.then(|| key(NOTARY_ML_DSA)).transpose()?,
+            body: key("body.key")?,
+            fingerprint: key("fingerprint.key")?,
+        })
     }
 
     /// The log's name, which its checkpoints carry: fixed when the directory is made.

@@ -114,6 +114,15 @@ pub enum Event {
         /// Probes that this machine cannot make.
         untried: u32,
     },
+    /// A checkpoint came back from witnesses and is about to be stored beside the log.
+    Witness {
+        /// Leaves that it covers: all before this one, or fewer.
+        size: u64,
+        /// The root over them.
+        root: Digest,
+        /// Whose cosignatures are new, by their names in the policy of that time.
+        witnesses: Vec<String>,
+    },
 }
 
 /// What is about to be asked of an engine, and by whom.
@@ -352,6 +361,7 @@ impl Event {
             Event::Erasure(_) => "erasure",
             Event::Replay { .. } => "replay",
             Event::Posture { .. } => "posture",
+            Event::Witness { .. } => "witness",
         }
     }
 

@@ -12,6 +12,8 @@
 //!        tile/entries/<N>      leaves
 //!        bodies/<N>            encrypted bodies of an entry bundle's leaves
 //!        body-keys/<N>         their keys, wrapped; erased with the body
+//!        witnessed/<size>      checkpoints that witnesses cosigned
+//!        exported/<size>       checkpoints that went out to be cosigned
 //!        relations             which leaf names which record; made from the leaves
 //!        wal/<first>.wal       what is not integrated yet
 //!        set-aside/            damaged tails of the write-ahead log, never deleted
@@ -40,6 +42,7 @@ mod shared;
 mod store;
 pub mod verify;
 mod wal;
+mod witnessed;
 mod writer;
 
 use std::sync::Arc;
@@ -58,6 +61,7 @@ pub use notary::{LEAF_HASHES_MAX, LocalNotary, Notary, NotaryError};
 pub use open::{LedgerConfig, OpenError, Recovery, SetAside};
 pub use opening::{Opened, Opening, Salt, Salts};
 pub use read::{LIST_RECORDS_MAX, ReadError, Record};
+pub use witnessed::{ProveLeafError, WitnessError, WitnessedCheckpoint, prove};
 
 /// Milliseconds since 1970.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;

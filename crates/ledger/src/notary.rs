@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use tlog::checkpoint::CheckpointError;
-use tlog::note::KeyError;
-use tlog::{Checkpoint, Frontier, Hash, SigningKey};
+use tlog::note::{KeyError, NoteError};
+use tlog::{Checkpoint, CosigningKey, Frontier, Hash, Note, SigningKey};
 
+use crate::Clock;
 use crate::disk::{Disk, RealDisk, read, replace};
 
 /// Leaf hashes that [`Notary::extend`] takes at once.
@@ -84,6 +85,8 @@ const MAGIC: &[u8; 8] = b"CLSTRNT1";
 pub struct LocalNotary {
     disk: Arc<dyn Disk>,
     key: SigningKey,
+    /// The log's second key, and the clock that dates what it signs.
+    second: Option<(CosigningKey, Clock)>,
     before: Frontier,
     frontier: Frontier,
     checkpoint: Option<String>,
@@ -118,7 +121,33 @@ impl LocalNotary {
             }
             Err(source) => return Err(NotaryError::Storage { intent: "read", source }),
         };
-        Ok(LocalNotary { disk, key, before, frontier, checkpoint, poisoned: false })
+        Ok(LocalNotary { disk, key, second: None, before, frontier, checkpoint, poisoned: false })
+    }
+
+    /// Has each checkpoint signed a second time, with ML-DSA-44 by a key of the log's name: for when
+    /// Ed25519 can be broken. `seed` is its secret; the clock dates what it signs.
+    pub fn signing_twice(mut self, seed: [u8; 32], clock: Clock) -> Result<Self, NotaryError> {
+        let key = CosigningKey::ml_dsa_44(self.key.verifier().name(), seed)?;
+        if let Some(note) = &self.checkpoint {
+            // The last checkpoint may be from before the second key was made; a wrong signature is no such.
+            Note::parse(note).and_then(|note| note.signed(key.verifier())).map_err(CheckpointError::from)?;
+        }
+        self.second = Some((key, clock));
+        Ok(self)
+    }
+
+    /// The second public key, where there is one, as a C2SP verifier key.
+    pub fn second_verifier(&self) -> Option<String> {
+        self.second.as_ref().map(|(key, _)| key.verifier().to_string())
+    }
+
+    fn sign(&self, checkpoint: &Checkpoint) -> Result<String, NotaryError> {
+        let mut note = checkpoint.sign(&self.key)?;
+        if let Some((key, clock)) = &self.second {
+            let line = key.cosign(checkpoint, clock() / 1000);
+            note.push_str(&line.map_err(|error: NoteError| CheckpointError::from(error))?);
+        }
+        Ok(note)
     }
 
     /// The public key, as a C2SP verifier key.
@@ -160,7 +189,7 @@ impl Notary for LocalNotary {
         hashes.iter().for_each(|hash| frontier.push(*hash));
         let origin = self.key.verifier().name().to_owned();
         let checkpoint = Checkpoint { origin, size: frontier.size(), root: frontier.root() };
-        let note = checkpoint.sign(&self.key)?;
+        let note = self.sign(&checkpoint)?;
         let state = encode(&self.frontier, &frontier, &note);
         if let Err(source) = replace(&*self.disk, STATE, &state) {
             self.poisoned = true;
@@ -242,6 +271,28 @@ mod tests {
         let mut again = open(&disk).unwrap();
         assert_eq!(again.last().unwrap(), Some(second.clone()));
         assert_eq!(again.extend(3, &hashes(3..9)).unwrap(), second);
+    }
+
+    #[test]
+    fn signs_twice() {
+        let disk = FaultDisk::new();
+        let once = open(&disk).unwrap().extend(0, &hashes(0..1)).unwrap();
+        let twice = |seed| open(&disk).unwrap().signing_twice([seed; 32], Arc::new(|| 5_999));
+        let mut notary = twice(2).unwrap();
+        let key: tlog::VerifierKey = notary.second_verifier().unwrap().parse().unwrap();
+        assert_eq!(key.name(), ORIGIN);
+        assert_eq!(notary.last().unwrap(), Some(once));
+        let note = notary.extend(1, &hashes(1..3)).unwrap();
+        let signed = Note::parse(&note).unwrap().signed(&key).unwrap().unwrap();
+        assert_eq!(signed.time_unix_s, Some(5));
+        let first: tlog::VerifierKey = notary.verifier().parse().unwrap();
+        assert_eq!(Checkpoint::open(&note, &first).unwrap().size, 3);
+        // Asked again, the note that was signed is given, whatever time it is.
+        let mut again = open(&disk).unwrap().signing_twice([2; 32], Arc::new(|| 9_000)).unwrap();
+        assert_eq!(again.extend(1, &hashes(1..3)).unwrap(), note);
+        assert_eq!(again.last().unwrap(), Some(note));
+        // Another second key does not make the old notes wrong: they are not of it.
+        assert!(twice(3).is_ok());
     }
 
     #[test]

@@ -16,6 +16,12 @@ pub(crate) const SET_ASIDE: &str = "set-aside";
 /// What a damaged tail's name ends with until a leaf tells of it.
 pub(crate) const UNRECORDED: &str = ".unrecorded";
 
+/// Checkpoints that came back from witnesses, named by their size.
+pub(crate) const WITNESSED: &str = "witnessed";
+
+/// Checkpoints that went out to witnesses, named by their size.
+pub(crate) const EXPORTED: &str = "exported";
+
 /// 8 bytes a leaf, little-endian: the record that the leaf names, or [`NAMES_NOTHING`]. Made from the
 /// leaves, and made again when it is missing.
 pub(crate) const RELATIONS: &str = "relations";
@@ -24,6 +30,11 @@ pub(crate) const NAMES_NOTHING: u64 = u64::MAX;
 /// 256 entries of 65,535 bytes and their lengths.
 pub(crate) const BUNDLE_BYTES_MAX: u64 = 256 * (2 + 65_535);
 pub(crate) const TILE_BYTES_MAX: u64 = 256 * 32;
+
+/// The path of a checkpoint in a directory of such.
+pub(crate) fn sized_path(directory: &str, size: u64) -> String {
+    format!("{directory}/{size:020}")
+}
 
 /// The entry bundle that holds a leaf of a tree of `size` leaves, and the leaf's place in it.
 pub(crate) fn bundle_of(index: u64, size: u64) -> (TileName, usize) {

@@ -5,6 +5,8 @@
 //! the leaf's commitments hold. What cannot be told from the files is said: whether the directory is an
 //! older copy of itself shows only against what was kept elsewhere ([`Seen`]).
 
+mod witnessed;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use tlog::entry::BundleError;
 use tlog::note::KeyError;
 use tlog::tile::{levels, widths};
-use tlog::{Checkpoint, Frontier, Hash, TileName, VerifierKey, leaf_hash};
+use tlog::{Checkpoint, Frontier, Hash, Policy, TileName, VerifierKey, leaf_hash};
 
 use crate::LedgerKeys;
 use crate::body::{self, Wrap, unseal};
@@ -30,6 +32,8 @@ use crate::pack::{self, PACK_LEAVES, SLOT_BYTES, Slot, pack_path, page_path};
 use crate::store::{CHECKPOINT, NAMES_NOTHING, RELATIONS, SET_ASIDE, claimed, read_tile};
 use crate::wal::{self, Place, ScanError};
 
+pub use witnessed::{Witnessed, WitnessedBy};
+
 /// Problems and findings that a report spells out; the rest are counted.
 pub const LISTED_MAX: usize = 1000;
 
@@ -42,6 +46,8 @@ pub struct Options {
     /// The log's public key. Without it, the key that the first leaf names is used: then the report
     /// says that whoever can replace the whole log can pass.
     pub verifier: Option<String>,
+    /// Which witnesses must have cosigned; where no key is given, it names the log's too.
+    pub policy: Option<Policy>,
     /// Opens bodies.
     pub keys: Option<LedgerKeys>,
     /// What was kept elsewhere.
@@ -95,6 +101,11 @@ pub struct Report {
     pub findings_total: u64,
     /// Whether this may be an older copy of the log.
     pub roll_back: RollBack,
+    /// How far the policy's quorum witnessed the log; `None` without a policy that demands one, and where
+    /// nothing meets it, which is a problem.
+    pub witnessed: Option<Witnessed>,
+    /// Cosigned checkpoints that lie beside the log.
+    pub checkpoints_witnessed: u64,
     /// The log's name; `None` when neither checkpoint nor key gives it.
     pub origin: Option<String>,
     /// The key that was used.
@@ -185,6 +196,8 @@ pub enum FindingKind {
     Erased,
     /// The key was taken from the log itself.
     VerifierUntrusted,
+    /// A leaf tells of a cosigned checkpoint that does not lie beside the log.
+    WitnessedMissing,
 }
 
 /// Whether this may be an older copy of the log.
@@ -217,10 +230,12 @@ pub fn verify(
                     first signing was interrupted, which opening the log completes";
         check.problem(CHECKPOINT, None, None, what);
     }
-    let verifier = check.choose_verifier(given, &wal);
+    let of_policy = || witnessed::log_of(options.policy.as_ref()?, note.as_deref());
+    let verifier = check.choose_verifier(given.or_else(of_policy), &wal);
     let signed = check.read_checkpoint(note.as_deref(), verifier.as_ref());
     let size = signed.as_ref().map_or(0, |signed| signed.checkpoint.size);
     check.prepare_seen(verifier.as_ref());
+    check.prepare_witnessed(verifier.as_ref(), signed.as_ref(), note.as_deref());
 
     let total = wal.leaves.last().map_or(size, |leaf| size.max(leaf.index + 1));
     (check.size, check.wal_end) = (size, wal.leaves.last().map_or(0, |leaf| leaf.index + 1));
@@ -235,6 +250,7 @@ pub fn verify(
     check.intents_without_result();
     check.judge_erasures();
     check.judge_seen();
+    check.judge_witnessed();
     Ok(check.finish())
 }
 
@@ -262,6 +278,7 @@ struct Check<'c> {
     size: u64,
     /// Behind the last leaf of the write-ahead log.
     wal_end: u64,
+    witnessed: witnessed::Candidates,
 }
 
 struct Mismatch {
@@ -373,6 +390,8 @@ impl<'c> Check<'c> {
             findings: Vec::new(),
             findings_total: 0,
             roll_back: RollBack::NotExcluded,
+            witnessed: None,
+            checkpoints_witnessed: 0,
             origin: None,
             verifier: None,
             verifier_trusted: false,
@@ -403,6 +422,7 @@ impl<'c> Check<'c> {
             erasures: Erasures::default(),
             size: 0,
             wal_end: 0,
+            witnessed: witnessed::Candidates::default(),
         }
     }
 
@@ -948,6 +968,7 @@ impl<'c> Check<'c> {
                 );
                 self.finding(FindingKind::Recovered, Some(index), what);
             }
+            Event::Witness { size, root, .. } => self.witness_leaf(index, size, &root.0),
             Event::Posture { failed, .. } if failed > 0 => {
                 let what = format!("{failed} probes of the jails did not come out as they must");
                 self.finding(FindingKind::PostureFailed, Some(index), what);

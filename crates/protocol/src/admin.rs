@@ -61,6 +61,26 @@ pub enum Command {
     },
     /// Deployments, workers, ledger's head.
     Status,
+    /// What a witness is to cosign, as the text of a request.
+    WitnessExport {
+        /// Leaves that the witness has cosigned; without a number, those of the last cosigned checkpoint.
+        since: Option<u64>,
+    },
+    /// Takes in what a witness cosigned.
+    WitnessImport {
+        /// The signed note.
+        checkpoint: String,
+        /// The policy that knows the witness, as octets of C2SP tlog-policy.
+        policy: Vec<u8>,
+    },
+    /// Writes down that a witness is about to be added to the policy, which lies where only the
+    /// administrator reaches it.
+    WitnessAdd {
+        /// Its name in the policy.
+        name: String,
+        /// Its verifier key.
+        key: String,
+    },
 }
 
 /// The answer.

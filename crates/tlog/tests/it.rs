@@ -8,7 +8,12 @@ use proptest::prelude::*;
 use sha2::Sha256;
 use tlog::proof::{prove_consistency, prove_inclusion, verify_consistency, verify_inclusion};
 use tlog::tile::{encode, hash_in_tiles};
-use tlog::{Checkpoint, Edge, Frontier, Hash, SigningKey, TileName, VerifierKey, entry, leaf_hash};
+use tlog::tlog_proof::TlogProofRefused;
+use tlog::witness::{Remembered, Request, WitnessRefused};
+use tlog::{
+    Checkpoint, CosigningKey, Edge, Frontier, Hash, Note, Policy, SigningKey, TileName, TlogProof,
+    VerifierKey, entry, leaf_hash,
+};
 
 /// A log in memory, written as a ledger writes it: tiles as they fill, and the partial ones.
 struct Log {
@@ -151,6 +156,196 @@ fn notes_agree_with_signed_note() {
     assert_eq!(String::from_utf8(written.to_bytes()).unwrap(), note);
 }
 
+const NAME: &str = "example.org/cloister";
+const TIME: u64 = 1_700_000_000;
+
+fn log_key() -> SigningKey {
+    SigningKey::new(NAME, [5; 32]).unwrap()
+}
+
+fn witness_key() -> CosigningKey {
+    CosigningKey::ed25519("witness.example/w1", [6; 32]).unwrap()
+}
+
+/// A signature line with its time and signature, as anybody would write it.
+fn line(key: &VerifierKey, signature: &[u8]) -> String {
+    let hash = u32::from_str_radix(key.to_string().split('+').nth(1).unwrap(), 16).unwrap();
+    let bytes = [hash.to_be_bytes().as_slice(), &TIME.to_be_bytes(), signature].concat();
+    format!("\u{2014} {} {}\n", key.name(), base64::engine::general_purpose::STANDARD.encode(bytes))
+}
+
+/// Time and signature of a line of ours.
+fn signature(line: &str) -> Vec<u8> {
+    let encoded = line.trim_end().rsplit(' ').next().unwrap();
+    base64::engine::general_purpose::STANDARD.decode(encoded).unwrap()[12..].to_vec()
+}
+
+/// The message is put together here as the specification says, and signed by the other implementation.
+#[test]
+fn ed25519_cosignatures_agree_with_the_specification() {
+    use ed25519_dalek::Signer as _;
+    let checkpoint = Checkpoint { origin: NAME.into(), size: 7, root: [9; 32] };
+    let key = witness_key();
+    let message = format!("cosignature/v1\ntime {TIME}\n{}", checkpoint.text());
+    let secret = ed25519_dalek::SigningKey::from_bytes(&[6; 32]);
+    let theirs = line(key.verifier(), &secret.sign(message.as_bytes()).to_bytes());
+    assert_eq!(key.cosign(&checkpoint, TIME).unwrap(), theirs);
+
+    let note = checkpoint.sign(&log_key()).unwrap() + &theirs;
+    let read = signed_note::Note::from_bytes(note.as_bytes()).unwrap();
+    let log = signed_note::StandardVerifier::new(&log_key().verifier().to_string()).unwrap();
+    let (known, unknown) = read.verify(&signed_note::VerifierList::new(vec![Box::new(log)])).unwrap();
+    assert_eq!((known.len(), unknown.len()), (1, 1));
+    assert_eq!(key.verifier().open(&note).unwrap().as_bytes(), read.text());
+}
+
+#[test]
+fn ml_dsa_44_cosignatures_agree_with_fips204() {
+    use fips204::ml_dsa_44::KG;
+    use fips204::traits::{KeyGen as _, SerDes as _, Signer as _, Verifier as _};
+    let checkpoint = Checkpoint { origin: NAME.into(), size: 7, root: [9; 32] };
+    let ours = CosigningKey::ml_dsa_44("w", [6; 32]).unwrap();
+    let (public, secret) = KG::keygen_from_seed(&[6; 32]);
+    assert_eq!(public.clone().into_bytes().as_slice(), ours.verifier().key_bytes());
+
+    let mut message = b"subtree/v1\n\x00\x01w".to_vec();
+    message.extend(TIME.to_be_bytes());
+    message.push(u8::try_from(NAME.len()).unwrap());
+    message.extend(NAME.as_bytes());
+    message.extend([[0; 8], 7u64.to_be_bytes()].concat());
+    message.extend([9; 32]);
+    let line_of_ours = ours.cosign(&checkpoint, TIME).unwrap();
+    let signed: [u8; 2420] = signature(&line_of_ours).try_into().unwrap();
+    assert!(public.verify(&message, &signed, &[]));
+
+    let theirs = secret.try_sign_with_seed(&[1; 32], &message, &[]).unwrap();
+    let note = checkpoint.sign(&log_key()).unwrap() + &line(ours.verifier(), &theirs);
+    assert_eq!(ours.verifier().open(&note).unwrap(), checkpoint.text());
+}
+
+fn policy(quorum: &str) -> Policy {
+    let (log, witness) = (log_key(), witness_key());
+    let text = format!("log {}\nwitness w1 {}\nquorum {quorum}\n", log.verifier(), witness.verifier());
+    Policy::parse(text.as_bytes()).unwrap()
+}
+
+/// A log's checkpoint, cosigned by the witness.
+fn cosigned(log: &Log) -> String {
+    let root = log.frontier.root();
+    let checkpoint = Checkpoint { origin: NAME.into(), size: log.edge.size(), root };
+    checkpoint.sign(&log_key()).unwrap() + &witness_key().cosign(&checkpoint, TIME).unwrap()
+}
+
+fn proof(log: &Log, index: usize) -> TlogProof {
+    let size = log.edge.size();
+    let hashes = prove_inclusion(index as u64, size, |h, i| log.hash(h, i)).unwrap();
+    let extra = Some(log.leaves[index].clone());
+    TlogProof { extra, index: index as u64, hashes, checkpoint: cosigned(log) }
+}
+
+#[test]
+fn proofs_are_one_text_that_proves() {
+    let log = Log::new(11);
+    for index in 0..11 {
+        let proof = proof(&log, index);
+        let text = proof.to_string();
+        assert_eq!(text.parse(), Ok(proof.clone()));
+        let leaf = leaf_hash(&log.leaves[index]);
+        let judged = proof.verify(&leaf, &policy("w1")).unwrap();
+        assert_eq!((judged.checkpoint.size, judged.cosigned[0].time_unix_s), (11, TIME));
+        assert!(matches!(proof.verify(&[0; 32], &policy("w1")), Err(TlogProofRefused::Inclusion(_))));
+        let uncosigned: String = proof.checkpoint.lines().take(5).map(|line| format!("{line}\n")).collect();
+        let uncosigned = TlogProof { checkpoint: uncosigned, ..proof };
+        assert!(uncosigned.verify(&leaf, &policy("none")).is_ok());
+        assert!(matches!(uncosigned.verify(&leaf, &policy("w1")), Err(TlogProofRefused::Quorum(_))));
+    }
+    // Where there is no hash, the checkpoint follows at once.
+    let one = proof(&Log::new(1), 0);
+    assert_eq!(one.to_string().parse(), Ok(one));
+}
+
+#[test]
+fn every_changed_byte_of_a_proof_is_refused() {
+    let log = Log::new(6);
+    let text = proof(&log, 3).to_string();
+    for at in 0..text.len() {
+        let mut bytes = text.clone().into_bytes();
+        bytes[at] ^= 1;
+        let Ok(changed) = String::from_utf8(bytes) else { continue };
+        let Ok(changed) = changed.parse::<TlogProof>() else { continue };
+        let leaf = leaf_hash(&changed.extra.clone().unwrap_or_default());
+        assert!(changed.verify(&leaf, &policy("w1")).is_err(), "byte {at}");
+    }
+    for refused in [
+        text.replace("index 3", "index 03"),
+        text.replace("index 3", "index +3"),
+        text.replace("@v1\n", "@v1\n\n"),
+        text.replace("extra ", "extra  "),
+        text.replace("\nindex", "\nextra AA==\nindex"),
+        text.replace('\n', "\r\n"),
+        text.trim_end().to_owned(),
+    ] {
+        assert!(refused.parse::<TlogProof>().is_err(), "{refused}");
+    }
+}
+
+fn request(old: usize, new: &Log) -> Request {
+    let consistency = prove_consistency(old as u64, new.edge.size(), |h, i| new.hash(h, i)).unwrap();
+    Request { old_size: old as u64, consistency, checkpoint: cosigned(new) }
+}
+
+fn remembered(log: &Log) -> Option<Remembered> {
+    Some(Remembered { size: log.edge.size(), root: log.frontier.root() })
+}
+
+#[test]
+fn a_witness_never_goes_back() {
+    let key = log_key();
+    let (old, new) = (Log::new(5), Log::new(9));
+    let mut fork = Log::new(0);
+    for i in 0..9 {
+        let leaf = format!("other {i}").into_bytes();
+        fork.edge.push(leaf_hash(&leaf), |_, _| {});
+        fork.frontier.push(leaf_hash(&leaf));
+    }
+    let check = |request: &Request, remembered| {
+        assert_eq!(request.to_string().parse().as_ref(), Ok(request));
+        request.check(key.verifier(), remembered).map(|checkpoint| checkpoint.size)
+    };
+    assert_eq!(check(&request(0, &old), None), Ok(5));
+    assert_eq!(check(&request(5, &new), remembered(&old)), Ok(9));
+    // The answer got lost.
+    assert_eq!(check(&request(5, &new), remembered(&new)), Ok(9));
+    let start = |asked, remembered| Err(WitnessRefused::OtherStart { asked, remembered });
+    assert_eq!(check(&request(5, &new), None), start(5, 0));
+    assert_eq!(check(&request(0, &new), remembered(&old)), start(0, 5));
+    let older = Err(WitnessRefused::Older { size: 5, remembered: 9 });
+    assert_eq!(check(&request(0, &old), remembered(&new)), older);
+    assert_eq!(check(&request(0, &fork), remembered(&new)), Err(WitnessRefused::Forked { size: 9 }));
+    let inconsistent = Err(WitnessRefused::Inconsistent { size: 9, remembered: 5 });
+    assert_eq!(check(&request(5, &fork), remembered(&old)), inconsistent);
+    let impostor = SigningKey::new(NAME, [7; 32]).unwrap();
+    assert!(matches!(request(0, &old).check(impostor.verifier(), None), Err(WitnessRefused::Checkpoint(_))));
+    let empty = Checkpoint { origin: NAME.into(), size: 0, root: [1; 32] };
+    let empty = Request { old_size: 0, consistency: vec![], checkpoint: empty.sign(&key).unwrap() };
+    assert_eq!(check(&empty, None), Err(WitnessRefused::NotEmpty));
+    assert!("old 0\nAAAA\n\n".parse::<Request>().is_err());
+}
+
+#[test]
+fn every_changed_byte_of_a_request_is_refused() {
+    let (old, new) = (Log::new(5), Log::new(9));
+    let text = request(5, &new).to_string();
+    let end = text.rfind('\u{2014}').unwrap(); // behind it is a signature that a witness passes over
+    for at in 0..end {
+        let mut bytes = text.clone().into_bytes();
+        bytes[at] ^= 1;
+        let Ok(changed) = String::from_utf8(bytes) else { continue };
+        let Ok(changed) = changed.parse::<Request>() else { continue };
+        assert!(changed.check(log_key().verifier(), remembered(&old)).is_err(), "byte {at}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -186,6 +381,10 @@ proptest! {
         let _ = text.parse::<TileName>();
         let _ = text.parse::<VerifierKey>();
         let _ = Checkpoint::parse(&text);
+        let _ = Policy::parse(&bytes);
+        let _ = text.parse::<TlogProof>();
+        let _ = text.parse::<Request>();
+        let _ = Note::parse(&text);
         prop_assert!(Checkpoint::open(&text, key.verifier()).is_err());
     }
 
@@ -207,5 +406,36 @@ proptest! {
             proof[usize::try_from(hash).unwrap()][flip / 8] ^= 1 << (flip % 8);
         }
         prop_assert!(verify_inclusion(index, size, &leaf, &root, &proof).is_err());
+    }
+
+    #[test]
+    fn proofs_and_requests_come_back(
+        extra: Option<Vec<u8>>, index: u64, hashes in proptest::collection::vec(any::<[u8; 32]>(), 0..60),
+    ) {
+        let checkpoint = cosigned(&Log::new(1));
+        let proof = TlogProof { extra, index, hashes: hashes.clone(), checkpoint: checkpoint.clone() };
+        prop_assert_eq!(proof.to_string().parse(), Ok(proof));
+        let request = Request { old_size: index | 1, consistency: hashes, checkpoint };
+        prop_assert_eq!(request.to_string().parse(), Ok(request));
+    }
+
+    /// Lines in any order and form: what is accepted says the same when it is written and read again.
+    #[test]
+    fn policies_say_the_same_again(lines in proptest::collection::vec(
+        prop_oneof![
+            Just(format!("log {}", log_key().verifier())),
+            Just(format!("witness w1 {}", witness_key().verifier())),
+            "(witness|group|quorum|log|#)?[ \t](w1|g|none)?[ \t](all|any|1|2)?[ \t](w1|g)?",
+            Just("group g 1 w1".to_owned()),
+            "quorum (w1|g|none)",
+        ], 0..7,
+    )) {
+        let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        if let Ok(policy) = Policy::parse(text.as_bytes()) {
+            let again = policy.to_bytes();
+            let read = Policy::parse(&again).unwrap();
+            prop_assert_eq!(read.to_bytes(), again);
+            prop_assert_eq!(read, policy);
+        }
     }
 }

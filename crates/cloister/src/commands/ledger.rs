@@ -1,3 +1,5 @@
+mod check_proof;
+mod proof;
 mod verify;
 
 use std::process::ExitCode;
@@ -11,12 +13,16 @@ use crate::failure::Failure;
 #[derive(Subcommand)]
 pub(crate) enum Ledger {
     Verify(verify::Verify),
+    Proof(proof::Proof),
+    CheckProof(check_proof::CheckProof),
 }
 
 impl Ledger {
     pub(crate) fn run(self, session: &mut Session) -> Result<ExitCode, Failure> {
         match self {
             Ledger::Verify(command) => command.run(session),
+            Ledger::Proof(command) => command.run(session),
+            Ledger::CheckProof(command) => command.run(session),
         }
     }
 }

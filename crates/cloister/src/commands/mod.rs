@@ -9,6 +9,7 @@ mod ledger;
 mod man;
 mod models;
 mod status;
+mod witness;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -58,6 +59,8 @@ pub(crate) enum Command {
     Explain(explain::Explain),
     #[command(subcommand)]
     Ledger(ledger::Ledger),
+    #[command(subcommand)]
+    Witness(witness::Witness),
     Status(status::Status),
     Models(models::Models),
     Completions(completions::Completions),
@@ -72,6 +75,7 @@ impl Command {
             Command::Chat(command) => command.run(session),
             Command::Explain(command) => command.run(session),
             Command::Ledger(command) => command.run(session),
+            Command::Witness(command) => command.run(session),
             Command::Status(command) => command.run(session),
             Command::Models(command) => command.run(session),
             Command::Completions(command) => command.run(session),

@@ -10,4 +10,5 @@ mod ledger;
 mod records;
 mod server;
 mod settings;
+mod witness;
 mod workplace;

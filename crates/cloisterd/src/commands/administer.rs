@@ -6,6 +6,7 @@ use protocol::admin::{Command, Response};
 use serde_json::Value;
 
 use super::Outcome;
+use super::witness::Witness;
 use crate::data::Data;
 use crate::output::{self, Hinted};
 use crate::{admin_socket, compose, listeners};
@@ -74,6 +75,9 @@ pub(crate) enum Ledger {
         #[arg(long)]
         json: bool,
     },
+    /// Has another house cosign the ledger, by files that are carried; docs/witness.md.
+    #[command(subcommand)]
+    Witness(Witness),
     /// Shows a leaf, its body, and the leaves that name it, as JSON.
     Show {
         /// The leaf's number.
@@ -118,6 +122,7 @@ impl Ledger {
     pub(crate) fn run(self, data: &Path) -> Outcome {
         match self {
             Ledger::List { count, before, json } => print(data, Command::LedgerList { count, before }, json),
+            Ledger::Witness(command) => command.run(data),
             Ledger::Show { record } => {
                 let shown = ask(data, Command::LedgerShow { record })?;
                 output::line(&serde_json::to_string_pretty(&shown)?)?;

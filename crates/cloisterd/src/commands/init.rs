@@ -22,7 +22,11 @@ impl Init {
         data.write("origin", format!("{}\n", self.origin).as_bytes())?;
         let (notary, keys) = compose::local_notary(&data)?;
         let verifier = notary.verifier();
-        data.write("log.policy", format!("log {verifier}\nquorum none\n").as_bytes())?;
+        let policy = match notary.second_verifier() {
+            Some(second) => format!("log {verifier}\nwitness log-mldsa {second}\nquorum log-mldsa\n"),
+            None => format!("log {verifier}\nquorum none\n"),
+        };
+        data.write("log.policy", policy.as_bytes())?;
         let (ledger, _recovery) = compose::open_ledger(&data, &keys, &verifier, notary, 0)?;
         ledger.close()?;
         output::say(&format!("made {}", data.root().display()));

@@ -9,6 +9,7 @@ mod man;
 mod model;
 mod replay;
 mod serve;
+mod witness;
 
 use std::error::Error;
 use std::path::PathBuf;

@@ -17,3 +17,4 @@ mod tampering;
 mod tokens;
 mod upstream;
 mod walk;
+mod witness;

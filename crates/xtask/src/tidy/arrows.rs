@@ -32,10 +32,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("gateway", &["assist", "identity", "protocol"]),
     ("client", &["protocol"]),
     // Programs.
-    ("cloister", &["client", "ledger", "protocol"]),
+    ("cloister", &["client", "ledger", "protocol", "tlog"]),
     ("cloister-relay", &["client", "jail", "protocol"]),
     ("cloister-engine", &["jail", "llama", "models", "protocol"]),
-    ("cloisterd", &["assist", "engine", "gateway", "identity", "jail", "ledger", "models", "protocol"]),
+    (
+        "cloisterd",
+        &["assist", "engine", "gateway", "identity", "jail", "ledger", "models", "protocol", "tlog"],
+    ),
     // Development. Automation compiles before everything else, so it waits for no product crate.
     ("testkit", &[]),
     ("bench", &["engine", "jail", "ledger", "protocol", "testkit"]),

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use ledger::disk::RealDisk;
-use ledger::verify::{Options, PAUSE, Problem, Report, RollBack, Seen, Verdict};
+use ledger::verify::{Options, PAUSE, Problem, Report, RollBack, Seen, Verdict, Witnessed, WitnessedBy};
 use ledger::{LedgerKeys, Receipt};
 
 use crate::commands::Session;
@@ -24,7 +24,9 @@ const SMALL_FILE_BYTES_MAX: u64 = 1 << 20;
 ///
 /// A whole older copy of a ledger is valid in itself. That it was put back shows only against what
 /// was once seen: checkpoints kept elsewhere, and the receipts that cloister keeps of each answer in
-/// $XDG_STATE_HOME/cloister/receipts.jsonl. Give them with --seen.
+/// $XDG_STATE_HOME/cloister/receipts.jsonl. Give them with --seen. An operator who holds the log's keys
+/// could even write another history: that shows where a witness of another house has cosigned the log
+/// and the policy demands it (docs/witness.md).
 ///
 /// Exit codes: 0 all is well, 1 problems were found, 2 the arguments are wrong.
 #[derive(clap::Args)]
@@ -32,7 +34,7 @@ pub(crate) struct Verify {
     /// The ledger's directory, or a copy of it
     #[arg(value_name = "DIR")]
     directory: PathBuf,
-    /// A policy that names the log (C2SP tlog-policy)
+    /// A policy that names the log and the witnesses that must have cosigned it (C2SP tlog-policy)
     #[arg(long, value_name = "FILE", conflicts_with = "verifier")]
     policy: Option<PathBuf>,
     /// The log's verifier key, or a file that holds it (log.vkey of the data directory)
@@ -59,7 +61,9 @@ impl Verify {
                 .caused_by(&error)
         })?;
         let (seen, records) = self.seen()?;
-        let options = Options { verifier: self.verifier()?, keys: self.body_key()?, seen, pause: PAUSE };
+        let policy = self.policy.as_deref().map(file::read_policy).transpose()?;
+        let options =
+            Options { verifier: self.verifier()?, policy, keys: self.body_key()?, seen, pause: PAUSE };
         let bar = if session.output.shows_progress() { progress_bar() } else { ProgressBar::hidden() };
         let report = ledger::verify::verify(&disk, &options, &mut |progress| {
             bar.set_length(progress.leaves_total);
@@ -80,15 +84,8 @@ impl Verify {
         })
     }
 
-    /// The log's key, from whichever flag gives it.
+    /// The log's key, as text or from a file.
     fn verifier(&self) -> Result<Option<String>, Failure> {
-        if let Some(path) = &self.policy {
-            let text = file::read_text(path, SMALL_FILE_BYTES_MAX)?;
-            let key = log_key(&text).map_err(|error| {
-                Failure::usage(format!("the policy {} cannot be used", path.display())).caused_by(&error)
-            })?;
-            return Ok(Some(key));
-        }
         let Some(given) = &self.verifier else { return Ok(None) };
         let path = Path::new(given);
         let text = if path.exists() { file::read_text(path, SMALL_FILE_BYTES_MAX)? } else { given.clone() };
@@ -192,6 +189,15 @@ fn show(output: &mut Output, report: &Report) -> Result<(), Failure> {
             RollBack::Found => "FOUND: this is not the log that was seen".to_owned(),
         },
     )?;
+    if let Some(witnessed) = &report.witnessed {
+        let by = |by: &WitnessedBy| {
+            let own = if by.is_the_log { "the log's own second key " } else { "" };
+            format!("{own}{} at {}", by.witness, time(by.time_unix_s.saturating_mul(1000)))
+        };
+        let by: Vec<String> = witnessed.by.iter().map(by).collect();
+        let Witnessed { leaves, leaves_behind, .. } = witnessed;
+        fact("witnessed", format!("{leaves} leaves, by {}; {leaves_behind} behind them", by.join(", ")))?;
+    }
     for finding in &report.findings {
         let leaf = finding.index.map_or_else(String::new, |index| format!("leaf {index}: "));
         output.line(format_args!("note: {leaf}{}", finding.what))?;
@@ -237,58 +243,10 @@ fn time(unix_ms: u64) -> String {
     time.map_or_else(|| "unknown".to_owned(), |time| time.to_string())
 }
 
-/// Why a policy names no key.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-enum PolicyError {
-    #[error("line {0} is not understood: expected `log`, `witness`, `group` or `quorum`")]
-    Line(usize),
-    #[error("it must name one log, and names {0}")]
-    Logs(usize),
-    #[error("it demands the signatures of witnesses, which this version does not check")]
-    Quorum,
-}
-
-/// The key of the one log that a C2SP tlog-policy names. A quorum other than `none` is refused rather
-/// than passed over: a report must not look as if witnesses had been asked.
-fn log_key(policy: &str) -> Result<String, PolicyError> {
-    let mut logs = Vec::new();
-    for (number, line) in policy.lines().enumerate() {
-        let words: Vec<&str> = line.split_ascii_whitespace().collect();
-        match words.as_slice() {
-            [] | ["quorum", "none"] => {}
-            [comment, ..] if comment.starts_with('#') => {}
-            ["log", key] | ["log", key, _] => logs.push(*key),
-            ["witness", _, _] | ["witness", _, _, _] | ["group", _, _, _, ..] => {}
-            ["quorum", _] => return Err(PolicyError::Quorum),
-            _ => return Err(PolicyError::Line(number + 1)),
-        }
-    }
-    match logs.as_slice() {
-        [key] => Ok((*key).to_owned()),
-        _ => Err(PolicyError::Logs(logs.len())),
-    }
-}
-
 fn progress_bar() -> ProgressBar {
     let bar = ProgressBar::new(0);
     if let Ok(style) = ProgressStyle::with_template("verifying {wide_bar} {pos}/{len} leaves {eta}") {
         bar.set_style(style);
     }
     bar
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn policies() {
-        let policy =
-            "# ours\n\nlog site+0123abcd+AbC= https://x.example\nwitness w w+1+k\ngroup g 1 w\nquorum none\n";
-        assert_eq!(log_key(policy).as_deref(), Ok("site+0123abcd+AbC="));
-        assert_eq!(log_key("log a+1+k\nquorum g\n"), Err(PolicyError::Quorum));
-        assert_eq!(log_key("quorum none\n"), Err(PolicyError::Logs(0)));
-        assert_eq!(log_key("log a+1+k\nlog b+1+k\n"), Err(PolicyError::Logs(2)));
-        assert_eq!(log_key("log a+1+k\nlogs b\n"), Err(PolicyError::Line(2)));
-    }
 }
