@@ -2,8 +2,8 @@
 
 use identity::{Action, Credential};
 use ledger::Event;
-use protocol::RecordNumber;
 use protocol::admin::{Command, Response};
+use protocol::{Digest, RecordNumber};
 use serde_json::{Value, json};
 
 use crate::{Assist, Refusal};
@@ -48,10 +48,12 @@ impl Assist {
 
     async fn try_administer(&self, uid: u32, command: Command) -> Result<Value, Failed> {
         let house = &self.house;
-        let principal = house
-            .identity
-            .authenticate(&Credential::Peer { uid })
-            .map_err(|error| failed(error, "run this as the user that owns the data directory"))?;
+        // What an administrator changes has a leaf that names them; what they look at has none.
+        let shown = Credential::Peer { uid };
+        let principal = house.identity.authenticate(&shown).map_err(|error| {
+            house.tally.kept_out(&shown, "admin", &error);
+            failed(error, "run this as the user that owns the data directory")
+        })?;
         let name = command_name(&command);
         let action = Action::Administer { command: name.to_owned() };
         let decision = identity::decide(&principal, &action, &Default::default());
@@ -101,7 +103,7 @@ impl Assist {
                     .ledger
                     .list(before, count.min(LIST_COUNT_MAX))
                     .map_err(|e| failed(e, "run `cloister ledger verify` on the ledger's directory"))?;
-                let row = |record: ledger::Record| json!({ "index": record.index, "leaf": record.leaf });
+                let row = |record: ledger::Record| json!({ "index": record.index, "hash": Digest(record.hash), "leaf": record.leaf });
                 Ok(Value::Array(records.into_iter().map(row).collect()))
             }
             Command::LedgerShow { record } => show(house, record),
@@ -134,7 +136,7 @@ fn show(house: &crate::House, record: u64) -> Result<Value, Failed> {
 fn view(record: &ledger::Record) -> Value {
     let body: Value =
         record.body.as_ref().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or(Value::Null);
-    json!({ "index": record.index, "leaf": record.leaf, "body": body })
+    json!({ "index": record.index, "hash": Digest(record.hash), "leaf": record.leaf, "body": body })
 }
 
 fn command_name(command: &Command) -> &'static str {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use sha2::{Digest as _, Sha256};
+use tlog::{Hash, leaf_hash};
 
 use crate::body::{OVERHEAD, UnsealError, unseal};
 use crate::disk;
@@ -24,6 +25,8 @@ const ATTEMPTS: usize = 16;
 pub struct Record {
     /// The leaf's index.
     pub index: u64,
+    /// Its RFC 6962 hash.
+    pub hash: Hash,
     /// The leaf.
     pub leaf: Leaf,
     /// The body's plain bytes.
@@ -93,8 +96,8 @@ impl Ledger {
     /// A leaf with its decrypted body. Blocks on the disk.
     pub fn record(&self, index: u64) -> Result<Record, ReadError> {
         let stored = self.stored(index)?;
-        let leaf = parse(index, &stored)?;
-        let Some(commitment) = &leaf.body else { return Ok(Record { index, leaf, body: None }) };
+        let (hash, leaf) = (leaf_hash(&stored.leaf), parse(index, &stored)?);
+        let Some(commitment) = &leaf.body else { return Ok(Record { index, hash, leaf, body: None }) };
         let (file, bytes) = match stored.body {
             Some(bytes) => (stored.file, bytes),
             None => {
@@ -110,7 +113,7 @@ impl Ledger {
         }
         let body = unseal(&bytes, &self.inner.keys, index, &commitment.content)
             .map_err(|source| ReadError::Body { index, source })?;
-        Ok(Record { index, leaf, body: Some(body) })
+        Ok(Record { index, hash, leaf, body: Some(body) })
     }
 
     /// The leaves that name a record, in order. Blocks on the disk.
@@ -140,7 +143,7 @@ impl Ledger {
         let start = end.saturating_sub(u64::from(count.min(LIST_RECORDS_MAX)));
         let read = |index| {
             let stored = self.stored(index)?;
-            Ok(Record { index, leaf: parse(index, &stored)?, body: None })
+            Ok(Record { index, hash: leaf_hash(&stored.leaf), leaf: parse(index, &stored)?, body: None })
         };
         (start..end).rev().map(read).collect()
     }
