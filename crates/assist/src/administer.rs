@@ -112,12 +112,33 @@ impl Assist {
                 Ok(json!(replay))
             }
             Command::Status => Ok(json!(self.status())),
+            Command::LedgerEvidence { controls, from_unix_ms, to_unix_ms, pseudonyms } => {
+                let names = if pseudonyms { "persons numbered" } else { "persons named" };
+                let detail = format!("from {from_unix_ms} ms to before {to_unix_ms} ms, {names}");
+                evidence(house, changed(&controls.join(","), detail)).await
+            }
         }
     }
 
     async fn write(&self, event: Event) -> Result<(), Failed> {
         self.house.append(event, None).await.map(drop).map_err(|refusal| failed(refusal, ""))
     }
+}
+
+/// Writes the leaf, and has the log signed up to it.
+async fn evidence(house: &crate::House, event: Event) -> Result<Value, Failed> {
+    let receipt = house.append(event, None).await.map_err(|refusal| failed(refusal, ""))?;
+    let ledger = house.ledger.clone();
+    let head = tokio::task::spawn_blocking(move || ledger.sign()).await.map_err(|error| failed(error, ""))?;
+    let head = head.map_err(|error| failed(error, ""))?;
+    let made = house.ledger.record(receipt.index).map_err(|error| failed(error, ""))?;
+    Ok(json!({
+        "leaf": receipt.index,
+        "hash": Digest(receipt.leaf_hash),
+        "time_unix_ms": made.leaf.time_unix_ms,
+        "checkpoint": head.checkpoint,
+        "size": head.size_signed,
+    }))
 }
 
 fn show(house: &crate::House, record: u64) -> Result<Value, Failed> {
@@ -150,6 +171,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::LedgerShow { .. } => "ledger show",
         Command::Replay { .. } => "replay",
         Command::Status => "status",
+        Command::LedgerEvidence { .. } => "ledger evidence",
     }
 }
 

@@ -8,6 +8,7 @@ mod administer;
 mod admission;
 mod answer;
 mod decisions;
+pub mod evidence;
 mod prompt;
 mod record;
 mod refusal;

@@ -79,6 +79,7 @@ pub(crate) enum Ledger {
         /// The leaf's number.
         record: u64,
     },
+    Evidence(super::evidence::Evidence),
 }
 
 /// Says how the server stands.
@@ -123,6 +124,7 @@ impl Ledger {
                 output::line(&serde_json::to_string_pretty(&shown)?)?;
                 Ok(ExitCode::SUCCESS)
             }
+            Ledger::Evidence(command) => command.run(data),
         }
     }
 }
