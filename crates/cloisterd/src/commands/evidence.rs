@@ -115,11 +115,12 @@ fn summary(data: &Path, from: u64, to: u64, pseudonyms: bool, size: u64) -> Resu
         let end = size.min(next + u64::from(LISTED_MAX));
         let page = ask(data, Command::LedgerList { count: LISTED_MAX, before: Some(end) })?;
         let leaves = page.as_array().map(Vec::as_slice).unwrap_or_default();
-        // Newest first; where the daemon lists fewer, the log is not what it was a moment ago.
-        let wanted =
-            leaves.iter().rev().filter(|row| row["index"].as_u64().is_some_and(|index| index >= next));
-        for row in wanted {
-            let index = row["index"].as_u64().unwrap_or_default();
+        // Newest first, and some of the page before where the last one is short.
+        for row in leaves.iter().rev() {
+            let index = row["index"].as_u64().ok_or("the daemon lists a leaf without its number")?;
+            if index < next {
+                continue;
+            }
             if index != next {
                 return Err(format!("the daemon lists leaf {index} where leaf {next} should be").into());
             }
