@@ -19,7 +19,7 @@ pub fn state() -> Option<Clock> {
     // SAFETY: the pointer is to a whole `timex` that lives through the call.
     let state = unsafe { libc::adjtimex(&mut timex) };
     let synchronised = state != libc::TIME_ERROR && timex.status & libc::STA_UNSYNC == 0;
-    (state >= 0).then(|| Clock { synchronised, error_us_max: i64::from(timex.maxerror) })
+    (state >= 0).then_some(Clock { synchronised, error_us_max: timex.maxerror })
 }
 
 #[cfg(test)]

@@ -255,7 +255,7 @@ fn fact_text(name: &str, value: &Value) -> Option<String> {
     Some(match (name, value) {
         (_, Value::Null) => return None,
         (_, Value::String(text)) if text.is_empty() => return None,
-        ("choice", Value::String(text)) => text.replace('_', " ").replace('\n', " "),
+        ("choice", Value::String(text)) => text.replace(['_', '\n'], " "),
         (_, Value::String(text)) => text.replace('\n', " "),
         (_, Value::Bool(truth)) => if *truth { "yes" } else { "no" }.to_owned(),
         ("labels", Value::Array(labels)) if labels.is_empty() => "none".to_owned(),

@@ -20,7 +20,7 @@ fn from_a_decision_to_an_assessors_pack() {
     assert_eq!(response.json().unwrap()["record"], record);
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("words.adb");
-    fs::write(&file, "").unwrap();
+    fs::File::create(&file).unwrap();
     let path = file.to_str().unwrap();
     let number = record.to_string();
     let leaf = server

@@ -12,9 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ledger::disk::Disk;
 use ledger::fault::{Chance, Fault, FaultDisk, Survivors};
 use ledger::verify::{Options, Report, RollBack, Seen, Verdict, verify};
-use ledger::{
-    Commitment, Entry, Event, Ledger, LedgerConfig, LedgerKeys, LocalNotary, Opening, Receipt, Salt, Salts,
-};
+use ledger::{Entry, Event, Ledger, LedgerConfig, LedgerKeys, LocalNotary, Opening, Receipt, Salt, Salts};
 
 const ORIGIN: &str = "test.example/log";
 const KEY: [u8; 32] = [3; 32];
