@@ -48,10 +48,12 @@ impl Assist {
 
     async fn try_administer(&self, uid: u32, command: Command) -> Result<Value, Failed> {
         let house = &self.house;
-        let principal = house
-            .identity
-            .authenticate(&Credential::Peer { uid })
-            .map_err(|error| failed(error, "run this as the user that owns the data directory"))?;
+        // What an administrator changes has a leaf that names them; what they look at has none.
+        let shown = Credential::Peer { uid };
+        let principal = house.identity.authenticate(&shown).map_err(|error| {
+            house.tally.kept_out(&shown, "admin", &error);
+            failed(error, "run this as the user that owns the data directory")
+        })?;
         let name = command_name(&command);
         let action = Action::Administer { command: name.to_owned() };
         let decision = identity::decide(&principal, &action, &Default::default());
@@ -101,7 +103,7 @@ impl Assist {
                     .ledger
                     .list(before, count.min(LIST_COUNT_MAX))
                     .map_err(|e| failed(e, "run `cloister ledger verify` on the ledger's directory"))?;
-                let row = |record: ledger::Record| json!({ "index": record.index, "leaf": record.leaf });
+                let row = |record: ledger::Record| json!({ "index": record.index, "hash": Digest(record.hash), "leaf": record.leaf });
                 Ok(Value::Array(records.into_iter().map(row).collect()))
             }
             Command::LedgerShow { record } => show(house, record),
@@ -115,6 +117,11 @@ impl Assist {
             Command::WitnessAdd { name, key } => {
                 self.write(changed(&name, format!("key: {key}"))).await?;
                 Ok(json!({ "witness": name, "key": key }))
+            }
+            Command::LedgerEvidence { controls, from_unix_ms, to_unix_ms, pseudonyms } => {
+                let names = if pseudonyms { "persons numbered" } else { "persons named" };
+                let detail = format!("from {from_unix_ms} ms to before {to_unix_ms} ms, {names}");
+                evidence(house, changed(&controls.join(","), detail)).await
             }
         }
     }
@@ -153,6 +160,22 @@ impl Assist {
     }
 }
 
+/// Writes the leaf, and has the log signed up to it.
+async fn evidence(house: &crate::House, event: Event) -> Result<Value, Failed> {
+    let receipt = house.append(event, None).await.map_err(|refusal| failed(refusal, ""))?;
+    let ledger = house.ledger.clone();
+    let head = tokio::task::spawn_blocking(move || ledger.sign()).await.map_err(|error| failed(error, ""))?;
+    let head = head.map_err(|error| failed(error, ""))?;
+    let made = house.ledger.record(receipt.index).map_err(|error| failed(error, ""))?;
+    Ok(json!({
+        "leaf": receipt.index,
+        "hash": Digest(receipt.leaf_hash),
+        "time_unix_ms": made.leaf.time_unix_ms,
+        "checkpoint": head.checkpoint,
+        "size": head.size_signed,
+    }))
+}
+
 fn show(house: &crate::House, record: u64) -> Result<Value, Failed> {
     let hint = "run `cloister ledger verify` on the ledger's directory";
     let leaf =
@@ -169,7 +192,13 @@ fn show(house: &crate::House, record: u64) -> Result<Value, Failed> {
 fn view(record: &ledger::Record) -> Value {
     let body: Value =
         record.body.as_ref().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or(Value::Null);
-    json!({ "index": record.index, "leaf": record.leaf, "body": body, "erased": record.erased })
+    json!({
+        "index": record.index,
+        "hash": Digest(record.hash),
+        "leaf": record.leaf,
+        "body": body,
+        "erased": record.erased,
+    })
 }
 
 fn command_name(command: &Command) -> &'static str {
@@ -186,6 +215,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::WitnessExport { .. } => "ledger witness export",
         Command::WitnessImport { .. } => "ledger witness import",
         Command::WitnessAdd { .. } => "ledger witness add",
+        Command::LedgerEvidence { .. } => "ledger evidence",
     }
 }
 

@@ -7,6 +7,8 @@
 mod administer;
 mod admission;
 mod answer;
+mod decisions;
+pub mod evidence;
 mod prompt;
 mod record;
 mod refusal;
@@ -26,7 +28,8 @@ use protocol::{Digest, RecordNumber};
 use tokio::sync::{mpsc, oneshot};
 
 pub use answer::{Answer, AnswerStream, Event, Usage};
-pub use ledger::Receipt;
+pub use decisions::{CLIENT_BYTES_MAX, Decided, PATH_BYTES_MAX};
+pub use ledger::{Choice, Receipt};
 pub use refusal::{Refusal, RefusalKind};
 pub use replay::{Replay, ReplayError};
 pub use request::{Ask, Extra, Message, Parameters, Request, Role};

@@ -1,71 +1,213 @@
-//! Refusals that anybody can cause at any rate, written as one leaf a second and sort, or they would
-//! flood the disk.
+//! What anybody can cause at any rate, written as one leaf a second and sort, or it would flood the disk:
+//! refusals, and credentials that are shown.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ledger::{Entry, Event, Ledger};
+use identity::{AuthenticateError, Credential, Principal};
+use ledger::{Entry, Event, Ledger, Login, LoginOutcome};
 
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
-/// Sorts of refusal that are told apart within a second; more are counted together.
+/// Sorts that are told apart within a second; more are counted together.
 const SORTS_MAX: usize = 64;
+/// A credential's use is written once in that many seconds of Unix time.
+const LOGIN_EVERY_S: i64 = 3600;
 
 /// Counts since the last leaf.
 pub(crate) struct Tally {
-    counts: Arc<Mutex<BTreeMap<Sort, u32>>>,
+    counted: Arc<Mutex<Counted>>,
     ledger: Ledger,
 }
 
+#[derive(Default)]
+struct Counted {
+    sorts: BTreeMap<Sort, u32>,
+    /// The hour that `known` is of.
+    hour: i64,
+    /// Credentials that were written in it: of users who are known, so not more than they have.
+    known: BTreeSet<String>,
+}
+
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Sort {
-    identity: Option<String>,
-    dialect: &'static str,
-    reason: &'static str,
+enum Sort {
+    Refusal {
+        identity: Option<String>,
+        dialect: &'static str,
+        reason: &'static str,
+    },
+    Login {
+        identity: Option<String>,
+        credential: String,
+        surface: &'static str,
+        refused: Option<&'static str>,
+    },
 }
 
 impl Tally {
     /// Starts the task that writes the leaves.
     pub(crate) fn start(ledger: Ledger) -> Tally {
-        let tally = Tally { counts: Arc::default(), ledger };
-        let (counts, ledger) = (Arc::downgrade(&tally.counts), tally.ledger.clone());
+        let tally = Tally { counted: Arc::default(), ledger };
+        let (counted, ledger) = (Arc::downgrade(&tally.counted), tally.ledger.clone());
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(FLUSH_EVERY).await;
-                let Some(counts) = counts.upgrade() else { return };
-                write(&counts, &ledger).await;
+                let Some(counted) = counted.upgrade() else { return };
+                write(&counted, &ledger).await;
             }
         });
         tally
     }
 
-    /// Counts a refusal. `identity` is `None` for those nobody was identified for.
-    pub(crate) fn count(&self, identity: Option<&str>, dialect: &'static str, reason: &'static str) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let sort = Sort { identity: identity.map(str::to_owned), dialect, reason };
-        let known = counts.contains_key(&sort) || counts.len() < SORTS_MAX;
-        let sort = if known { sort } else { Sort { identity: None, dialect: "any", reason: "others" } };
-        let count = counts.entry(sort).or_default();
-        *count = count.saturating_add(1);
+    /// Counts a refusal of somebody who is known.
+    pub(crate) fn count(&self, identity: &str, dialect: &'static str, reason: &'static str) {
+        let sort = Sort::Refusal { identity: Some(identity.to_owned()), dialect, reason };
+        let others = Sort::Refusal { identity: None, dialect: "any", reason: "others" };
+        self.lock().add(sort, others);
+    }
+
+    /// Somebody came in. Written at their credential's first use in an hour. A crash within the second before
+    /// it is written loses it; what they asked has its own leaf, which names the credential.
+    pub(crate) fn came_in(&self, principal: &Principal, surface: &'static str, now_unix_s: i64) {
+        let mut counted = self.lock();
+        let hour = now_unix_s.div_euclid(LOGIN_EVERY_S);
+        if counted.hour != hour {
+            counted.hour = hour;
+            counted.known.clear();
+        }
+        // Where a second has too many sorts, the next use is written.
+        if counted.known.contains(&principal.credential) || counted.sorts.len() >= SORTS_MAX {
+            return;
+        }
+        counted.known.insert(principal.credential.clone());
+        let (identity, credential) = (Some(principal.name.clone()), principal.credential.clone());
+        counted.sorts.insert(Sort::Login { identity, credential, surface, refused: None }, 1);
+    }
+
+    /// Somebody was not let in.
+    pub(crate) fn kept_out(&self, shown: &Credential, surface: &'static str, error: &AuthenticateError) {
+        // Nothing of a token, not even its id, which is whatever a stranger writes there.
+        let credential = match shown {
+            Credential::Bearer(_) => "token".to_owned(),
+            Credential::Peer { uid } => format!("uid:{uid}"),
+            Credential::None => "none".to_owned(),
+        };
+        let reason = match error {
+            AuthenticateError::Missing => "no credential",
+            AuthenticateError::Token => "not a live token",
+            AuthenticateError::Peer(_) => "another user of the machine",
+            AuthenticateError::Store(_) => "the identity database failed",
+        };
+        let sort = Sort::Login { identity: None, credential, surface, refused: Some(reason) };
+        let credential = "any".to_owned();
+        let others = Sort::Login { identity: None, credential, surface: "any", refused: Some("others") };
+        self.lock().add(sort, others);
     }
 
     /// Writes what was counted.
     pub(crate) async fn flush(&self) {
-        write(&self.counts, &self.ledger).await;
+        write(&self.counted, &self.ledger).await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counted> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn write(counts: &Mutex<BTreeMap<Sort, u32>>, ledger: &Ledger) {
-    let taken = std::mem::take(&mut *counts.lock().unwrap_or_else(PoisonError::into_inner));
+impl Counted {
+    fn add(&mut self, sort: Sort, others: Sort) {
+        let is_told_apart = self.sorts.contains_key(&sort) || self.sorts.len() < SORTS_MAX;
+        let count = self.sorts.entry(if is_told_apart { sort } else { others }).or_default();
+        *count = count.saturating_add(1);
+    }
+}
+
+async fn write(counted: &Mutex<Counted>, ledger: &Ledger) {
+    let taken = std::mem::take(&mut counted.lock().unwrap_or_else(PoisonError::into_inner).sorts);
     for (sort, count) in taken {
-        let refusal = ledger::Refusal {
-            identity: sort.identity,
-            dialect: sort.dialect.to_owned(),
-            reason: sort.reason.to_owned(),
-            count,
-        };
-        if let Err(error) = ledger.append(Entry { event: Event::Refusal(refusal), body: None }).await {
-            tracing::error!(%error, count, "refusals could not be written");
+        let event = sort.event(count);
+        if let Err(error) = ledger.append(Entry { event, body: None }).await {
+            tracing::error!(%error, count, "what was counted could not be written");
         }
+    }
+}
+
+impl Sort {
+    fn event(self, count: u32) -> Event {
+        match self {
+            Sort::Refusal { identity, dialect, reason } => {
+                let (dialect, reason) = (dialect.to_owned(), reason.to_owned());
+                Event::Refusal(ledger::Refusal { identity, dialect, reason, count })
+            }
+            Sort::Login { identity, credential, surface, refused } => Event::Login(Login {
+                identity,
+                credential,
+                surface: surface.to_owned(),
+                outcome: refused.map_or(LoginOutcome::Accepted, |_| LoginOutcome::Refused),
+                reason: refused.unwrap_or_default().to_owned(),
+                count,
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn principal(credential: &str) -> Principal {
+        Principal {
+            name: "ada".to_owned(),
+            credential: credential.to_owned(),
+            clearance: identity::LabelSet::default(),
+            is_owner: false,
+        }
+    }
+
+    fn tally() -> Tally {
+        let disk = Arc::new(ledger::fault::FaultDisk::new());
+        let notary = ledger::LocalNotary::open_on(Arc::clone(&disk) as _, "test", [7; 32]).unwrap();
+        let (verifier, keys) = (notary.verifier(), ledger::LedgerKeys::new([1; 32]));
+        let config = ledger::LedgerConfig::new(verifier, keys, disk, Box::new(notary));
+        let (ledger, _) = Ledger::open(ledger::LedgerConfig { disk_free_bytes_min: 0, ..config }).unwrap();
+        Tally { counted: Arc::default(), ledger }
+    }
+
+    /// A flood of strangers is a few leaves, and a credential in use one an hour.
+    #[tokio::test]
+    async fn floods_are_few_leaves() {
+        let tally = tally();
+        for number in 0..10_000 {
+            tally.kept_out(
+                &Credential::Bearer(format!("clst_{number}")),
+                "openai.chat",
+                &AuthenticateError::Token,
+            );
+            tally.kept_out(
+                &Credential::Peer { uid: number },
+                "openai.chat",
+                &AuthenticateError::Peer(number),
+            );
+        }
+        tally.flush().await;
+        let leaves = tally.ledger.list(None, 1000).unwrap();
+        assert!(leaves.len() <= SORTS_MAX + 2, "{}", leaves.len());
+        let counted = leaves.iter().filter_map(|record| match &record.leaf.event {
+            Event::Login(login) => Some(u64::from(login.count)),
+            _ => None,
+        });
+        assert_eq!(counted.sum::<u64>(), 20_000);
+        assert!(!format!("{leaves:?}").contains("clst_"), "nothing of a token is written");
+
+        let before = leaves.len();
+        for (credential, now) in
+            [("token:1", 10), ("token:1", 20), ("token:2", 30), ("token:1", 3599), ("token:1", 3600)]
+        {
+            tally.came_in(&principal(credential), "openai.chat", now);
+            tally.flush().await;
+        }
+        let leaves = tally.ledger.list(None, 1000).unwrap();
+        assert_eq!(leaves.len() - before, 3);
+        tally.ledger.clone().close().unwrap();
     }
 }

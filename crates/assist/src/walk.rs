@@ -94,10 +94,12 @@ impl House {
         credential: &Credential,
         dialect: &'static str,
     ) -> Result<Principal, Refusal> {
-        self.identity.authenticate(credential).map_err(|error| {
-            self.tally.count(None, dialect, "unauthenticated");
+        let principal = self.identity.authenticate(credential).map_err(|error| {
+            self.tally.kept_out(credential, dialect, &error);
             Refusal::new(RefusalKind::Unauthenticated, error.to_string())
-        })
+        })?;
+        self.tally.came_in(&principal, dialect, (self.outside.now_unix_s)());
+        Ok(principal)
     }
 
     fn deployment(&self, request: &Request, principal: &Principal) -> Result<Deployment, Refusal> {
@@ -108,7 +110,7 @@ impl House {
                     (RefusalKind::EngineUnavailable, "engine unavailable")
                 }
             };
-            self.tally.count(Some(&principal.name), request.dialect, reason);
+            self.tally.count(&principal.name, request.dialect, reason);
             Refusal::new(kind, error.to_string())
         })
     }
@@ -138,7 +140,7 @@ impl House {
 
     fn admit(&self, request: &Request, principal: &Principal) -> Result<crate::admission::Place, Refusal> {
         self.admission.enter(&principal.name).map_err(|(kind, message)| {
-            self.tally.count(Some(&principal.name), request.dialect, "limit of requests");
+            self.tally.count(&principal.name, request.dialect, "limit of requests");
             Refusal::new(kind, message)
         })
     }
@@ -168,7 +170,7 @@ impl House {
             Err(PromptError::Worker(error)) => refusal_of(&error),
             Err(error) => Refusal::new(RefusalKind::Invalid, error.to_string()),
         };
-        self.tally.count(Some(&principal.name), request.dialect, "prompt refused");
+        self.tally.count(&principal.name, request.dialect, "prompt refused");
         Err(refused)
     }
 
@@ -213,7 +215,7 @@ impl House {
             prompt: Commitment::new(&prompt_salt, prompt_text.as_bytes()),
             context: Commitment::new(&context_salt, context_text.as_bytes()),
         };
-        let salts = Salts { prompt: Some(prompt_salt), context: Some(context_salt), output: None };
+        let salts = Salts { prompt: Some(prompt_salt), context: Some(context_salt), ..Salts::default() };
         let body = IntentBody {
             opening: Opening {
                 salts,

@@ -15,7 +15,7 @@ use ledger::{Entry, Event, Ledger, LedgerConfig, LedgerKeys, LocalNotary, Notary
 use models::vault::{self, Deployment, Upstream, Vault};
 use protocol::Digest;
 use protocol::admin::{Command, Response};
-use protocol::control::{DeploymentFacts, Source};
+use protocol::control::{ClockState, DeploymentFacts, Source};
 use protocol::relay::RelaySettings;
 use protocol::worker::WorkerSettings;
 
@@ -50,6 +50,16 @@ fn randomness(buffer: &mut [u8]) -> std::io::Result<()> {
     getrandom::fill(buffer).map_err(std::io::Error::from)
 }
 
+/// How this machine's clock stands now.
+pub(crate) fn clock_state() -> ClockState {
+    let Some(clock) = jail::clock::state() else { return ClockState::default() };
+    let error_ms = u64::try_from(clock.error_us_max).ok().map(|error_us| error_us.div_ceil(1000));
+    ClockState {
+        synchronised: Some(clock.synchronised),
+        error_ms_max: error_ms.filter(|_| clock.synchronised),
+    }
+}
+
 /// The notary with its key, for who holds the data directory's lock.
 pub(crate) fn local_notary(data: &Data) -> Result<(LocalNotary, Keys), Box<dyn Error>> {
     let keys = data.keys()?;
@@ -75,6 +85,7 @@ pub(crate) fn open_ledger(
         keys.body,
         Box::new(notary),
         disk_free_bytes_min,
+        clock_state(),
     )?;
     Ok(Ledger::open(config)?)
 }
@@ -86,10 +97,11 @@ pub(crate) fn ledger_config(
     body_key: [u8; 32],
     notary: Box<dyn Notary>,
     disk_free_bytes_min: u64,
+    clock_state: ClockState,
 ) -> std::io::Result<LedgerConfig> {
     let disk = Arc::new(RealDisk::create(directory)?);
     let config = LedgerConfig::new(verifier, LedgerKeys::new(body_key), disk, notary);
-    Ok(LedgerConfig { disk_free_bytes_min, ..config })
+    Ok(LedgerConfig { disk_free_bytes_min, clock_state: Some(clock_state), ..config })
 }
 
 /// The deployments to serve, by the configuration's order.

@@ -14,7 +14,7 @@ use assist::Assist;
 use engine::{Deployments, Worker};
 use identity::Identity;
 use jail::channel::Channel;
-use ledger::{Ledger, Notary, NotaryError};
+use ledger::{AppendError, Entry, Event, Ledger, Notary, NotaryError};
 use protocol::control::{FromGateway, PACKET_BYTES_MAX, Setup, ToGateway, VERSION};
 use tokio::sync::watch;
 
@@ -106,8 +106,17 @@ fn serve(
         setup.body_key,
         Box::new(notary),
         setup.limits.disk_free_bytes_min,
+        setup.clock,
     )?)?;
     compose::report_recovery(&recovery);
+    let start = Event::Start { software: ledger::SOFTWARE.to_owned(), clock: Some(setup.clock) };
+    if let Err(error) = ledger.append_blocking(Entry { event: start, body: None }) {
+        // A low disk passes, and until then nothing is answered; anything else does not.
+        if !matches!(error, AppendError::DiskLow { .. }) {
+            return Err(error.into());
+        }
+        output::say(&format!("ledger: the start is not recorded: {error}"));
+    }
     let identity = Identity::open(&data.join("identity"), setup.owner_uid)?;
     let served = runtime.block_on(async {
         let assist = Assist::new(

@@ -153,6 +153,7 @@ impl Supervisor {
             owner_uid: self.data.owner_uid(),
             deployments: self.workers.iter().map(|slot| slot.deployment.facts()).collect(),
             limits: self.settings.limits(),
+            clock: compose::clock_state(),
         })
     }
 

@@ -26,7 +26,7 @@ use crate::fields::DialectError;
 use crate::listen::Source;
 use crate::metrics::Metrics;
 use crate::walk::Walk;
-use crate::{llama_cpp, openai, sse};
+use crate::{decisions, llama_cpp, openai, sse};
 
 /// For a whole body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -50,6 +50,7 @@ pub(crate) fn router<W: Walk>(app: Arc<App<W>>) -> Router {
         .route("/infill", post(infill::<W>))
         .route("/v1/models", get(models::<W>))
         .route("/v1/cloister/records/{record}", get(record::<W>))
+        .route("/cloister/v1/decisions", post(decision::<W>))
         .route("/metrics", get(metrics::<W>))
         .route("/health", get(health::<W>))
         .fallback(unknown_route)
@@ -198,7 +199,7 @@ fn with_headers(
         headers.insert(RECEIPT_HEADER, value);
     }
     // An alias may be any text; a header may not.
-    if let Ok(value) = HeaderValue::from_str(deployment) {
+    if let Some(value) = HeaderValue::from_str(deployment).ok().filter(|value| !value.is_empty()) {
         headers.insert(DEPLOYMENT_HEADER, value);
     }
     response
@@ -229,6 +230,30 @@ async fn record<W: Walk>(
         Ok(document) => json_text(StatusCode::OK, document),
         Err(refusal) => Fault::from(refusal).into_response(Shape::OpenAi),
     }
+}
+
+/// What a person did with an answer of theirs.
+async fn decision<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> Response<Body> {
+    match decide(&app, request).await {
+        Ok((record, receipt)) => {
+            let response = json_response(StatusCode::OK, &decisions::answer(record, receipt));
+            with_headers(response, &[record], Some(receipt), "")
+        }
+        Err(fault) => fault.into_response(Shape::OpenAi),
+    }
+}
+
+async fn decide<W: Walk>(app: &App<W>, request: Request) -> Result<(RecordNumber, Receipt), Fault> {
+    let credential = credential(&request);
+    let bytes_max = decisions::BODY_BYTES_MAX.min(app.body_bytes_max);
+    let body = request.into_body();
+    if let Err(refusal) = app.walk.identify(&credential, "cloister.decisions").await {
+        discard(body, bytes_max).await;
+        return Err(refusal.into());
+    }
+    let decided = decisions::parse(&read_body(body, bytes_max).await?)?;
+    let record = decided.record;
+    Ok((record, app.walk.decide(&credential, decided).await?))
 }
 
 async fn metrics<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> Response<Body> {

@@ -2,7 +2,9 @@
 
 use std::future::Future;
 
-use assist::{Answer, AnswerStream, Assist, DeploymentView, Event, Receipt, Refusal, Request, Status};
+use assist::{
+    Answer, AnswerStream, Assist, Decided, DeploymentView, Event, Receipt, Refusal, Request, Status,
+};
 use identity::Credential;
 use protocol::{RecordNumber, admin};
 
@@ -35,6 +37,13 @@ pub trait Walk: Send + Sync + 'static {
         credential: &Credential,
         record: RecordNumber,
     ) -> impl Future<Output = Result<String, Refusal>> + Send;
+
+    /// Records what a person did with an answer of theirs; durable when it returns.
+    fn decide(
+        &self,
+        credential: &Credential,
+        decided: Decided,
+    ) -> impl Future<Output = Result<Receipt, Refusal>> + Send;
 
     /// What serves, in the order of the configuration.
     fn deployments(&self) -> Vec<DeploymentView>;
@@ -100,6 +109,10 @@ impl Walk for Assist {
 
     async fn explain(&self, credential: &Credential, record: RecordNumber) -> Result<String, Refusal> {
         Assist::explain(self, credential, record).await
+    }
+
+    async fn decide(&self, credential: &Credential, decided: Decided) -> Result<Receipt, Refusal> {
+        Assist::decide(self, credential, decided).await
     }
 
     fn deployments(&self) -> Vec<DeploymentView> {

@@ -26,6 +26,7 @@ mod namespaces;
 mod seccomp;
 
 pub mod channel;
+pub mod clock;
 pub mod errno;
 pub mod inspect;
 pub mod probe;

@@ -5,6 +5,7 @@ use std::fmt;
 
 use approval::{Approval, ApprovalError};
 use protocol::Digest;
+use protocol::control::ClockState;
 use protocol::worker::{Sampling, Stop, Times};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
@@ -58,6 +59,17 @@ pub enum Event {
         verifier: String,
         /// The software that began it, with its version.
         software: String,
+        /// How the clock stood; absent where nobody asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        clock: Option<ClockState>,
+    },
+    /// The daemon's process that answers requests began.
+    Start {
+        /// The software, with its version.
+        software: String,
+        /// How the clock stood; absent where nobody asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        clock: Option<ClockState>,
     },
     /// A request is about to be answered. Its index is the record's number.
     Intent(Box<Intent>),
@@ -67,6 +79,12 @@ pub enum Event {
     Result(Box<ResultLeaf>),
     /// A request was refused.
     Refusal(Refusal),
+    /// Somebody came in, or was not let in.
+    Login(Login),
+    /// What a person did with an answer.
+    Decision(Box<Decision>),
+    /// What a checker said of an answer.
+    Check(Box<Check>),
     /// Someone administered something.
     Administration {
         /// Who.
@@ -113,6 +131,9 @@ pub enum Event {
         failed: u32,
         /// Probes that this machine cannot make.
         untried: u32,
+        /// How the clock stood; absent where nobody asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        clock: Option<ClockState>,
     },
     /// A checkpoint came back from witnesses and is about to be stored beside the log.
     Witness {
@@ -234,7 +255,7 @@ pub struct Refusal {
     pub dialect: String,
     /// Why.
     pub reason: String,
-    /// How many: failures without an identity are aggregated, or they would fill the disk.
+    /// How many: those that anybody can cause at any rate are aggregated, or they would fill the disk.
     pub count: u32,
 }
 
@@ -286,6 +307,117 @@ impl Erasure {
         let text = Erasure::text(origin, &self.leaves, &self.reason);
         approval::verify_all(&self.approvals, ERASURE_PERSONS, ERASURE_NAMESPACE, text.as_bytes())
     }
+}
+
+/// A credential that was shown. One that is known is recorded at its first use in each hour of Unix time and
+/// again when the daemon has started anew, not at each request: a request's own leaf names its credential. One
+/// that is not known is counted, with others of its sort, once a second.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Login {
+    /// Who; `None` when that could not be told.
+    pub identity: Option<String>,
+    /// By which credential, as `token:ID` or `uid:1000`. Of a refused one, no more than its sort: `token`,
+    /// `uid:1000` or `none`.
+    pub credential: String,
+    /// The surface and dialect it came by, as `openai.chat`.
+    pub surface: String,
+    /// Whether they came in.
+    pub outcome: LoginOutcome,
+    /// Why not; empty for those who came in.
+    pub reason: String,
+    /// How many attempts the leaf stands for.
+    pub count: u32,
+}
+
+/// Whether somebody came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoginOutcome {
+    /// They did.
+    Accepted,
+    /// They did not.
+    Refused,
+}
+
+/// What a person did with an answer, as their editor says. The digests are the editor's word too: the server
+/// has not seen the file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The record of the answer.
+    pub record: u64,
+    /// Who decided: the person that the record is of.
+    pub identity: String,
+    /// By which credential, as `token:ID` or `uid:1000`.
+    pub credential: String,
+    /// What they did.
+    pub choice: Choice,
+    /// How many bytes of the answer were taken over, where the editor says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_bytes: Option<u64>,
+    /// The file, as the editor names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// SHA-256 of the file's bytes before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest_before: Option<Digest>,
+    /// SHA-256 of the file's bytes after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest_after: Option<Digest>,
+    /// The editor or program, with its version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+}
+
+/// What a person did with an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Choice {
+    /// It was shown and nothing more is known.
+    Shown,
+    /// It was taken over whole.
+    Accepted,
+    /// A part of it was taken over.
+    PartlyAccepted,
+    /// It was taken over and then changed.
+    EditedAfter,
+    /// It was not taken over.
+    Rejected,
+}
+
+/// What a compiler, prover or other checker said of an answer. Its diagnostics quote code, so that they are in
+/// the body, as `diagnostics_text` of the opening.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// The record of the answer.
+    pub record: u64,
+    /// The checker's name, as `gnatprove`.
+    pub checker: String,
+    /// Its version, as it states it.
+    pub version: String,
+    /// The program and its arguments, without paths of the machine.
+    pub command: Vec<String>,
+    /// What came of it.
+    pub outcome: CheckOutcome,
+    /// Errors among its diagnostics.
+    pub errors: u32,
+    /// Warnings among them.
+    pub warnings: u32,
+    /// All other diagnostics.
+    pub notes: u32,
+    /// The diagnostics.
+    pub diagnostics: Commitment,
+}
+
+/// What came of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckOutcome {
+    /// The checker has no objection.
+    Passed,
+    /// It has.
+    Failed,
+    /// It could not be run; the diagnostics say why.
+    NotRun,
 }
 
 /// How a request ended, in one word.
@@ -352,10 +484,14 @@ impl Event {
     pub fn kind(&self) -> &'static str {
         match self {
             Event::Genesis { .. } => "genesis",
+            Event::Start { .. } => "start",
             Event::Intent(_) => "intent",
             Event::Block(_) => "block",
             Event::Result(_) => "result",
             Event::Refusal(_) => "refusal",
+            Event::Login(_) => "login",
+            Event::Decision(_) => "decision",
+            Event::Check(_) => "check",
             Event::Administration { .. } => "administration",
             Event::Recovered { .. } => "recovered",
             Event::Erasure(_) => "erasure",
@@ -371,6 +507,70 @@ impl Event {
             Event::Block(block) => Some(block.record),
             Event::Result(result) => Some(result.record),
             Event::Replay { record, .. } => Some(*record),
+            Event::Decision(decision) => Some(decision.record),
+            Event::Check(check) => Some(check.record),
+            _ => None,
+        }
+    }
+}
+
+impl Choice {
+    /// All of them.
+    pub const ALL: [Choice; 5] =
+        [Choice::Shown, Choice::Accepted, Choice::PartlyAccepted, Choice::EditedAfter, Choice::Rejected];
+
+    /// As in a leaf.
+    pub fn name(self) -> &'static str {
+        match self {
+            Choice::Shown => "shown",
+            Choice::Accepted => "accepted",
+            Choice::PartlyAccepted => "partly_accepted",
+            Choice::EditedAfter => "edited_after",
+            Choice::Rejected => "rejected",
+        }
+    }
+
+    /// Whether something of the answer was taken over.
+    pub fn takes_over(self) -> bool {
+        matches!(self, Choice::Accepted | Choice::PartlyAccepted | Choice::EditedAfter)
+    }
+}
+
+impl Decision {
+    /// What of it contradicts itself, if anything.
+    pub fn contradiction(&self) -> Option<&'static str> {
+        if !self.choice.takes_over() && self.accepted_bytes.is_some_and(|bytes| bytes > 0) {
+            return Some("`accepted_bytes` is not 0, though nothing was taken over");
+        }
+        None
+    }
+}
+
+impl Check {
+    /// What of it contradicts itself, if anything.
+    fn contradiction(&self) -> Option<&'static str> {
+        (self.outcome == CheckOutcome::Passed && self.errors > 0).then_some("it passed with errors")
+    }
+}
+
+impl Login {
+    /// What of it contradicts itself, if anything.
+    fn contradiction(&self) -> Option<&'static str> {
+        match self.outcome {
+            _ if self.count == 0 => Some("it stands for no attempt"),
+            LoginOutcome::Accepted if self.identity.is_none() => Some("nobody in particular was let in"),
+            _ => None,
+        }
+    }
+}
+
+impl Event {
+    /// What of it contradicts itself, if anything.
+    pub(crate) fn contradiction(&self) -> Option<&'static str> {
+        match self {
+            Event::Login(login) => login.contradiction(),
+            Event::Decision(decision) => decision.contradiction(),
+            Event::Check(check) => check.contradiction(),
             _ => None,
         }
     }
@@ -443,6 +643,134 @@ mod tests {
             let intent: Intent = serde_json::from_str(&text).unwrap();
             assert_eq!(intent.model.is_some(), intent.upstream.is_none());
             assert_eq!(serde_json::to_string(&intent).unwrap(), text);
+        }
+    }
+
+    /// One of each kind, nothing left out. A new kind is added here, and to docs/ledger.md.
+    fn one_of_each() -> Vec<Event> {
+        let digest = Digest([1; 32]);
+        let commitment = Commitment(digest);
+        let clock = Some(ClockState::default());
+        let text = String::new;
+        let upstream = Upstream { socket: text(), server: text(), model: text() };
+        vec![
+            Event::Genesis { origin: text(), verifier: text(), software: text(), clock },
+            Event::Start { software: text(), clock },
+            Event::Intent(Box::new(Intent {
+                identity: text(),
+                credential: text(),
+                labels: Vec::new(),
+                policy: digest,
+                action: text(),
+                dialect: text(),
+                deployment: text(),
+                model: Some(digest),
+                upstream: Some(upstream),
+                template: digest,
+                engine_build: digest,
+                cpu_level: text(),
+                cpu_features: text(),
+                llama_version: text(),
+                profile: text(),
+                reproducible: false,
+                sampling: Sampling::GREEDY,
+                tokens_max: 0,
+                stop_strings: 0,
+                predict_ms_max: None,
+                prompt_tokens: 0,
+                prompt: commitment,
+                context: commitment,
+            })),
+            Event::Block(Block { record: 0, number: 0, output: commitment, output_bytes: 0 }),
+            Event::Result(Box::new(ResultLeaf {
+                record: 0,
+                outcome: Outcome::Failed,
+                detail: text(),
+                stop: None,
+                output: commitment,
+                answer_tokens: 0,
+                prompt_tokens_cached: 0,
+                times: Times::default(),
+                fingerprints: digest,
+            })),
+            Event::Refusal(Refusal { identity: None, dialect: text(), reason: text(), count: 0 }),
+            Event::Login(Login {
+                identity: None,
+                credential: text(),
+                surface: text(),
+                outcome: LoginOutcome::Refused,
+                reason: text(),
+                count: 1,
+            }),
+            Event::Decision(Box::new(Decision {
+                record: 0,
+                identity: text(),
+                credential: text(),
+                choice: Choice::Shown,
+                accepted_bytes: Some(0),
+                path: Some(text()),
+                digest_before: Some(digest),
+                digest_after: Some(digest),
+                client: Some(text()),
+            })),
+            Event::Check(Box::new(Check {
+                record: 0,
+                checker: text(),
+                version: text(),
+                command: Vec::new(),
+                outcome: CheckOutcome::NotRun,
+                errors: 0,
+                warnings: 0,
+                notes: 0,
+                diagnostics: commitment,
+            })),
+            Event::Administration { actor: text(), action: text(), subject: text(), detail: text() },
+            Event::Recovered { file: text(), offset: 0, bytes: 0, digest, set_aside: text() },
+            Event::Erasure(Box::new(Erasure { leaves: Vec::new(), reason: text(), approvals: Vec::new() })),
+            Event::Witness { size: 0, root: digest, witnesses: Vec::new() },
+            Event::Replay { record: 0, outcome: ReplayOutcome::Same, detail: text() },
+            Event::Posture { occasion: text(), passed: 0, failed: 0, untried: 0, clock },
+        ]
+    }
+
+    /// docs/ledger.md has a section for each kind and a row for each of its fields, and no other.
+    #[test]
+    fn the_documentation_has_every_kind_and_field() {
+        let document = include_str!("../../../docs/ledger.md");
+        // serde names all variants of the enum when it is shown one that is none.
+        let error = serde_json::from_str::<Event>(r#"{"kind":"none of them"}"#).unwrap_err().to_string();
+        let named = error.split_once("expected one of ").unwrap().1;
+        let mut kinds: Vec<&str> = named.split('`').skip(1).step_by(2).collect();
+        let events = one_of_each();
+        let mut sampled: Vec<&str> = events.iter().map(Event::kind).collect();
+        kinds.sort_unstable();
+        sampled.sort_unstable();
+        assert_eq!(kinds, sampled, "a kind has no sample in this test");
+        for event in &events {
+            let heading = format!("### `{}`\n", event.kind());
+            let section = document.split_once(&heading).unwrap_or_else(|| panic!("no section {heading}")).1;
+            let section = section.split("\n#").next().unwrap();
+            let mut documented: Vec<&str> =
+                section.lines().filter_map(|row| row.strip_prefix("| `")?.split('`').next()).collect();
+            let value = serde_json::to_value(event).unwrap();
+            let mut fields: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+            fields.retain(|field| *field != "kind");
+            fields.sort_unstable();
+            documented.sort_unstable();
+            assert_eq!(documented, fields, "docs/ledger.md, {}", event.kind());
+            assert_eq!(serde_json::from_value::<Event>(value).unwrap(), *event);
+        }
+        assert_eq!(document.matches("\n### `").count(), events.len(), "docs/ledger.md has a kind too many");
+    }
+
+    /// As leaves were before there was a clock in them.
+    #[test]
+    fn leaves_without_a_clock() {
+        let posture = r#"{"kind":"posture","occasion":"start","passed":1,"failed":0,"untried":0}"#;
+        let genesis = r#"{"kind":"genesis","origin":"o","verifier":"v","software":"s"}"#;
+        for text in [posture, genesis] {
+            let event: Event = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&event).unwrap(), text);
         }
     }
 

@@ -52,16 +52,20 @@ pub use body::{BODY_BYTES_MAX, LedgerKeys, UnsealError};
 pub use erase::{ERASED_LEAVES_MAX, EraseError, RewrapError, rewrap};
 pub use fingerprint::{Fingerprint, Fingerprints, LineFingerprint, SHINGLE_LEXEMES, fingerprints};
 pub use leaf::{
-    Block, BodyCommitment, Commitment, ContentDigest, ENROL_KEY, ERASURE_NAMESPACE, ERASURE_PERSONS,
-    ErasedLeaf, Erasure, Event, Intent, LEAF_BYTES_MAX, Leaf, Outcome, REVOKE_KEY, Refusal, ReplayOutcome,
-    ResultLeaf, SCHEMA, Upstream,
+    Block, BodyCommitment, Check, CheckOutcome, Choice, Commitment, ContentDigest, Decision, ENROL_KEY,
+    ERASURE_NAMESPACE, ERASURE_PERSONS, ErasedLeaf, Erasure, Event, Intent, LEAF_BYTES_MAX, Leaf, Login,
+    LoginOutcome, Outcome, REVOKE_KEY, Refusal, ReplayOutcome, ResultLeaf, SCHEMA, Upstream,
 };
 pub use log::{AppendError, CloseError, Entry, Head, Ledger, Receipt, ReceiptError, SignError};
 pub use notary::{LEAF_HASHES_MAX, LocalNotary, Notary, NotaryError};
 pub use open::{LedgerConfig, OpenError, Recovery, SetAside};
 pub use opening::{Opened, Opening, Salt, Salts};
+pub use protocol::control::ClockState;
 pub use read::{LIST_RECORDS_MAX, ReadError, Record};
 pub use witnessed::{ProveLeafError, WitnessError, WitnessedCheckpoint, prove};
+
+/// This software, with its version, as in leaves.
+pub const SOFTWARE: &str = concat!("cloister ", env!("CARGO_PKG_VERSION"));
 
 /// Milliseconds since 1970.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;

@@ -22,7 +22,7 @@ use crate::store::{
 };
 use crate::wal::{self, Place, ScanError, Tail};
 use crate::writer::Writer;
-use crate::{Clock, LedgerKeys, Randomness, system_clock, system_randomness};
+use crate::{Clock, ClockState, LedgerKeys, Randomness, SOFTWARE, system_clock, system_randomness};
 
 /// What a ledger needs.
 pub struct LedgerConfig {
@@ -42,6 +42,8 @@ pub struct LedgerConfig {
     pub disk_free_bytes_min: u64,
     /// Goes into the first leaf, as `cloister 0.1.0`.
     pub software: String,
+    /// How the clock stands; goes into the first leaf.
+    pub clock_state: Option<ClockState>,
     /// The integrator works at most once in that time, unless someone waits for it.
     pub integrate_interval: Duration,
     /// Bytes of a segment of the write-ahead log, unless one leaf needs more.
@@ -59,7 +61,8 @@ impl LedgerConfig {
             clock: system_clock(),
             randomness: system_randomness(),
             disk_free_bytes_min: 256 << 20,
-            software: concat!("cloister ", env!("CARGO_PKG_VERSION")).to_owned(),
+            software: SOFTWARE.to_owned(),
+            clock_state: None,
             integrate_interval: Duration::from_millis(200),
             wal_segment_bytes: wal::SEGMENT_BYTES,
         }
@@ -257,6 +260,7 @@ impl Ledger {
                 origin: verifier.name().to_owned(),
                 verifier: verifier.to_string(),
                 software: config.software,
+                clock: config.clock_state,
             };
             append_now(&mut writer, &event, &config.randomness)?;
         }

@@ -14,7 +14,7 @@ use crate::leaf::{Commitment, Event};
 pub struct Salt([u8; 16]);
 
 /// The part of a body's JSON that opens commitments. A body may hold more: flatten this into it.
-/// An intent's body opens prompt and context, a result's opens output and fingerprints.
+/// An intent's body opens prompt and context, a result's opens output and fingerprints, a check's its diagnostics.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Opening {
     /// The salts.
@@ -32,6 +32,9 @@ pub struct Opening {
     /// The answer's fingerprints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprints: Option<Fingerprints>,
+    /// A check's diagnostics.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnostics_text: Option<String>,
 }
 
 /// A salt for each text.
@@ -46,6 +49,9 @@ pub struct Salts {
     /// The answer's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Salt>,
+    /// A check's diagnostics'.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnostics: Option<Salt>,
 }
 
 /// What comparing an opening with its leaf showed.
@@ -75,6 +81,11 @@ impl Opening {
         commit(self.salts.output, self.output_text.as_deref())
     }
 
+    /// The commitment to a check's diagnostics.
+    pub fn diagnostics(&self) -> Option<Commitment> {
+        commit(self.salts.diagnostics, self.diagnostics_text.as_deref())
+    }
+
     /// The commitment to the answer's first bytes, as a block makes it; `None` also beyond its end.
     pub fn output_prefix(&self, bytes: u64) -> Option<Commitment> {
         let text = self.output_text.as_deref()?.as_bytes().get(..usize::try_from(bytes).ok()?)?;
@@ -93,6 +104,9 @@ impl Opening {
                 opened.note("output", self.output().map(|made| made == result.output));
                 let fingerprints = self.fingerprints.as_ref().map(Fingerprints::digest);
                 opened.note("fingerprints", fingerprints.map(|made| made == result.fingerprints));
+            }
+            Event::Check(check) => {
+                opened.note("diagnostics", self.diagnostics().map(|made| made == check.diagnostics));
             }
             _ => {}
         }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use sha2::{Digest as _, Sha256};
-use tlog::Hash;
+use tlog::{Hash, leaf_hash};
 
 use crate::body::{self, UnsealError, Wrap, unseal};
 use crate::disk::Access;
@@ -26,6 +26,8 @@ const ATTEMPTS: usize = 16;
 pub struct Record {
     /// The leaf's index.
     pub index: u64,
+    /// Its RFC 6962 hash.
+    pub hash: Hash,
     /// The leaf.
     pub leaf: Leaf,
     /// The body's plain bytes.
@@ -97,9 +99,9 @@ impl Ledger {
     /// A leaf with its decrypted body. Blocks on the disk.
     pub fn record(&self, index: u64) -> Result<Record, ReadError> {
         let stored = self.stored(index)?;
-        let leaf = parse(index, &stored)?;
+        let (hash, leaf) = (leaf_hash(&stored.leaf), parse(index, &stored)?);
         let Some(commitment) = &leaf.body else {
-            return Ok(Record { index, leaf, body: None, erased: false });
+            return Ok(Record { index, hash, leaf, body: None, erased: false });
         };
         let (file, payload, wrap) = match stored.body {
             Some((payload, wrap)) => (stored.file, payload, wrap),
@@ -110,11 +112,11 @@ impl Ledger {
             return Err(ReadError::Damaged { file, index, what });
         }
         if wrap == Wrap::DESTROYED {
-            return Ok(Record { index, leaf, body: None, erased: true });
+            return Ok(Record { index, hash, leaf, body: None, erased: true });
         }
         let body = unseal(&payload, &wrap, &self.inner.keys, index, &commitment.content)
             .map_err(|source| ReadError::Body { index, source })?;
-        Ok(Record { index, leaf, body: Some(body), erased: false })
+        Ok(Record { index, hash, leaf, body: Some(body), erased: false })
     }
 
     /// A body's payload and key, from where they stay.
@@ -165,7 +167,8 @@ impl Ledger {
         let start = end.saturating_sub(u64::from(count.min(LIST_RECORDS_MAX)));
         let read = |index| {
             let stored = self.stored(index)?;
-            Ok(Record { index, leaf: parse(index, &stored)?, body: None, erased: false })
+            let (hash, leaf) = (leaf_hash(&stored.leaf), parse(index, &stored)?);
+            Ok(Record { index, hash, leaf, body: None, erased: false })
         };
         (start..end).rev().map(read).collect()
     }

@@ -23,7 +23,7 @@ use crate::LedgerKeys;
 use crate::body::{self, Wrap, unseal};
 use crate::disk::{self, Access, Disk, DiskFile};
 use crate::leaf::{
-    Block, BodyCommitment, Commitment, ENROL_KEY, ErasedLeaf, Erasure, Event, Leaf, REVOKE_KEY,
+    Block, BodyCommitment, Commitment, Decision, ENROL_KEY, ErasedLeaf, Erasure, Event, Leaf, REVOKE_KEY,
     ReplayOutcome, SCHEMA,
 };
 use crate::log::Receipt;
@@ -182,6 +182,10 @@ pub enum FindingKind {
     AfterResult,
     /// Blocks of a request are missing or out of order.
     BlockGap,
+    /// A decision is about a record of which nothing was shown before it.
+    DecisionWithoutAnswer,
+    /// A leaf contradicts itself, or the request that it names.
+    Contradiction,
     /// A damaged end of the write-ahead log was set aside.
     Recovered,
     /// A replay gave other bytes, or none.
@@ -324,6 +328,10 @@ struct Kept {
 struct Requests {
     /// By index: whether a leaf is an intent, and whether its result was seen.
     states: Vec<RequestState>,
+    /// By index of an intent: whose it is, as a number of `persons`.
+    persons_of: BTreeMap<u64, u32>,
+    /// Each person once, with their number.
+    persons: HashMap<String, u32>,
     /// Blocks of requests whose result was not seen yet.
     open: BTreeMap<u64, Vec<(u64, Block)>>,
 }
@@ -941,9 +949,20 @@ impl<'c> Check<'c> {
     fn event(&mut self, index: u64, event: Event, opening: Option<&Opening>) {
         let is_intent = matches!(event, Event::Intent(_));
         self.requests.states.push(if is_intent { RequestState::Open } else { RequestState::NoIntent });
+        if let Some(contradiction) = event.contradiction() {
+            let what = format!("the {} contradicts itself: {contradiction}", event.kind());
+            self.finding(FindingKind::Contradiction, Some(index), what);
+        }
         match event {
-            Event::Intent(_) => {
+            Event::Intent(intent) => {
                 self.requests.open.insert(index, Vec::new());
+                let next = u32::try_from(self.requests.persons.len()).unwrap_or(u32::MAX);
+                let person = *self.requests.persons.entry(intent.identity).or_insert(next);
+                self.requests.persons_of.insert(index, person);
+            }
+            Event::Decision(decision) => self.decision(index, &decision),
+            Event::Check(check) if self.state_of(check.record, index) == RequestState::NoIntent => {
+                self.names_no_open_request(index, "check", check.record, RequestState::NoIntent);
             }
             Event::Block(block) => match self.state_of(block.record, index) {
                 RequestState::Open => self.block(index, block),
@@ -984,6 +1003,27 @@ impl<'c> Check<'c> {
                 self.problem("", None, Some(index), "a first leaf is in the middle of the log");
             }
             _ => {}
+        }
+    }
+
+    /// A person decides of an answer of their own, when something of it was shown.
+    fn decision(&mut self, index: u64, decision: &Decision) {
+        let record = decision.record;
+        let shown = match self.state_of(record, index) {
+            RequestState::NoIntent => {
+                return self.names_no_open_request(index, "decision", record, RequestState::NoIntent);
+            }
+            RequestState::Open => self.requests.open.get(&record).is_some_and(|blocks| !blocks.is_empty()),
+            RequestState::Closed => true,
+        };
+        if !shown {
+            let what = format!("a decision names record {record}, of which nothing was shown before it");
+            self.finding(FindingKind::DecisionWithoutAnswer, Some(index), what);
+        }
+        let person = self.requests.persons.get(&decision.identity);
+        if person != self.requests.persons_of.get(&record) {
+            let what = format!("a decision of record {record} is not by the person that the record is of");
+            self.finding(FindingKind::Contradiction, Some(index), what);
         }
     }
 

@@ -81,6 +81,18 @@ pub enum Command {
         /// Its verifier key.
         key: String,
     },
+    /// Records that an assessor's pack is made, and has the log signed up to there. The answer: `leaf`, its
+    /// `hash` and `time_unix_ms`, and the `checkpoint` over `size` leaves, that one among them.
+    LedgerEvidence {
+        /// The frameworks' names.
+        controls: Vec<String>,
+        /// The period's first moment, in milliseconds since 1970.
+        from_unix_ms: u64,
+        /// The first moment after it.
+        to_unix_ms: u64,
+        /// Whether persons are numbered instead of named.
+        pseudonyms: bool,
+    },
 }
 
 /// The answer.

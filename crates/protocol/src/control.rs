@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::Digest;
 
 /// The version of this conversation.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The longest packet, in bytes: [`LEAF_HASHES_MAX`] hashes and room.
 pub const PACKET_BYTES_MAX: usize = 64 << 10;
@@ -81,6 +81,18 @@ pub struct Setup {
     pub deployments: Vec<DeploymentFacts>,
     /// Limits of the gateway.
     pub limits: Limits,
+    /// How the clock stood: the gateway's jail has no call to ask.
+    pub clock: ClockState,
+}
+
+/// Whether the kernel's clock is disciplined by a source of time: what leaves' times are worth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockState {
+    /// Whether the kernel says so; `None` when it could not be asked.
+    pub synchronised: Option<bool>,
+    /// The kernel's bound of the clock's error, in milliseconds, rounded up; `None` when it could not be asked,
+    /// or the clock is not synchronised.
+    pub error_ms_max: Option<u64>,
 }
 
 impl std::fmt::Debug for Setup {

@@ -70,6 +70,30 @@ const RESULT_FACTS: [(&str, &str); 7] = [
     ("output", "commitment"),
 ];
 
+/// What a decision says.
+const DECISION_FACTS: [(&str, &str); 8] = [
+    ("choice", "the person"),
+    ("identity", "who"),
+    ("credential", "credential"),
+    ("client", "with"),
+    ("path", "file"),
+    ("accepted_bytes", "bytes taken over"),
+    ("digest_before", "file before"),
+    ("digest_after", "file after"),
+];
+
+/// What a check says.
+const CHECK_FACTS: [(&str, &str); 8] = [
+    ("checker", "checker"),
+    ("version", "version"),
+    ("command", "command"),
+    ("outcome", "outcome"),
+    ("errors", "errors"),
+    ("warnings", "warnings"),
+    ("notes", "notes"),
+    ("diagnostics", "commitment"),
+];
+
 /// The record as a page. Reads what the document has and passes over what it has not: it comes from
 /// another machine, maybe of another version.
 fn page(record: u64, document: &Value) -> String {
@@ -144,13 +168,21 @@ fn answer(page: &mut Page, related: &[&Value]) {
     }
 }
 
-/// Replays and whatever else names the record.
+/// Decisions, checks, replays and whatever else names the record.
 fn others(page: &mut Page, related: &[&Value]) {
     for leaf in related.iter().filter(|leaf| !is_kind(leaf, "block") && !is_kind(leaf, "result")) {
         let kind = event(leaf).get("kind").and_then(Value::as_str).unwrap_or("unknown");
         page.heading(&format!("{kind}: leaf {}", index(leaf)));
         page.fact("when", &when(leaf));
-        page.facts(event(leaf), &[]);
+        let named: &[(&str, &str)] = match kind {
+            "decision" => &DECISION_FACTS,
+            "check" => &CHECK_FACTS,
+            _ => &[],
+        };
+        page.facts(event(leaf), named);
+        if let Some(diagnostics) = leaf.pointer("/body/diagnostics_text").and_then(Value::as_str) {
+            page.block(diagnostics);
+        }
     }
 }
 
@@ -223,6 +255,7 @@ fn fact_text(name: &str, value: &Value) -> Option<String> {
     Some(match (name, value) {
         (_, Value::Null) => return None,
         (_, Value::String(text)) if text.is_empty() => return None,
+        ("choice", Value::String(text)) => text.replace(['_', '\n'], " "),
         (_, Value::String(text)) => text.replace('\n', " "),
         (_, Value::Bool(truth)) => if *truth { "yes" } else { "no" }.to_owned(),
         ("labels", Value::Array(labels)) if labels.is_empty() => "none".to_owned(),
@@ -279,6 +312,12 @@ mod tests {
             leaf(6, json!({"kind": "block", "record": 5}), json!({"output_text": "Bec"})),
             leaf(7, result, json!({"output_text": "Because."})),
             leaf(9, json!({"kind": "replay", "record": 5, "outcome": "same"}), Value::Null),
+            leaf(
+                10,
+                json!({"kind": "decision", "record": 5, "identity": "alice", "choice": "partly_accepted",
+                    "accepted_bytes": 4, "path": "a.adb"}),
+                Value::Null,
+            ),
         ];
         insta::assert_snapshot!(page(5, &request(&related)), @r"
         record 5: intent
@@ -311,6 +350,13 @@ mod tests {
         replay: leaf 9
           when                  2023-11-14T22:13:20Z
           outcome               same
+
+        decision: leaf 10
+          when                  2023-11-14T22:13:20Z
+          the person            partly accepted
+          who                   alice
+          file                  a.adb
+          bytes taken over      4
         ");
     }
 

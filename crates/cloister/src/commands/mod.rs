@@ -4,6 +4,7 @@ mod ask;
 mod chat;
 mod complete;
 mod completions;
+mod decide;
 mod explain;
 mod ledger;
 mod man;
@@ -56,6 +57,7 @@ pub(crate) enum Command {
     Complete(complete::Complete),
     Ask(ask::Ask),
     Chat(chat::Chat),
+    Decide(decide::Decide),
     Explain(explain::Explain),
     #[command(subcommand)]
     Ledger(ledger::Ledger),
@@ -73,6 +75,7 @@ impl Command {
             Command::Complete(command) => command.run(session),
             Command::Ask(command) => command.run(session),
             Command::Chat(command) => command.run(session),
+            Command::Decide(command) => command.run(session),
             Command::Explain(command) => command.run(session),
             Command::Ledger(command) => command.run(session),
             Command::Witness(command) => command.run(session),

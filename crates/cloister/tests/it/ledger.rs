@@ -23,7 +23,8 @@ fn append(place: &Workplace, count: usize) -> Vec<Receipt> {
     let disk = Arc::new(RealDisk::create(&place.path("ledger")).unwrap());
     let config = LedgerConfig::new(verifier, LedgerKeys::new(BODY_KEY), disk, Box::new(notary));
     let (ledger, _) = Ledger::open(config).unwrap();
-    let event = Event::Posture { occasion: "start".to_owned(), passed: 1, failed: 0, untried: 0 };
+    let event =
+        Event::Posture { occasion: "start".to_owned(), passed: 1, failed: 0, untried: 0, clock: None };
     let entry = Entry { event, body: Some(b"{}".to_vec()) };
     let receipts = (0..count).map(|_| ledger.append_blocking(entry.clone()).unwrap()).collect();
     ledger.close().unwrap();

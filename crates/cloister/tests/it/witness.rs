@@ -31,7 +31,8 @@ fn open(place: &Workplace, history: &str) -> Ledger {
 
 fn append(ledger: &Ledger, occasion: &str, count: usize) {
     for _ in 0..count {
-        let event = Event::Posture { occasion: occasion.to_owned(), passed: 1, failed: 0, untried: 0 };
+        let event =
+            Event::Posture { occasion: occasion.to_owned(), passed: 1, failed: 0, untried: 0, clock: None };
         ledger.append_blocking(Entry { event, body: None }).unwrap();
     }
     ledger.sign().unwrap();

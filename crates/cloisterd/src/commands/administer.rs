@@ -83,6 +83,7 @@ pub(crate) enum Ledger {
         /// The leaf's number.
         record: u64,
     },
+    Evidence(super::evidence::Evidence),
 }
 
 /// Says how the server stands.
@@ -128,6 +129,7 @@ impl Ledger {
                 output::line(&serde_json::to_string_pretty(&shown)?)?;
                 Ok(ExitCode::SUCCESS)
             }
+            Ledger::Evidence(command) => command.run(data),
         }
     }
 }

@@ -97,6 +97,7 @@ fn probe_gateway(data: &Data, settings: &Settings) -> Result<Vec<ProbeResult>, B
         owner_uid: data.owner_uid(),
         deployments: Vec::new(),
         limits: settings.limits(),
+        clock: protocol::control::ClockState::default(),
     };
     supervisor::send(&channel, &ToGateway::Setup(Box::new(setup)), &[])?;
     let mut packet = vec![0; PACKET_BYTES_MAX];

@@ -3,6 +3,7 @@
 mod administer;
 mod completions;
 mod config;
+mod evidence;
 mod init;
 mod jail_probe;
 mod man;

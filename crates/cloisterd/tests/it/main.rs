@@ -11,6 +11,7 @@ mod clients;
 mod confinement;
 mod crashes;
 mod durability;
+mod evidence;
 mod limits;
 mod replays;
 mod tampering;

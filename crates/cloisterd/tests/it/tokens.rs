@@ -36,6 +36,7 @@ fn a_token_opens_and_its_revocation_closes() {
     assert_eq!(status(&url, None), "401");
     assert_eq!(status(&url, Some("clst_000000000000_00")), "401");
     assert_eq!(status(&url, Some(&token)), "200");
+    assert_eq!(status(&url, Some(&token)), "200");
     let listed: Value =
         serde_json::from_str(&server.cloisterd(&["token", "list", "--json"]).unwrap()).unwrap();
     assert!(!listed.to_string().contains(token.rsplit('_').next().unwrap()));
@@ -58,8 +59,15 @@ fn a_token_opens_and_its_revocation_closes() {
     );
     let refused: u64 = events
         .iter()
-        .filter(|event| event["kind"] == "refusal")
+        .filter(|event| event["kind"] == "login" && event["outcome"] == "refused")
         .filter_map(|event| event["count"].as_u64())
         .sum();
     assert_eq!(refused, 3);
+    // Two requests of ada's are one leaf.
+    let accepted: Vec<_> =
+        events.iter().filter(|event| event["kind"] == "login" && event["outcome"] == "accepted").collect();
+    let credential = format!("token:{id}");
+    let of_ada = accepted.iter().filter(|event| event["credential"] == credential.as_str());
+    assert_eq!(of_ada.count(), 1, "{accepted:?}");
+    assert!(events.iter().any(|event| event["kind"] == "start" && event["clock"].is_object()), "{events:?}");
 }

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use assist::{Answer, DeploymentView, Event, Receipt, Refusal, RefusalKind, Request, Status, Usage};
+use assist::{Answer, Decided, DeploymentView, Event, Receipt, Refusal, RefusalKind, Request, Status, Usage};
 use gateway::{Events, Walk};
 use identity::Credential;
 use protocol::admin::{Command, Response};
@@ -49,6 +49,7 @@ impl Script {
 pub(crate) struct ScriptedWalk {
     script: Script,
     asked: Mutex<Vec<Request>>,
+    decided: Mutex<Vec<Decided>>,
     warmed: AtomicU32,
     ledger_error: Mutex<Option<String>>,
     work_began: Notify,
@@ -60,6 +61,7 @@ impl ScriptedWalk {
         ScriptedWalk {
             script,
             asked: Mutex::default(),
+            decided: Mutex::default(),
             warmed: AtomicU32::default(),
             ledger_error: Mutex::default(),
             work_began: Notify::new(),
@@ -69,6 +71,10 @@ impl ScriptedWalk {
 
     pub(crate) fn asked(&self) -> Vec<Request> {
         self.asked.lock().unwrap().clone()
+    }
+
+    pub(crate) fn decided(&self) -> Vec<Decided> {
+        self.decided.lock().unwrap().clone()
     }
 
     pub(crate) fn warmed(&self) -> u32 {
@@ -165,6 +171,15 @@ impl Walk for ScriptedWalk {
 
     async fn explain(&self, _credential: &Credential, record: RecordNumber) -> Result<String, Refusal> {
         Ok(format!(r#"{{"record":{record}}}"#))
+    }
+
+    async fn decide(&self, _credential: &Credential, decided: Decided) -> Result<Receipt, Refusal> {
+        let record = decided.record;
+        self.decided.lock().unwrap().push(decided);
+        match &self.script {
+            Script::Refuse(kind) => Err(refusal(*kind)),
+            _ => Ok(receipt(RecordNumber(record.0 + 9))),
+        }
     }
 
     fn deployments(&self) -> Vec<DeploymentView> {

@@ -15,8 +15,8 @@ mod tampering;
 use std::sync::Arc;
 
 use ledger::fault::{Fault, FaultDisk, Survivors};
-use ledger::verify::{Options, Seen, Verdict, verify};
-use ledger::{Commitment, Entry, Event, Ledger, LedgerConfig, LocalNotary, Opening, Salt, Salts};
+use ledger::verify::{Options, Report, Seen, Verdict, verify};
+use ledger::{Entry, Event, Ledger, LedgerConfig, LocalNotary, Opening, Salt, Salts};
 use machine::{Machine, ORIGIN, administration, check, keys, written};
 
 /// An error, rather than a crash, poisons the writer: nothing is retried, nothing is lost.
@@ -57,51 +57,166 @@ fn a_low_disk_refuses_and_recovers() {
 fn commitments_are_opened() {
     let machine = Machine::new();
     let ledger = machine.open().unwrap();
-    let intent = |text: &str, committed: &str| {
+    let asked = |text: &str, committed: &str| {
         let salt = Salt::from([1; 16]);
-        let opening = Opening {
-            salts: Salts { prompt: Some(salt), context: Some(salt), output: None },
+        let opening = |text: &str| Opening {
+            salts: Salts { prompt: Some(salt), context: Some(salt), ..Salts::default() },
             prompt_text: Some(text.to_owned()),
             context_text: Some(String::new()),
             ..Opening::default()
         };
-        let digest = protocol::Digest([0; 32]);
-        let intent = ledger::Intent {
-            identity: "ada".to_owned(),
-            credential: "uid:1".to_owned(),
-            labels: Vec::new(),
-            policy: digest,
-            action: "chat".to_owned(),
-            dialect: "test".to_owned(),
-            deployment: "d".to_owned(),
-            model: Some(digest),
-            upstream: None,
-            template: digest,
-            engine_build: digest,
-            cpu_level: String::new(),
-            cpu_features: String::new(),
-            llama_version: String::new(),
-            profile: "reproducible".to_owned(),
-            reproducible: true,
-            sampling: protocol::worker::Sampling::GREEDY,
-            tokens_max: 1,
-            stop_strings: 0,
-            predict_ms_max: None,
-            prompt_tokens: 1,
-            prompt: Commitment::new(&salt, committed.as_bytes()),
-            context: Commitment::new(&salt, b""),
-        };
-        Entry { event: Event::Intent(Box::new(intent)), body: Some(serde_json::to_vec(&opening).unwrap()) }
+        Entry {
+            event: intent("ada", &opening(committed)),
+            body: Some(serde_json::to_vec(&opening(text)).unwrap()),
+        }
     };
-    let receipt = ledger.append_blocking(intent("asked", "asked")).unwrap();
+    let receipt = ledger.append_blocking(asked("asked", "asked")).unwrap();
     let record = ledger.record(receipt.index).unwrap();
     let opening: Opening = serde_json::from_slice(&record.body.unwrap()).unwrap();
     assert_eq!(opening.check(&record.leaf.event).broken, Vec::<&str>::new());
-    ledger.append_blocking(intent("asked", "something else")).unwrap();
+    ledger.append_blocking(asked("asked", "something else")).unwrap();
     ledger.close().unwrap();
     let report = check(&machine.log, Vec::new());
     assert_eq!(report.verdict, Verdict::Failed, "a body that is not the leaf's");
     assert_eq!(report.problems_total, 1, "{:?}", report.problems);
+}
+
+fn intent(identity: &str, opening: &Opening) -> Event {
+    let digest = protocol::Digest([0; 32]);
+    Event::Intent(Box::new(ledger::Intent {
+        identity: identity.to_owned(),
+        credential: "uid:1".to_owned(),
+        labels: Vec::new(),
+        policy: digest,
+        action: "chat".to_owned(),
+        dialect: "test".to_owned(),
+        deployment: "d".to_owned(),
+        model: Some(digest),
+        upstream: None,
+        template: digest,
+        engine_build: digest,
+        cpu_level: String::new(),
+        cpu_features: String::new(),
+        llama_version: String::new(),
+        profile: "reproducible".to_owned(),
+        reproducible: true,
+        sampling: protocol::worker::Sampling::GREEDY,
+        tokens_max: 1,
+        stop_strings: 0,
+        predict_ms_max: None,
+        prompt_tokens: 1,
+        prompt: opening.prompt().unwrap(),
+        context: opening.context().unwrap(),
+    }))
+}
+
+/// What verification says of decisions, checks and logins, right and wrong.
+#[test]
+fn leaves_about_answers() {
+    use ledger::verify::FindingKind as Kind;
+    let machine = Machine::new();
+    let ledger = machine.open().unwrap();
+    let salt = Salt::from([1; 16]);
+    let opening = Opening {
+        salts: Salts { prompt: Some(salt), context: Some(salt), output: Some(salt), diagnostics: Some(salt) },
+        prompt_text: Some(String::new()),
+        context_text: Some(String::new()),
+        output_text: Some("x".to_owned()),
+        diagnostics_text: Some("a.adb:1: warning".to_owned()),
+        ..Opening::default()
+    };
+    let body = serde_json::to_vec(&opening).unwrap();
+    let append = |event, body| ledger.append_blocking(Entry { event, body }).unwrap().index;
+    let asked = append(intent("ada", &opening), Some(body.clone()));
+    let decision = |identity: &str, record, choice, accepted_bytes| {
+        Event::Decision(Box::new(ledger::Decision {
+            record,
+            identity: identity.to_owned(),
+            credential: "uid:1".to_owned(),
+            choice,
+            accepted_bytes,
+            path: None,
+            digest_before: None,
+            digest_after: Some(protocol::Digest([2; 32])),
+            client: None,
+        }))
+    };
+    let check = |record, outcome, errors, committed: &Opening| {
+        Event::Check(Box::new(ledger::Check {
+            record,
+            checker: "gnat".to_owned(),
+            version: "1".to_owned(),
+            command: vec!["gcc".to_owned()],
+            outcome,
+            errors,
+            warnings: 1,
+            notes: 0,
+            diagnostics: committed.diagnostics().unwrap(),
+        }))
+    };
+    let login = |identity: Option<&str>, count| {
+        Event::Login(ledger::Login {
+            identity: identity.map(str::to_owned),
+            credential: "uid:1".to_owned(),
+            surface: "test".to_owned(),
+            outcome: ledger::LoginOutcome::Accepted,
+            reason: String::new(),
+            count,
+        })
+    };
+    use ledger::{CheckOutcome, Choice};
+    // Right ones, after a block was shown.
+    append(login(Some("ada"), 1), None);
+    let early = append(decision("ada", asked, Choice::Shown, None), None);
+    let output = opening.output().unwrap();
+    append(Event::Block(ledger::Block { record: asked, number: 0, output, output_bytes: 1 }), None);
+    append(decision("ada", asked, Choice::Accepted, Some(1)), None);
+    append(check(asked, CheckOutcome::Passed, 0, &opening), Some(body.clone()));
+    // Wrong ones.
+    let others = append(decision("eve", asked, Choice::Accepted, None), None);
+    let of_none = append(decision("ada", early, Choice::Accepted, None), None);
+    let torn = append(decision("ada", asked, Choice::Rejected, Some(1)), None);
+    let errors = append(check(asked, CheckOutcome::Passed, 2, &opening), Some(body.clone()));
+    let nowhere = append(check(9999, CheckOutcome::NotRun, 0, &opening), Some(body.clone()));
+    let nobody = append(login(None, 1), None);
+    let nothing = append(login(Some("ada"), 0), None);
+    assert_eq!(ledger.related(asked).unwrap().len(), 7);
+    ledger.close().unwrap();
+
+    let report = check_of(&machine);
+    assert_eq!(report.verdict, Verdict::Passed, "{:?}", report.problems);
+    let mut found: Vec<_> =
+        report.findings.iter().map(|finding| (finding.index.unwrap(), finding.kind)).collect();
+    found.sort_by_key(|(index, _)| *index);
+    let expected = [
+        (asked, Kind::IntentWithoutResult),
+        (early, Kind::DecisionWithoutAnswer),
+        (others, Kind::Contradiction),
+        (of_none, Kind::MissingIntent),
+        (torn, Kind::Contradiction),
+        (errors, Kind::Contradiction),
+        (nowhere, Kind::MissingIntent),
+        (nobody, Kind::Contradiction),
+        (nothing, Kind::Contradiction),
+    ];
+    assert_eq!(found, expected, "{:?}", report.findings);
+    for (kind, count) in [("decision", 5), ("check", 3), ("login", 3)] {
+        assert_eq!(report.leaves_by_kind[kind], count, "{kind}");
+    }
+
+    // A check whose body is another's.
+    let ledger = machine.open().unwrap();
+    let other = Opening { diagnostics_text: Some("none".to_owned()), ..opening.clone() };
+    let event = check(asked, CheckOutcome::NotRun, 0, &other);
+    ledger.append_blocking(Entry { event, body: Some(body) }).unwrap();
+    ledger.close().unwrap();
+    let report = check_of(&machine);
+    assert_eq!(report.verdict, Verdict::Failed);
+    assert!(report.problems[0].what.contains("diagnostics"), "{:?}", report.problems);
+}
+
+fn check_of(machine: &Machine) -> Report {
+    check(&machine.log, Vec::new())
 }
 
 /// Many writers at once: every one is acknowledged with its own index.
