@@ -78,7 +78,7 @@ pub struct CosigningKey {
 }
 
 enum CosigningSecret {
-    Ed25519(ed25519_dalek::SigningKey),
+    Ed25519(Box<ed25519_dalek::SigningKey>),
     MlDsa44(Box<ml_dsa::SigningKey<MlDsa44>>),
 }
 
@@ -188,7 +188,7 @@ impl<'n> Note<'n> {
         for line in self.lines.iter().filter(|line| line.claims(key)) {
             let wrong = || NoteError::WrongSignature(key.to_string());
             let found = key.verify(self.text, &line.signature).ok_or_else(wrong)?;
-            let before = signed.map_or(None, |signed: Signed| signed.time_unix_s);
+            let before = signed.and_then(|signed: Signed| signed.time_unix_s);
             signed = Some(Signed { time_unix_s: found.time_unix_s.max(before) });
         }
         Ok(signed)
@@ -236,7 +236,7 @@ impl CosigningKey {
     /// A key that cosigns with Ed25519, from its 32 secret bytes. The signature does not commit to the
     /// name: a key of its own for each cosigner.
     pub fn ed25519(name: &str, seed: [u8; 32]) -> Result<Self, KeyError> {
-        let key = ed25519_dalek::SigningKey::from_bytes(&seed);
+        let key = Box::new(ed25519_dalek::SigningKey::from_bytes(&seed));
         let verifier = VerifierKey::new(name, PublicKey::CosignatureEd25519(key.verifying_key()))?;
         Ok(CosigningKey { verifier, key: CosigningSecret::Ed25519(key) })
     }
