@@ -144,7 +144,8 @@ impl LocalNotary {
     fn sign(&self, checkpoint: &Checkpoint) -> Result<String, NotaryError> {
         let mut note = checkpoint.sign(&self.key)?;
         if let Some((key, clock)) = &self.second {
-            let line = key.cosign(checkpoint, clock() / 1000);
+            // A clock that was not set yet is no reason to stop; a time of 0 would state none.
+            let line = key.cosign(checkpoint, (clock() / 1000).max(1));
             note.push_str(&line.map_err(|error: NoteError| CheckpointError::from(error))?);
         }
         Ok(note)

@@ -78,7 +78,7 @@ pub struct CosigningKey {
 }
 
 enum CosigningSecret {
-    Ed25519(ed25519_dalek::SigningKey),
+    Ed25519(Box<ed25519_dalek::SigningKey>),
     MlDsa44(Box<ml_dsa::SigningKey<MlDsa44>>),
 }
 
@@ -186,9 +186,9 @@ impl<'n> Note<'n> {
     pub fn signed(&self, key: &VerifierKey) -> Result<Option<Signed>, NoteError> {
         let mut signed = None;
         for line in self.lines.iter().filter(|line| line.claims(key)) {
-            let wrong = || NoteError::WrongSignature(key.to_string());
+            let wrong = || NoteError::WrongSignature(key.id());
             let found = key.verify(self.text, &line.signature).ok_or_else(wrong)?;
-            let before = signed.map_or(None, |signed: Signed| signed.time_unix_s);
+            let before = signed.and_then(|signed: Signed| signed.time_unix_s);
             signed = Some(Signed { time_unix_s: found.time_unix_s.max(before) });
         }
         Ok(signed)
@@ -236,7 +236,7 @@ impl CosigningKey {
     /// A key that cosigns with Ed25519, from its 32 secret bytes. The signature does not commit to the
     /// name: a key of its own for each cosigner.
     pub fn ed25519(name: &str, seed: [u8; 32]) -> Result<Self, KeyError> {
-        let key = ed25519_dalek::SigningKey::from_bytes(&seed);
+        let key = Box::new(ed25519_dalek::SigningKey::from_bytes(&seed));
         let verifier = VerifierKey::new(name, PublicKey::CosignatureEd25519(key.verifying_key()))?;
         Ok(CosigningKey { verifier, key: CosigningSecret::Ed25519(key) })
     }
@@ -262,9 +262,8 @@ impl CosigningKey {
             CosigningSecret::Ed25519(key) => key.to_bytes().to_vec(),
             CosigningSecret::MlDsa44(key) => key.to_seed().to_vec(),
         };
-        let VerifierKey { name, hash, .. } = &self.verifier;
         let key = BASE64.encode([&[self.verifier.algorithm() as u8], seed.as_slice()].concat());
-        format!("{SECRET_START}{name}+{:08x}+{key}", u32::from_be_bytes(*hash))
+        format!("{SECRET_START}{}+{key}", self.verifier.id())
     }
 
     /// Reads exactly what [`to_secret`](Self::to_secret) writes.
@@ -375,8 +374,13 @@ impl VerifierKey {
         let note = Note::parse(note)?;
         match note.signed(self)? {
             Some(_) => Ok(note.text()),
-            None => Err(NoteError::Unsigned(self.to_string())),
+            None => Err(NoteError::Unsigned(self.id())),
         }
+    }
+
+    /// What signature lines name it by: `name+hash`. A whole key may be long.
+    fn id(&self) -> String {
+        format!("{}+{:08x}", self.name, u32::from_be_bytes(self.hash))
     }
 
     /// `None` for a wrong signature.
@@ -433,7 +437,7 @@ fn check_text(text: &str) -> Result<(), NoteError> {
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = BASE64.encode([&[self.algorithm() as u8], self.key_bytes().as_slice()].concat());
-        write!(f, "{}+{:08x}+{key}", self.name, u32::from_be_bytes(self.hash))
+        write!(f, "{}+{key}", self.id())
     }
 }
 

@@ -1,5 +1,7 @@
 //! The formats and proofs against independent implementations, and properties of the parsers.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::HashMap;
 
 use base64::Engine as _;

@@ -148,11 +148,13 @@ fn wrong_arguments() {
     place.write("short.key", "short");
     place.write("policy", "log a+1+b\nquorum some\n");
     place.write("unknown", "quorum some\n");
+    place.write("none", "quorum none\n");
     for (arguments, code, words) in [
         (&["missing"][..], 2, "cannot read the ledger in missing"),
         (&["ledger", "--verifier", "nonsense"], 2, "the verifier key cannot be used"),
         (&["ledger", "--body-key", "short.key"], 2, "short.key is not a key: it must hold 32 bytes"),
         (&["ledger", "--policy", "policy"], 2, "line 1 of the policy: the key cannot be used"),
+        (&["ledger", "--policy", "none"], 2, "the policy names no log"),
         (&["ledger", "--policy", "unknown"], 2, "`some` is no witness or group of a line before"),
         (&["ledger", "--policy", "policy", "--verifier", "a"], 2, "cannot be used with"),
         (&["ledger", "--seen", "missing"], 1, "cannot read missing"),

@@ -229,9 +229,9 @@ fn a_witness_remembers() {
     export(&place, &ledger, Some(0));
     sign(&place, "w2").check(0);
     // A state that is damaged is not forgotten.
-    let state = fs::read_dir(place.path("w2.state")).unwrap().map(|entry| entry.unwrap().path());
-    let state = state.into_iter().find(|path| !path.ends_with("lock")).unwrap();
-    fs::write(state, "nonsense").unwrap();
+    let names = fs::read_dir(place.path("w2.state")).unwrap().map(|entry| entry.unwrap().file_name());
+    let state = names.into_iter().find(|name| name != "lock").unwrap();
+    place.write(&format!("w2.state/{}", state.to_str().unwrap()), "nonsense");
     sign(&place, "w2").check(1).says("Nothing is cosigned until it is put back");
 }
 

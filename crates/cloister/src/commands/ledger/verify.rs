@@ -62,6 +62,9 @@ impl Verify {
         })?;
         let (seen, records) = self.seen()?;
         let policy = self.policy.as_deref().map(file::read_policy).transpose()?;
+        if policy.as_ref().is_some_and(|policy| policy.logs().next().is_none()) {
+            return Err(Failure::usage("the policy names no log").hint("Give it a line `log VKEY`."));
+        }
         let options =
             Options { verifier: self.verifier()?, policy, keys: self.body_key()?, seen, pause: PAUSE };
         let bar = if session.output.shows_progress() { progress_bar() } else { ProgressBar::hidden() };
