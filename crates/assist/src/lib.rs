@@ -29,7 +29,7 @@ pub use answer::{Answer, AnswerStream, Event, Usage};
 pub use ledger::Receipt;
 pub use refusal::{Refusal, RefusalKind};
 pub use replay::{Replay, ReplayError};
-pub use request::{Ask, Extra, Message, Parameters, Request, Role};
+pub use request::{Ask, Extra, Message, Parameters, Request, Role, Subject};
 
 use admission::Admission;
 use tally::Tally;

@@ -127,9 +127,9 @@ async fn begin<W: Walk, F: Form>(
         return Err(refusal.into());
     }
     let body = read_body(body, app.body_bytes_max).await?;
-    let Call { deployment, ask, parameters, stream, count, form } = parse(&body)?;
+    let Call { deployment, ask, parameters, subject, stream, count, form } = parse(&body)?;
     drop(body);
-    let request = assist::Request { credential, dialect, deployment, ask, parameters };
+    let request = assist::Request { credential, dialect, deployment, ask, parameters, subject };
     let warm = request.parameters.tokens_max == Some(0);
     if stream && !warm {
         let events = app.walk.stream(request).await?;

@@ -24,6 +24,11 @@ pub trait Disk: Send + Sync + 'static {
     fn sync_dir(&self, path: &str) -> io::Result<()>;
     /// Bytes an unprivileged process can still write.
     fn free_bytes(&self) -> io::Result<u64>;
+    /// The directory of this machine that it is, for what SQLite keeps beside the ledger; `None` where it
+    /// is none, and that is kept in memory.
+    fn directory(&self) -> Option<&Path> {
+        None
+    }
 }
 
 /// An open file. Offsets are in bytes from its beginning.
@@ -127,6 +132,10 @@ impl Disk for RealDisk {
     fn free_bytes(&self) -> io::Result<u64> {
         let space = rustix::fs::statvfs(&self.root)?;
         Ok(space.f_bavail.saturating_mul(space.f_frsize))
+    }
+
+    fn directory(&self) -> Option<&Path> {
+        Some(&self.root)
     }
 }
 

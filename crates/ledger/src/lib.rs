@@ -12,6 +12,7 @@
 //!        tile/entries/<N>      leaves
 //!        bodies/<index>        encrypted bodies, one a leaf that has one
 //!        relations             which leaf names which record; made from the leaves
+//!        index.db        where a query finds records; made from the leaves, never trusted over them
 //!        wal/<first>.wal       what is not integrated yet
 //!        set-aside/            damaged tails of the write-ahead log, never deleted
 //! ```
@@ -26,12 +27,14 @@ mod body;
 pub mod disk;
 pub mod fault;
 mod fingerprint;
+mod index;
 mod integrator;
 mod leaf;
 mod log;
 mod notary;
 mod open;
 mod opening;
+mod query;
 mod read;
 mod shared;
 mod store;
@@ -44,6 +47,7 @@ use std::time::SystemTime;
 
 pub use body::{BODY_BYTES_MAX, LedgerKeys, UnsealError};
 pub use fingerprint::{Fingerprint, Fingerprints, LineFingerprint, SHINGLE_LEXEMES, fingerprints};
+pub use index::{Index, IndexError};
 pub use leaf::{
     Block, BodyCommitment, Commitment, ContentDigest, Event, Intent, LEAF_BYTES_MAX, Leaf, Outcome, Refusal,
     ReplayOutcome, ResultLeaf, SCHEMA, Upstream,
@@ -52,6 +56,9 @@ pub use log::{AppendError, CloseError, Entry, Head, Ledger, Receipt, ReceiptErro
 pub use notary::{LEAF_HASHES_MAX, LocalNotary, Notary, NotaryError};
 pub use open::{LedgerConfig, OpenError, Recovery, SetAside};
 pub use opening::{Opened, Opening, Salt, Salts};
+pub use query::{
+    EXPORT_LEAVES_MAX, Exported, Filter, Page, QUERY_ROWS_MAX, QueryError, Row, TEXT_CANDIDATES_MAX,
+};
 pub use read::{LIST_RECORDS_MAX, ReadError, Record};
 
 /// Milliseconds since 1970.

@@ -1,7 +1,7 @@
 //! Opening a ledger: recovery is reading what the last run left and going on as that run would have.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -11,6 +11,7 @@ use tlog::{Checkpoint, Edge, Frontier, Hash, TileName, VerifierKey};
 use tokio::sync::mpsc;
 
 use crate::disk::{self, Access, Disk};
+use crate::index;
 use crate::integrator::{IntegrateError, Integrator, Written};
 use crate::leaf::{Event, Leaf};
 use crate::log::{AppendError, Inner, Ledger, QUEUE_LEAVES_MAX, submission};
@@ -260,8 +261,16 @@ impl Ledger {
             randomness: config.randomness,
             sender,
             threads: Mutex::new(threads),
+            index: Mutex::default(),
         };
-        Ok((Ledger { inner: Arc::new(inner) }, recovery))
+        let inner = Arc::new(inner);
+        if inner.disk.directory().is_some() {
+            let (ledger, shared) = (Arc::downgrade(&inner), inner.shared.clone());
+            let disk_free_bytes_min = config.disk_free_bytes_min;
+            let index = spawn("ledger-index", move || index::follow(&ledger, &shared, disk_free_bytes_min))?;
+            inner.threads.lock().unwrap_or_else(PoisonError::into_inner).push(index);
+        }
+        Ok((Ledger { inner }, recovery))
     }
 }
 

@@ -6,6 +6,8 @@
     reason = "a test that cannot go on fails, and prints its seed"
 )]
 
+mod query;
+
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -237,6 +239,8 @@ fn commitments_are_opened() {
             action: "chat".to_owned(),
             dialect: "test".to_owned(),
             deployment: "d".to_owned(),
+            repository: None,
+            path: None,
             model: Some(digest),
             upstream: None,
             template: digest,
