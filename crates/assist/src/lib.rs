@@ -26,7 +26,7 @@ use protocol::{Digest, RecordNumber};
 use tokio::sync::{mpsc, oneshot};
 
 pub use answer::{Answer, AnswerStream, Event, Usage};
-pub use ledger::Receipt;
+pub use ledger::{Filter, Receipt};
 pub use refusal::{Refusal, RefusalKind};
 pub use replay::{Replay, ReplayError};
 pub use request::{Ask, Extra, Message, Parameters, Request, Role, Subject};

@@ -7,6 +7,7 @@
 //! | `POST /v1/chat/completions`, `POST /v1/completions`, `GET /v1/models` | OpenAI | the OpenAI API, with llama.cpp's `top_k`, `min_p`, `n_predict` and `timings` |
 //! | `POST /infill` | llama.cpp | `tools/server` of llama.cpp, as llama.vim and llama.vscode use it |
 //! | `GET /v1/cloister/records/{record}` | our own | the document that `cloister explain` shows |
+//! | `GET /cloister/v1/ledger/query` | our own | records found by what they are, a person's own |
 //! | `GET /health` | llama.cpp | no credential; 503 with the reason when nothing can be answered |
 //! | `GET /metrics` | Prometheus | needs a credential |
 //!
@@ -27,6 +28,7 @@ mod openai;
 
 mod fields;
 mod parameters;
+mod query;
 
 mod errors;
 mod sse;
@@ -39,4 +41,4 @@ mod admin;
 pub mod fuzzing;
 
 pub use listen::{Listener, ServeError, serve};
-pub use walk::{Events, Walk};
+pub use walk::{Events, Query, Walk};

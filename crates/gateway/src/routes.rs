@@ -50,6 +50,7 @@ pub(crate) fn router<W: Walk>(app: Arc<App<W>>) -> Router {
         .route("/infill", post(infill::<W>))
         .route("/v1/models", get(models::<W>))
         .route("/v1/cloister/records/{record}", get(record::<W>))
+        .route("/cloister/v1/ledger/query", get(query::<W>))
         .route("/metrics", get(metrics::<W>))
         .route("/health", get(health::<W>))
         .fallback(unknown_route)
@@ -226,6 +227,22 @@ async fn record<W: Walk>(
         return Fault::new(StatusCode::BAD_REQUEST, "invalid_request", message).into_response(Shape::OpenAi);
     };
     match app.walk.explain(&credential, record).await {
+        Ok(document) => json_text(StatusCode::OK, document),
+        Err(refusal) => Fault::from(refusal).into_response(Shape::OpenAi),
+    }
+}
+
+/// Records found by what they are, as `cloisterd ledger query --json` shows them.
+async fn query<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> Response<Body> {
+    let credential = credential(&request);
+    if let Err(refusal) = app.walk.identify(&credential, "cloister.query").await {
+        return Fault::from(refusal).into_response(Shape::OpenAi);
+    }
+    let query = match crate::query::parse(request.uri().query().unwrap_or_default()) {
+        Ok(query) => query,
+        Err(error) => return Fault::from(error).into_response(Shape::OpenAi),
+    };
+    match app.walk.query(&credential, query).await {
         Ok(document) => json_text(StatusCode::OK, document),
         Err(refusal) => Fault::from(refusal).into_response(Shape::OpenAi),
     }

@@ -6,6 +6,8 @@ use assist::{Answer, AnswerStream, Assist, DeploymentView, Event, Receipt, Refus
 use identity::Credential;
 use protocol::{RecordNumber, admin};
 
+pub use crate::query::Query;
+
 /// The walk of a request, as the surfaces call it. Dropping a future or a stream cancels what it
 /// started.
 pub trait Walk: Send + Sync + 'static {
@@ -34,6 +36,14 @@ pub trait Walk: Send + Sync + 'static {
         &self,
         credential: &Credential,
         record: RecordNumber,
+    ) -> impl Future<Output = Result<String, Refusal>> + Send;
+
+    /// Records that a filter takes, newest first, as a JSON document: a person's own, or all for
+    /// administrators.
+    fn query(
+        &self,
+        credential: &Credential,
+        query: Query,
     ) -> impl Future<Output = Result<String, Refusal>> + Send;
 
     /// What serves, in the order of the configuration.
@@ -100,6 +110,10 @@ impl Walk for Assist {
 
     async fn explain(&self, credential: &Credential, record: RecordNumber) -> Result<String, Refusal> {
         Assist::explain(self, credential, record).await
+    }
+
+    async fn query(&self, credential: &Credential, query: Query) -> Result<String, Refusal> {
+        Assist::query(self, credential, query.filter, query.before, query.count).await
     }
 
     fn deployments(&self) -> Vec<DeploymentView> {

@@ -57,7 +57,8 @@ pub use notary::{LEAF_HASHES_MAX, LocalNotary, Notary, NotaryError};
 pub use open::{LedgerConfig, OpenError, Recovery, SetAside};
 pub use opening::{Opened, Opening, Salt, Salts};
 pub use query::{
-    EXPORT_LEAVES_MAX, Exported, Filter, Page, QUERY_ROWS_MAX, QueryError, Row, TEXT_CANDIDATES_MAX,
+    EXPORT_LEAVES_MAX, Exported, ExportedLeaf, Filter, Page, QUERY_ROWS_MAX, QueryError, Row,
+    TEXT_CANDIDATES_MAX,
 };
 pub use read::{LIST_RECORDS_MAX, ReadError, Record};
 

@@ -79,6 +79,8 @@ pub(crate) enum Ledger {
         /// The leaf's number.
         record: u64,
     },
+    Query(super::query::Query),
+    Export(super::export::Export),
 }
 
 /// Says how the server stands.
@@ -123,6 +125,8 @@ impl Ledger {
                 output::line(&serde_json::to_string_pretty(&shown)?)?;
                 Ok(ExitCode::SUCCESS)
             }
+            Ledger::Query(command) => command.run(data),
+            Ledger::Export(command) => command.run(data),
         }
     }
 }
@@ -154,6 +158,11 @@ pub(super) fn ask(data: &Path, command: Command) -> Result<Value, Box<dyn std::e
             )
         })?,
     };
+    document(response)
+}
+
+/// What an answer holds, or why there is none.
+pub(super) fn document(response: Response) -> Result<Value, Box<dyn std::error::Error>> {
     match response {
         Response::Ok(document) => Ok(serde_json::from_str(&document)?),
         Response::Failed { error, hint } => Err(Hinted::new(error, hint).into()),

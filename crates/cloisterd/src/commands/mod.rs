@@ -3,10 +3,12 @@
 mod administer;
 mod completions;
 mod config;
+mod export;
 mod init;
 mod jail_probe;
 mod man;
 mod model;
+mod query;
 mod replay;
 mod serve;
 

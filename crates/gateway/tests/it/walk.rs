@@ -167,6 +167,10 @@ impl Walk for ScriptedWalk {
         Ok(format!(r#"{{"record":{record}}}"#))
     }
 
+    async fn query(&self, _credential: &Credential, query: gateway::Query) -> Result<String, Refusal> {
+        Ok(serde_json::to_string(&query.filter).unwrap())
+    }
+
     fn deployments(&self) -> Vec<DeploymentView> {
         vec![DeploymentView {
             alias: "coder".to_owned(),
