@@ -12,6 +12,7 @@ mod confinement;
 mod crashes;
 mod durability;
 mod limits;
+mod queries;
 mod replays;
 mod tampering;
 mod tokens;
