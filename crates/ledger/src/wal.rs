@@ -119,6 +119,15 @@ pub(crate) fn prepare(disk: &dyn Disk, for_writer: bool, length: u64) -> io::Res
 
 const SPARE_PATHS: [&str; 2] = ["wal/next", "wal/spare"];
 
+/// Gives a prepared file the name that is the writer's alone.
+pub(crate) fn claim(disk: &dyn Disk, spare: Spare) -> io::Result<Spare> {
+    let path = SPARE_PATHS[0];
+    if spare.path != path {
+        disk.rename(spare.path, path)?;
+    }
+    Ok(Spare { path, ..spare })
+}
+
 /// Makes the segment whose first frame will have the index `first`; durable, name and all.
 pub(crate) fn create(disk: &dyn Disk, first: u64, spare: Spare) -> io::Result<Segment> {
     let mut header = Vec::with_capacity(32);

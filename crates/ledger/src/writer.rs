@@ -187,7 +187,11 @@ impl Writer {
 
     fn rotate(&mut self, frame_bytes: u64) -> io::Result<()> {
         let needed = wal::SEGMENT_HEADER_BYTES + frame_bytes;
-        let prepared = self.shared.lock().spare.take();
+        // Under the lock: once the integrator sees no spare it makes one of that name, in the same file and over
+        // what is written to it.
+        let mut state = self.shared.lock();
+        let prepared = state.spare.take().map(|spare| wal::claim(&*self.disk, spare)).transpose()?;
+        drop(state);
         let spare = match prepared.filter(|spare| spare.length() >= needed) {
             Some(spare) => spare,
             None => wal::prepare(&*self.disk, true, self.segment_bytes.max(needed))?,

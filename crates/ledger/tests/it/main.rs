@@ -8,10 +8,11 @@
 
 mod query;
 
+use std::io;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ledger::disk::Disk;
+use ledger::disk::{Access, Disk, DiskFile};
 use ledger::fault::{Chance, Fault, FaultDisk, Survivors};
 use ledger::verify::{Options, Report, RollBack, Seen, Verdict, verify};
 use ledger::{
@@ -38,9 +39,13 @@ impl Machine {
     }
 
     fn open(&self) -> Result<Ledger, Box<dyn std::error::Error>> {
+        self.open_on(Arc::new(self.log.clone()))
+    }
+
+    fn open_on(&self, log: Arc<dyn Disk>) -> Result<Ledger, Box<dyn std::error::Error>> {
         let notary = LocalNotary::open_on(Arc::new(self.notary.clone()), ORIGIN, KEY)?;
         let verifier = notary.verifier();
-        let config = LedgerConfig::new(verifier, keys(), Arc::new(self.log.clone()), Box::new(notary));
+        let config = LedgerConfig::new(verifier, keys(), log, Box::new(notary));
         // Short, so that crashes meet the integrator too.
         let config = LedgerConfig {
             integrate_interval: std::time::Duration::from_millis(1),
@@ -291,6 +296,83 @@ fn many_writers() {
     });
     indices.sort_unstable();
     assert_eq!(indices, (1..=400).collect::<Vec<_>>());
+    ledger.close().unwrap();
+    let report = check(&machine.log, Vec::new());
+    assert_eq!(report.verdict, Verdict::Passed, "{:?}", report.problems);
+}
+
+/// A disk that takes its time to sync, as real ones do.
+struct SlowDisk(FaultDisk);
+
+/// A file of it, and how long it takes to sync.
+struct SlowFile(Box<dyn DiskFile>, std::time::Duration);
+
+impl Disk for SlowDisk {
+    fn open(&self, path: &str, access: Access) -> io::Result<Box<dyn DiskFile>> {
+        // The write-ahead log's alone, so that the integrator comes round often.
+        let sync_ms = if path.starts_with("wal/") { 2 } else { 0 };
+        Ok(Box::new(SlowFile(self.0.open(path, access)?, std::time::Duration::from_millis(sync_ms))))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+
+    fn remove(&self, path: &str) -> io::Result<()> {
+        self.0.remove(path)
+    }
+
+    fn create_dir(&self, path: &str) -> io::Result<()> {
+        self.0.create_dir(path)
+    }
+
+    fn list(&self, path: &str) -> io::Result<Vec<String>> {
+        self.0.list(path)
+    }
+
+    fn sync_dir(&self, path: &str) -> io::Result<()> {
+        self.0.sync_dir(path)
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        self.0.free_bytes()
+    }
+}
+
+impl DiskFile for SlowFile {
+    fn length(&self) -> io::Result<u64> {
+        self.0.length()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.0.read_at(offset, buffer)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_at(offset, bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        std::thread::sleep(self.1);
+        self.0.sync()
+    }
+}
+
+/// The integrator prepares the next segment of the write-ahead log while the writer puts one to use.
+#[test]
+fn segments_are_prepared_beside_a_busy_writer() {
+    let machine = Machine::new();
+    let ledger = machine.open_on(Arc::new(SlowDisk(machine.log.clone()))).unwrap();
+    std::thread::scope(|scope| {
+        for writer in 0..16 {
+            let ledger = &ledger;
+            scope.spawn(move || {
+                for number in 0..150 {
+                    ledger.append_blocking(administration(writer * 150 + number)).unwrap();
+                }
+            });
+        }
+    });
     ledger.close().unwrap();
     let report = check(&machine.log, Vec::new());
     assert_eq!(report.verdict, Verdict::Passed, "{:?}", report.problems);
