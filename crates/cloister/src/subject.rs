@@ -81,7 +81,8 @@ fn fit(text: &str, bytes_max: usize) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::fs::{self, File};
+    use std::io::Write;
 
     use super::*;
 
@@ -108,7 +109,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().join("flight");
         fs::create_dir_all(root.join("src/deep")).unwrap();
-        fs::write(root.join("src/deep/a.adb"), "").unwrap();
+        File::create(root.join("src/deep/a.adb")).unwrap();
         let file = root.join("src/deep/a.adb");
         let said = |repository: Option<&str>, path: &str| {
             Some(Subject { repository: repository.map(str::to_owned), path: Some(path.to_owned()) })
@@ -117,7 +118,7 @@ mod tests {
         fs::create_dir(root.join(".git")).unwrap();
         assert_eq!(of_file(&file), said(Some("flight"), "src/deep/a.adb"));
         let config = "[core]\n\turl = no\n[remote \"origin\"]\n\tfetch = x\n\turl = https://a:b@h/f.git\n";
-        fs::write(root.join(".git/config"), config).unwrap();
+        File::create(root.join(".git/config")).unwrap().write_all(config.as_bytes()).unwrap();
         assert_eq!(of_file(&file), said(Some("https://h/f.git"), "src/deep/a.adb"));
         assert_eq!(of_directory(&root.join("src")).unwrap().repository.as_deref(), Some("https://h/f.git"));
         assert_eq!(of_file(&root.join("missing")), None);

@@ -79,8 +79,8 @@ pub(crate) enum Ledger {
         /// The leaf's number.
         record: u64,
     },
-    Query(super::query::Query),
-    Export(super::export::Export),
+    Query(Box<super::query::Query>),
+    Export(Box<super::export::Export>),
 }
 
 /// Says how the server stands.

@@ -156,10 +156,6 @@ impl Source<'_> {
             let hint = "remove what is left of an earlier run, or name another path";
             Hinted::new(format!("{} cannot be listened on: {error}", path.display()), hint)
         };
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the administrator's own command, and a path of theirs"
-        )]
         let listener = UnixListener::bind(path).map_err(cannot)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(cannot)?;
         output::say(&format!("serving events on {} from leaf {}", path.display(), cursor.next));
