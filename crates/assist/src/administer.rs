@@ -1,20 +1,24 @@
 //! Administration while the daemon runs: the same identity, the same decision, the same ledger.
 
-use identity::{Action, Credential};
-use ledger::Event;
+use identity::{Action, Credential, Principal};
+use ledger::{Event, Filter, QueryError};
 use protocol::admin::{Command, Response};
 use protocol::{Digest, RecordNumber};
 use serde_json::{Value, json};
 
-use crate::{Assist, Refusal};
+use crate::{Assist, House, Refusal, RefusalKind};
 
 /// Records of one list at most.
 const LIST_COUNT_MAX: u32 = 1000;
+
+/// What a query is called, in policies and in the ledger.
+const QUERY: &str = "ledger query";
 
 /// Why a command failed: what was wrong, and what to do.
 struct Failed {
     error: String,
     hint: &'static str,
+    kind: RefusalKind,
 }
 
 impl Assist {
@@ -22,7 +26,7 @@ impl Assist {
     pub async fn administer(&self, uid: u32, command: Command) -> Response {
         match self.try_administer(uid, command).await {
             Ok(value) => Response::Ok(value.to_string()),
-            Err(Failed { error, hint }) => Response::Failed { error, hint: hint.to_owned() },
+            Err(Failed { error, hint, .. }) => Response::Failed { error, hint: hint.to_owned() },
         }
     }
 
@@ -44,6 +48,33 @@ impl Assist {
         let shown = show(house, record.0)
             .map_err(|failed| Refusal::new(crate::RefusalKind::LedgerUnavailable, failed.error))?;
         Ok(shown.to_string())
+    }
+
+    /// Records that a filter takes, newest first, as JSON: of a person's own for everybody, of all for
+    /// administrators.
+    pub async fn query(
+        &self,
+        credential: &Credential,
+        mut filter: Filter,
+        before: Option<u64>,
+        count: u32,
+    ) -> Result<String, Refusal> {
+        let house = &self.house;
+        let principal = house.identify(credential, "cloister.query")?;
+        // It costs what a request costs, or more.
+        let place = house.admission.enter(&principal.name);
+        let _place = place.map_err(|(kind, message)| Refusal::new(kind, message))?;
+        let action = Action::Administer { command: QUERY.to_owned() };
+        if !identity::decide(&principal, &action, &Default::default()).allowed {
+            let person = filter.person.get_or_insert_with(|| principal.name.clone());
+            if *person != principal.name {
+                let message = format!("the records of {person} are not yours: leave `person` out");
+                return Err(Refusal::new(RefusalKind::Forbidden, message));
+            }
+        }
+        let page = house.query(&principal, filter, before, count).await;
+        let page = page.map_err(|failed| Refusal::new(failed.kind, failed.error))?;
+        Ok(json!(page).to_string())
     }
 
     async fn try_administer(&self, uid: u32, command: Command) -> Result<Value, Failed> {
@@ -123,6 +154,15 @@ impl Assist {
                 let detail = format!("from {from_unix_ms} ms to before {to_unix_ms} ms, {names}");
                 evidence(house, changed(&controls.join(","), detail)).await
             }
+            Command::LedgerQuery { filter, before, count } => {
+                let page = house.query(&principal, filter, before, count).await?;
+                Ok(json!(page))
+            }
+            Command::LedgerExport { filter, from, count } => {
+                let exported =
+                    blocking(house.ledger.clone(), move |ledger| ledger.export(&filter, from, count));
+                Ok(json!(exported.await.map_err(unanswered)?))
+            }
         }
     }
 
@@ -176,6 +216,65 @@ async fn evidence(house: &crate::House, event: Event) -> Result<Value, Failed> {
     }))
 }
 
+impl House {
+    /// A search for words opens bodies, so it is written down before: who searched, with which filter. The
+    /// words themselves may be somebody's own and go into the leaf's body.
+    async fn query(
+        &self,
+        principal: &Principal,
+        filter: Filter,
+        before: Option<u64>,
+        count: u32,
+    ) -> Result<ledger::Page, Failed> {
+        if filter.text.is_some() {
+            let shown = Filter { text: None, ..filter.clone() };
+            let event = Event::Administration {
+                actor: format!("{} ({})", principal.name, principal.credential),
+                action: QUERY.to_owned(),
+                subject: filter.person.clone().unwrap_or_else(|| "everybody".to_owned()),
+                detail: format!("a search for words in bodies, by {}", given(&shown)),
+            };
+            let body = json!({ "filter": filter, "before": before }).to_string();
+            let written = self.append(event, Some(body.into_bytes())).await;
+            written.map_err(|refusal| failed_as(RefusalKind::LedgerUnavailable, refusal, ""))?;
+        }
+        let found = blocking(self.ledger.clone(), move |ledger| ledger.query(&filter, before, count));
+        found.await.map_err(unanswered)
+    }
+}
+
+/// The parts of a filter that are given, as JSON.
+fn given(filter: &Filter) -> String {
+    let mut given = json!(filter);
+    if let Value::Object(fields) = &mut given {
+        fields.retain(|_, value| !value.is_null());
+    }
+    given.to_string()
+}
+
+/// Work that reads many files does not hold up those who wait for an answer.
+async fn blocking<T: Send + 'static>(
+    ledger: ledger::Ledger,
+    work: impl FnOnce(&ledger::Ledger) -> Result<T, QueryError> + Send + 'static,
+) -> Result<T, QueryError> {
+    let done = tokio::task::spawn_blocking(move || work(&ledger)).await;
+    done.unwrap_or_else(|_| Err(QueryError::Filter("the query was broken off: try again".to_owned())))
+}
+
+fn unanswered(error: QueryError) -> Failed {
+    match error {
+        QueryError::Filter(message) => failed_as(RefusalKind::Invalid, message, ""),
+        error => {
+            let hint = "run `cloister ledger verify` on the ledger's directory";
+            let mut text = error.to_string();
+            if let Some(cause) = std::error::Error::source(&error) {
+                text = format!("{text}: {cause}");
+            }
+            failed_as(RefusalKind::LedgerUnavailable, text, hint)
+        }
+    }
+}
+
 fn show(house: &crate::House, record: u64) -> Result<Value, Failed> {
     let hint = "run `cloister ledger verify` on the ledger's directory";
     let leaf =
@@ -216,6 +315,8 @@ fn command_name(command: &Command) -> &'static str {
         Command::WitnessImport { .. } => "ledger witness import",
         Command::WitnessAdd { .. } => "ledger witness add",
         Command::LedgerEvidence { .. } => "ledger evidence",
+        Command::LedgerQuery { .. } => QUERY,
+        Command::LedgerExport { .. } => "ledger export",
     }
 }
 
@@ -231,5 +332,9 @@ fn failed_with_causes(error: &dyn std::error::Error, hint: &'static str) -> Fail
 }
 
 fn failed(error: impl std::fmt::Display, hint: &'static str) -> Failed {
-    Failed { error: error.to_string(), hint }
+    failed_as(RefusalKind::Invalid, error, hint)
+}
+
+fn failed_as(kind: RefusalKind, error: impl std::fmt::Display, hint: &'static str) -> Failed {
+    Failed { error: error.to_string(), hint, kind }
 }

@@ -29,10 +29,10 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use answer::{Answer, AnswerStream, Event, Usage};
 pub use decisions::{CLIENT_BYTES_MAX, Decided, PATH_BYTES_MAX};
-pub use ledger::{Choice, Receipt};
+pub use ledger::{Choice, Filter, Receipt};
 pub use refusal::{Refusal, RefusalKind};
 pub use replay::{Replay, ReplayError};
-pub use request::{Ask, Extra, Message, Parameters, Request, Role};
+pub use request::{Ask, Extra, Message, Parameters, Request, Role, Subject};
 
 use admission::Admission;
 use tally::Tally;

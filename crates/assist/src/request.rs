@@ -16,6 +16,17 @@ pub struct Request {
     pub ask: Ask,
     /// How to answer.
     pub parameters: Parameters,
+    /// What it is about, for the record.
+    pub subject: Subject,
+}
+
+/// What the client says a request is about. It goes into the leaf, which is not encrypted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// The repository: its origin, or the name of its directory.
+    pub repository: Option<String>,
+    /// The file, from the repository's root.
+    pub path: Option<String>,
 }
 
 /// What is asked.

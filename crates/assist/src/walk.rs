@@ -198,6 +198,8 @@ impl House {
             action: action(&request.ask).to_owned(),
             dialect: request.dialect.to_owned(),
             deployment: facts.alias.clone(),
+            repository: request.subject.repository.clone(),
+            path: request.subject.path.clone(),
             model: engine.model,
             upstream: engine.upstream,
             template: engine.template,

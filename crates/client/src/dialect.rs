@@ -31,6 +31,9 @@ pub struct CompletionRequest {
     /// The draw's seed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
+    /// What it is about, for the server's record.
+    #[serde(rename = "cloister", skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Subject>,
 }
 
 impl CompletionRequest {
@@ -45,6 +48,7 @@ impl CompletionRequest {
             until: None,
             temperature: 0.0,
             seed: None,
+            subject: None,
         }
     }
 }
@@ -65,6 +69,20 @@ pub struct ChatRequest {
     /// The draw's seed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
+    /// What it is about, for the server's record.
+    #[serde(rename = "cloister", skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Subject>,
+}
+
+/// What a request is about. The server keeps it in clear.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Subject {
+    /// The repository, without a password: at most 512 bytes, no control characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// The file, from the repository's root: at most 1024 bytes, no control characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
 }
 
 /// One message of a conversation.

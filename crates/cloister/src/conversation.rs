@@ -1,10 +1,13 @@
 //! One streamed answer, shown as it comes. Shared by `ask` and `chat`.
 
+use std::path::Path;
+
 use client::{ChatEvent, ChatRequest, Mark, Message, Usage};
 
 use crate::commands::Session;
 use crate::failure::Failure;
 use crate::settings::Settings;
+use crate::subject;
 
 /// An answer that has come whole.
 pub(crate) struct WholeAnswer {
@@ -45,6 +48,7 @@ impl Manner {
             max_tokens: self.max_tokens,
             temperature: self.temperature,
             seed: self.seed,
+            subject: subject::of_directory(Path::new(".")),
         }
     }
 }

@@ -14,6 +14,7 @@ mod file;
 mod output;
 mod receipts;
 mod settings;
+mod subject;
 
 use std::process::ExitCode;
 

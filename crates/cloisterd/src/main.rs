@@ -7,6 +7,7 @@ mod admin_socket;
 mod commands;
 mod compose;
 mod data;
+mod events;
 mod gateway_process;
 mod listeners;
 mod output;

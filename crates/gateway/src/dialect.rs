@@ -1,7 +1,7 @@
 //! What a dialect is to the routes: a pure function from a body to a [`Call`], and a [`Form`] that
 //! words its answers.
 
-use assist::{Answer, Ask, Parameters, Usage};
+use assist::{Answer, Ask, Parameters, Subject, Usage};
 use protocol::RecordNumber;
 use protocol::worker::Stop;
 use serde_json::Value;
@@ -15,6 +15,7 @@ pub(crate) struct Call<F> {
     pub(crate) deployment: Option<String>,
     pub(crate) ask: Ask,
     pub(crate) parameters: Parameters,
+    pub(crate) subject: Subject,
     /// Answered in blocks, as they come.
     pub(crate) stream: bool,
     /// Answers asked for, at least 1.

@@ -8,6 +8,7 @@
 //! | `POST /infill` | llama.cpp | `tools/server` of llama.cpp, as llama.vim and llama.vscode use it |
 //! | `GET /v1/cloister/records/{record}` | our own | the document that `cloister explain` shows |
 //! | `POST /cloister/v1/decisions` | our own | what a person did with an answer: see docs/http-api.md |
+//! | `GET /cloister/v1/ledger/query` | our own | records found by what they are, a person's own |
 //! | `GET /health` | llama.cpp | no credential; 503 with the reason when nothing can be answered |
 //! | `GET /metrics` | Prometheus | needs a credential |
 //!
@@ -29,6 +30,7 @@ mod openai;
 
 mod fields;
 mod parameters;
+mod query;
 
 mod errors;
 mod sse;
@@ -41,4 +43,4 @@ mod admin;
 pub mod fuzzing;
 
 pub use listen::{Listener, ServeError, serve};
-pub use walk::{Events, Walk};
+pub use walk::{Events, Query, Walk};

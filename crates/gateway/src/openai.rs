@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::dialect::{Call, Form, Head};
 use crate::errors::Shape;
 use crate::fields::{DialectError, Fields, is_array, text_at};
-use crate::parameters::{deployment, ended_of_itself, sampling, stop, timings, tokens_max, until};
+use crate::parameters::{deployment, ended_of_itself, sampling, stop, subject, timings, tokens_max, until};
 
 /// Messages of a conversation.
 const MESSAGES_MAX: usize = 2048;
@@ -126,7 +126,8 @@ fn call(
     };
     let stream = fields.flag("stream")?;
     let form = OpenAi { object, include_usage };
-    Ok(Call { deployment: deployment(fields)?, ask, parameters, stream, count: 1, form })
+    let subject = subject(fields)?;
+    Ok(Call { deployment: deployment(fields)?, ask, parameters, subject, stream, count: 1, form })
 }
 
 fn message(place: String, raw: &RawValue) -> Result<Message, DialectError> {

@@ -1,5 +1,6 @@
 //! Parameters that the dialects share.
 
+use assist::Subject;
 use protocol::worker::{Sampling, Stop, Until};
 
 use crate::fields::{DialectError, Fields, is_array, text_at};
@@ -9,6 +10,12 @@ pub(crate) const STOP_STRINGS_MAX: usize = 16;
 
 /// Bytes of a stop string.
 pub(crate) const STOP_STRING_BYTES_MAX: usize = 1024;
+
+/// Bytes of a repository's name or address.
+const REPOSITORY_BYTES_MAX: usize = 512;
+
+/// Bytes of a file's path.
+const PATH_BYTES_MAX: usize = 1024;
 
 /// Bytes of a deployment's name, as asked.
 const MODEL_BYTES_MAX: usize = 256;
@@ -22,6 +29,30 @@ pub(crate) fn deployment(fields: &Fields<'_>) -> Result<Option<String>, DialectE
         }
         model => Ok(model),
     }
+}
+
+/// `cloister.repository` and `cloister.path`: what the request is about, for the record. Both go into the
+/// leaf, which is not encrypted: a repository with a password in its address is refused.
+pub(crate) fn subject(fields: &Fields<'_>) -> Result<Subject, DialectError> {
+    let Some(raw) = fields.raw("cloister") else { return Ok(Subject::default()) };
+    let fields = Fields::of(fields.place("cloister"), raw)?;
+    let word = |name: &str, bytes_max: usize| match fields.text(name)?.filter(|text| !text.is_empty()) {
+        Some(text) if text.len() > bytes_max => {
+            Err(fields.error(name, &format!("is longer than {bytes_max} bytes")))
+        }
+        Some(text) if text.chars().any(char::is_control) => {
+            Err(fields.error(name, "must not have control characters"))
+        }
+        text => Ok(text),
+    };
+    let repository = word("repository", REPOSITORY_BYTES_MAX)?;
+    let authority = repository.as_deref().and_then(|text| text.split_once("://"));
+    let authority = authority.and_then(|(_, rest)| rest.split(['/', '?', '#']).next());
+    if authority.is_some_and(|authority| authority.contains('@')) {
+        let message = "must not name a user or a password: leave out what stands before the `@`";
+        return Err(fields.error("repository", message));
+    }
+    Ok(Subject { repository, path: word("path", PATH_BYTES_MAX)? })
 }
 
 /// `temperature`, `top_k`, `top_p`, `min_p`, `seed`. Absent: greedy, seed 0.

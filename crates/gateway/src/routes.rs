@@ -51,6 +51,7 @@ pub(crate) fn router<W: Walk>(app: Arc<App<W>>) -> Router {
         .route("/v1/models", get(models::<W>))
         .route("/v1/cloister/records/{record}", get(record::<W>))
         .route("/cloister/v1/decisions", post(decision::<W>))
+        .route("/cloister/v1/ledger/query", get(query::<W>))
         .route("/metrics", get(metrics::<W>))
         .route("/health", get(health::<W>))
         .fallback(unknown_route)
@@ -128,9 +129,9 @@ async fn begin<W: Walk, F: Form>(
         return Err(refusal.into());
     }
     let body = read_body(body, app.body_bytes_max).await?;
-    let Call { deployment, ask, parameters, stream, count, form } = parse(&body)?;
+    let Call { deployment, ask, parameters, subject, stream, count, form } = parse(&body)?;
     drop(body);
-    let request = assist::Request { credential, dialect, deployment, ask, parameters };
+    let request = assist::Request { credential, dialect, deployment, ask, parameters, subject };
     let warm = request.parameters.tokens_max == Some(0);
     if stream && !warm {
         let events = app.walk.stream(request).await?;
@@ -254,6 +255,22 @@ async fn decide<W: Walk>(app: &App<W>, request: Request) -> Result<(RecordNumber
     let decided = decisions::parse(&read_body(body, bytes_max).await?)?;
     let record = decided.record;
     Ok((record, app.walk.decide(&credential, decided).await?))
+}
+
+/// Records found by what they are, as `cloisterd ledger query --json` shows them.
+async fn query<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> Response<Body> {
+    let credential = credential(&request);
+    if let Err(refusal) = app.walk.identify(&credential, "cloister.query").await {
+        return Fault::from(refusal).into_response(Shape::OpenAi);
+    }
+    let query = match crate::query::parse(request.uri().query().unwrap_or_default()) {
+        Ok(query) => query,
+        Err(error) => return Fault::from(error).into_response(Shape::OpenAi),
+    };
+    match app.walk.query(&credential, query).await {
+        Ok(document) => json_text(StatusCode::OK, document),
+        Err(refusal) => Fault::from(refusal).into_response(Shape::OpenAi),
+    }
 }
 
 async fn metrics<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> Response<Body> {

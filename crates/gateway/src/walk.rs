@@ -8,6 +8,8 @@ use assist::{
 use identity::Credential;
 use protocol::{RecordNumber, admin};
 
+pub use crate::query::Query;
+
 /// The walk of a request, as the surfaces call it. Dropping a future or a stream cancels what it
 /// started.
 pub trait Walk: Send + Sync + 'static {
@@ -44,6 +46,13 @@ pub trait Walk: Send + Sync + 'static {
         credential: &Credential,
         decided: Decided,
     ) -> impl Future<Output = Result<Receipt, Refusal>> + Send;
+    /// Records that a filter takes, newest first, as a JSON document: a person's own, or all for
+    /// administrators.
+    fn query(
+        &self,
+        credential: &Credential,
+        query: Query,
+    ) -> impl Future<Output = Result<String, Refusal>> + Send;
 
     /// What serves, in the order of the configuration.
     fn deployments(&self) -> Vec<DeploymentView>;
@@ -113,6 +122,10 @@ impl Walk for Assist {
 
     async fn decide(&self, credential: &Credential, decided: Decided) -> Result<Receipt, Refusal> {
         Assist::decide(self, credential, decided).await
+    }
+
+    async fn query(&self, credential: &Credential, query: Query) -> Result<String, Refusal> {
+        Assist::query(self, credential, query.filter, query.before, query.count).await
     }
 
     fn deployments(&self) -> Vec<DeploymentView> {

@@ -29,6 +29,12 @@ pub trait Disk: Send + Sync + 'static {
     /// Takes the tree for one writer, until the lock is dropped or the process ends; `WouldBlock` when
     /// another has it.
     fn lock(&self) -> io::Result<Lock>;
+
+    /// The directory of this machine that it is, for what SQLite keeps beside the ledger; `None` where it
+    /// is none, and that is kept in memory.
+    fn directory(&self) -> Option<&Path> {
+        None
+    }
 }
 
 /// A writer's hold on a tree, given up when dropped.
@@ -141,6 +147,10 @@ impl Disk for RealDisk {
         let directory = File::open(&self.root)?;
         rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive)?;
         Ok(Box::new(directory))
+    }
+
+    fn directory(&self) -> Option<&Path> {
+        Some(&self.root)
     }
 }
 

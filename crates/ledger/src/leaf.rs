@@ -163,6 +163,12 @@ pub struct Intent {
     pub dialect: String,
     /// The deployment's alias.
     pub deployment: String,
+    /// The repository that the client says the request is about. Nothing verifies it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// The file in it that the client says the request is about. Nothing verifies it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// The weights; absent where an upstream engine computes, which shows nobody its weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<Digest>,
@@ -664,6 +670,8 @@ mod tests {
                 action: text(),
                 dialect: text(),
                 deployment: text(),
+                repository: Some(text()),
+                path: Some(text()),
                 model: Some(digest),
                 upstream: Some(upstream),
                 template: digest,

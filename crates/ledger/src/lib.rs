@@ -15,6 +15,7 @@
 //!        witnessed/<size>      checkpoints that witnesses cosigned
 //!        exported/<size>       checkpoints that went out to be cosigned
 //!        relations             which leaf names which record; made from the leaves
+//!        index.db        where a query finds records; made from the leaves, never trusted over them
 //!        wal/<first>.wal       what is not integrated yet
 //!        set-aside/            damaged tails of the write-ahead log, never deleted
 //! ```
@@ -30,6 +31,7 @@ pub mod disk;
 mod erase;
 pub mod fault;
 mod fingerprint;
+mod index;
 mod integrator;
 mod leaf;
 mod log;
@@ -37,6 +39,7 @@ mod notary;
 mod open;
 mod opening;
 mod pack;
+mod query;
 mod read;
 mod shared;
 mod store;
@@ -51,6 +54,7 @@ use std::time::SystemTime;
 pub use body::{BODY_BYTES_MAX, LedgerKeys, UnsealError};
 pub use erase::{ERASED_LEAVES_MAX, EraseError, RewrapError, rewrap};
 pub use fingerprint::{Fingerprint, Fingerprints, LineFingerprint, SHINGLE_LEXEMES, fingerprints};
+pub use index::{Index, IndexError};
 pub use leaf::{
     Block, BodyCommitment, Check, CheckOutcome, Choice, Commitment, ContentDigest, Decision, ENROL_KEY,
     ERASURE_NAMESPACE, ERASURE_PERSONS, ErasedLeaf, Erasure, Event, Intent, LEAF_BYTES_MAX, Leaf, Login,
@@ -61,6 +65,10 @@ pub use notary::{LEAF_HASHES_MAX, LocalNotary, Notary, NotaryError};
 pub use open::{LedgerConfig, OpenError, Recovery, SetAside};
 pub use opening::{Opened, Opening, Salt, Salts};
 pub use protocol::control::ClockState;
+pub use query::{
+    EXPORT_LEAVES_MAX, Exported, ExportedLeaf, Filter, Page, QUERY_ROWS_MAX, QueryError, Row,
+    TEXT_CANDIDATES_MAX,
+};
 pub use read::{LIST_RECORDS_MAX, ReadError, Record};
 pub use witnessed::{ProveLeafError, WitnessError, WitnessedCheckpoint, prove};
 

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::body::{LedgerKeys, SealError, Sealed};
 use crate::disk::Disk;
+use crate::index::Index;
 use crate::leaf::{Event, LEAF_BYTES_MAX};
 use crate::shared::{Shared, chain};
 use crate::writer::{Message, Submission};
@@ -35,6 +36,8 @@ pub(crate) struct Inner {
     pub(crate) sender: mpsc::Sender<Message>,
     /// The writer's and the integrator's, until someone closes.
     pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Opened when it is first needed.
+    pub(crate) index: Mutex<Option<Index>>,
 }
 
 /// What to append.

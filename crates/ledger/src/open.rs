@@ -1,7 +1,7 @@
 //! Opening a ledger: recovery is reading what the last run left and going on as that run would have.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -11,6 +11,7 @@ use tlog::{Checkpoint, Edge, Frontier, Hash, TileName, VerifierKey};
 use tokio::sync::mpsc;
 
 use crate::disk::{self, Access, Disk};
+use crate::index;
 use crate::integrator::{IntegrateError, Integrator, Written};
 use crate::leaf::{Event, Leaf};
 use crate::log::{AppendError, Inner, Ledger, QUEUE_LEAVES_MAX, submission};
@@ -278,8 +279,16 @@ impl Ledger {
             randomness: config.randomness,
             sender,
             threads: Mutex::new(threads),
+            index: Mutex::default(),
         };
-        let ledger = Ledger { inner: Arc::new(inner) };
+        let inner = Arc::new(inner);
+        if inner.disk.directory().is_some() {
+            let (ledger, shared) = (Arc::downgrade(&inner), inner.shared.clone());
+            let disk_free_bytes_min = config.disk_free_bytes_min;
+            let index = spawn("ledger-index", move || index::follow(&ledger, &shared, disk_free_bytes_min))?;
+            inner.threads.lock().unwrap_or_else(PoisonError::into_inner).push(index);
+        }
+        let ledger = Ledger { inner };
         if wal.erases {
             // A crash may have come between an erasure and the end of the segment that held the key.
             ledger.settle().map_err(|source| OpenError::Append { kind: "erasure", source })?;

@@ -225,6 +225,44 @@ impl Ledger {
     }
 }
 
+/// Leaves' bytes, one after the other: what lies in the bundle that was read last is not read again.
+pub(crate) struct Leaves<'l> {
+    ledger: &'l Ledger,
+    /// The bundle's number and its leaves.
+    bundle: Option<(u64, Vec<Vec<u8>>)>,
+}
+
+impl<'l> Leaves<'l> {
+    pub(crate) fn new(ledger: &'l Ledger) -> Self {
+        Leaves { ledger, bundle: None }
+    }
+
+    /// A leaf's bytes.
+    pub(crate) fn get(&mut self, index: u64) -> Result<Vec<u8>, ReadError> {
+        let place = usize::try_from(index % 256).unwrap_or(0);
+        let kept = self.bundle.as_ref().filter(|(number, _)| *number == index / 256);
+        if let Some(leaf) = kept.and_then(|(_, leaves)| leaves.get(place)) {
+            return Ok(leaf.clone());
+        }
+        let integrated = self.ledger.inner.shared.lock().integrated;
+        if index < integrated {
+            let (name, _) = bundle_of(index, integrated);
+            if let Ok((name, bytes)) = read_tile(&*self.ledger.inner.disk, name)
+                && let Ok((entries, _)) = tlog::entry::prefix(&bytes, usize::from(name.width))
+            {
+                let leaves: Vec<Vec<u8>> = entries.iter().map(|entry| entry.leaf.to_vec()).collect();
+                let leaf = leaves.get(place).cloned();
+                self.bundle = Some((index / 256, leaves));
+                if let Some(leaf) = leaf {
+                    return Ok(leaf);
+                }
+            }
+        }
+        // Not integrated, moved meanwhile, or damaged: that way says which.
+        Ok(self.ledger.stored(index)?.leaf)
+    }
+}
+
 fn parse(index: u64, stored: &Stored) -> Result<Leaf, ReadError> {
     Leaf::parse(&stored.leaf).map_err(|error| ReadError::Damaged {
         file: stored.file.clone(),

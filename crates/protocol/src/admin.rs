@@ -93,6 +93,54 @@ pub enum Command {
         /// Whether persons are numbered instead of named.
         pseudonyms: bool,
     },
+    /// Finds records, newest first.
+    LedgerQuery {
+        /// Which.
+        filter: Filter,
+        /// Only those before this index.
+        before: Option<u64>,
+        /// At most that many.
+        count: u32,
+    },
+    /// Leaves in order, for an export; one page of it.
+    LedgerExport {
+        /// Which. Its `text` must be absent: an export holds no bodies.
+        filter: Filter,
+        /// The first leaf to look at.
+        from: u64,
+        /// At most that many.
+        count: u32,
+    },
+}
+
+/// Which records a query or an export is for. What is absent is not asked; all that is given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filter {
+    /// Who asked, or administered: the whole name.
+    pub person: Option<String>,
+    /// At this time or later, in milliseconds since 1970.
+    pub since_unix_ms: Option<u64>,
+    /// Before this time, in milliseconds since 1970.
+    pub until_unix_ms: Option<u64>,
+    /// The leaf's kind, as `intent`.
+    pub kind: Option<String>,
+    /// The weights' digest, whole or its first digits (4 at least), with or without `sha256:`; or the name
+    /// that an upstream engine states.
+    pub model: Option<String>,
+    /// The deployment's alias.
+    pub deployment: Option<String>,
+    /// The repository, as the client named it.
+    pub repository: Option<String>,
+    /// The beginning of a path; or a pattern, where `*` and `?` stay within a directory and `**` does not.
+    pub path: Option<String>,
+    /// A label of the record.
+    pub label: Option<String>,
+    /// How it ended, as `answered`.
+    pub outcome: Option<String>,
+    /// What was asked or done, as `chat` or `token issue`.
+    pub action: Option<String>,
+    /// Words that must all occur in prompt, context or answer, in any case.
+    pub text: Option<String>,
 }
 
 /// The answer.

@@ -155,6 +155,8 @@ mod tests {
             policy: digest,
             action: "chat".to_owned(),
             dialect: "openai.chat".to_owned(),
+            repository: None,
+            path: None,
             deployment: deployment.to_owned(),
             model: Some(digest),
             upstream: None,

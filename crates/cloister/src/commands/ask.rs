@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Session, wait};
 use crate::conversation::{Manner, answer, message};
 use crate::failure::Failure;
-use crate::file;
+use crate::{file, subject};
 
 /// More than this in one question fits no model.
 const QUESTION_BYTES_MAX: u64 = 1 << 20;
@@ -54,7 +54,10 @@ impl Ask {
             question = format!("{files}{question}");
         }
         let settings = session.settings()?;
-        let request = self.manner.request(&settings, &[message("user", question)]);
+        let mut request = self.manner.request(&settings, &[message("user", question)]);
+        if let Some(path) = self.files.first() {
+            request.subject = subject::of_file(path);
+        }
         let answer = wait(answer(session, &settings, &request, !self.json))?;
         if self.json {
             session.output.json(&Report {

@@ -7,7 +7,7 @@ use super::{Session, wait};
 use crate::conversation::closing_line;
 use crate::cursor::{self, Place};
 use crate::failure::Failure;
-use crate::file;
+use crate::{file, subject};
 
 /// A longer file is not source that a person completes in.
 const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -93,6 +93,7 @@ impl Complete {
             max_tokens: Some(self.max_tokens),
             stop: self.stop.clone(),
             until: self.until.map(Until::word),
+            subject: subject::of_file(&place.file),
             ..CompletionRequest::fill(line_feeds(before), line_feeds(behind))
         };
         let answer = wait(async { Ok(settings.client.complete(&request).await?) })?;

@@ -26,7 +26,7 @@ fn a_suggestion_goes_to_stdout_and_its_record_to_stderr() {
     assert_eq!(
         request.body,
         json!({"prompt": "procedure Push is\nbegin\n   ", "suffix": "\nend Push;\n",
-               "max_tokens": 40, "stop": ["\n   end "], "temperature": 0.0})
+               "max_tokens": 40, "stop": ["\n   end "], "temperature": 0.0, "cloister": {"path": "stack.adb"}})
     );
 }
 

@@ -84,6 +84,8 @@ pub(crate) enum Ledger {
         record: u64,
     },
     Evidence(super::evidence::Evidence),
+    Query(Box<super::query::Query>),
+    Export(Box<super::export::Export>),
 }
 
 /// Says how the server stands.
@@ -130,6 +132,8 @@ impl Ledger {
                 Ok(ExitCode::SUCCESS)
             }
             Ledger::Evidence(command) => command.run(data),
+            Ledger::Query(command) => command.run(data),
+            Ledger::Export(command) => command.run(data),
         }
     }
 }
@@ -161,6 +165,11 @@ pub(super) fn ask(data: &Path, command: Command) -> Result<Value, Box<dyn std::e
             )
         })?,
     };
+    document(response)
+}
+
+/// What an answer holds, or why there is none.
+pub(super) fn document(response: Response) -> Result<Value, Box<dyn std::error::Error>> {
     match response {
         Response::Ok(document) => Ok(serde_json::from_str(&document)?),
         Response::Failed { error, hint } => Err(Hinted::new(error, hint).into()),

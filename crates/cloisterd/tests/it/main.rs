@@ -13,6 +13,7 @@ mod crashes;
 mod durability;
 mod evidence;
 mod limits;
+mod queries;
 mod replays;
 mod tampering;
 mod tokens;

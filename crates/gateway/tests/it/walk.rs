@@ -182,6 +182,10 @@ impl Walk for ScriptedWalk {
         }
     }
 
+    async fn query(&self, _credential: &Credential, query: gateway::Query) -> Result<String, Refusal> {
+        Ok(serde_json::to_string(&query.filter).unwrap())
+    }
+
     fn deployments(&self) -> Vec<DeploymentView> {
         vec![DeploymentView {
             alias: "coder".to_owned(),

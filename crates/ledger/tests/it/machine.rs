@@ -37,9 +37,13 @@ impl Machine {
     }
 
     pub(crate) fn open(&self) -> Result<Ledger, Box<dyn std::error::Error>> {
+        self.open_on(Arc::new(self.log.clone()))
+    }
+
+    pub(crate) fn open_on(&self, log: Arc<dyn Disk>) -> Result<Ledger, Box<dyn std::error::Error>> {
         let notary = LocalNotary::open_on(Arc::new(self.notary.clone()), ORIGIN, KEY)?;
         let verifier = notary.verifier();
-        let config = LedgerConfig::new(verifier, keys(), Arc::new(self.log.clone()), Box::new(notary));
+        let config = LedgerConfig::new(verifier, keys(), log, Box::new(notary));
         // Short, so that crashes meet the integrator too.
         let config = LedgerConfig {
             integrate_interval: std::time::Duration::from_millis(1),

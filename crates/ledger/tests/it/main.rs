@@ -10,6 +10,8 @@
 mod crashes;
 mod erasure;
 mod machine;
+mod query;
+mod segments;
 mod tampering;
 
 use std::sync::Arc;
@@ -90,6 +92,8 @@ fn intent(identity: &str, opening: &Opening) -> Event {
         policy: digest,
         action: "chat".to_owned(),
         dialect: "test".to_owned(),
+        repository: None,
+        path: None,
         deployment: "d".to_owned(),
         model: Some(digest),
         upstream: None,

@@ -1,0 +1,91 @@
+//! The write-ahead log's segments, on a disk that is as slow as real ones.
+
+use std::io;
+use std::sync::Arc;
+
+use ledger::disk::{Access, Disk, DiskFile, Lock};
+use ledger::fault::FaultDisk;
+use ledger::verify::Verdict;
+
+use crate::machine::{Machine, administration, check};
+
+/// A disk that takes its time to sync, as real ones do.
+struct SlowDisk(FaultDisk);
+
+/// A file of it, and how long it takes to sync.
+struct SlowFile(Box<dyn DiskFile>, std::time::Duration);
+
+impl Disk for SlowDisk {
+    fn open(&self, path: &str, access: Access) -> io::Result<Box<dyn DiskFile>> {
+        // The write-ahead log's alone, so that the integrator comes round often.
+        let sync_ms = if path.starts_with("wal/") { 2 } else { 0 };
+        Ok(Box::new(SlowFile(self.0.open(path, access)?, std::time::Duration::from_millis(sync_ms))))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+
+    fn remove(&self, path: &str) -> io::Result<()> {
+        self.0.remove(path)
+    }
+
+    fn create_dir(&self, path: &str) -> io::Result<()> {
+        self.0.create_dir(path)
+    }
+
+    fn list(&self, path: &str) -> io::Result<Vec<String>> {
+        self.0.list(path)
+    }
+
+    fn sync_dir(&self, path: &str) -> io::Result<()> {
+        self.0.sync_dir(path)
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        self.0.free_bytes()
+    }
+
+    fn lock(&self) -> io::Result<Lock> {
+        self.0.lock()
+    }
+}
+
+impl DiskFile for SlowFile {
+    fn length(&self) -> io::Result<u64> {
+        self.0.length()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.0.read_at(offset, buffer)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_at(offset, bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        std::thread::sleep(self.1);
+        self.0.sync()
+    }
+}
+
+/// The integrator prepares the next segment of the write-ahead log while the writer puts one to use.
+#[test]
+fn segments_are_prepared_beside_a_busy_writer() {
+    let machine = Machine::new();
+    let ledger = machine.open_on(Arc::new(SlowDisk(machine.log.clone()))).unwrap();
+    std::thread::scope(|scope| {
+        for writer in 0..16 {
+            let ledger = &ledger;
+            scope.spawn(move || {
+                for number in 0..150 {
+                    ledger.append_blocking(administration(writer * 150 + number)).unwrap();
+                }
+            });
+        }
+    });
+    ledger.close().unwrap();
+    let report = check(&machine.log, Vec::new());
+    assert_eq!(report.verdict, Verdict::Passed, "{:?}", report.problems);
+}
