@@ -184,6 +184,27 @@ mod tests {
     }
 
     #[test]
+    fn subjects() {
+        let said = |body: &str| subject(&fields(body));
+        let whole = said(r#"{"cloister":{"repository":"https://h/f.git","path":"src/é@b.adb"}}"#).unwrap();
+        assert_eq!(whole.repository.as_deref(), Some("https://h/f.git"));
+        assert_eq!(whole.path.as_deref(), Some("src/é@b.adb"));
+        for nothing in ["{}", r#"{"cloister":null}"#, r#"{"cloister":{"path":"","other":1}}"#] {
+            assert_eq!(said(nothing), Ok(Subject::default()), "{nothing}");
+        }
+        let long = format!(r#"{{"cloister":{{"repository":"{}"}}}}"#, "x".repeat(513));
+        for (body, field) in [
+            (r#"{"cloister":1}"#, "cloister"),
+            (r#"{"cloister":{"path":["a"]}}"#, "cloister.path"),
+            (r#"{"cloister":{"path":"a\u0007"}}"#, "cloister.path"),
+            (r#"{"cloister":{"repository":"https://ada:pass@h/f.git"}}"#, "cloister.repository"),
+            (&long, "cloister.repository"),
+        ] {
+            assert_eq!(said(body).unwrap_err().field.as_deref(), Some(field), "{body}");
+        }
+    }
+
+    #[test]
     fn seeds() {
         let seed = |text: &str| sampling(&fields(&format!(r#"{{"seed":{text}}}"#))).map(|s| s.seed);
         assert_eq!(seed("7"), Ok(7));

@@ -275,6 +275,10 @@ async fn models_health_and_records() {
     assert_eq!(server.get("/v1/cloister/records/41", &[]).await.json(), json!({"record": 41}));
     assert_eq!(server.get("/v1/cloister/records/x", &[]).await.status, 400);
     assert_eq!(server.tcp_get("/v1/cloister/records/41", &[]).await.status, 401);
+    let found = server.get("/cloister/v1/ledger/query?person=ada", &[]).await.json();
+    assert_eq!((&found["person"], &found["path"]), (&json!("ada"), &json!(null)));
+    assert_eq!(server.get("/cloister/v1/ledger/query?people=ada", &[]).await.status, 400);
+    assert_eq!(server.tcp_get("/cloister/v1/ledger/query", &[]).await.status, 401);
 }
 
 /// As an editor's plugin reports what became of a suggestion.
