@@ -150,8 +150,15 @@ impl Assist {
                 Ok(json!({ "witness": name, "key": key }))
             }
             Command::LedgerEvidence { controls, from_unix_ms, to_unix_ms, pseudonyms } => {
+                if let Some(unknown) = controls.iter().find(|name| crate::evidence::framework(name).is_none())
+                {
+                    return Err(failed(
+                        format!("there is no framework `{unknown}`"),
+                        "use the commands that came with this daemon",
+                    ));
+                }
                 let names = if pseudonyms { "persons numbered" } else { "persons named" };
-                let detail = format!("from {from_unix_ms} ms to before {to_unix_ms} ms, {names}");
+                let detail = format!("{}, {names}", crate::evidence::days(from_unix_ms, to_unix_ms));
                 evidence(house, changed(&controls.join(","), detail)).await
             }
             Command::LedgerQuery { filter, before, count } => {

@@ -114,10 +114,13 @@ fn examples(scope: &Scope, summary: &Summary) -> String {
     all.into_iter().map(line).collect()
 }
 
-/// As `2026-11-01 to 2026-11-30 (UTC)`; both days are in it.
 fn period(summary: &Summary) -> String {
-    let last_day = summary.to_unix_ms.saturating_sub(1);
-    format!("{} to {} (UTC)", day(summary.from_unix_ms), day(last_day))
+    days(summary.from_unix_ms, summary.to_unix_ms)
+}
+
+/// As `2026-11-01 to 2026-11-30 (UTC)`; both days are in it.
+pub(crate) fn days(from_unix_ms: u64, to_unix_ms: u64) -> String {
+    format!("{} to {} (UTC)", day(from_unix_ms), day(to_unix_ms.saturating_sub(1)))
 }
 
 fn day(unix_ms: u64) -> String {

@@ -24,6 +24,45 @@ fn a_record_is_explained() {
 }
 
 #[test]
+fn a_decision_is_sent_with_digests() {
+    let place = Workplace::new();
+    place.write("before.adb", "");
+    let receipt = format!("x-cloister-record: 5\r\nx-cloister-receipt: 9:sha256:{}\r\n", "ab".repeat(32));
+    let reply = || json_reply("200 OK", &receipt, &json!({"record": 5, "leaf": 9}));
+    let server = Server::play(&place.socket(), vec![reply(), reply()]);
+    let run = place
+        .run(&[
+            "decide",
+            "5",
+            "edited_after",
+            "--path",
+            "src/a.adb",
+            "--before",
+            "before.adb",
+            "--client",
+            "ed",
+        ])
+        .check(0);
+    assert_eq!(run.out, "9\n");
+    let request = server.request();
+    assert_eq!(request.line, "POST /cloister/v1/decisions HTTP/1.1");
+    let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    assert_eq!(
+        request.body,
+        json!({"record": 5, "choice": "edited_after", "accepted_bytes": null, "path": "src/a.adb",
+               "digest_before": empty, "digest_after": null, "client": "ed"})
+    );
+    let run = place.run(&["decide", "5", "rejected", "--json"]).check(0);
+    assert_eq!(serde_json::from_str::<Value>(&run.out).unwrap(), json!({"record": 5, "leaf": 9}));
+
+    place.run(&["decide", "5", "liked"]).check(2).says("partly_accepted");
+    place
+        .run(&["decide", "5", "accepted", "--after", "missing.adb"])
+        .check(1)
+        .says("cannot read missing.adb");
+}
+
+#[test]
 fn anothers_record_is_refused() {
     let place = Workplace::new();
     let refusal = json!({"error": {"message": "record 5 is not yours, or does not exist"}});
