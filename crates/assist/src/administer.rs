@@ -1,5 +1,8 @@
 //! Administration while the daemon runs: the same identity, the same decision, the same ledger.
 
+mod erasure;
+
+use approval::PublicKey;
 use identity::{Action, Credential, Principal};
 use ledger::{Event, Filter, QueryError};
 use protocol::admin::{Command, Response};
@@ -161,6 +164,25 @@ impl Assist {
                 let detail = format!("{}, {names}", crate::evidence::days(from_unix_ms, to_unix_ms));
                 evidence(house, changed(&controls.join(","), detail)).await
             }
+            Command::UserEnrolKey { user, key } => {
+                let key: PublicKey = key.parse().map_err(|e| failed(e, ""))?;
+                house.identity.key_check(&user, &key).map_err(|e| failed(e, ""))?;
+                self.write(changed(&user, key.to_string())).await?;
+                house.identity.key_enrol(&user, &key).map_err(|e| failed(e, ""))?;
+                Ok(json!({ "user": user, "key": key, "fingerprint": key.fingerprint() }))
+            }
+            Command::UserRevokeKey { user, key } => {
+                let key: PublicKey = key.parse().map_err(|e| failed(e, ""))?;
+                self.write(changed(&user, key.to_string())).await?;
+                let hint = "list the keys with `cloisterd user keys`";
+                house.identity.key_revoke(&user, &key).map_err(|e| failed(e, hint))?;
+                Ok(json!({ "user": user, "revoked": key.fingerprint() }))
+            }
+            Command::UserKeys => Ok(json!(house.identity.key_list().map_err(|e| failed(e, ""))?)),
+            Command::EraseRequest { records, leaves, reason } => {
+                self.erase_request(&records, leaves, &reason).await
+            }
+            Command::Erase { text, signatures } => self.erase(&text, &signatures).await,
             Command::LedgerQuery { filter, before, count } => {
                 let page = house.query(&principal, filter, before, count).await?;
                 Ok(json!(page))
@@ -322,6 +344,11 @@ fn command_name(command: &Command) -> &'static str {
         Command::WitnessImport { .. } => "ledger witness import",
         Command::WitnessAdd { .. } => "ledger witness add",
         Command::LedgerEvidence { .. } => "ledger evidence",
+        Command::UserEnrolKey { .. } => ledger::ENROL_KEY,
+        Command::UserRevokeKey { .. } => ledger::REVOKE_KEY,
+        Command::UserKeys => "user keys",
+        Command::EraseRequest { .. } => "ledger erase-request",
+        Command::Erase { .. } => "ledger erase",
         Command::LedgerQuery { .. } => QUERY,
         Command::LedgerExport { .. } => "ledger export",
     }

@@ -8,6 +8,7 @@ mod commands;
 mod compose;
 mod data;
 mod events;
+mod file;
 mod gateway_process;
 mod listeners;
 mod output;

@@ -10,7 +10,7 @@ mod store;
 
 pub use decision::{Action, Decision, decide, policy_digest};
 pub use labels::{LabelError, LabelSet};
-pub use store::{AuthenticateError, Identity, Issued, StoreError, TokenView, UserView};
+pub use store::{AuthenticateError, Identity, Issued, KeyView, StoreError, TokenView, UserView};
 
 use std::fmt;
 

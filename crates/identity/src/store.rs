@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use approval::{KeyError, PublicKey};
 use protocol::digest::{hex, unhex};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
@@ -13,7 +14,7 @@ use subtle::ConstantTimeEq;
 
 use crate::{Credential, LabelSet, Principal};
 
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 const SCHEMA: &str = "
 create table users (
     name text primary key,
@@ -29,7 +30,16 @@ create table tokens (
     created_unix_s integer not null,
     revoked_unix_s integer
 ) strict;
-pragma user_version = 1;
+";
+/// What version 2 added: keys that approve.
+const SCHEMA_2: &str = "
+create table keys (
+    key text primary key,
+    user text not null references users (name),
+    enrolled_unix_s integer not null,
+    revoked_unix_s integer
+) strict;
+pragma user_version = 2;
 ";
 /// The name of whoever owns the data directory.
 const OWNER: &str = "owner";
@@ -89,6 +99,21 @@ pub struct TokenView {
     pub revoked_unix_s: Option<i64>,
 }
 
+/// A key that approves, for lists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KeyView {
+    /// Whose.
+    pub user: String,
+    /// The key, as OpenSSH's one line.
+    pub key: PublicKey,
+    /// How people compare it.
+    pub fingerprint: String,
+    /// When it was enrolled.
+    pub enrolled_unix_s: i64,
+    /// When it was revoked.
+    pub revoked_unix_s: Option<i64>,
+}
+
 /// Why a change or a list failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -115,6 +140,12 @@ pub enum StoreError {
     /// No such token, or it is revoked already.
     #[error("there is no live token {0}")]
     NoToken(String),
+    /// The key is somebody's already, or was.
+    #[error("the key is or was enrolled to {0}: a key is enrolled once")]
+    KeyTaken(String),
+    /// No such live key.
+    #[error("there is no live key {0}")]
+    NoKey(String),
     /// The directory.
     #[error("{0}: cannot be made")]
     Directory(String, #[source] std::io::Error),
@@ -154,7 +185,8 @@ impl Identity {
         )?;
         match connection.query_row("pragma user_version", [], |row| row.get(0))? {
             SCHEMA_VERSION => {}
-            0 => connection.execute_batch(&format!("begin; {SCHEMA} commit;"))?,
+            0 => connection.execute_batch(&format!("begin; {SCHEMA} {SCHEMA_2} commit;"))?,
+            1 => connection.execute_batch(&format!("begin; {SCHEMA_2} commit;"))?,
             other => return Err(StoreError::Version(other)),
         }
         Ok(Identity { connection: Mutex::new(connection), live: Mutex::default(), owner_uid })
@@ -299,6 +331,54 @@ impl Identity {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Whether a user may enrol a key: the user is there, and nobody has or had the key.
+    pub fn key_check(&self, user: &str, key: &PublicKey) -> Result<(), StoreError> {
+        if let Some(owner) = self.key_list()?.into_iter().find(|row| row.key == *key) {
+            return Err(StoreError::KeyTaken(owner.user));
+        }
+        let live = self.user_list()?.into_iter().any(|row| row.name == user && row.disabled_unix_s.is_none());
+        if live { Ok(()) } else { Err(StoreError::NoUser(user.to_owned())) }
+    }
+
+    /// Enrols a key that approves in a user's name.
+    pub fn key_enrol(&self, user: &str, key: &PublicKey) -> Result<(), StoreError> {
+        self.key_check(user, key)?;
+        self.change(
+            "insert into keys (key, user, enrolled_unix_s) values (?1, ?2, ?3)",
+            params![key.to_string(), user, now_unix_s()],
+        )?;
+        Ok(())
+    }
+
+    /// Revokes a key: it approves nothing any more.
+    pub fn key_revoke(&self, user: &str, key: &PublicKey) -> Result<(), StoreError> {
+        let revoked = self.change(
+            "update keys set revoked_unix_s = ?3 where key = ?1 and user = ?2 and revoked_unix_s is null",
+            params![key.to_string(), user, now_unix_s()],
+        )?;
+        if revoked == 0 { Err(StoreError::NoKey(key.fingerprint())) } else { Ok(()) }
+    }
+
+    /// All keys, oldest first.
+    pub fn key_list(&self) -> Result<Vec<KeyView>, StoreError> {
+        let connection = lock(&self.connection);
+        let mut statement = connection.prepare(
+            "select user, key, enrolled_unix_s, revoked_unix_s from keys order by enrolled_unix_s, key",
+        )?;
+        let rows = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?)))?;
+        rows.map(|row| {
+            let (user, key, enrolled_unix_s, revoked_unix_s) = row?;
+            let invalid = |error: KeyError| {
+                rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error))
+            };
+            let key: PublicKey = key.parse().map_err(invalid)?;
+            let fingerprint = key.fingerprint();
+            Ok(KeyView { user, key, fingerprint, enrolled_unix_s, revoked_unix_s })
+        })
+        .collect()
+    }
+
     fn change(&self, statement: &str, parameters: impl rusqlite::Params) -> Result<usize, StoreError> {
         let connection = lock(&self.connection);
         let changed = connection.execute(statement, parameters)?;
@@ -409,6 +489,37 @@ mod tests {
         assert!(identity.authenticate(&bearer(&token.text)).is_err());
         assert!(matches!(identity.token_issue("bob", ""), Err(StoreError::NoUser(_))));
         assert!(matches!(identity.token_issue("eve", ""), Err(StoreError::NoUser(_))));
+    }
+
+    #[test]
+    fn keys_are_enrolled_once() {
+        let (directory, identity) = opened();
+        let key: PublicKey = include_str!("../../approval/tests/ada.pub").parse().unwrap();
+        assert!(matches!(identity.key_enrol("ada", &key), Err(StoreError::NoUser(_))));
+        identity.user_add("ada", &LabelSet::default()).unwrap();
+        identity.user_add("grace", &LabelSet::default()).unwrap();
+        identity.key_enrol("ada", &key).unwrap();
+        assert!(
+            matches!(identity.key_enrol("grace", &key), Err(StoreError::KeyTaken(owner)) if owner == "ada")
+        );
+        assert!(matches!(identity.key_revoke("grace", &key), Err(StoreError::NoKey(_))));
+        identity.key_revoke("ada", &key).unwrap();
+        assert!(identity.key_enrol("grace", &key).is_err(), "a revoked key stays its owner's");
+        drop(identity);
+        let listed = Identity::open(directory.path(), 1000).unwrap().key_list().unwrap();
+        assert_eq!((listed[0].user.as_str(), &listed[0].key), ("ada", &key));
+        assert!(listed[0].revoked_unix_s.is_some());
+    }
+
+    /// A store of version 1, which had no keys.
+    #[test]
+    fn an_older_store_is_brought_up_to_date() {
+        let directory = tempfile::tempdir().unwrap();
+        let old = Connection::open(directory.path().join("identity.db")).unwrap();
+        old.execute_batch(&format!("{SCHEMA} pragma user_version = 1;")).unwrap();
+        drop(old);
+        let identity = Identity::open(directory.path(), 1000).unwrap();
+        assert!(identity.key_list().unwrap().is_empty());
     }
 
     #[test]

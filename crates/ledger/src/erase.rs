@@ -70,8 +70,8 @@ impl Ledger {
     }
 
     /// Destroys bodies' keys, wherever this ledger keeps them, once the leaf that says so is durable.
-    /// `origin` is the log's name. Blocks on the disk; it must not be called in an asynchronous runtime.
-    pub fn erase(&self, origin: &str, erasure: Erasure) -> Result<Receipt, EraseError> {
+    /// Blocks on the disk; it must not be called in an asynchronous runtime.
+    pub fn erase(&self, erasure: Erasure) -> Result<Receipt, EraseError> {
         let reason = &erasure.reason;
         if reason.is_empty() || reason.len() > 1000 || reason.contains(char::is_control) {
             return Err(EraseError::Reason);
@@ -82,7 +82,7 @@ impl Ledger {
                 return Err(EraseError::OtherLeaf(named.index));
             }
         }
-        erasure.verify(origin)?;
+        erasure.verify(self.origin())?;
         let entry = Entry { event: Event::Erasure(Box::new(erasure)), body: None };
         let receipt = self.append_blocking(entry).map_err(EraseError::Append)?;
         self.settle().map_err(EraseError::Incomplete)?;

@@ -308,6 +308,21 @@ impl Erasure {
         text
     }
 
+    /// The leaves and the reason in a text that is to be approved, for the log of that name; `None` for any
+    /// other text.
+    pub fn parse_text(origin: &str, text: &str) -> Option<(Vec<ErasedLeaf>, String)> {
+        let mut lines = text.strip_prefix("cloister erasure 1\n")?.lines().skip(1).peekable();
+        let mut leaves = Vec::new();
+        while let Some(line) = lines.peek().and_then(|line| line.strip_prefix("leaf ")) {
+            let (index, hash) = line.split_once(' ')?;
+            leaves.push(ErasedLeaf { index: index.parse().ok()?, hash: hash.parse().ok()? });
+            lines.next();
+        }
+        let reason = lines.next()?.strip_prefix("reason ")?.to_owned();
+        // The one spelling is the one that is written back.
+        (Erasure::text(origin, &leaves, &reason) == text).then_some((leaves, reason))
+    }
+
     /// Whether enough persons approved exactly this.
     pub fn verify(&self, origin: &str) -> Result<(), ApprovalError> {
         let text = Erasure::text(origin, &self.leaves, &self.reason);
@@ -779,6 +794,25 @@ mod tests {
         for text in [posture, genesis] {
             let event: Event = serde_json::from_str(text).unwrap();
             assert_eq!(serde_json::to_string(&event).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn erasures_are_read_as_they_are_written() {
+        let leaves = vec![
+            ErasedLeaf { index: 7, hash: Digest([1; 32]) },
+            ErasedLeaf { index: 9, hash: Digest([2; 32]) },
+        ];
+        let text = Erasure::text("site/log", &leaves, "spillage");
+        assert_eq!(Erasure::parse_text("site/log", &text), Some((leaves, "spillage".to_owned())));
+        assert_eq!(Erasure::parse_text("other/log", &text), None);
+        for at in 0..text.len() {
+            let mut bytes = text.clone().into_bytes();
+            bytes[at] ^= 1;
+            let changed = String::from_utf8(bytes).unwrap();
+            if let Some((leaves, reason)) = Erasure::parse_text("site/log", &changed) {
+                assert_eq!(Erasure::text("site/log", &leaves, &reason), changed);
+            }
         }
     }
 

@@ -33,6 +33,7 @@ pub(crate) struct Inner {
     pub(crate) shared: Arc<Shared>,
     pub(crate) keys: LedgerKeys,
     pub(crate) randomness: Randomness,
+    pub(crate) origin: String,
     pub(crate) sender: mpsc::Sender<Message>,
     /// The writer's and the integrator's, until someone closes.
     pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
@@ -164,6 +165,11 @@ impl Ledger {
         let (message, reply) = self.prepare(entry)?;
         self.inner.sender.blocking_send(message).map_err(|_| self.ended())?;
         reply.blocking_recv().unwrap_or_else(|_| Err(self.ended()))
+    }
+
+    /// The log's name, which its checkpoints carry.
+    pub fn origin(&self) -> &str {
+        &self.inner.origin
     }
 
     /// How far the ledger is.

@@ -277,6 +277,7 @@ impl Ledger {
             shared,
             keys: config.keys,
             randomness: config.randomness,
+            origin: verifier.name().to_owned(),
             sender,
             threads: Mutex::new(threads),
             index: Mutex::default(),

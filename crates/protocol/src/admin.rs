@@ -111,6 +111,38 @@ pub enum Command {
         /// At most that many.
         count: u32,
     },
+    /// Enrols a key that approves in a person's name.
+    UserEnrolKey {
+        /// Whose.
+        user: String,
+        /// The public key, as OpenSSH's one line.
+        key: String,
+    },
+    /// Revokes it.
+    UserRevokeKey {
+        /// Whose.
+        user: String,
+        /// The public key, as OpenSSH's one line.
+        key: String,
+    },
+    /// Lists such keys.
+    UserKeys,
+    /// What two persons are to sign, so that bodies are erased. The answer: `text`, and the `leaves` in it.
+    EraseRequest {
+        /// Records, each with all the leaves that name it.
+        records: Vec<u64>,
+        /// Single leaves.
+        leaves: Vec<u64>,
+        /// Why, on one line.
+        reason: String,
+    },
+    /// Erases the bodies that a signed text names.
+    Erase {
+        /// The text.
+        text: String,
+        /// OpenSSH's armored signatures of it.
+        signatures: Vec<String>,
+    },
 }
 
 /// Which records a query or an export is for. What is absent is not asked; all that is given must hold.

@@ -40,6 +40,11 @@ const NEEDS: &[Need] = &[
         present: || in_path("kill").is_some(),
     },
     Need {
+        package: "openssh-client",
+        reason: "brings `ssh-keygen`, which signs approvals in tests",
+        present: || in_path("ssh-keygen").is_some(),
+    },
+    Need {
         package: "strace",
         reason: "shows in a test that fdatasync precedes the answer",
         present: || in_path("strace").is_some(),

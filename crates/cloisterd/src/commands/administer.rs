@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -27,6 +27,35 @@ pub(crate) enum User {
     },
     /// Lists persons.
     List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Enrols a public key, whose signatures approve in that person's name.
+    ///
+    /// Ed25519 and ECDSA keys of OpenSSH, in a file, on a FIDO token or on a card. A key is enrolled once, to
+    /// one person.
+    EnrolKey {
+        /// Whose.
+        user: String,
+        /// The public key's file, as ~/.ssh/id_ed25519.pub.
+        file: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Revokes a key: it approves nothing any more.
+    RevokeKey {
+        /// Whose.
+        user: String,
+        /// The public key's file.
+        file: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Lists keys that approve.
+    Keys {
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -84,6 +113,8 @@ pub(crate) enum Ledger {
         record: u64,
     },
     Evidence(super::evidence::Evidence),
+    EraseRequest(super::erase::EraseRequest),
+    Erase(super::erase::Erase),
     Query(Box<super::query::Query>),
     Export(Box<super::export::Export>),
 }
@@ -101,6 +132,13 @@ impl User {
         match self {
             User::Add { name, labels, json } => print(data, Command::UserAdd { name, labels }, json),
             User::List { json } => print(data, Command::UserList, json),
+            User::EnrolKey { user, file, json } => {
+                print(data, Command::UserEnrolKey { user, key: read_key(&file)? }, json)
+            }
+            User::RevokeKey { user, file, json } => {
+                print(data, Command::UserRevokeKey { user, key: read_key(&file)? }, json)
+            }
+            User::Keys { json } => print(data, Command::UserKeys, json),
         }
     }
 }
@@ -132,6 +170,8 @@ impl Ledger {
                 Ok(ExitCode::SUCCESS)
             }
             Ledger::Evidence(command) => command.run(data),
+            Ledger::EraseRequest(command) => command.run(data),
+            Ledger::Erase(command) => command.run(data),
             Ledger::Query(command) => command.run(data),
             Ledger::Export(command) => command.run(data),
         }
@@ -142,6 +182,15 @@ impl Status {
     pub(crate) fn run(self, data: &Path) -> Outcome {
         print(data, Command::Status, self.json)
     }
+}
+
+fn read_key(file: &Path) -> Result<String, Box<dyn std::error::Error>> {
+    let key = crate::file::read_text(file, approval::KEY_BYTES_MAX)?;
+    if key.contains("PRIVATE KEY") {
+        let error = format!("{} is a private key", file.display());
+        return Err(Hinted::new(error, "give its public half, which ends in .pub").into());
+    }
+    Ok(key)
 }
 
 fn print(data: &Path, command: Command, json: bool) -> Outcome {

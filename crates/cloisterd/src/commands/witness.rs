@@ -1,6 +1,4 @@
 use std::error::Error;
-use std::fs::File;
-use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -16,6 +14,7 @@ use tlog::{Note, Policy, VerifierKey};
 use super::Outcome;
 use super::administer::ask;
 use crate::data::Data;
+use crate::file::{read, write};
 use crate::output::{self, Hinted};
 
 /// What auditors keep: the log's key, and whose cosignatures they demand.
@@ -135,26 +134,6 @@ fn import(data: &Path, file: &Path) -> Outcome {
         output::say(&format!("stored: {leaves} leaves, cosigned by {}", names.join(", ")));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, Box<dyn Error>> {
-    let cannot = |error: std::io::Error| format!("{} cannot be read: {error}", path.display());
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(cannot)?;
-    file.take(bytes_max as u64 + 1).read_to_end(&mut bytes).map_err(cannot)?;
-    if bytes.len() > bytes_max {
-        return Err(format!("{} is longer than {bytes_max} bytes", path.display()).into());
-    }
-    Ok(bytes)
-}
-
-/// Writes a file for somebody else to take, and makes it durable.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Box<dyn Error>> {
-    let written = File::create(path).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    Ok(written.map_err(|error| format!("{} cannot be written: {error}", path.display()))?)
 }
 
 #[cfg(test)]

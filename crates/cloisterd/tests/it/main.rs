@@ -11,6 +11,7 @@ mod clients;
 mod confinement;
 mod crashes;
 mod durability;
+mod erasure;
 mod evidence;
 mod limits;
 mod queries;

@@ -115,7 +115,7 @@ fn live(ledger: &Ledger, machine: &Machine, history: &mut History, chance: &mut 
                 let victim = bodies[chance.below(bodies.len())];
                 let Ok(leaves) = ledger.erasable(&[victim]) else { continue };
                 history.erasing.insert(victim);
-                match ledger.erase(crate::machine::ORIGIN, approved(leaves)) {
+                match ledger.erase(approved(leaves)) {
                     Ok(_) => drop(history.erased.insert(victim)),
                     Err(EraseError::Append(_) | EraseError::Incomplete(_)) => return,
                     Err(EraseError::Read(_)) if machine.log.has_crashed() => return,

@@ -5,7 +5,7 @@ use ledger::fault::FaultDisk;
 use ledger::verify::{FindingKind, Seen, Verdict};
 use ledger::{EraseError, Erasure, Ledger, LedgerKeys, Receipt, rewrap};
 
-use crate::machine::{Machine, ORIGIN, Person, administration, approved, check, keys};
+use crate::machine::{Machine, Person, administration, approved, check, keys};
 
 /// A log with the two who approve, and some leaves, every third with a body.
 fn filled(machine: &Machine) -> (Ledger, Vec<Receipt>) {
@@ -44,7 +44,7 @@ fn the_key_is_nowhere_and_every_proof_holds() {
     assert!(places.iter().any(|path| path.starts_with("wal/")), "{places:?}");
 
     let leaves = ledger.erasable(&[victim]).unwrap();
-    let erasure = ledger.erase(ORIGIN, approved(leaves)).unwrap();
+    let erasure = ledger.erase(approved(leaves)).unwrap();
     assert_eq!(holding(&machine.log, &key), Vec::<String>::new());
     // Nor any part of it.
     for part in [&key[4..28], &key[28..60], &key[60..]] {
@@ -75,7 +75,7 @@ fn only_what_two_persons_approved() {
     let (ledger, receipts) = filled(&machine);
     let leaves = ledger.erasable(&[receipts[3].index]).unwrap();
     let whole = approved(leaves.clone());
-    let refused = |erasure: Erasure| ledger.erase(ORIGIN, erasure).unwrap_err().to_string();
+    let refused = |erasure: Erasure| ledger.erase(erasure).unwrap_err().to_string();
     let approvals = |approvals: &[Approval]| Erasure { approvals: approvals.to_vec(), ..whole.clone() };
     let one = refused(approvals(&whole.approvals[..1]));
     assert!(one.contains("2 different persons"), "{one}");
@@ -89,9 +89,8 @@ fn only_what_two_persons_approved() {
     let mut other_history = leaves;
     other_history[0].hash.0[0] ^= 1;
     assert!(refused(approved(other_history)).contains("another history"));
-    assert!(ledger.erase("another.example/log", whole.clone()).is_err());
     let two_lines = Erasure { reason: "one\nleaf 1".to_owned(), ..whole };
-    assert!(matches!(ledger.erase(ORIGIN, two_lines), Err(EraseError::Reason)));
+    assert!(matches!(ledger.erase(two_lines), Err(EraseError::Reason)));
     assert!(matches!(ledger.erasable(&[receipts[4].index]), Err(EraseError::NoBody(_))));
     assert!(ledger.record(receipts[3].index).unwrap().body.is_some());
     ledger.close().unwrap();
@@ -107,7 +106,7 @@ fn verification_finds_what_was_not_approved() {
     let leaves = ledger.erasable(&[receipts[6].index]).unwrap();
     let approvals = strangers.map(|person| person.approves(&leaves, "spillage")).to_vec();
     let erasure = Erasure { leaves, reason: "spillage".to_owned(), approvals };
-    ledger.erase(ORIGIN, erasure).unwrap();
+    ledger.erase(erasure).unwrap();
     ledger.close().unwrap();
     let report = check(&machine.log, Vec::new());
     assert_eq!(report.verdict, Verdict::Failed);
@@ -135,7 +134,7 @@ fn verification_finds_what_was_not_erased() {
     ledger.sign().unwrap();
     let page = machine.log.bytes("body-keys/000").unwrap();
     let leaves = ledger.erasable(&[receipts[3].index]).unwrap();
-    ledger.erase(ORIGIN, approved(leaves)).unwrap();
+    ledger.erase(approved(leaves)).unwrap();
     ledger.close().unwrap();
     machine.log.tamper("body-keys/000", Some(page));
     let report = check(&machine.log, Vec::new());
@@ -148,7 +147,7 @@ fn a_new_body_key_opens_everything_and_the_old_one_nothing() {
     let machine = Machine::new();
     let (ledger, receipts) = filled(&machine);
     let leaves = ledger.erasable(&[receipts[0].index]).unwrap();
-    ledger.erase(ORIGIN, approved(leaves)).unwrap();
+    ledger.erase(approved(leaves)).unwrap();
     ledger.settle().unwrap();
     ledger.close().unwrap();
     let old = wrapped(&machine.log, receipts[3].index);

@@ -22,12 +22,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tlog", &[]),
     ("oms", &[]),
     // Services.
-    ("identity", &["protocol"]),
+    ("identity", &["approval", "protocol"]),
     ("ledger", &["approval", "protocol", "tlog"]),
     ("models", &["protocol"]),
     ("engine", &["jail", "protocol"]),
     // The walk.
-    ("assist", &["engine", "identity", "ledger", "protocol"]),
+    ("assist", &["approval", "engine", "identity", "ledger", "protocol"]),
     // Surfaces.
     ("gateway", &["assist", "identity", "protocol"]),
     ("client", &["protocol"]),
