@@ -1,14 +1,16 @@
-//! The ledger's appends on this machine's disk, beside a bare write and `fdatasync` of the same size.
+//! The ledger's appends on this machine's disk, beside a bare write and `fdatasync` of the same size and beside
+//! SQLite, one durable insert a record.
 
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ledger::disk::RealDisk;
 use ledger::{Entry, Event, Ledger, LedgerConfig, LedgerKeys, LocalNotary};
+use rusqlite::Connection;
 use testkit::Failure;
 
 use crate::quantiles::Quantiles;
@@ -27,12 +29,45 @@ pub(crate) fn measure(quick: bool) -> Result<(), Failure> {
     let (rate, times) = bare_syncs(directory.path(), measured)?;
     row("write and `fdatasync` alone, one after the other", rate, &times);
     let ledger = open(directory.path())?;
+    let sqlite = Sqlite::open(directory.path())?;
+    let mut ratios = Vec::new();
     for writers in WRITERS {
-        let (rate, times) = appends(&ledger, writers, measured)?;
+        let (rate, times) = appends(writers, measured, || {
+            ledger.append_blocking(entry())?;
+            Ok(())
+        })?;
         row(&format!("ledger, {writers} at a time"), rate, &times);
+        let (peer, times) = appends(writers, measured, || sqlite.insert())?;
+        row(&format!("SQLite (WAL, synchronous=FULL), {writers} at a time"), peer, &times);
+        ratios.push(format!("{:.1} with {writers}", rate / peer));
     }
     ledger.close()?;
+    println!("\nLedger to SQLite: {}.", ratios.join(", "));
     Ok(())
+}
+
+/// One connection that its writers take in turn: a connection each would fight for SQLite's one write lock.
+struct Sqlite(Mutex<Connection>);
+
+impl Sqlite {
+    fn open(directory: &Path) -> Result<Sqlite, Failure> {
+        let connection = Connection::open(directory.join("peer.db"))?;
+        connection.execute_batch(
+            "pragma journal_mode = wal; pragma synchronous = full;
+             create table records (id integer primary key, leaf text not null, body blob not null);",
+        )?;
+        Ok(Sqlite(Mutex::new(connection)))
+    }
+
+    /// A transaction of its own, durable when it returns.
+    fn insert(&self) -> Result<(), Failure> {
+        let entry = entry();
+        let leaf = serde_json::to_string(&entry.event)?;
+        let connection = self.0.lock().map_err(|_| "a writer panicked")?;
+        let mut insert = connection.prepare_cached("insert into records (leaf, body) values (?1, ?2)")?;
+        insert.execute((leaf, entry.body))?;
+        Ok(())
+    }
 }
 
 fn row(what: &str, rate: f64, times: &Quantiles) {
@@ -66,7 +101,11 @@ fn open(directory: &Path) -> Result<Ledger, Failure> {
     Ok(Ledger::open(config)?.0)
 }
 
-fn appends(ledger: &Ledger, writers: usize, measured: Duration) -> Result<(f64, Quantiles), Failure> {
+fn appends(
+    writers: usize,
+    measured: Duration,
+    append: impl Fn() -> Result<(), Failure> + Sync,
+) -> Result<(f64, Quantiles), Failure> {
     let start = Instant::now();
     let times: Result<Vec<Vec<Duration>>, Failure> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..writers)
@@ -74,9 +113,8 @@ fn appends(ledger: &Ledger, writers: usize, measured: Duration) -> Result<(f64, 
                 scope.spawn(|| {
                     let mut times = Vec::new();
                     while start.elapsed() < measured {
-                        let entry = entry();
                         let begin = Instant::now();
-                        ledger.append_blocking(entry)?;
+                        append()?;
                         times.push(begin.elapsed());
                     }
                     Ok(times)

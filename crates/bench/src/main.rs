@@ -8,6 +8,7 @@
 
 mod appends;
 mod bare;
+mod large_ledger;
 mod memory;
 mod overhead;
 mod peer;
@@ -46,6 +47,19 @@ enum What {
         #[arg(long)]
         quick: bool,
     },
+    /// Appends beside SQLite, verification, proofs, queries, bytes a record.
+    Ledger {
+        /// Requests in the ledger that is verified and queried; two leaves each.
+        #[arg(long, default_value_t = 1_000_000)]
+        records: u64,
+        /// Where it lies; a temporary directory, removed afterwards, by default. One that has a ledger of this
+        /// bench is used again.
+        #[arg(long)]
+        directory: Option<PathBuf>,
+        /// Few repetitions: shows that it works, measures nothing.
+        #[arg(long)]
+        quick: bool,
+    },
 }
 
 /// A table, or a few that belong together.
@@ -70,8 +84,13 @@ enum Table {
 }
 
 fn main() -> ExitCode {
-    let What::Engine { model, peer, only, quick } = Arguments::parse().what;
-    match engine(&model, peer.as_deref(), &only, quick) {
+    let measured = match Arguments::parse().what {
+        What::Engine { model, peer, only, quick } => engine(&model, peer.as_deref(), &only, quick),
+        What::Ledger { records, directory, quick } => {
+            appends::measure(quick).and_then(|()| large_ledger::measure(records, directory, quick))
+        }
+    };
+    match measured {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

@@ -24,6 +24,9 @@ pub(crate) struct Bench {
     /// The program of llama.cpp's own server, to measure beside it and nothing else.
     #[arg(long)]
     peer: Option<PathBuf>,
+    /// Requests in the ledger that is verified and queried.
+    #[arg(long, default_value_t = 1_000_000)]
+    records: u64,
 }
 
 /// What is measured.
@@ -31,30 +34,29 @@ pub(crate) struct Bench {
 enum What {
     /// Prefill, decode, time to the first text, the gateway's and the ledger's part, appends, memory.
     Engine,
+    /// Appends beside SQLite, verification, proofs, queries, bytes a record.
+    Ledger,
 }
 
 impl Bench {
     pub(crate) fn run(&self, places: &Places) -> Result<(), Failure> {
         Setup {}.run()?;
-        let model = fetch::known(&self.model)?;
-        fetch::model_path(places, model.name)?;
-        Build {}.run(places)?;
-        let What::Engine = self.what;
         let mut bench = cargo(places);
-        bench.args([
-            "run",
-            "--release",
-            "--quiet",
-            "--package",
-            "bench",
-            "--",
-            "engine",
-            "--model",
-            model.name,
-        ]);
-        if let Some(peer) = &self.peer {
-            bench.arg("--peer").arg(peer);
+        bench.args(["run", "--release", "--quiet", "--package", "bench", "--"]);
+        match self.what {
+            What::Engine => {
+                let model = fetch::known(&self.model)?;
+                fetch::model_path(places, model.name)?;
+                bench.args(["engine", "--model", model.name]);
+                if let Some(peer) = &self.peer {
+                    bench.arg("--peer").arg(peer);
+                }
+            }
+            What::Ledger => {
+                bench.args(["ledger", "--records", &self.records.to_string()]);
+            }
         }
+        Build {}.run(places)?;
         bench.env(TEST_PROGRAMS, places.release()).env(TEST_MODELS, places.models());
         println!("Machine: {}.", machine::words());
         run(&mut bench)

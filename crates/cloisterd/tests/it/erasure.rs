@@ -75,7 +75,9 @@ fn by_two_persons() {
     let result = shown["related"][0]["index"].as_u64().unwrap();
     // Everything is integrated once somebody has it signed.
     let export = directory.path().join("export");
-    server.cloisterd(&["ledger", "witness", "export", "--since", "0", "--out", export.to_str().unwrap()]).unwrap();
+    server
+        .cloisterd(&["ledger", "witness", "export", "--since", "0", "--out", export.to_str().unwrap()])
+        .unwrap();
     let keys = [wrapped(&server, record), wrapped(&server, result)];
     for key in &keys {
         assert!(key.iter().any(|byte| *byte != 0));

@@ -41,7 +41,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     // Development. Automation compiles before everything else, so it waits for no product crate.
     ("testkit", &[]),
-    ("bench", &["engine", "jail", "ledger", "protocol", "testkit"]),
+    ("bench", &["engine", "jail", "ledger", "protocol", "testkit", "tlog"]),
     ("fuzz", &["assist", "client", "gateway", "ledger", "models", "protocol", "tlog"]),
     ("xtask", &["testkit"]),
 ];
