@@ -28,6 +28,7 @@
 
 mod body;
 pub mod disk;
+pub mod doctor;
 mod erase;
 pub mod fault;
 mod fingerprint;

@@ -84,6 +84,7 @@ pub(crate) enum Ledger {
         record: u64,
     },
     Evidence(super::evidence::Evidence),
+    Doctor(super::doctor::Doctor),
     Query(Box<super::query::Query>),
     Export(Box<super::export::Export>),
 }
@@ -132,6 +133,7 @@ impl Ledger {
                 Ok(ExitCode::SUCCESS)
             }
             Ledger::Evidence(command) => command.run(data),
+            Ledger::Doctor(command) => command.run(data),
             Ledger::Query(command) => command.run(data),
             Ledger::Export(command) => command.run(data),
         }

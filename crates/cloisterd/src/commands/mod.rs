@@ -3,6 +3,7 @@
 mod administer;
 mod completions;
 mod config;
+mod doctor;
 mod evidence;
 mod export;
 mod init;

@@ -8,6 +8,7 @@
 )]
 
 mod crashes;
+mod doctor;
 mod erasure;
 mod machine;
 mod query;
