@@ -222,7 +222,7 @@ impl Diagnosis {
 }
 
 /// Partial tiles and bundles narrower than those that the checkpoint speaks of.
-fn superseded(disk: &dyn Disk, size: u64) -> Vec<TileName> {
+pub(crate) fn superseded(disk: &dyn Disk, size: u64) -> Vec<TileName> {
     let mut found = Vec::new();
     for level in levels(size).map(Some).chain([None]) {
         let (full, partial) = widths(level.unwrap_or(0), size);

@@ -26,6 +26,7 @@
 //! a receipt shows a roll-back. Superseded partial tiles are removed, so the directory is not meant to
 //! be served to other readers as it is.
 
+pub mod backup;
 mod body;
 pub mod disk;
 pub mod doctor;

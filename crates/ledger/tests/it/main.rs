@@ -7,6 +7,7 @@
     reason = "a test that cannot go on fails, and prints its seed"
 )]
 
+mod backups;
 mod crashes;
 mod doctor;
 mod erasure;
