@@ -161,6 +161,15 @@ impl Assist {
                 let detail = format!("{}, {names}", crate::evidence::days(from_unix_ms, to_unix_ms));
                 evidence(house, changed(&controls.join(","), detail)).await
             }
+            Command::LedgerBackup { to } => {
+                if let Some(to) = to {
+                    self.write(changed(&to, String::new())).await?;
+                }
+                let ledger = house.ledger.clone();
+                let head = tokio::task::spawn_blocking(move || ledger.sign()).await;
+                let head = head.map_err(|error| failed(error, ""))?.map_err(|error| failed(error, ""))?;
+                Ok(json!({ "size": head.size_signed }))
+            }
             Command::LedgerQuery { filter, before, count } => {
                 let page = house.query(&principal, filter, before, count).await?;
                 Ok(json!(page))
@@ -322,6 +331,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::WitnessImport { .. } => "ledger witness import",
         Command::WitnessAdd { .. } => "ledger witness add",
         Command::LedgerEvidence { .. } => "ledger evidence",
+        Command::LedgerBackup { .. } => "ledger backup",
         Command::LedgerQuery { .. } => QUERY,
         Command::LedgerExport { .. } => "ledger export",
     }

@@ -85,6 +85,8 @@ pub(crate) enum Ledger {
     },
     Evidence(super::evidence::Evidence),
     Doctor(super::doctor::Doctor),
+    Backup(super::backup::Backup),
+    Restore(super::backup::Restore),
     Query(Box<super::query::Query>),
     Export(Box<super::export::Export>),
 }
@@ -134,6 +136,8 @@ impl Ledger {
             }
             Ledger::Evidence(command) => command.run(data),
             Ledger::Doctor(command) => command.run(data),
+            Ledger::Backup(command) => command.run(data),
+            Ledger::Restore(command) => command.run(data),
             Ledger::Query(command) => command.run(data),
             Ledger::Export(command) => command.run(data),
         }

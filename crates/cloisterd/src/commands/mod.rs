@@ -1,6 +1,7 @@
 //! The administration commands, one file each.
 
 mod administer;
+mod backup;
 mod completions;
 mod config;
 mod doctor;

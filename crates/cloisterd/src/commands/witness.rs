@@ -137,7 +137,7 @@ fn import(data: &Path, file: &Path) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, Box<dyn Error>> {
+pub(super) fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, Box<dyn Error>> {
     let cannot = |error: std::io::Error| format!("{} cannot be read: {error}", path.display());
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(cannot)?;
@@ -149,7 +149,7 @@ fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, Box<dyn Error>> {
 }
 
 /// Writes a file for somebody else to take, and makes it durable.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Box<dyn Error>> {
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Box<dyn Error>> {
     let written = File::create(path).and_then(|mut file| {
         file.write_all(bytes)?;
         file.sync_all()
