@@ -17,7 +17,7 @@
 //!        relations             which leaf names which record; made from the leaves
 //!        index.db        where a query finds records; made from the leaves, never trusted over them
 //!        wal/<first>.wal       what is not integrated yet
-//!        set-aside/            damaged tails of the write-ahead log, never deleted
+//!        set-aside/            damaged tails of the write-ahead log; the ledger itself deletes none
 //! ```
 //!
 //! What fails, fails closed: an error of a write or a sync poisons the ledger until it is opened again,

@@ -17,10 +17,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("jail", &[]),
     ("kernels", &[]),
     ("llama", &["kernels"]),
-    ("mapped", &[]),
     ("protocol", &[]),
     ("tlog", &[]),
-    ("oms", &[]),
     // Services.
     ("identity", &["protocol"]),
     ("ledger", &["approval", "protocol", "tlog"]),
