@@ -84,10 +84,13 @@ fn what_crashes_leave_is_mended() {
     assert!(log.bytes("checkpoint").is_some());
 }
 
+/// What is damaged, the file that must be named, and how.
+type Damage = (&'static str, &'static str, fn(&FaultDisk));
+
 /// Nothing at all is touched where a backup is needed, and the place is named.
 #[test]
 fn damage_is_named_and_left_alone() {
-    let damages: [(&str, &str, fn(&FaultDisk)); 4] = [
+    let damages: [Damage; 4] = [
         ("a leaf", "tile/entries/000", |log| {
             let mut bytes = log.bytes("tile/entries/000").unwrap();
             bytes[3000] ^= 1;

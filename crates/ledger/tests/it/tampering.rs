@@ -95,7 +95,8 @@ fn site() -> Site {
     let policy = format!("log {}\nwitness w {}\nquorum w\n", verifier(), witness.verifier());
     let machine = Machine::new();
     let write = |ledger: &Ledger, numbers: std::ops::Range<u64>| {
-        numbers.map(|number| ledger.append_blocking(administration(number)).unwrap()).last().unwrap()
+        let written = numbers.map(|number| ledger.append_blocking(administration(number)).unwrap());
+        written.collect::<Vec<_>>().pop().unwrap()
     };
     let ledger = machine.open().unwrap();
     write(&ledger, 0..100);
