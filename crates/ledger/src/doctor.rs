@@ -53,6 +53,8 @@ pub enum AilmentKind {
     TornTail,
     /// A tail was set aside and no leaf tells of it yet: opening writes one.
     SetAsideUnrecorded,
+    /// There is no leaf, and the notary signed none: opening begins the log.
+    NotBegun,
     /// The very first signing was interrupted: opening completes it.
     FirstSigning,
     /// A prepared segment that was never used: it is removed.
@@ -149,6 +151,15 @@ pub fn diagnose(
 
 /// Whether opening mends a problem, or making a file again.
 fn ailment_of(problem: &Problem, examined: Option<&Examined>) -> Option<Ailment> {
+    let has_begun = |examined: &Examined| examined.leaves_integrated + examined.leaves_waiting > 0;
+    if examined.is_some_and(|examined| !has_begun(examined)) && problem.index.is_none()
+        // Where tiles lie and no checkpoint does, something was there.
+        && problem.file.as_deref() != Some(CHECKPOINT)
+    {
+        let file = problem.file.clone().unwrap_or_else(|| wal::DIRECTORY.to_owned());
+        let what = format!("{}; nothing was ever signed, and opening begins the log", problem.what);
+        return Some(Ailment { kind: AilmentKind::NotBegun, file, what });
+    }
     let file = problem.file.clone()?;
     let is_tail = |(segment, offset): (u64, u64)| {
         file == wal::path(segment) && problem.offset == Some(offset) && problem.index.is_none()
@@ -157,7 +168,9 @@ fn ailment_of(problem: &Problem, examined: Option<&Examined>) -> Option<Ailment>
         (AilmentKind::Relations, "they are made again from the leaves")
     } else if examined?.tail.is_some_and(is_tail) {
         (AilmentKind::TornTail, "a leaf tells of it then, and nothing of it is lost")
-    } else if file == CHECKPOINT && examined?.leaves_integrated == 0 {
+    } else if file == CHECKPOINT
+        && examined.is_some_and(|it| it.leaves_integrated == 0 && it.leaves_waiting > 0)
+    {
         (AilmentKind::FirstSigning, "the leaves are all in the write-ahead log")
     } else {
         return None;
@@ -205,6 +218,7 @@ impl Diagnosis {
                 // Opening does these.
                 AilmentKind::TornTail
                 | AilmentKind::SetAsideUnrecorded
+                | AilmentKind::NotBegun
                 | AilmentKind::FirstSigning
                 | AilmentKind::Spare => Ok(()),
             };

@@ -9,7 +9,7 @@ use ledger::{LocalNotary, Receipt};
 
 use crate::machine::{KEY, Machine, ORIGIN, administration, check, keys, verifier};
 
-fn examine(machine: &Machine) -> Diagnosis {
+pub(crate) fn examine(machine: &Machine) -> Diagnosis {
     let mut notary = LocalNotary::open_on(Arc::new(machine.notary.clone()), ORIGIN, KEY).unwrap();
     let options = Options { verifier: Some(verifier()), keys: Some(keys()), ..Options::default() };
     diagnose(&machine.log, &options, &verifier().parse().unwrap(), &mut notary).unwrap()
@@ -120,6 +120,18 @@ fn damage_is_named_and_left_alone() {
             assert_eq!(machine.log.bytes(&path), before.bytes(&path), "{name}: {path}");
         }
     }
+}
+
+/// What is left of a log, without checkpoint, write-ahead log and notary, is no log that has not begun.
+#[test]
+fn leftovers_are_no_new_log() {
+    let (machine, _receipts) = closed();
+    let wal = machine.log.paths().into_iter().filter(|path| path.starts_with("wal/"));
+    wal.chain(["checkpoint".to_owned()]).for_each(|path| machine.log.tamper(&path, None));
+    let found = examine(&Machine { notary: FaultDisk::new(), ..machine });
+    assert!(found.damage.iter().any(|problem| problem.file.as_deref() == Some("checkpoint")), "{found:?}");
+    let new = examine(&Machine::new());
+    assert!(new.damage.is_empty() && kinds(&new).contains(&AilmentKind::NotBegun), "{new:?}");
 }
 
 /// An older copy is whole in itself; the notary knows better.
