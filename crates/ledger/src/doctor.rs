@@ -32,6 +32,8 @@ pub struct Diagnosis {
     pub leaves_signed: u64,
     /// Leaves of the write-ahead log that opening integrates.
     pub leaves_waiting: u64,
+    /// Segments that were prepared and never used, as every run leaves: mending removes them.
+    pub spares: u64,
 }
 
 /// Something that is mended without touching what was acknowledged.
@@ -57,8 +59,6 @@ pub enum AilmentKind {
     NotBegun,
     /// The very first signing was interrupted: opening completes it.
     FirstSigning,
-    /// A prepared segment that was never used: it is removed.
-    Spare,
     /// A partial tile in whose place there is a wider one: it is removed.
     SupersededTile,
     /// The relations are missing or wrong: they are made again from the leaves.
@@ -118,6 +118,9 @@ pub fn diagnose(
         good_up_to: report.good_up_to,
         leaves_signed: report.leaves_signed,
         leaves_waiting: 0,
+        spares: disk
+            .list(wal::DIRECTORY)
+            .map_or(0, |names| names.iter().filter(|name| !name.ends_with(".wal")).count() as u64),
     };
     let examined = examine(disk, verifier, notary);
     if let Ok(examined) = &examined {
@@ -183,12 +186,6 @@ impl Diagnosis {
         let mut found = |kind, file: String, what: &str| {
             self.ailments.push(Ailment { kind, file, what: what.to_owned() });
         };
-        for name in disk.list(wal::DIRECTORY).unwrap_or_default() {
-            if !name.ends_with(".wal") {
-                let what = "a segment that was prepared and never used; it is removed";
-                found(AilmentKind::Spare, format!("{}/{name}", wal::DIRECTORY), what);
-            }
-        }
         for name in disk.list(SET_ASIDE).unwrap_or_default() {
             if name.ends_with(UNRECORDED) {
                 let what = "no leaf tells of it yet; opening writes one";
@@ -211,6 +208,10 @@ impl Diagnosis {
         if self.damage_total > 0 {
             return Err(MendError::Damaged);
         }
+        if self.spares > 0 {
+            let removed = wal::remove_spares(disk);
+            removed.map_err(|source| MendError::Io { file: wal::DIRECTORY.to_owned(), source })?;
+        }
         for Ailment { kind, file, .. } in &self.ailments {
             let removed = match kind {
                 AilmentKind::Relations | AilmentKind::SupersededTile => disk.remove(file),
@@ -219,8 +220,7 @@ impl Diagnosis {
                 AilmentKind::TornTail
                 | AilmentKind::SetAsideUnrecorded
                 | AilmentKind::NotBegun
-                | AilmentKind::FirstSigning
-                | AilmentKind::Spare => Ok(()),
+                | AilmentKind::FirstSigning => Ok(()),
             };
             match removed {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}

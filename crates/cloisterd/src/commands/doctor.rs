@@ -65,8 +65,10 @@ fn destroy(data: &Data, disk: &RealDisk, name: &str) -> Outcome {
 fn examine(data: &Data, disk: &RealDisk, json: bool) -> Outcome {
     let found = diagnose(data, disk)?;
     let (mut after, mut recovery) = (found.clone(), Recovery::default());
-    if found.damage.is_empty() && !found.ailments.is_empty() {
+    if found.damage.is_empty() {
         found.mend(disk)?;
+    }
+    if found.damage.is_empty() && !found.ailments.is_empty() {
         recovery = open_once(data)?;
         after = diagnose(data, disk)?;
     }
@@ -86,6 +88,10 @@ fn examine(data: &Data, disk: &RealDisk, json: bool) -> Outcome {
         }
         for problem in &after.damage {
             output::line(&format!("damage: {}{}", place(problem), problem.what))?;
+        }
+        if found.spares > 0 && found.damage.is_empty() {
+            let spares = found.spares;
+            output::line(&format!("removed {spares} prepared segments that were never used"))?;
         }
         if found.leaves_waiting > 0 {
             let waiting = found.leaves_waiting;
