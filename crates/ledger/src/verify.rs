@@ -1013,7 +1013,7 @@ impl<'c> Check<'c> {
             }
             Event::Recovered { file, offset, bytes, set_aside, .. } => {
                 let what = format!(
-                    "{bytes} bytes of {file} from offset {offset} on were damaged and lie in {set_aside} now"
+                    "{bytes} bytes of {file} from offset {offset} on were damaged and were set aside as {set_aside}"
                 );
                 self.finding(FindingKind::Recovered, Some(index), what);
             }
