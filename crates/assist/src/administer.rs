@@ -183,6 +183,15 @@ impl Assist {
                 self.erase_request(&records, leaves, &reason).await
             }
             Command::Erase { text, signatures } => self.erase(&text, &signatures).await,
+            Command::LedgerBackup { to } => {
+                if let Some(to) = to {
+                    self.write(changed(&to, String::new())).await?;
+                }
+                let ledger = house.ledger.clone();
+                let head = tokio::task::spawn_blocking(move || ledger.sign()).await;
+                let head = head.map_err(|error| failed(error, ""))?.map_err(|error| failed(error, ""))?;
+                Ok(json!({ "size": head.size_signed }))
+            }
             Command::LedgerQuery { filter, before, count } => {
                 let page = house.query(&principal, filter, before, count).await?;
                 Ok(json!(page))
@@ -349,6 +358,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::UserKeys => "user keys",
         Command::EraseRequest { .. } => "ledger erase-request",
         Command::Erase { .. } => "ledger erase",
+        Command::LedgerBackup { .. } => "ledger backup",
         Command::LedgerQuery { .. } => QUERY,
         Command::LedgerExport { .. } => "ledger export",
     }

@@ -20,7 +20,7 @@ use crate::read::{Leaves, ReadError};
 use crate::shared::Shared;
 
 /// The file, in the ledger's directory. SQLite keeps `-wal` and `-shm` beside it.
-const FILE: &str = "index.db";
+pub(crate) const FILE: &str = "index.db";
 
 /// Raised whenever rows would be made otherwise: an index of another version is made again.
 const SCHEMA_VERSION: i64 = 1;
@@ -469,6 +469,27 @@ impl Index {
         }
         Ok(Some(terms))
     }
+}
+
+/// What is the matter with the index of a ledger's directory that nobody has open.
+pub(crate) fn ailment(directory: &Path) -> Option<String> {
+    let file = directory.join(FILE);
+    if !file.exists() {
+        return Some("it is missing".to_owned());
+    }
+    let checked = Connection::open(&file).and_then(Index::prepared).and_then(|index| {
+        index.connection.query_row("pragma quick_check(1)", [], |row| row.get::<_, String>(0))
+    });
+    match checked {
+        Ok(said) if said == "ok" => None,
+        Ok(said) => Some(said),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+/// Removes the files of the index. They must not be open.
+pub(crate) fn remove(directory: &Path) -> io::Result<()> {
+    Index::remove(directory).map_err(io::Error::other)
 }
 
 /// SQLite's integers have a sign. Nothing here comes near.

@@ -17,7 +17,7 @@
 //!        relations             which leaf names which record; made from the leaves
 //!        index.db        where a query finds records; made from the leaves, never trusted over them
 //!        wal/<first>.wal       what is not integrated yet
-//!        set-aside/            damaged tails of the write-ahead log, never deleted
+//!        set-aside/            damaged tails of the write-ahead log; the ledger itself deletes none
 //! ```
 //!
 //! What fails, fails closed: an error of a write or a sync poisons the ledger until it is opened again,
@@ -26,8 +26,10 @@
 //! a receipt shows a roll-back. Superseded partial tiles are removed, so the directory is not meant to
 //! be served to other readers as it is.
 
+pub mod backup;
 mod body;
 pub mod disk;
+pub mod doctor;
 mod erase;
 pub mod fault;
 mod fingerprint;

@@ -151,6 +151,22 @@ impl LocalNotary {
         Ok(note)
     }
 
+    /// Goes on from a checkpoint that this key signed, where there is no state: that of a ledger that is put
+    /// back from a copy. Whoever does it must know that nothing later was signed.
+    pub fn adopt(&mut self, note: &str, frontier: Frontier) -> Result<(), NotaryError> {
+        if self.checkpoint.is_some() {
+            return Err(NotaryError::Refused("it has a state already".to_owned()));
+        }
+        let signed = Checkpoint::open(note, self.key.verifier())?;
+        if (signed.size, signed.root) != (frontier.size(), frontier.root()) {
+            return Err(NotaryError::Damaged("the checkpoint is not the frontier's"));
+        }
+        replace(&*self.disk, STATE, &encode(&frontier, &frontier, note))
+            .map_err(|source| NotaryError::Storage { intent: "written", source })?;
+        (self.before, self.frontier, self.checkpoint) = (frontier.clone(), frontier, Some(note.to_owned()));
+        Ok(())
+    }
+
     /// The public key, as a C2SP verifier key.
     pub fn verifier(&self) -> String {
         self.key.verifier().to_string()

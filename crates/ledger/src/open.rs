@@ -205,10 +205,7 @@ impl Ledger {
 
         let size = integrated.edge.size() + wal.pending.len() as u64;
         recovery.created = size == 0;
-        if wal.scan.segments.is_empty() && !recovery.created {
-            let what = format!("no segment is here, although {} leaves are", integrated.edge.size());
-            return Err(OpenError::Damaged { file: wal::DIRECTORY.to_owned(), offset: 0, what });
-        }
+        no_segment(&wal, integrated.edge.size())?;
         if let Some(tail) = &wal.scan.tail {
             set_aside(&*disk, tail, wal.scan.length)?;
         }
@@ -479,6 +476,40 @@ fn read_wal(disk: &dyn Disk, integrated: u64) -> Result<Wal, OpenError> {
         synced.map_err(cannot(&file, "synced"))?;
     }
     Ok(Wal { scan, pending, erases: erases_any })
+}
+
+/// What opening would find.
+pub(crate) struct Examined {
+    pub(crate) leaves_integrated: u64,
+    /// Leaves that it would integrate.
+    pub(crate) leaves_waiting: u64,
+    /// Segment and offset of a torn end of the write-ahead log, which it would set aside.
+    pub(crate) tail: Option<(u64, u64)>,
+}
+
+/// Does what opening does as far as that changes nothing.
+pub(crate) fn examine(
+    disk: &dyn Disk,
+    verifier: &VerifierKey,
+    notary: &mut dyn Notary,
+) -> Result<Examined, OpenError> {
+    let integrated = read_integrated(disk, verifier)?;
+    let leaves_integrated = integrated.edge.size();
+    let wal = read_wal(disk, leaves_integrated)?;
+    ask_notary(notary, verifier, &integrated, &wal.pending)?;
+    let leaves_waiting = wal.pending.len() as u64;
+    no_segment(&wal, leaves_integrated)?;
+    let tail = wal.scan.tail.map(|tail| (tail.segment, tail.offset));
+    Ok(Examined { leaves_integrated, leaves_waiting, tail })
+}
+
+/// A log that has begun has a segment.
+fn no_segment(wal: &Wal, integrated: u64) -> Result<(), OpenError> {
+    if wal.scan.segments.is_empty() && integrated > 0 {
+        let what = format!("no segment is here, although {integrated} leaves are");
+        return Err(OpenError::Damaged { file: wal::DIRECTORY.to_owned(), offset: 0, what });
+    }
+    Ok(())
 }
 
 /// Compares with what the notary signed. Returns the note and the leaves that it signed and that are

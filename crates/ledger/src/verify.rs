@@ -5,6 +5,7 @@
 //! the leaf's commitments hold. What cannot be told from the files is said: whether the directory is an
 //! older copy of itself shows only against what was kept elsewhere ([`Seen`]).
 
+mod good;
 mod witnessed;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -118,6 +119,10 @@ pub struct Report {
     pub leaves_signed: u64,
     /// Leaves behind them, durable and not yet signed.
     pub leaves_unsigned: u64,
+    /// Leaves from the first on that are whole, with their bodies, and proven by the checkpoint, by another
+    /// one that lies beside it or was kept, or by tiles that lead to it. All that are signed, where nothing is
+    /// wrong; else the first behind them is damaged, missing or proven by nothing.
+    pub good_up_to: u64,
     /// How many leaves of each kind.
     pub leaves_by_kind: BTreeMap<String, u64>,
     /// Time of the first leaf, in milliseconds since 1970.
@@ -253,8 +258,10 @@ pub fn verify(
     check.set_aside();
     check.intents_without_result();
     check.judge_erasures();
+    let proven = check.proven_up_to(signed.as_ref());
     check.judge_seen();
     check.judge_witnessed();
+    check.report.good_up_to = check.first_damaged.map_or(proven, |first| first.min(proven));
     Ok(check.finish())
 }
 
@@ -283,6 +290,10 @@ struct Check<'c> {
     /// Behind the last leaf of the write-ahead log.
     wal_end: u64,
     witnessed: witnessed::Candidates,
+    /// The roots over the signed leaves, by their own hashes and by those of the tiles of level 0.
+    roots_walked: Option<[Hash; 2]>,
+    /// The first leaf with a problem of its own.
+    first_damaged: Option<u64>,
 }
 
 struct Mismatch {
@@ -406,6 +417,7 @@ impl<'c> Check<'c> {
             root: None,
             leaves_signed: 0,
             leaves_unsigned: 0,
+            good_up_to: 0,
             leaves_by_kind: BTreeMap::new(),
             time_first_unix_ms: None,
             time_last_unix_ms: None,
@@ -431,10 +443,25 @@ impl<'c> Check<'c> {
             size: 0,
             wal_end: 0,
             witnessed: witnessed::Candidates::default(),
+            roots_walked: None,
+            first_damaged: None,
         }
     }
 
+    /// Something that is wrong, of a leaf where one is named.
     fn problem(&mut self, file: &str, offset: Option<u64>, index: Option<u64>, what: impl Into<String>) {
+        self.first_damaged = [self.first_damaged, index].into_iter().flatten().min();
+        self.problem_beside(file, offset, index, what);
+    }
+
+    /// Something that is wrong beside a leaf, which may be right.
+    fn problem_beside(
+        &mut self,
+        file: &str,
+        offset: Option<u64>,
+        index: Option<u64>,
+        what: impl Into<String>,
+    ) {
         self.report.problems_total += 1;
         if self.report.problems.len() < LISTED_MAX {
             let file = (!file.is_empty()).then(|| file.to_owned());
@@ -629,6 +656,7 @@ impl<'c> Check<'c> {
                 }
                 None => {
                     packed.unknown = true;
+                    self.first_damaged = Some(self.first_damaged.map_or(index, |first| first.min(index)));
                     self.requests.states.push(RequestState::NoIntent);
                     self.named.extend(NAMES_NOTHING.to_le_bytes());
                     self.push_hash(hash);
@@ -647,7 +675,9 @@ impl<'c> Check<'c> {
             Ok(read) => read,
             Err(error) => {
                 let file = name.to_string();
-                self.problem(&file, None, Some(name.index * 256), format!("it cannot be read: {error}"));
+                // Of entries, each missing leaf counts as damaged itself.
+                let first = (name.level.unwrap_or(0) == 0).then_some(name.index * 256);
+                self.problem_beside(&file, None, first, format!("it cannot be read: {error}"));
                 return (file, None);
             }
         };
@@ -700,7 +730,7 @@ impl<'c> Check<'c> {
             && in_wal != hash
         {
             let what = format!("its frame holds another leaf than {} at offset {}", at.0, at.1);
-            self.problem(&wal::path(place.segment), Some(place.offset), Some(index), what);
+            self.problem_beside(&wal::path(place.segment), Some(place.offset), Some(index), what);
         }
         let leaf = match Leaf::parse(bytes) {
             Ok(leaf) => leaf,
@@ -983,7 +1013,7 @@ impl<'c> Check<'c> {
             }
             Event::Recovered { file, offset, bytes, set_aside, .. } => {
                 let what = format!(
-                    "{bytes} bytes of {file} from offset {offset} on were damaged and lie in {set_aside} now"
+                    "{bytes} bytes of {file} from offset {offset} on were damaged and were set aside as {set_aside}"
                 );
                 self.finding(FindingKind::Recovered, Some(index), what);
             }
@@ -1077,6 +1107,7 @@ impl<'c> Check<'c> {
         let Some(signed) = signed else { return };
         let (ours, theirs, root) = (self.frontier.root(), self.stored.root(), signed.checkpoint.root);
         self.report.root = Some(Digest(ours));
+        self.roots_walked = Some([ours, theirs]);
         for mismatch in std::mem::take(&mut self.mismatches) {
             let Mismatch { index, entry, tile } = mismatch;
             if ours != root {
@@ -1086,7 +1117,7 @@ impl<'c> Check<'c> {
             }
             if theirs != root {
                 let what = format!("the hash is not that of the leaf in {} at offset {}", entry.0, entry.1);
-                self.problem(&tile.0, Some(tile.1), Some(index), what);
+                self.problem_beside(&tile.0, Some(tile.1), Some(index), what);
             }
         }
         if ours != root && theirs != root {
@@ -1146,7 +1177,7 @@ impl<'c> Check<'c> {
                 if let Some(at) = at {
                     let at = at as u64 / 8 * 8;
                     let what = "it does not name the record that the leaf names; it may be removed, and is made again when the ledger is opened";
-                    self.problem(RELATIONS, Some(at), Some(at / 8), what);
+                    self.problem_beside(RELATIONS, Some(at), Some(at / 8), what);
                 }
             }
             Err(error) => self.problem(RELATIONS, None, None, format!("it cannot be read: {error}")),

@@ -241,7 +241,7 @@ fn leaf_bytes(disk: &dyn Disk, index: u64, size: u64) -> io::Result<Vec<u8>> {
 }
 
 /// Proves that the first `size` leaves begin with the first `smaller`.
-fn consistency(disk: &dyn Disk, smaller: u64, size: u64) -> Result<Vec<Hash>, WitnessError> {
+pub(crate) fn consistency(disk: &dyn Disk, smaller: u64, size: u64) -> Result<Vec<Hash>, WitnessError> {
     attempt(|| {
         prove_consistency(smaller, size, |height, at| hash(disk, size, height, at)).map_err(read_failure)
     })

@@ -220,7 +220,11 @@ impl Writer {
         };
         self.segment = wal::create(&*self.disk, self.next, spare)?;
         self.position = wal::SEGMENT_HEADER_BYTES;
-        self.shared.lock().segments.push_back(self.segment.first);
+        let mut state = self.shared.lock();
+        // One that was too short for the first frame had the same name, and is gone.
+        if state.segments.back() != Some(&self.segment.first) {
+            state.segments.push_back(self.segment.first);
+        }
         Ok(())
     }
 

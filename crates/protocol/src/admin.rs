@@ -93,6 +93,11 @@ pub enum Command {
         /// Whether persons are numbered instead of named.
         pseudonyms: bool,
     },
+    /// Has what is durable signed, before and while the ledger is copied. The answer: `size`, the leaves signed.
+    LedgerBackup {
+        /// Where the copy goes, which is recorded; without it, nothing is.
+        to: Option<String>,
+    },
     /// Finds records, newest first.
     LedgerQuery {
         /// Which.

@@ -33,6 +33,8 @@ pub struct Scope {
     pub made: Example,
     /// The software that made it.
     pub software: String,
+    /// Whether proofs of the examples are beside the pages. A proof carries its leaf, with the person's name.
+    pub proofs: bool,
 }
 
 /// A file of the pack: its name, with `/` between folders, and its text.
@@ -59,11 +61,34 @@ pub fn verify_line(scope: &Scope) -> String {
     format!("cloister ledger verify '{ledger}' --policy log.policy --seen checkpoint --seen examples.jsonl")
 }
 
+/// The line that checks one proof, run in the pack's folder.
+pub fn check_proof_line(scope: &Scope) -> String {
+    format!("cloister ledger check-proof {} --policy log.policy", proof_name(scope.made.index))
+}
+
+/// The file of a leaf's proof.
+pub fn proof_name(index: u64) -> String {
+    format!("proofs/{index}.tlog-proof")
+}
+
 fn readme(scope: &Scope, summary: &Summary, frameworks: &[&'static Framework]) -> String {
     let mut controls = String::new();
     for framework in frameworks {
         controls.push_str(&format!("| `controls/{}.md` | {} |\n", framework.name, framework.title));
     }
+    let (proofs, proofs_row) = if scope.proofs {
+        let text = format!(
+            "Without the ledger, one leaf at a time: each leaf of `examples.jsonl` has a proof that carries it, as \
+             that of this pack's making:\n\n\
+             ```sh\n{}\n```\n\n\
+             Where `log.policy` demands witnesses, a leaf that they have not cosigned yet is not proven so: its proof \
+             is refused until `cloister ledger proof` makes a new one.\n\n",
+            check_proof_line(scope)
+        );
+        (text, "| `proofs/` | a C2SP tlog-proof of each of them, which carries the leaf |\n")
+    } else {
+        (String::new(), "")
+    };
     format!(
         "# Evidence from a Cloister ledger\n\n\
          Log `{origin}`, {period}. Made by {software} from the {size} leaves that `checkpoint` signs; that it was \
@@ -74,6 +99,7 @@ fn readme(scope: &Scope, summary: &Summary, frameworks: &[&'static Framework]) -
          It hashes every leaf, rebuilds the tree, checks the checkpoint's signature with the key in `log.policy`, and \
          compares with `checkpoint` and with the leaves in `examples.jsonl`. It must end in `verified: no problem was \
          found`. With `--body-key` it opens the texts too, which only the owner of the data can.\n\n\
+         {proofs}\
          Compare `log.policy` with the one you were given when the log began: whoever can replace both the log and this \
          key can pass. Keep `checkpoint`: a later ledger that does not contain it was rolled back or rewritten.\n\n\
          | file | holds |\n|---|---|\n\
@@ -81,7 +107,8 @@ fn readme(scope: &Scope, summary: &Summary, frameworks: &[&'static Framework]) -
          {controls}\
          | `checkpoint` | the signed note over {size} leaves |\n\
          | `log.policy` | the key that signs it, as a C2SP tlog-policy |\n\
-         | `examples.jsonl` | numbers and hashes of leaves that the pages name as examples |\n\n\
+         | `examples.jsonl` | numbers and hashes of leaves that the pages name as examples |\n\
+         {proofs_row}\n\
          ## What it is not\n\n\
          The counts come from leaves, which hold no prompt, context or answer. They were made on the machine that \
          writes the ledger: the line above shows that the leaves are whole and unaltered, not that a compromised \
@@ -97,11 +124,6 @@ fn readme(scope: &Scope, summary: &Summary, frameworks: &[&'static Framework]) -
 
 /// Receipts of the leaves that the pages name, in the form that `--seen` takes.
 fn examples(scope: &Scope, summary: &Summary) -> String {
-    let mut all: Vec<Example> =
-        summary.kinds.values().flat_map(|kind| kind.examples.iter().copied()).collect();
-    all.push(scope.made);
-    all.sort_unstable_by_key(|example| example.index);
-    all.dedup_by_key(|example| example.index);
     let line = |example: Example| {
         let receipt = json!({
             "server": scope.origin,
@@ -111,7 +133,17 @@ fn examples(scope: &Scope, summary: &Summary) -> String {
         });
         format!("{receipt}\n")
     };
-    all.into_iter().map(line).collect()
+    example_leaves(scope, summary).into_iter().map(line).collect()
+}
+
+/// The leaves that the pages name, and that of the pack's making.
+pub fn example_leaves(scope: &Scope, summary: &Summary) -> Vec<Example> {
+    let mut all: Vec<Example> =
+        summary.kinds.values().flat_map(|kind| kind.examples.iter().copied()).collect();
+    all.push(scope.made);
+    all.sort_unstable_by_key(|example| example.index);
+    all.dedup_by_key(|example| example.index);
+    all
 }
 
 fn period(summary: &Summary) -> String {
@@ -243,6 +275,7 @@ mod tests {
             size: 9,
             made: Example { index: 8, hash: [9; 32], time_unix_ms: FROM + 3 * DAY },
             software: "cloister".to_owned(),
+            proofs: !pseudonyms,
         };
         (scope, summary)
     }
@@ -306,6 +339,12 @@ mod tests {
             verify_line(&scope),
             r"cloister ledger verify '/data/it'\''s/ledger' --policy log.policy --seen checkpoint --seen examples.jsonl"
         );
+        let (pseudonymous, _) = hostile(true);
+        let line = "\ncloister ledger check-proof proofs/8.tlog-proof --policy log.policy\n";
+        for (scope, has_proofs) in [(&scope, true), (&pseudonymous, false)] {
+            let text = readme(scope, &summary, &[]);
+            assert_eq!((text.contains(line), text.contains("proofs/")), (has_proofs, has_proofs), "{text}");
+        }
         let lines = examples(&scope, &summary);
         let indexes: Vec<u64> = lines
             .lines()

@@ -150,11 +150,11 @@ fn prompt(page: &mut Page, body: &Map<String, Value>) {
 }
 
 fn answer(page: &mut Page, related: &[&Value]) {
-    let output = |leaf: &Value| leaf.pointer("/body/output_text").and_then(Value::as_str).map(str::to_owned);
+    let text = |leaf: &Value, of: &str| leaf.pointer(of).and_then(Value::as_str).map(str::to_owned);
     let of_kind = |kind: &'static str| related.iter().filter(move |leaf| is_kind(leaf, kind));
     if let Some(result) = of_kind("result").next() {
         page.heading("answer");
-        page.block(&output(result).unwrap_or_else(|| "(its body was erased)".to_owned()));
+        page.block(&text(result, "/body/output_text").unwrap_or_else(|| "(its body was erased)".to_owned()));
         page.heading(&format!("result: leaf {}", index(result)));
         page.fact("when", &when(result));
         let blocks = of_kind("block").count();
@@ -164,7 +164,8 @@ fn answer(page: &mut Page, related: &[&Value]) {
         page.facts(event(result), &RESULT_FACTS);
     } else {
         page.heading("answer: no result; it runs, or the server ended while it ran");
-        page.block(&of_kind("block").filter_map(|leaf| output(leaf)).collect::<String>());
+        // A block has its own text; only a result has the whole.
+        page.block(&of_kind("block").filter_map(|leaf| text(leaf, "/body/block_text")).collect::<String>());
     }
 }
 
@@ -309,7 +310,7 @@ mod tests {
         let result = json!({"kind": "result", "record": 5, "outcome": "answered", "detail": "",
             "stop": "end_of_text", "answer_tokens": 3, "times": times});
         let related = [
-            leaf(6, json!({"kind": "block", "record": 5}), json!({"output_text": "Bec"})),
+            leaf(6, json!({"kind": "block", "record": 5}), json!({"salts": {}, "block_text": "Bec"})),
             leaf(7, result, json!({"output_text": "Because."})),
             leaf(9, json!({"kind": "replay", "record": 5, "outcome": "same"}), Value::Null),
             leaf(
@@ -362,7 +363,9 @@ mod tests {
 
     #[test]
     fn an_unfinished_record_shows_its_blocks() {
-        let block = |index, text: &str| leaf(index, json!({"kind": "block"}), json!({"output_text": text}));
+        let block = |index, text: &str| {
+            leaf(index, json!({"kind": "block"}), json!({"salts": {}, "block_text": text}))
+        };
         let text = page(5, &request(&[block(6, "one "), block(7, "two")]));
         assert!(
             text.ends_with("answer: no result; it runs, or the server ended while it ran\n  | one two\n"),

@@ -60,6 +60,7 @@ fn a_whole_ledger_is_verified() {
     for words in [
         "log          site.example/log\n",
         "leaves       6 signed, 0 not signed yet\n",
+        "good         all 6 signed leaves\n",
         "bodies       5 compared, 5 opened",
         "roll-back    excluded up to",
         "verified: no problem was found\n",

@@ -115,6 +115,9 @@ pub(crate) enum Ledger {
     Evidence(super::evidence::Evidence),
     EraseRequest(super::erase::EraseRequest),
     Erase(super::erase::Erase),
+    Doctor(super::doctor::Doctor),
+    Backup(super::backup::Backup),
+    Restore(super::backup::Restore),
     Query(Box<super::query::Query>),
     Export(Box<super::export::Export>),
 }
@@ -172,6 +175,9 @@ impl Ledger {
             Ledger::Evidence(command) => command.run(data),
             Ledger::EraseRequest(command) => command.run(data),
             Ledger::Erase(command) => command.run(data),
+            Ledger::Doctor(command) => command.run(data),
+            Ledger::Backup(command) => command.run(data),
+            Ledger::Restore(command) => command.run(data),
             Ledger::Query(command) => command.run(data),
             Ledger::Export(command) => command.run(data),
         }

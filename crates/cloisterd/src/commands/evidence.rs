@@ -10,6 +10,7 @@ use clap::Args;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use ledger::Leaf;
+use ledger::disk::RealDisk;
 use protocol::Digest;
 use protocol::admin::Command;
 use serde::Deserialize;
@@ -95,14 +96,31 @@ impl Evidence {
                 time_unix_ms: recorded.time_unix_ms,
             },
             software: ledger::SOFTWARE.to_owned(),
+            // A proof carries its leaf, and that names persons.
+            proofs: !self.pseudonyms,
         };
         for (name, text) in evidence::pack(&scope, &summary, &self.controls) {
             write(&self.out.join(name), &text)?;
+        }
+        if scope.proofs {
+            prove(&opened, &self.out, &evidence::example_leaves(&scope, &summary))?;
         }
         output::say("check it, in that folder, with:");
         output::line(&evidence::verify_line(&scope))?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// A proof of each leaf, as `cloister ledger proof` makes them.
+fn prove(data: &Data, out: &Path, leaves: &[Example]) -> Result<(), Box<dyn Error>> {
+    let disk = RealDisk::existing(&data.path("ledger"))?;
+    let made = DirBuilder::new().mode(0o700).create(out.join("proofs"));
+    made.map_err(|error| format!("{} cannot be made: {error}", out.join("proofs").display()))?;
+    for leaf in leaves {
+        let proof = ledger::prove(&disk, leaf.index, None)?;
+        write(&out.join(evidence::proof_name(leaf.index)), &proof.to_string())?;
+    }
+    Ok(())
 }
 
 /// Every leaf below `size`, oldest first.

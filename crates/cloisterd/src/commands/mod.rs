@@ -1,8 +1,10 @@
 //! The administration commands, one file each.
 
 mod administer;
+mod backup;
 mod completions;
 mod config;
+mod doctor;
 mod erase;
 mod evidence;
 mod export;

@@ -80,6 +80,21 @@ fn from_a_decision_to_an_assessors_pack() {
             "{words}"
         );
 
+        // Each example's proof, and the line for one.
+        let policy = out.join("log.policy");
+        let mut proofs = 0;
+        for proof in fs::read_dir(out.join("proofs")).unwrap() {
+            let proof = proof.unwrap().path();
+            let arguments =
+                ["ledger", "check-proof", proof.to_str().unwrap(), "--policy", policy.to_str().unwrap()];
+            let checked = server.cloister_output(&arguments).unwrap();
+            assert!(checked.status.success(), "{proof:?}: {}", String::from_utf8_lossy(&checked.stderr));
+            proofs += 1;
+        }
+        assert_eq!(proofs, fs::read_to_string(out.join("examples.jsonl")).unwrap().lines().count());
+        let line = readme.lines().find(|line| line.starts_with("cloister ledger check-proof")).unwrap();
+        assert!(out.join(line.split(' ').nth(3).unwrap()).exists(), "{line}");
+
         let report = fs::read_to_string(out.join("report.html")).unwrap();
         assert!(report.contains("partly_accepted") && report.contains("<svg"), "{report}");
         let controls = fs::read_to_string(out.join("controls/nist-800-53.md")).unwrap();

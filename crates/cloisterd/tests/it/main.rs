@@ -7,6 +7,7 @@
     reason = "a test that cannot go on fails, and prints its seed"
 )]
 
+mod backups;
 mod clients;
 mod confinement;
 mod crashes;

@@ -69,6 +69,31 @@ fn streamed_blocks_are_on_record() {
     assert_eq!(load::result_text(&shown).unwrap(), text);
 }
 
+/// What was shown of an answer that the server's end cut off is in its record, and a person sees it there.
+#[test]
+fn an_unfinished_record_is_explained() {
+    let mut server = Server::started(places::SMALL).unwrap();
+    let request = json!({
+        "messages": [{ "role": "user", "content": "Count from one to a thousand, in words." }],
+        "max_tokens": 1500, "stream": true,
+    });
+    let mut sent =
+        http::send(&server.socket(), "POST", "/v1/chat/completions", &request.to_string()).unwrap();
+    for _ in 0..4 {
+        sent.wait_for(b"data: ").unwrap();
+    }
+    server.kill().unwrap();
+    server.start().unwrap();
+    let list = server.cloisterd(&["ledger", "list", "--count", "200", "--json"]).unwrap();
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    let of_kind = |kind| list.as_array().unwrap().iter().find(|row| row["leaf"]["event"]["kind"] == kind);
+    assert!(of_kind("result").is_none() && of_kind("block").is_some(), "{list}");
+    let record = of_kind("intent").unwrap()["index"].to_string();
+    let explained = server.cloister(&["explain", &record]).unwrap();
+    let (_, answer) = explained.split_once("answer: no result").unwrap();
+    assert!(answer.contains("\n  | "), "{explained}");
+}
+
 /// A client that hangs up stops its generation, and the ledger says so.
 #[test]
 fn a_client_that_hangs_up() {

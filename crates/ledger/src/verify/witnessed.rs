@@ -50,6 +50,14 @@ struct Candidate {
     quorum: bool,
 }
 
+impl Candidates {
+    /// Sizes and roots that the log signed, the checkpoint's own left out.
+    pub(super) fn signed(&self) -> impl Iterator<Item = (u64, Hash)> {
+        let beside = self.list.iter().filter(|candidate| candidate.file != CHECKPOINT);
+        beside.map(|candidate| (candidate.size, candidate.root))
+    }
+}
+
 impl Candidate {
     fn is_witnessed_elsewhere(&self) -> bool {
         self.quorum && self.by.iter().any(|by| !by.is_the_log)

@@ -7,7 +7,9 @@
     reason = "a test that cannot go on fails, and prints its seed"
 )]
 
+mod backups;
 mod crashes;
+mod doctor;
 mod erasure;
 mod machine;
 mod query;

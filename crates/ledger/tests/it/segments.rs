@@ -89,3 +89,24 @@ fn segments_are_prepared_beside_a_busy_writer() {
     let report = check(&machine.log, Vec::new());
     assert_eq!(report.verdict, Verdict::Passed, "{:?}", report.problems);
 }
+
+/// A leaf that is longer than the segment it would begin: the segment is made anew, and what is in it stays.
+#[test]
+fn a_leaf_that_is_longer_than_an_empty_segment() {
+    let machine = Machine::new();
+    let ledger = machine.open().unwrap();
+    ledger.settle().unwrap();
+    // Digits that do not compress to nothing, longer than the machine's segments.
+    let text: String = (0..40_000u64).map(|n| (n * n * 2_654_435_761 % 1_000_003).to_string()).collect();
+    let long = ledger::Entry { body: Some(text.into_bytes()), ..administration(1) };
+    let first = ledger.append_blocking(long).unwrap();
+    // Integrated, and the finished segments removed. A log without any segment would not open.
+    ledger.sign().unwrap();
+    let (log, notary) = (machine.log.kill(), machine.notary.kill());
+    let machine = Machine { log, notary, ..machine };
+    let ledger = machine.open().unwrap();
+    assert_eq!(ledger.leaf_hash(first.index).unwrap(), first.leaf_hash);
+    ledger.append_blocking(administration(2)).unwrap();
+    ledger.close().unwrap();
+    assert_eq!(check(&machine.log, Vec::new()).verdict, Verdict::Passed);
+}

@@ -17,10 +17,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("jail", &[]),
     ("kernels", &[]),
     ("llama", &["kernels"]),
-    ("mapped", &[]),
     ("protocol", &[]),
     ("tlog", &[]),
-    ("oms", &[]),
     // Services.
     ("identity", &["approval", "protocol"]),
     ("ledger", &["approval", "protocol", "tlog"]),

@@ -169,6 +169,7 @@ fn show(output: &mut Output, report: &Report) -> Result<(), Failure> {
     )?;
     fact("root", report.root.map_or_else(|| "none".to_owned(), |root| root.to_string()))?;
     fact("leaves", format!("{} signed, {} not signed yet", report.leaves_signed, report.leaves_unsigned))?;
+    fact("good", good(report))?;
     let kinds = report.leaves_by_kind.iter().map(|(kind, count)| format!("{count} {kind}"));
     fact("kinds", kinds.collect::<Vec<_>>().join(", "))?;
     if let (Some(first), Some(last)) = (report.time_first_unix_ms, report.time_last_unix_ms) {
@@ -215,6 +216,15 @@ fn show(output: &mut Output, report: &Report) -> Result<(), Failure> {
         Verdict::Failed => output.line(format_args!("NOT VERIFIED: {} problems", report.problems_total))?,
     }
     Ok(())
+}
+
+/// How much can still be relied on.
+fn good(report: &Report) -> String {
+    match report.good_up_to {
+        good if report.verdict == Verdict::Passed => format!("all {good} signed leaves"),
+        0 => "no leaf: none is whole and proven by something signed".to_owned(),
+        good => format!("leaves 0 to {}: whole, and proven by something signed", good - 1),
+    }
 }
 
 fn not_listed(output: &mut Output, what: &str, total: u64, listed: usize) -> Result<(), Failure> {
