@@ -9,10 +9,12 @@ mod compose;
 mod data;
 mod events;
 mod gateway_process;
+mod key_files;
 mod listeners;
 mod output;
 mod settings;
 mod supervisor;
+mod terminal;
 
 use std::process::ExitCode;
 
