@@ -1,5 +1,7 @@
 //! A ledger of a million requests: how long verification, proofs and queries take, and what a record costs.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -46,8 +48,9 @@ pub(crate) fn measure(records: u64, directory: Option<PathBuf>, quick: bool) -> 
 fn open(directory: &Path) -> Result<Ledger, Failure> {
     let notary = LocalNotary::open(&directory.join("notary"), ORIGIN, NOTARY_KEY)?;
     let verifier = notary.verifier();
-    std::fs::write(directory.join("log.policy"), format!("log {verifier}\nquorum none\n"))?;
-    std::fs::write(directory.join("body.key"), BODY_KEY)?;
+    File::create(directory.join("log.policy"))?
+        .write_all(format!("log {verifier}\nquorum none\n").as_bytes())?;
+    File::create(directory.join("body.key"))?.write_all(&BODY_KEY)?;
     let disk = Arc::new(RealDisk::create(&directory.join("ledger"))?);
     let config = LedgerConfig::new(verifier, LedgerKeys::new(BODY_KEY), disk, Box::new(notary));
     Ok(Ledger::open(config)?.0)

@@ -63,12 +63,25 @@ pub(crate) fn clock_state() -> ClockState {
 /// The notary with its key, for who holds the data directory's lock.
 pub(crate) fn local_notary(data: &Data) -> Result<(LocalNotary, Keys), Box<dyn Error>> {
     let keys = data.keys()?;
+    Ok((notary(data, &keys)?, keys))
+}
+
+/// The notary of keys that are open already.
+pub(crate) fn notary(data: &Data, keys: &Keys) -> Result<LocalNotary, Box<dyn Error>> {
     let notary = LocalNotary::open(&data.path("notary"), &data.origin()?, keys.notary)?;
-    let notary = match keys.notary_ml_dsa {
+    Ok(match keys.notary_ml_dsa {
         Some(seed) => notary.signing_twice(seed, ledger::system_clock())?,
         None => notary,
-    };
-    Ok((notary, keys))
+    })
+}
+
+/// What opens bodies: an older key too, while a change of keys is not finished.
+pub(crate) fn ledger_keys(body: [u8; 32], older: Option<[u8; 32]>) -> LedgerKeys {
+    let keys = LedgerKeys::new(body);
+    match older {
+        Some(older) => keys.with_older(older),
+        None => keys,
+    }
 }
 
 /// The ledger of a data directory.
@@ -82,7 +95,7 @@ pub(crate) fn open_ledger(
     let config = ledger_config(
         &data.path("ledger"),
         verifier.to_owned(),
-        keys.body,
+        ledger_keys(keys.body, keys.body_older),
         Box::new(notary),
         disk_free_bytes_min,
         clock_state(),
@@ -94,13 +107,13 @@ pub(crate) fn open_ledger(
 pub(crate) fn ledger_config(
     directory: &Path,
     verifier: String,
-    body_key: [u8; 32],
+    keys: LedgerKeys,
     notary: Box<dyn Notary>,
     disk_free_bytes_min: u64,
     clock_state: ClockState,
 ) -> std::io::Result<LedgerConfig> {
     let disk = Arc::new(RealDisk::create(directory)?);
-    let config = LedgerConfig::new(verifier, LedgerKeys::new(body_key), disk, notary);
+    let config = LedgerConfig::new(verifier, keys, disk, notary);
     Ok(LedgerConfig { disk_free_bytes_min, clock_state: Some(clock_state), ..config })
 }
 
@@ -305,6 +318,17 @@ pub(crate) fn record_change(
     subject: &str,
     detail: String,
 ) -> Result<(), Box<dyn Error>> {
+    record_change_by(data, &data.keys()?, action, subject, detail)
+}
+
+/// Likewise, by keys that are open already.
+pub(crate) fn record_change_by(
+    data: &Data,
+    keys: &Keys,
+    action: &str,
+    subject: &str,
+    detail: String,
+) -> Result<(), Box<dyn Error>> {
     let identity = Identity::open(&data.path("identity"), data.owner_uid())?;
     let uid = rustix::process::geteuid().as_raw();
     let principal = identity.authenticate(&Credential::Peer { uid })?;
@@ -313,9 +337,9 @@ pub(crate) fn record_change(
     if !decision.allowed {
         return Err(Hinted::new(decision.reason, "run this as the user that owns the data directory").into());
     }
-    let (notary, keys) = local_notary(data)?;
+    let notary = notary(data, keys)?;
     let verifier = notary.verifier();
-    let (ledger, recovery) = open_ledger(data, &keys, &verifier, notary, 0)?;
+    let (ledger, recovery) = open_ledger(data, keys, &verifier, notary, 0)?;
     report_recovery(&recovery);
     let change = Event::Administration {
         actor: format!("{} ({})", principal.name, principal.credential),

@@ -1,18 +1,19 @@
 //! The data directory: where everything lies, its keys, and its lock.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use custody::{FormError, KeyFile, SealingKey};
 use rustix::fs::FlockOperation;
+use zeroize::Zeroize;
+
+use crate::key_files::{self, BODY, BODY_NEW, FINGERPRINT, NAMES, NOTARY, NOTARY_ML_DSA, Opener};
 
 /// Directories in it, all of them the owner's alone.
 const DIRECTORIES: [&str; 7] =
     ["keys", "notary", "ledger", "identity", "models", "run", "models/deployments"];
-
-/// The notary's second key.
-const NOTARY_ML_DSA: &str = "notary-mldsa.key";
 
 /// A data directory that exists.
 #[derive(Clone, Debug)]
@@ -21,13 +22,25 @@ pub(crate) struct Data {
     owner_uid: u32,
 }
 
-/// The keys. Never shown.
+/// The keys. Never shown, and erased when dropped.
 pub(crate) struct Keys {
     pub(crate) notary: [u8; 32],
     /// The notary's second one; a data directory from before there was one has none.
     pub(crate) notary_ml_dsa: Option<[u8; 32]>,
     pub(crate) body: [u8; 32],
+    /// The body key before, while a change of it is not finished.
+    pub(crate) body_older: Option<[u8; 32]>,
     pub(crate) fingerprint: [u8; 32],
+}
+
+impl Drop for Keys {
+    fn drop(&mut self) {
+        self.notary_ml_dsa.zeroize();
+        self.body_older.zeroize();
+        for key in [&mut self.notary, &mut self.body, &mut self.fingerprint] {
+            key.zeroize();
+        }
+    }
 }
 
 /// The one writer's lock, held until dropped.
@@ -52,8 +65,34 @@ pub(crate) enum DataError {
     },
     #[error("{path} can be read by others: `chmod 600 {path}`", path = .0.display())]
     Exposed(PathBuf),
-    #[error("{path} is not a key: 32 bytes are expected", path = .0.display())]
-    NotAKey(PathBuf),
+    #[error("{path} is not a key", path = .0.display())]
+    NotAKey(PathBuf, #[source] FormError),
+    #[error("the passphrase does not open {path}: another one, or the file was changed. Nothing was started. Where `cloisterd keys seal` was interrupted, run it again with the old and the new passphrase", path = .0.display())]
+    WrongPassphrase(PathBuf),
+    #[error("the credential does not open {path}: another one, or the file was changed. Nothing was started", path = .0.display())]
+    WrongCredential(PathBuf),
+    #[error(
+        "the keys are sealed by a passphrase, and there is no terminal to ask: name a file that holds it with --passphrase-file or CLOISTER_PASSPHRASE_FILE"
+    )]
+    NoPassphrase,
+    #[error("a new passphrase has {0} characters at least")]
+    WeakPassphrase(usize),
+    #[error("the two passphrases differ: nothing was done")]
+    Differ,
+    #[error("interrupted: nothing was done")]
+    Interrupted,
+    #[error(
+        "the keys are sealed by a credential, and there is none: $CREDENTIALS_DIRECTORY/cloister-key must hold it; docs/keys.md shows LoadCredentialEncrypted="
+    )]
+    NoCredential,
+    #[error("the sealing key cannot be made: {0}")]
+    Derive(#[from] custody::DeriveError),
+    #[error("keys of this custody cannot be opened by this version")]
+    UnknownCustody,
+    #[error(
+        "some keys are sealed and {path} is in the clear: either `cloisterd keys seal` was interrupted, or somebody put another key there. Compare `cloisterd keys status` with what the ledger says of keys, then run `cloisterd keys seal` again", path = .0.display()
+    )]
+    Mixed(PathBuf),
     #[error("no randomness from the system")]
     Randomness(#[source] std::io::Error),
 }
@@ -69,8 +108,9 @@ impl Data {
         Ok(Data { root, owner_uid: metadata.uid() })
     }
 
-    /// Makes a new one, with new keys. An existing empty directory is used.
-    pub(crate) fn create(root: &Path) -> Result<Data, DataError> {
+    /// Makes a new one, with new keys: sealed, where there is what seals them. An existing empty directory is
+    /// used. `origin` is the log's name.
+    pub(crate) fn create(root: &Path, origin: &str, by: Option<&SealingKey>) -> Result<Data, DataError> {
         if root.join("keys").exists() {
             return Err(DataError::Exists(root.to_owned()));
         }
@@ -90,12 +130,21 @@ impl Data {
         for name in DIRECTORIES {
             make(&root.join(name))?;
         }
-        for name in ["notary.key", NOTARY_ML_DSA, "body.key", "fingerprint.key"] {
-            write_key(&root.join("keys").join(name))?;
+        let data = Data::open(root)?;
+        data.write("origin", format!("{origin}\n").as_bytes())?;
+        for name in NAMES {
+            let key = key_files::random_key()?;
+            let bytes = key_files::encoded(&key, name, origin, by)?;
+            key_files::write_new(&data.keys_directory().join(name), &bytes)?;
         }
-        sync_directory(&root.join("keys"))?;
+        sync_directory(&data.keys_directory())?;
         sync_directory(root)?;
-        Data::open(root)
+        Ok(data)
+    }
+
+    /// Where the keys lie.
+    pub(crate) fn keys_directory(&self) -> PathBuf {
+        self.path("keys")
     }
 
     /// A path in it.
@@ -130,15 +179,58 @@ impl Data {
         }
     }
 
-    /// Reads the keys; refuses ones that others can read.
+    /// Reads the keys; refuses ones that others can read. Asks for what opens them, where they are sealed.
     pub(crate) fn keys(&self) -> Result<Keys, DataError> {
-        let key = |name: &str| read_key(&self.path("keys").join(name));
-        let second = self.path("keys").join(NOTARY_ML_DSA).exists();
+        self.keys_by(&mut Opener::new())
+    }
+
+    /// Reads the keys by what opens them; refused where only some of them are sealed.
+    pub(crate) fn keys_by(&self, opener: &mut Opener) -> Result<Keys, DataError> {
+        let files = self.key_files()?;
+        let in_clear = |(_, file): &&(_, KeyFile)| matches!(file, KeyFile::Clear(_));
+        match files.iter().find(in_clear) {
+            Some((name, _)) if !files.iter().all(|file| in_clear(&file)) => {
+                Err(DataError::Mixed(self.keys_directory().join(name)))
+            }
+            _ => self.keys_of(&files, opener),
+        }
+    }
+
+    /// The key files, the unfinished one of a change too.
+    pub(crate) fn key_files(&self) -> Result<Vec<(&'static str, KeyFile)>, DataError> {
+        let there = |name: &&str| {
+            let may_lack = [NOTARY_ML_DSA, BODY_NEW].contains(name);
+            !may_lack || self.keys_directory().join(name).exists()
+        };
+        let read = |name| Ok((name, key_files::read(&self.keys_directory().join(name))?));
+        NAMES.into_iter().chain([BODY_NEW]).filter(there).map(read).collect()
+    }
+
+    /// The keys of those files.
+    pub(crate) fn keys_of(
+        &self,
+        files: &[(&'static str, KeyFile)],
+        opener: &mut Opener,
+    ) -> Result<Keys, DataError> {
+        let origin = self.origin()?;
+        let mut key = |wanted: &str| {
+            let Some((name, file)) = files.iter().find(|(name, _)| *name == wanted) else { return Ok(None) };
+            // The new body key bears the name that it will have.
+            let named = if *name == BODY_NEW { BODY } else { *name };
+            opener.open(file, &self.keys_directory().join(name), named, &origin).map(|key| Some(*key))
+        };
+        let lacking = |name: &str| DataError::NotAKey(self.keys_directory().join(name), FormError::Form);
+        let body = key(BODY)?.ok_or_else(|| lacking(BODY))?;
+        let (body, body_older) = match key(BODY_NEW)? {
+            Some(new) => (new, Some(body)),
+            None => (body, None),
+        };
         Ok(Keys {
-            notary: key("notary.key")?,
-            notary_ml_dsa: second.then(|| key(NOTARY_ML_DSA)).transpose()?,
-            body: key("body.key")?,
-            fingerprint: key("fingerprint.key")?,
+            notary: key(NOTARY)?.ok_or_else(|| lacking(NOTARY))?,
+            notary_ml_dsa: key(NOTARY_ML_DSA)?,
+            body,
+            body_older,
+            fingerprint: key(FINGERPRINT)?.ok_or_else(|| lacking(FINGERPRINT))?,
         })
     }
 
@@ -164,34 +256,11 @@ impl Data {
     }
 }
 
-fn write_key(path: &Path) -> Result<(), DataError> {
-    let mut key = [0; 32];
-    getrandom::fill(&mut key).map_err(|error| DataError::Randomness(error.into()))?;
-    let written =
-        OpenOptions::new().create_new(true).write(true).mode(0o600).open(path).and_then(|mut file| {
-            file.write_all(&key)?;
-            file.sync_all()
-        });
-    written.map_err(|e| io(path, "cannot be written", e))
-}
-
-fn read_key(path: &Path) -> Result<[u8; 32], DataError> {
-    let unreadable = |e| io(path, "cannot be read", e);
-    let file = File::open(path).map_err(unreadable)?;
-    let mode = file.metadata().map_err(unreadable)?.mode();
-    if mode & 0o077 != 0 {
-        return Err(DataError::Exposed(path.to_owned()));
-    }
-    let mut bytes = Vec::new();
-    file.take(33).read_to_end(&mut bytes).map_err(unreadable)?;
-    bytes.try_into().map_err(|_| DataError::NotAKey(path.to_owned()))
-}
-
-fn sync_directory(path: &Path) -> Result<(), DataError> {
+pub(crate) fn sync_directory(path: &Path) -> Result<(), DataError> {
     File::open(path).and_then(|directory| directory.sync_all()).map_err(|e| io(path, "cannot be synced", e))
 }
 
-fn io(path: &Path, intent: &'static str, source: std::io::Error) -> DataError {
+pub(crate) fn io(path: &Path, intent: &'static str, source: std::io::Error) -> DataError {
     DataError::Io { path: path.to_owned(), intent, source }
 }
 
@@ -203,8 +272,8 @@ mod tests {
     fn made_once_and_locked_once() {
         let temporary = tempfile::tempdir().unwrap();
         let root = temporary.path().join("data");
-        let data = Data::create(&root).unwrap();
-        assert!(matches!(Data::create(&root), Err(DataError::Exists(_))));
+        let data = Data::create(&root, "log", None).unwrap();
+        assert!(matches!(Data::create(&root, "log", None), Err(DataError::Exists(_))));
         assert_ne!(data.keys().unwrap().body, data.keys().unwrap().notary);
         let lock = data.try_lock().unwrap();
         assert!(lock.is_some());
@@ -217,7 +286,7 @@ mod tests {
     fn exposed_keys_are_refused() {
         let temporary = tempfile::tempdir().unwrap();
         let root = temporary.path().join("data");
-        let data = Data::create(&root).unwrap();
+        let data = Data::create(&root, "log", None).unwrap();
         std::fs::set_permissions(root.join("keys/body.key"), Permissions::from_mode(0o640)).unwrap();
         assert!(matches!(data.keys(), Err(DataError::Exposed(_))));
         assert!(matches!(Data::open(temporary.path()), Err(DataError::Missing(_))));

@@ -103,7 +103,7 @@ fn serve(
     let (ledger, recovery) = Ledger::open(compose::ledger_config(
         &data.join("ledger"),
         setup.verifier.clone(),
-        setup.body_key,
+        compose::ledger_keys(setup.body_key, setup.body_key_older),
         Box::new(notary),
         setup.limits.disk_free_bytes_min,
         setup.clock,

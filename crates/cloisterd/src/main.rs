@@ -10,10 +10,12 @@ mod data;
 mod events;
 mod file;
 mod gateway_process;
+mod key_files;
 mod listeners;
 mod output;
 mod settings;
 mod supervisor;
+mod terminal;
 
 use std::process::ExitCode;
 

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use protocol::control::Limits;
 use protocol::worker::Speculation;
@@ -14,6 +15,12 @@ pub(crate) const DATA_VARIABLE: &str = "CLOISTER_DATA";
 pub(crate) const ENGINE_VARIABLE: &str = "CLOISTER_ENGINE";
 /// Overrides the relay program, as `relay.program` does.
 pub(crate) const RELAY_VARIABLE: &str = "CLOISTER_RELAY";
+/// A file that holds the passphrase of sealed keys, as `--passphrase-file` does.
+pub(crate) const PASSPHRASE_VARIABLE: &str = "CLOISTER_PASSPHRASE_FILE";
+/// Where systemd puts a service's credentials.
+const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
+/// The credential that seals keys.
+const CREDENTIAL: &str = "cloister-key";
 /// Filters the log, as `info` or `cloisterd=debug`.
 pub(crate) const LOG_VARIABLE: &str = "CLOISTER_LOG";
 
@@ -166,6 +173,25 @@ fn program(variable: &str, set: Option<&PathBuf>, name: &str) -> std::io::Result
         (None, Some(path)) => Ok(path.clone()),
         (None, None) => Ok(std::env::current_exe()?.with_file_name(name)),
     }
+}
+
+static PASSPHRASE_FLAG: OnceLock<PathBuf> = OnceLock::new();
+
+/// Keeps `--passphrase-file`: any command may come to open keys.
+pub(crate) fn set_passphrase_file(flag: Option<PathBuf>) {
+    if let Some(path) = flag {
+        let _set_before = PASSPHRASE_FLAG.set(path);
+    }
+}
+
+/// The file of the passphrase: the flag's or the environment's.
+pub(crate) fn passphrase_file() -> Option<PathBuf> {
+    PASSPHRASE_FLAG.get().cloned().or_else(|| std::env::var_os(PASSPHRASE_VARIABLE).map(PathBuf::from))
+}
+
+/// The credential that seals keys, where the service manager hands one over.
+pub(crate) fn credential_file() -> Option<PathBuf> {
+    std::env::var_os(CREDENTIALS_VARIABLE).map(|directory| Path::new(&directory).join(CREDENTIAL))
 }
 
 /// The data directory: the flag's, the environment's, or the user's own.

@@ -79,9 +79,10 @@ impl Supervisor {
             let hint = "import one with `cloisterd model import PATH --name NAME`";
             return Err(output::Hinted::new("there is no deployment to serve", hint).into());
         }
+        // Before models are checked, which takes long: a wrong passphrase is known at once.
+        let (notary, keys) = compose::local_notary(&data)?;
         let slot = |deployment| WorkerSlot { deployment, child: None, restarts: Restarts::new() };
         let workers = compose::pinned(&data, &settings, deployments)?.into_iter().map(slot).collect();
-        let (notary, keys) = compose::local_notary(&data)?;
         let listeners = Listeners::open(&data, settings.server.tcp)?;
         Ok(Supervisor {
             data,
@@ -149,6 +150,7 @@ impl Supervisor {
             origin: self.data.origin()?,
             verifier: self.notary.verifier(),
             body_key: self.keys.body,
+            body_key_older: self.keys.body_older,
             fingerprint_key: self.keys.fingerprint,
             owner_uid: self.data.owner_uid(),
             deployments: self.workers.iter().map(|slot| slot.deployment.facts()).collect(),

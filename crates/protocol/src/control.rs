@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::Digest;
 
 /// The version of this conversation.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The longest packet, in bytes: [`LEAF_HASHES_MAX`] hashes and room.
 pub const PACKET_BYTES_MAX: usize = 64 << 10;
@@ -73,6 +73,8 @@ pub struct Setup {
     pub verifier: String,
     /// Encrypts bodies.
     pub body_key: [u8; 32],
+    /// Still opens bodies, while a change of the body key is not finished.
+    pub body_key_older: Option<[u8; 32]>,
     /// Keys the fingerprints.
     pub fingerprint_key: [u8; 32],
     /// The user whose Unix-socket connections need no token, and may administer.

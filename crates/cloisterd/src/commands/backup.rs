@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use ledger::disk::RealDisk;
 use ledger::verify::{Options, Report, Seen, Verdict, verify};
-use ledger::{LedgerKeys, LocalNotary, Notary as _, backup};
+use ledger::{LocalNotary, Notary as _, backup};
 use protocol::admin::Command;
 use tlog::note::NOTE_BYTES_MAX;
 use tlog::policy::POLICY_BYTES_MAX;
@@ -180,7 +180,7 @@ impl Restore {
         };
         let options = Options {
             verifier: Some(verifier.to_owned()),
-            keys: Some(LedgerKeys::new(keys.body)),
+            keys: Some(crate::compose::ledger_keys(keys.body, keys.body_older)),
             seen: self.seen.iter().map(seen).collect::<Result<_, _>>()?,
             ..Options::default()
         };

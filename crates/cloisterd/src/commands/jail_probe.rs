@@ -93,6 +93,7 @@ fn probe_gateway(data: &Data, settings: &Settings) -> Result<Vec<ProbeResult>, B
         origin: String::new(),
         verifier: String::new(),
         body_key: [0; 32],
+        body_key_older: None,
         fingerprint_key: [0; 32],
         owner_uid: data.owner_uid(),
         deployments: Vec::new(),

@@ -10,6 +10,7 @@ mod evidence;
 mod export;
 mod init;
 mod jail_probe;
+mod keys;
 mod man;
 mod model;
 mod query;
@@ -33,6 +34,9 @@ pub(crate) struct Arguments {
     /// $CLOISTER_DATA]
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// A file that holds the passphrase of sealed keys [default: a prompt; or $CLOISTER_PASSPHRASE_FILE]
+    #[arg(long, global = true, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -49,6 +53,8 @@ enum Command {
     Token(administer::Token),
     #[command(subcommand)]
     Ledger(administer::Ledger),
+    #[command(subcommand)]
+    Keys(keys::Keys),
     Replay(replay::Replay),
     Status(administer::Status),
     #[command(subcommand)]
@@ -65,6 +71,7 @@ pub(crate) type Outcome = Result<ExitCode, Box<dyn Error>>;
 /// Runs the command.
 pub(crate) fn run(arguments: Arguments) -> Outcome {
     let data = settings::data_directory(arguments.data);
+    settings::set_passphrase_file(arguments.passphrase_file);
     match arguments.command {
         Command::Init(command) => command.run(&data),
         Command::Serve(command) => command.run(&data),
@@ -72,6 +79,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::User(command) => command.run(&data),
         Command::Token(command) => command.run(&data),
         Command::Ledger(command) => command.run(&data),
+        Command::Keys(command) => command.run(&data),
         Command::Replay(command) => command.run(&data),
         Command::Status(command) => command.run(&data),
         Command::Jail(command) => command.run(&data),

@@ -14,6 +14,7 @@ use crate::{
 const ALLOWED: &[(&str, &[&str])] = &[
     // Foundation and contracts stand on nothing of ours.
     ("approval", &[]),
+    ("custody", &[]),
     ("jail", &[]),
     ("kernels", &[]),
     ("llama", &["kernels"]),
@@ -30,17 +31,20 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("gateway", &["assist", "identity", "protocol"]),
     ("client", &["protocol"]),
     // Programs.
-    ("cloister", &["client", "ledger", "protocol", "tlog"]),
+    ("cloister", &["client", "custody", "ledger", "protocol", "tlog"]),
     ("cloister-relay", &["client", "jail", "protocol"]),
     ("cloister-engine", &["jail", "llama", "models", "protocol"]),
     (
         "cloisterd",
-        &["assist", "engine", "gateway", "identity", "jail", "ledger", "models", "protocol", "tlog"],
+        &[
+            "approval", "assist", "custody", "engine", "gateway", "identity", "jail", "ledger", "models",
+            "protocol", "tlog",
+        ],
     ),
     // Development. Automation compiles before everything else, so it waits for no product crate.
     ("testkit", &[]),
     ("bench", &["engine", "jail", "ledger", "protocol", "testkit", "tlog"]),
-    ("fuzz", &["assist", "client", "gateway", "ledger", "models", "protocol", "tlog"]),
+    ("fuzz", &["assist", "client", "custody", "gateway", "ledger", "models", "protocol", "tlog"]),
     ("xtask", &["testkit"]),
 ];
 

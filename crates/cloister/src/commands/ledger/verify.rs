@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use custody::KeyFile;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use ledger::disk::RealDisk;
@@ -40,7 +41,8 @@ pub(crate) struct Verify {
     /// The log's verifier key, or a file that holds it (log.vkey of the data directory)
     #[arg(long, value_name = "VKEY")]
     verifier: Option<String>,
-    /// The key of the bodies (keys/body.key of the data directory)
+    /// The key of the bodies: keys/body.key of the data directory, or where that is sealed, what
+    /// `cloisterd keys show-body-key` wrote
     #[arg(long, value_name = "FILE")]
     body_key: Option<PathBuf>,
     /// Receipts or a kept checkpoint that the ledger must still agree with; may be repeated
@@ -97,9 +99,18 @@ impl Verify {
 
     fn body_key(&self) -> Result<Option<LedgerKeys>, Failure> {
         let Some(path) = &self.body_key else { return Ok(None) };
-        let key = file::read(path, SMALL_FILE_BYTES_MAX)?;
-        let wrong = |_| Failure::usage(format!("{} is not a key: it must hold 32 bytes", path.display()));
-        Ok(Some(LedgerKeys::new(key.try_into().map_err(wrong)?)))
+        let bytes = file::read(path, SMALL_FILE_BYTES_MAX)?;
+        match KeyFile::parse(&bytes) {
+            Ok(KeyFile::Clear(key)) => Ok(Some(LedgerKeys::new(*key.key()))),
+            Ok(KeyFile::Sealed(sealed)) => {
+                let custody = sealed.derivation().custody().name();
+                let sealed = format!("{} is sealed, by a {custody}", path.display());
+                Err(Failure::usage(sealed).hint(
+                    "Have it opened with `cloisterd keys show-body-key --out FILE`, and give that file.",
+                ))
+            }
+            Err(_) => Err(Failure::usage(format!("{} is not a key: it must hold 32 bytes", path.display()))),
+        }
     }
 
     /// Checkpoints and leaves that were seen, and records of which only the number is known.
