@@ -122,6 +122,10 @@ impl Restore {
         }
         let origin = String::from_utf8(read(&self.from.join("origin"), POLICY_BYTES_MAX)?)?;
         let policy = read(&self.from.join("log.policy"), POLICY_BYTES_MAX)?;
+        // Sealed keys are sealed for the log of that name.
+        if !data.path("origin").exists() {
+            data.write("origin", origin.as_bytes())?;
+        }
         let keys = data.keys()?;
         for name in ["notary", "identity", "models", "models/deployments", "run"] {
             directory(&data.path(name))?;

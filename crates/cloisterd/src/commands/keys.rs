@@ -337,3 +337,180 @@ fn body_id(key: &[u8; 32]) -> String {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use custody::{Derivation, KeyFile, Passphrase};
+    use ledger::verify::{Options, Report, Verdict};
+    use ledger::{Entry, Event};
+
+    use super::*;
+
+    const BODIES: u64 = 300;
+
+    fn words() -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(b"twelve and more".to_vec())
+    }
+
+    /// What seals by the words, cheaply.
+    fn by(salt: u8) -> SealingKey {
+        let cost = Passphrase { memory_kib: 64, passes: 1, lanes: 1 };
+        SealingKey::derive(&words(), Derivation::Passphrase { cost, salt: [salt; 16] }).unwrap()
+    }
+
+    fn knowing() -> Opener {
+        let mut opener = Opener::new();
+        opener.also_try(&words());
+        opener
+    }
+
+    /// A data directory whose ledger has bodies.
+    fn filled(root: &Path, by: Option<&SealingKey>) -> Data {
+        let data = Data::create(&root.join("data"), "log", by).unwrap();
+        let keys = data.keys_by(&mut knowing()).unwrap();
+        append(&data, &keys, BODIES);
+        data
+    }
+
+    fn append(data: &Data, keys: &Opened, count: u64) {
+        let notary = compose::notary(data, keys).unwrap();
+        let verifier = notary.verifier();
+        let (ledger, _recovery) = compose::open_ledger(data, keys, &verifier, notary, 0).unwrap();
+        for number in 0..count {
+            let event = Event::Administration {
+                actor: "tester".to_owned(),
+                action: "test".to_owned(),
+                subject: number.to_string(),
+                detail: String::new(),
+            };
+            ledger.append_blocking(Entry { event, body: Some(b"{\"a\":1}".to_vec()) }).unwrap();
+        }
+        ledger.close().unwrap();
+    }
+
+    fn verify(data: &Data, body: [u8; 32]) -> Report {
+        let disk = RealDisk::create(&data.path("ledger")).unwrap();
+        let keys = compose::ledger_keys(body, None);
+        ledger::verify::verify(&disk, &Options { keys: Some(keys), ..Options::default() }, &mut |_| {}).unwrap()
+    }
+
+    /// Ends a change at a step, the `skipped`th time that it comes there.
+    fn end_at(step: Step, mut skipped: usize) -> impl FnMut(Step) -> Result<(), Box<dyn Error>> {
+        move |reached| match (reached == step, skipped) {
+            (true, 0) => Err("the machine crashed".into()),
+            (true, _) => {
+                skipped -= 1;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn changes_whatever_interrupts_it(by: Option<&SealingKey>) {
+        for step in [
+            Step::Recorded,
+            Step::Made,
+            Step::Settled,
+            Step::Rewrapped,
+            Step::Linked,
+            Step::Replaced,
+            Step::Destroyed,
+        ] {
+            let temporary = tempfile::tempdir().unwrap();
+            let data = filled(temporary.path(), by);
+            let old = data.keys_by(&mut knowing()).unwrap().body;
+            let ended = change_body_key(&data, &mut knowing(), &mut end_at(step, 0));
+            assert_eq!(ended.unwrap_err().to_string(), "the machine crashed", "{step:?}");
+            // In between, a daemon could run, and everything opens.
+            let between = data.keys_by(&mut knowing()).unwrap();
+            append(&data, &between, 1);
+            let is_replaced = [Step::Replaced, Step::Destroyed].contains(&step);
+            let is_made = step != Step::Recorded && !is_replaced;
+            assert_eq!(between.body_older, is_made.then_some(old), "{step:?}");
+            assert_eq!(between.body == old, step == Step::Recorded, "{step:?}");
+            if step != Step::Destroyed {
+                change_body_key(&data, &mut knowing(), &mut |_| Ok(())).unwrap();
+            }
+            let keys = data.keys_by(&mut knowing()).unwrap();
+            assert!(keys.body != old && keys.body_older.is_none(), "{step:?}");
+            assert!(is_made || is_replaced || keys.body != between.body);
+            assert_eq!(key_files::unfinished(&data.keys_directory()), Vec::<String>::new(), "{step:?}");
+            let report = verify(&data, keys.body);
+            assert_eq!(
+                (report.verdict, report.bodies_opened),
+                (Verdict::Passed, BODIES + 1),
+                "{step:?} {:?}",
+                report.problems
+            );
+            assert_eq!(verify(&data, old).bodies_opened, 0, "{step:?}: the old key opens something");
+            let files = data.key_files().unwrap();
+            let sealed = files.iter().filter(|(_, file)| matches!(file, KeyFile::Sealed(_))).count();
+            assert_eq!(sealed, if by.is_some() { 4 } else { 0 });
+        }
+    }
+
+    #[test]
+    fn a_body_key_in_the_clear_changes_whatever_interrupts_it() {
+        changes_whatever_interrupts_it(None);
+    }
+
+    #[test]
+    fn a_sealed_body_key_changes_whatever_interrupts_it() {
+        changes_whatever_interrupts_it(Some(&by(1)));
+    }
+
+    #[test]
+    fn sealing_keeps_every_key_whatever_interrupts_it() {
+        let kinds = [(None, Some(by(1))), (Some(by(1)), Some(by(2))), (Some(by(1)), None)];
+        for (from, to) in &kinds {
+            let kind = if to.is_some() { Kind::Passphrase } else { Kind::File };
+            for step in [Step::Recorded, Step::Linked, Step::Replaced, Step::Destroyed] {
+                for skipped in 0..if step == Step::Recorded { 1 } else { 4 } {
+                    let temporary = tempfile::tempdir().unwrap();
+                    let data = Data::create(&temporary.path().join("data"), "log", from.as_ref()).unwrap();
+                    let all = |data: &Data| -> HashMap<&str, [u8; 32]> {
+                        let (mut opener, directory) = (knowing(), data.keys_directory());
+                        let files = data.key_files().unwrap();
+                        let open = |(name, file): &(&'static str, KeyFile)| {
+                            (*name, *opener.open(file, &directory.join(name), name, "log").unwrap())
+                        };
+                        files.iter().map(open).collect()
+                    };
+                    let before = all(&data);
+                    let mut end = end_at(step, skipped);
+                    seal_by(&data, kind, to.as_ref(), &mut knowing(), &mut end).unwrap_err();
+                    assert_eq!(all(&data), before, "{step:?} {skipped}");
+                    seal_by(&data, kind, to.as_ref(), &mut knowing(), &mut |_| Ok(())).unwrap();
+                    assert_eq!(all(&data), before, "{step:?} {skipped}");
+                    assert_eq!(key_files::unfinished(&data.keys_directory()), Vec::<String>::new());
+                    for (_, file) in data.key_files().unwrap() {
+                        assert_eq!(file.custody(), kind.custody());
+                    }
+                    data.keys_by(&mut knowing()).unwrap();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_in_the_clear_among_sealed_ones_is_refused() {
+        let temporary = tempfile::tempdir().unwrap();
+        let data = Data::create(&temporary.path().join("data"), "log", Some(&by(1))).unwrap();
+        data.keys_by(&mut knowing()).unwrap();
+        let body = data.keys_directory().join(BODY);
+        std::fs::remove_file(&body).unwrap();
+        key_files::write_new(&body, &[1; 32]).unwrap();
+        assert!(matches!(data.keys_by(&mut knowing()), Err(DataError::Mixed(path)) if path == body));
+        // Nor does a sealed key pass for another one.
+        std::fs::copy(data.keys_directory().join("fingerprint.key"), &body).unwrap();
+        assert!(data.keys_by(&mut knowing()).is_err());
+    }
+
+    #[test]
+    fn who_reads() {
+        assert_eq!(readable_by(0o600, 1000, 100), "uid 1000, root");
+        assert_eq!(readable_by(0o644, 0, 100), "uid 0, group 100, or an access list, everybody");
+    }
+}

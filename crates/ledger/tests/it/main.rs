@@ -11,6 +11,7 @@ mod backups;
 mod crashes;
 mod doctor;
 mod erasure;
+mod independent;
 mod machine;
 mod query;
 mod segments;
