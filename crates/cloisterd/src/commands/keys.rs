@@ -393,7 +393,8 @@ mod tests {
     fn verify(data: &Data, body: [u8; 32]) -> Report {
         let disk = RealDisk::create(&data.path("ledger")).unwrap();
         let keys = compose::ledger_keys(body, None);
-        ledger::verify::verify(&disk, &Options { keys: Some(keys), ..Options::default() }, &mut |_| {}).unwrap()
+        ledger::verify::verify(&disk, &Options { keys: Some(keys), ..Options::default() }, &mut |_| {})
+            .unwrap()
     }
 
     /// Ends a change at a step, the `skipped`th time that it comes there.
