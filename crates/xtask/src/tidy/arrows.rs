@@ -44,7 +44,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Development. Automation compiles before everything else, so it waits for no product crate.
     ("testkit", &[]),
     ("bench", &["engine", "jail", "ledger", "protocol", "testkit", "tlog"]),
-    ("fuzz", &["assist", "client", "custody", "gateway", "ledger", "models", "protocol", "tlog"]),
+    ("fuzz", &["approval", "assist", "client", "custody", "gateway", "ledger", "models", "protocol", "tlog"]),
     ("xtask", &["testkit"]),
 ];
 
