@@ -248,6 +248,7 @@ pub fn verify(
 
     let total = wal.leaves.last().map_or(size, |leaf| size.max(leaf.index + 1));
     (check.size, check.wal_end) = (size, wal.leaves.last().map_or(0, |leaf| leaf.index + 1));
+    check.erasures.under_way = erased_behind(&wal, size);
     check.compare_with_wal(&wal, size);
     check.walk_tree(size, &mut |leaves_done| progress(Progress { leaves_done, leaves_total: total }));
     check.judge_root(signed.as_ref());
@@ -379,6 +380,9 @@ struct Erasures {
     slots: BTreeSet<u64>,
     /// What erasures name, each with the erasure's own index.
     leaves: Vec<(u64, ErasedLeaf)>,
+    /// Leaves that erasures behind the checkpoint name: a crash may have left a key half destroyed, which
+    /// opening the ledger completes.
+    under_way: BTreeSet<u64>,
     /// Persons' keys, as enrolled so far.
     enrolled: BTreeSet<(String, String)>,
 }
@@ -389,6 +393,16 @@ impl Packed {
         let page = disk::read(disk, &page_path(first), u64::MAX);
         Packed { pack, page, next: 0, slots_end: 0, unknown: false }
     }
+}
+
+/// Leaves that erasures name which are not integrated yet.
+fn erased_behind(wal: &Wal, size: u64) -> BTreeSet<u64> {
+    let behind = wal.leaves.iter().filter(|leaf| leaf.index >= size);
+    let erased = behind.filter_map(|leaf| match Leaf::parse(&leaf.leaf).ok()?.event {
+        Event::Erasure(erasure) => Some(erasure.leaves),
+        _ => None,
+    });
+    erased.flatten().map(|leaf| leaf.index).collect()
 }
 
 fn slot_in(page: &[u8], index: u64) -> Result<Slot, String> {
@@ -815,6 +829,7 @@ impl<'c> Check<'c> {
                 self.report.bodies_opened += 1;
                 Some(plain)
             }
+            Err(_) if self.erasures.under_way.contains(&index) => None,
             Err(error) => {
                 self.problem(&file, None, Some(index), error.to_string());
                 None
@@ -917,7 +932,7 @@ impl<'c> Check<'c> {
 
     /// Approved by whom they must be, and done; nothing is erased without.
     fn judge_erasures(&mut self) {
-        let Erasures { slots, leaves, enrolled: _ } = std::mem::take(&mut self.erasures);
+        let Erasures { slots, leaves, .. } = std::mem::take(&mut self.erasures);
         let mut named = BTreeSet::new();
         for (erasure, erased) in leaves {
             named.insert(erased.index);
