@@ -33,7 +33,8 @@ fn an_error_is_final() {
         let first = ledger.append_blocking(administration(1)).unwrap();
         ledger.sign().unwrap();
         machine.log.fail_at(0, fault);
-        assert!(ledger.append_blocking(administration(2)).is_err());
+        // The writer meets it, or the integrator, which may have been about to prepare a segment.
+        assert!((2..1000).any(|number| ledger.append_blocking(administration(number)).is_err()));
         let again = ledger.append_blocking(administration(3)).unwrap_err();
         assert!(again.to_string().contains("opened again"), "{again}");
         assert!(ledger.head().poisoned.is_some());
