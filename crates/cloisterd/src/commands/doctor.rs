@@ -2,10 +2,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
+use ledger::Recovery;
 use ledger::disk::RealDisk;
 use ledger::doctor::{self, Diagnosis};
 use ledger::verify::{Options, Problem};
-use ledger::{LedgerKeys, Recovery};
 use serde_json::json;
 
 use super::Outcome;
@@ -110,7 +110,7 @@ fn examine(data: &Data, disk: &RealDisk, json: bool) -> Outcome {
 fn diagnose(data: &Data, disk: &RealDisk) -> Result<Diagnosis, Box<dyn std::error::Error>> {
     let (mut notary, keys) = compose::local_notary(data)?;
     let verifier = notary.verifier();
-    let keys = Some(LedgerKeys::new(keys.body));
+    let keys = Some(compose::ledger_keys(keys.body, keys.body_older));
     let options = Options { verifier: Some(verifier.clone()), keys, ..Options::default() };
     Ok(doctor::diagnose(disk, &options, &verifier.parse()?, &mut notary)?)
 }
