@@ -251,7 +251,7 @@ pub(crate) fn frozen_program(settings: &Settings) -> Result<launch::Frozen, Box<
     let path = settings.engine_program()?;
     launch::freeze_program(&path).map_err(|error| {
         let hint = "build it with `cargo xtask build`, or name it as engine.program in cloister.toml";
-        Hinted::new(format!("no engine worker: {error}"), hint).into()
+        Hinted::new("there is no engine worker", hint).because(error).into()
     })
 }
 
@@ -260,7 +260,7 @@ pub(crate) fn frozen_relay(settings: &Settings) -> Result<launch::Frozen, Box<dy
     let path = settings.relay_program()?;
     launch::freeze_program(&path).map_err(|error| {
         let hint = "build it with `cargo xtask build`, or name it as relay.program in cloister.toml";
-        Hinted::new(format!("no relay: {error}"), hint).into()
+        Hinted::new("there is no relay", hint).because(error).into()
     })
 }
 

@@ -12,11 +12,18 @@ use serde_json::Value;
 pub(crate) struct Hinted {
     error: String,
     hint: String,
+    #[source]
+    cause: Option<Box<dyn Error>>,
 }
 
 impl Hinted {
     pub(crate) fn new(error: impl Into<String>, hint: impl Into<String>) -> Hinted {
-        Hinted { error: error.into(), hint: hint.into() }
+        Hinted { error: error.into(), hint: hint.into(), cause: None }
+    }
+
+    /// The same, with what caused it.
+    pub(crate) fn because(self, cause: impl Error + 'static) -> Hinted {
+        Hinted { cause: Some(Box::new(cause)), ..self }
     }
 }
 

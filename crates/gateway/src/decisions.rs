@@ -1,4 +1,4 @@
-//! `POST /cloister/v1/decisions`: what an editor says of an answer.
+//! `POST /v1/cloister/decisions`: what an editor says of an answer.
 //!
 //! ```json
 //! {"record": 7, "choice": "partly_accepted", "accepted_bytes": 120, "path": "src/queues.adb",

@@ -7,8 +7,8 @@
 //! | `POST /v1/chat/completions`, `POST /v1/completions`, `GET /v1/models` | OpenAI | the OpenAI API, with llama.cpp's `top_k`, `min_p`, `n_predict` and `timings` |
 //! | `POST /infill` | llama.cpp | `tools/server` of llama.cpp, as llama.vim and llama.vscode use it |
 //! | `GET /v1/cloister/records/{record}` | our own | the document that `cloister explain` shows |
-//! | `POST /cloister/v1/decisions` | our own | what a person did with an answer: see docs/http-api.md |
-//! | `GET /cloister/v1/ledger/query` | our own | records found by what they are, a person's own |
+//! | `POST /v1/cloister/decisions` | our own | what a person did with an answer: see docs/http-api.md |
+//! | `GET /v1/cloister/ledger/query` | our own | records found by what they are, a person's own |
 //! | `GET /health` | llama.cpp | no credential; 503 with the reason when nothing can be answered |
 //! | `GET /metrics` | Prometheus | needs a credential |
 //!

@@ -1,4 +1,4 @@
-//! The query string of `GET /cloister/v1/ledger/query`.
+//! The query string of `GET /v1/cloister/ledger/query`.
 
 use protocol::admin::Filter;
 

@@ -68,11 +68,6 @@ impl LedgerKeys {
         self
     }
 
-    /// How the key for new bodies is named in records: the first bytes of a digest of it, in hexadecimal.
-    pub fn current_id(&self) -> String {
-        protocol::digest::hex(&self.current.id)
-    }
-
     fn get(&self, id: &[u8]) -> Option<&BodyKey> {
         std::iter::once(&self.current).chain(&self.older).find(|key| key.id == id)
     }

@@ -64,7 +64,7 @@ impl Ledger {
             if record.leaf.body.is_none() {
                 return Err(EraseError::NoBody(*index));
             }
-            Ok(ErasedLeaf { index: *index, hash: Digest(self.leaf_hash(*index)?) })
+            Ok(ErasedLeaf { index: *index, hash: Digest(record.hash) })
         };
         indexes.iter().map(name).collect()
     }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tlog::checkpoint::CheckpointError;
 use tlog::{Checkpoint, Edge, Frontier, Hash, TileName, VerifierKey};
 
-use crate::disk::{Disk, DiskFile, open_or_create, parent, replace};
+use crate::disk::{Access, Disk, DiskFile, open_or_create, parent, replace};
 use crate::leaf::{Event, Leaf};
 use crate::notary::{LEAF_HASHES_MAX, Notary, NotaryError};
 use crate::pack::{self, Packing};
@@ -272,7 +272,7 @@ impl Integrator {
 
     fn write(&mut self, path: &str, bytes: &[u8]) -> io::Result<()> {
         self.make_directories(parent(path))?;
-        let file = self.disk.open(path, crate::disk::Access::Create)?;
+        let file = self.disk.open(path, Access::Create)?;
         file.write_at(0, bytes)?;
         self.wrote(path, file)
     }

@@ -396,7 +396,9 @@ impl Ledger {
             let mut texts = String::new();
             let mut readable = true;
             for leaf in [Some(row.leaf), row.result].into_iter().flatten() {
-                match self.record(leaf).map(|record| record.body) {
+                let record = self.record(leaf);
+                let erased = record.as_ref().is_ok_and(|record| record.erased);
+                match record.map(|record| record.body) {
                     Ok(Some(body)) => match serde_json::from_slice::<Opening>(&body) {
                         Ok(opening) => {
                             for text in [opening.prompt_text, opening.context_text, opening.output_text] {
@@ -406,7 +408,7 @@ impl Ledger {
                         }
                         Err(_) => readable = false,
                     },
-                    Ok(None) => {}
+                    Ok(None) => readable &= !erased,
                     Err(_) => readable = false,
                 }
             }

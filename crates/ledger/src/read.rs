@@ -135,11 +135,6 @@ impl Ledger {
         Ok((file, payload, slot.wrap))
     }
 
-    /// A leaf's RFC 6962 hash. Blocks on the disk.
-    pub fn leaf_hash(&self, index: u64) -> Result<Hash, ReadError> {
-        Ok(tlog::leaf_hash(&self.stored(index)?.leaf))
-    }
-
     /// The leaves that name a record, in order. Blocks on the disk.
     pub fn related(&self, record: u64) -> Result<Vec<u64>, ReadError> {
         let state = self.inner.shared.lock();

@@ -90,7 +90,7 @@ impl Decide {
         };
         let settings = session.settings()?;
         let answer =
-            wait(async { Ok(settings.client.post::<Answer>("/cloister/v1/decisions", &request).await?) })?;
+            wait(async { Ok(settings.client.post::<Answer>("/v1/cloister/decisions", &request).await?) })?;
         session.keep_receipt(&settings, &answer.mark);
         if self.json {
             session.output.json(&answer.value)?;

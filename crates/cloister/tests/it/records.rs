@@ -45,7 +45,7 @@ fn a_decision_is_sent_with_digests() {
         .check(0);
     assert_eq!(run.out, "9\n");
     let request = server.request();
-    assert_eq!(request.line, "POST /cloister/v1/decisions HTTP/1.1");
+    assert_eq!(request.line, "POST /v1/cloister/decisions HTTP/1.1");
     let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     assert_eq!(
         request.body,

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::Outcome;
 use crate::compose;
-use crate::data::Data;
+use crate::data::{Data, Keys};
 use crate::output::{self, Hinted};
 
 /// Leaves that the index takes in at a time.
@@ -63,14 +63,15 @@ fn destroy(data: &Data, disk: &RealDisk, name: &str) -> Outcome {
 }
 
 fn examine(data: &Data, disk: &RealDisk, json: bool) -> Outcome {
-    let found = diagnose(data, disk)?;
+    let keys = data.keys()?;
+    let found = diagnose(data, disk, &keys)?;
     let (mut after, mut recovery) = (found.clone(), Recovery::default());
     if found.damage.is_empty() {
         found.mend(disk)?;
     }
     if found.damage.is_empty() && !found.ailments.is_empty() {
-        recovery = open_once(data)?;
-        after = diagnose(data, disk)?;
+        recovery = open_once(data, &keys)?;
+        after = diagnose(data, disk, &keys)?;
     }
     let whole = after.damage.is_empty() && after.ailments.is_empty();
     let verdict = match (whole, found.ailments.is_empty()) {
@@ -107,8 +108,8 @@ fn examine(data: &Data, disk: &RealDisk, json: bool) -> Outcome {
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn diagnose(data: &Data, disk: &RealDisk) -> Result<Diagnosis, Box<dyn std::error::Error>> {
-    let (mut notary, keys) = compose::local_notary(data)?;
+fn diagnose(data: &Data, disk: &RealDisk, keys: &Keys) -> Result<Diagnosis, Box<dyn std::error::Error>> {
+    let mut notary = compose::notary(data, keys)?;
     let verifier = notary.verifier();
     let keys = Some(compose::ledger_keys(keys.body, keys.body_older));
     let options = Options { verifier: Some(verifier.clone()), keys, ..Options::default() };
@@ -116,10 +117,10 @@ fn diagnose(data: &Data, disk: &RealDisk) -> Result<Diagnosis, Box<dyn std::erro
 }
 
 /// Opening mends what is left, and the index is made again.
-fn open_once(data: &Data) -> Result<Recovery, Box<dyn std::error::Error>> {
-    let (notary, keys) = compose::local_notary(data)?;
+fn open_once(data: &Data, keys: &Keys) -> Result<Recovery, Box<dyn std::error::Error>> {
+    let notary = compose::notary(data, keys)?;
     let verifier = notary.verifier();
-    let (ledger, recovery) = compose::open_ledger(data, &keys, &verifier, notary, 0)?;
+    let (ledger, recovery) = compose::open_ledger(data, keys, &verifier, notary, 0)?;
     while !ledger.catch_up_index(INDEX_LEAVES)? {}
     ledger.close()?;
     Ok(recovery)

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Subcommand, ValueEnum};
 use custody::{Custody, SealingKey};
 use ledger::disk::RealDisk;
+use protocol::digest::hex;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -332,10 +333,6 @@ fn change(old: &[u8; 32], new: &[u8; 32]) -> String {
 
 fn body_id(key: &[u8; 32]) -> String {
     hex(&custody::id(BODY, key))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

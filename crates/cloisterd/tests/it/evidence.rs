@@ -15,7 +15,7 @@ fn from_a_decision_to_an_assessors_pack() {
 
     // An editor, over HTTP; then a script.
     let decided = json!({"record": record, "choice": "shown", "client": "vim"});
-    let response = http::post(&server.socket(), "/cloister/v1/decisions", &decided).unwrap();
+    let response = http::post(&server.socket(), "/v1/cloister/decisions", &decided).unwrap();
     assert_eq!(response.status, 200, "{}", response.text());
     assert_eq!(response.json().unwrap()["record"], record);
     let directory = tempfile::tempdir().unwrap();

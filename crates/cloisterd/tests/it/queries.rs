@@ -74,9 +74,9 @@ fn records_are_found() {
         let response = http::get(&server.socket(), path).unwrap();
         (response.status, response.json().unwrap_or_default())
     };
-    let (status, page) = asked("/cloister/v1/ledger/query?kind=intent&path=src%2F");
+    let (status, page) = asked("/v1/cloister/ledger/query?kind=intent&path=src%2F");
     assert_eq!((status, leaves(&page)), (200, vec![first]), "{page}");
-    assert_eq!(asked("/cloister/v1/ledger/query?persons=x").0, 400);
+    assert_eq!(asked("/v1/cloister/ledger/query?persons=x").0, 400);
 
     server.stop().unwrap();
     assert_eq!(leaves(&query(&server, &["--path", "src/deep"])), [first], "without a daemon");
@@ -108,11 +108,11 @@ fn people_find_their_own() {
     let body = r#"{"messages":[{"role":"user","content":"A walrus-astrolabe?"}],"max_tokens":2}"#;
     curl("/v1/chat/completions", Some(body));
     for filter in ["", "&person=ada", "&text=walrus-astrolabe"] {
-        let page = curl(&format!("/cloister/v1/ledger/query?kind=intent{filter}"), None);
+        let page = curl(&format!("/v1/cloister/ledger/query?kind=intent{filter}"), None);
         let people: Vec<_> = page["rows"].as_array().unwrap().iter().map(|row| &row["person"]).collect();
         assert_eq!(people, ["ada"], "{filter}: {page}");
     }
-    let refused = curl("/cloister/v1/ledger/query?person=owner", None);
+    let refused = curl("/v1/cloister/ledger/query?person=owner", None);
     assert_eq!(refused["error"]["code"], "forbidden", "{refused}");
     assert_eq!(leaves(&query(&server, &["--text", "walrus-astrolabe"])).len(), 2);
     let searches = query(&server, &["--action", "ledger query", "--person", "ada"]);

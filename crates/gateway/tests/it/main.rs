@@ -275,10 +275,10 @@ async fn models_health_and_records() {
     assert_eq!(server.get("/v1/cloister/records/41", &[]).await.json(), json!({"record": 41}));
     assert_eq!(server.get("/v1/cloister/records/x", &[]).await.status, 400);
     assert_eq!(server.tcp_get("/v1/cloister/records/41", &[]).await.status, 401);
-    let found = server.get("/cloister/v1/ledger/query?person=ada", &[]).await.json();
+    let found = server.get("/v1/cloister/ledger/query?person=ada", &[]).await.json();
     assert_eq!((&found["person"], &found["path"]), (&json!("ada"), &json!(null)));
-    assert_eq!(server.get("/cloister/v1/ledger/query?people=ada", &[]).await.status, 400);
-    assert_eq!(server.tcp_get("/cloister/v1/ledger/query", &[]).await.status, 401);
+    assert_eq!(server.get("/v1/cloister/ledger/query?people=ada", &[]).await.status, 400);
+    assert_eq!(server.tcp_get("/v1/cloister/ledger/query", &[]).await.status, 401);
 }
 
 /// As an editor's plugin reports what became of a suggestion.
@@ -288,7 +288,7 @@ async fn decisions() {
     let body = json!({"record": 41, "choice": "accepted", "path": "src/queues.adb", "client": "vim",
         "digest_before": digest});
     let server = Server::start(Script::answers("x"));
-    let reply = server.post("/cloister/v1/decisions", &body.to_string()).await;
+    let reply = server.post("/v1/cloister/decisions", &body.to_string()).await;
     assert_eq!((reply.status, reply.json()), (200, json!({"record": 41, "leaf": 50})));
     assert_eq!(reply.header("x-cloister-record"), Some("41"));
     assert!(reply.header("x-cloister-receipt").is_some_and(|receipt| receipt.starts_with("50:sha256:")));
@@ -296,12 +296,12 @@ async fn decisions() {
     assert_eq!(decided.len(), 1);
     assert_eq!(decided[0].digest_before.map(|digest| digest.to_string()), Some(digest));
 
-    let reply = server.post("/cloister/v1/decisions", r#"{"record":41,"choice":"liked"}"#).await;
+    let reply = server.post("/v1/cloister/decisions", r#"{"record":41,"choice":"liked"}"#).await;
     assert_eq!((reply.status, &reply.json()["error"]["param"]), (400, &json!("choice")));
-    assert_eq!(server.tcp_post("/cloister/v1/decisions", &[], &body.to_string()).await.status, 401);
+    assert_eq!(server.tcp_post("/v1/cloister/decisions", &[], &body.to_string()).await.status, 401);
     assert_eq!(server.walk.decided().len(), 1);
     let refusing = Server::start(Script::Refuse(RefusalKind::Forbidden));
-    assert_eq!(refusing.post("/cloister/v1/decisions", &body.to_string()).await.status, 403);
+    assert_eq!(refusing.post("/v1/cloister/decisions", &body.to_string()).await.status, 403);
 }
 
 #[tokio::test]

@@ -105,7 +105,7 @@ fn a_leaf_that_is_longer_than_an_empty_segment() {
     let (log, notary) = (machine.log.kill(), machine.notary.kill());
     let machine = Machine { log, notary, ..machine };
     let ledger = machine.open().unwrap();
-    assert_eq!(ledger.leaf_hash(first.index).unwrap(), first.leaf_hash);
+    assert_eq!(ledger.record(first.index).unwrap().hash, first.leaf_hash);
     ledger.append_blocking(administration(2)).unwrap();
     ledger.close().unwrap();
     assert_eq!(check(&machine.log, Vec::new()).verdict, Verdict::Passed);
