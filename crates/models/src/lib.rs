@@ -1,7 +1,9 @@
-//! Models: reading their files strictly ([`gguf`]) and keeping them unchanged ([`vault`]).
+//! Models: reading their files strictly ([`gguf`]), saying what came ([`object`]) and keeping it unchanged
+//! ([`vault`]).
 //!
-//! A model is admitted by a person, lies under its digest, and serves only through a deployment's lock
+//! A model is admitted by persons, lies under its digest, and serves only through a deployment's lock
 //! that pins weights, chat template, parameters and engine build. Nothing here dials.
 
 pub mod gguf;
+pub mod object;
 pub mod vault;

@@ -1,0 +1,286 @@
+//! What lies in the vault: an object is a model, an adapter, a draft model or an embedding model, with
+//! everything that came with it. Its digest, over its own description, is what persons approve.
+
+use std::fmt;
+use std::str::FromStr;
+
+use protocol::Digest;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// Version of the description's format.
+pub const SCHEMA: u32 = 1;
+/// The longest description, in bytes.
+pub const OBJECT_BYTES_MAX: usize = 4 << 20;
+/// Files of an object at most.
+pub const FILES_MAX: usize = 4096;
+const NAME_BYTES_MAX: usize = 64;
+/// What a description says where the publisher states nothing about training data.
+pub const UNDISCLOSED: &str = "undisclosed";
+
+/// A description of an object. Its bytes in the vault are [`bytes`](Self::bytes), its name there is
+/// [`digest`](Self::digest).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Object {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// What it is.
+    pub kind: Kind,
+    /// What people call it.
+    pub name: Name,
+    /// Which one of that name.
+    pub version: Name,
+    /// The publisher's statement on training data, or [`UNDISCLOSED`].
+    pub training_data: String,
+    /// As an SPDX expression or the publisher's words, where stated.
+    pub licence: Option<String>,
+    /// What it was imported as.
+    pub medium: Medium,
+    /// Its files, sorted by name, each name once.
+    pub files: Vec<ObjectFile>,
+    /// Who signed it; absent where nobody did.
+    pub signature: Option<SignedBy>,
+}
+
+/// What an object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A language model.
+    Model,
+    /// A LoRA adapter for one.
+    Adapter,
+    /// A small model that guesses for a larger one.
+    Draft,
+    /// A model that turns text into vectors.
+    Embedding,
+    /// Weights in another format than GGUF: kept as evidence, never served.
+    Evidence,
+}
+
+/// What an object was imported as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Medium {
+    /// Cloister's own media format.
+    Bundle,
+    /// An OCI image layout, as CNCF ModelPack has it.
+    Oci,
+    /// A GGUF file.
+    Gguf,
+    /// A folder as Hugging Face has it.
+    Snapshot,
+}
+
+/// One file of an object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObjectFile {
+    /// Its path in the publisher's tree: relative, `/` between parts.
+    pub name: String,
+    /// What it is for.
+    pub role: Role,
+    /// SHA-256 of its bytes.
+    pub digest: Digest,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// What a file is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The one GGUF file that serves.
+    Weights,
+    /// The licence's text.
+    Licence,
+    /// The model card.
+    Card,
+    /// A bill of materials.
+    Sbom,
+    /// A qualification report.
+    Report,
+    /// Anything else, kept for who asks later.
+    Evidence,
+}
+
+/// Who signed an object, as the signature said when it was verified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedBy {
+    /// `key` or `certificate`.
+    pub method: String,
+    /// The key's fingerprint, or the certificate's subject.
+    pub signer: String,
+    /// The trust root that it leads to, by the name it was added under.
+    pub root: String,
+    /// SHA-256 of each certificate, the signer's first; empty for a key.
+    pub chain: Vec<Digest>,
+    /// SHA-256 of the signed statement.
+    pub statement: Digest,
+    /// SHA-256 of the file that holds the signature, which is one of the object's blobs.
+    pub file: Digest,
+}
+
+/// A name or a version: 1 to 64 of `a-z`, `0-9`, `.`, `_` and `-`, beginning with a letter or digit.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Name(String);
+
+/// Why a text is no name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` cannot be a name: use 1 to 64 of a-z, 0-9, `.`, `_` and `-`, beginning with a letter or digit"
+)]
+pub struct NameError(String);
+
+/// Why bytes are no description.
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectError {
+    /// It is not one.
+    #[error("not an object's description: {0}")]
+    Form(#[from] serde_json::Error),
+    /// Another version.
+    #[error("descriptions of version {0} are not supported")]
+    Schema(u32),
+    /// It was not written by this program.
+    #[error("not an object's description: {0}")]
+    Invalid(&'static str),
+}
+
+impl Object {
+    /// The bytes that are kept, and whose digest names the object.
+    pub fn bytes(&self) -> Vec<u8> {
+        // Strings, numbers and lists: nothing of them can fail.
+        let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// What persons approve: SHA-256 of [`bytes`](Self::bytes).
+    pub fn digest(&self) -> Digest {
+        Digest(Sha256::digest(self.bytes()).into())
+    }
+
+    /// Reads a description; only the one spelling passes.
+    pub fn parse(bytes: &[u8]) -> Result<Object, ObjectError> {
+        if bytes.len() > OBJECT_BYTES_MAX {
+            return Err(ObjectError::Invalid("it is too long"));
+        }
+        let object: Object = serde_json::from_slice(bytes)?;
+        if object.schema != SCHEMA {
+            return Err(ObjectError::Schema(object.schema));
+        }
+        if object.files.len() > FILES_MAX || !object.files.is_sorted_by(|a, b| a.name < b.name) {
+            return Err(ObjectError::Invalid("its files are too many, or not sorted, or one is there twice"));
+        }
+        if object.files.iter().filter(|file| file.role == Role::Weights).count() > 1 {
+            return Err(ObjectError::Invalid("it has weights twice"));
+        }
+        if object.bytes() != bytes {
+            return Err(ObjectError::Invalid("it is spelled in another way"));
+        }
+        Ok(object)
+    }
+
+    /// The file that serves; objects that are evidence have none.
+    pub fn weights(&self) -> Option<&ObjectFile> {
+        self.files.iter().find(|file| file.role == Role::Weights)
+    }
+
+    /// `name@version`.
+    pub fn title(&self) -> String {
+        format!("{}@{}", self.name, self.version)
+    }
+}
+
+impl Name {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Name {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Name, NameError> {
+        let fits = (1..=NAME_BYTES_MAX).contains(&text.len())
+            && text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+            && text.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || b"._-".contains(&c));
+        if fits {
+            Ok(Name(text.to_owned()))
+        } else {
+            Err(NameError(text.escape_debug().take(NAME_BYTES_MAX).collect()))
+        }
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<Name, NameError> {
+        text.parse()
+    }
+}
+
+impl From<Name> for String {
+    fn from(name: Name) -> String {
+        name.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object() -> Object {
+        let file =
+            |name: &str, role| ObjectFile { name: name.to_owned(), role, digest: Digest([7; 32]), bytes: 3 };
+        Object {
+            schema: SCHEMA,
+            kind: Kind::Model,
+            name: "coder".parse().unwrap(),
+            version: "1".parse().unwrap(),
+            training_data: UNDISCLOSED.to_owned(),
+            licence: Some("Apache-2.0".to_owned()),
+            medium: Medium::Bundle,
+            files: vec![file("LICENSE", Role::Licence), file("model.gguf", Role::Weights)],
+            signature: None,
+        }
+    }
+
+    #[test]
+    fn one_spelling() {
+        let object = object();
+        let bytes = object.bytes();
+        assert_eq!(Object::parse(&bytes).unwrap(), object);
+        assert_eq!(object.title(), "coder@1");
+        assert_eq!(object.weights().unwrap().name, "model.gguf");
+        let spaced = [bytes.as_slice(), b" "].concat();
+        assert!(matches!(Object::parse(&spaced), Err(ObjectError::Invalid(_))));
+        let mut other = object.clone();
+        other.files[0].digest = Digest([8; 32]);
+        assert_ne!(other.digest(), object.digest());
+    }
+
+    #[test]
+    fn what_is_no_description() {
+        let mut twice = object();
+        twice.files.push(twice.files[1].clone());
+        assert!(matches!(Object::parse(&twice.bytes()), Err(ObjectError::Invalid(_))));
+        let newer = Object { schema: 2, ..object() };
+        assert!(matches!(Object::parse(&newer.bytes()), Err(ObjectError::Schema(2))));
+        assert!(matches!(Object::parse(b"{}"), Err(ObjectError::Form(_))));
+        for name in ["", "A", "../x", "é", "-a", "a/b", &"x".repeat(65)] {
+            assert!(name.parse::<Name>().is_err(), "{name}");
+        }
+    }
+}
