@@ -129,6 +129,7 @@ fn request(draw: &mut Draw) -> (Entry, impl FnOnce(u64) -> Entry) {
         upstream: None,
         template: digest,
         engine_build: digest,
+        lock: None,
         cpu_level: "x86-64-v3".to_owned(),
         cpu_features: "avx2,fma".to_owned(),
         llama_version: "b1".to_owned(),

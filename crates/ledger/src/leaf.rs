@@ -10,6 +10,7 @@ use protocol::worker::{Sampling, Stop, Times};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
+use crate::admission::Admission;
 use crate::opening::Salt;
 
 /// The schema of leaves that this crate writes.
@@ -112,6 +113,8 @@ pub enum Event {
     },
     /// Bodies' keys are destroyed: nobody can read them again.
     Erasure(Box<Erasure>),
+    /// A model took a step on its way through the vault.
+    Model(Box<Admission>),
     /// A record was run again.
     Replay {
         /// The record.
@@ -179,6 +182,9 @@ pub struct Intent {
     pub template: Digest,
     /// The worker program: the relay, where an upstream engine computes.
     pub engine_build: Digest,
+    /// The deployment's lock, as a `model` leaf has it; absent in records from before there were such leaves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<Digest>,
     /// The CPU level the worker was compiled for.
     pub cpu_level: String,
     /// The CPU's features that the build can use.
@@ -516,6 +522,7 @@ impl Event {
             Event::Administration { .. } => "administration",
             Event::Recovered { .. } => "recovered",
             Event::Erasure(_) => "erasure",
+            Event::Model(_) => "model",
             Event::Replay { .. } => "replay",
             Event::Posture { .. } => "posture",
             Event::Witness { .. } => "witness",
@@ -667,6 +674,11 @@ mod tests {
         }
     }
 
+    fn approval() -> Approval {
+        let key = include_str!("../../approval/tests/ada.pub").parse().unwrap();
+        Approval { person: String::new(), key, signature: String::new() }
+    }
+
     /// One of each kind, nothing left out. A new kind is added here, and to docs/ledger.md.
     fn one_of_each() -> Vec<Event> {
         let digest = Digest([1; 32]);
@@ -691,6 +703,7 @@ mod tests {
                 upstream: Some(upstream),
                 template: digest,
                 engine_build: digest,
+                lock: Some(digest),
                 cpu_level: text(),
                 cpu_features: text(),
                 llama_version: text(),
@@ -750,6 +763,18 @@ mod tests {
             Event::Administration { actor: text(), action: text(), subject: text(), detail: text() },
             Event::Recovered { file: text(), offset: 0, bytes: 0, digest, set_aside: text() },
             Event::Erasure(Box::new(Erasure { leaves: Vec::new(), reason: text(), approvals: Vec::new() })),
+            Event::Model(Box::new(Admission {
+                actor: text(),
+                step: crate::admission::Step::Promoted,
+                object: Some(digest),
+                title: text(),
+                weights: Some(digest),
+                signer: Some(text()),
+                alias: Some(text()),
+                lock: Some(digest),
+                detail: text(),
+                approvals: vec![approval()],
+            })),
             Event::Witness { size: 0, root: digest, witnesses: Vec::new() },
             Event::Replay { record: 0, outcome: ReplayOutcome::Same, detail: text() },
             Event::Posture { occasion: text(), passed: 0, failed: 0, untried: 0, clock },

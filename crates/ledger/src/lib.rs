@@ -26,6 +26,7 @@
 //! a receipt shows a roll-back. Superseded partial tiles are removed, so the directory is not meant to
 //! be served to other readers as it is.
 
+mod admission;
 pub mod backup;
 mod body;
 pub mod disk;
@@ -53,6 +54,10 @@ mod writer;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+pub use admission::{
+    ADMISSION_NAMESPACE, ADMISSION_PERSONS, Admission, AdmissionError, Admissions, AdmissionsError, Alias,
+    Deployed, NOBODY, Standing, Step,
+};
 pub use body::{BODY_BYTES_MAX, LedgerKeys, UnsealError};
 pub use erase::{ERASED_LEAVES_MAX, EraseError, RewrapError, rewrap};
 pub use fingerprint::{Fingerprint, Fingerprints, LineFingerprint, SHINGLE_LEXEMES, fingerprints};

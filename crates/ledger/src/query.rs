@@ -175,10 +175,12 @@ impl Row {
             kind: text("kind").unwrap_or_default(),
             person,
             credential,
-            action: text("action"),
+            action: text("action").or_else(|| text("step")),
             dialect: text("dialect"),
-            model: text("model").or_else(|| event.get("upstream")?.get("model").and_then(word)),
-            deployment: text("deployment"),
+            model: text("model")
+                .or_else(|| event.get("upstream")?.get("model").and_then(word))
+                .or_else(|| text("weights")),
+            deployment: text("deployment").or_else(|| text("alias")),
             labels: labels.map(|labels| labels.iter().filter_map(word).collect()).unwrap_or_default(),
             repository: text("repository"),
             path: text("path"),
@@ -188,7 +190,7 @@ impl Row {
             answer_tokens: tokens("answer_tokens"),
             result: None,
             record: number("record"),
-            subject: text("subject"),
+            subject: text("subject").or_else(|| text("title")),
             detail: text("detail").or_else(|| text("reason")).filter(|text| !text.is_empty()),
         })
     }

@@ -21,6 +21,7 @@ use tlog::tile::{levels, widths};
 use tlog::{Checkpoint, Frontier, Hash, Policy, TileName, VerifierKey, leaf_hash};
 
 use crate::LedgerKeys;
+use crate::admission::{Admission, Admissions, Step};
 use crate::body::{self, Wrap, unseal};
 use crate::disk::{self, Access, Disk, DiskFile};
 use crate::leaf::{
@@ -203,6 +204,8 @@ pub enum FindingKind {
     CommitmentClosed,
     /// A body was erased, as two persons approved.
     Erased,
+    /// A deployment answers that no leaf deployed, or by withdrawn weights.
+    NotDeployed,
     /// The key was taken from the log itself.
     VerifierUntrusted,
     /// A leaf tells of a cosigned checkpoint that does not lie beside the log.
@@ -286,6 +289,7 @@ struct Check<'c> {
     named: Vec<u8>,
     kept: Kept,
     erasures: Erasures,
+    admissions: Admissions,
     /// Leaves that the checkpoint speaks of.
     size: u64,
     /// Behind the last leaf of the write-ahead log.
@@ -454,6 +458,7 @@ impl<'c> Check<'c> {
             named: Vec::new(),
             kept: Kept::default(),
             erasures: Erasures::default(),
+            admissions: Admissions::default(),
             size: 0,
             wal_end: 0,
             witnessed: witnessed::Candidates::default(),
@@ -968,13 +973,37 @@ impl<'c> Check<'c> {
             let what = format!("the erasure is not approved as it must be: {error}");
             self.problem("", None, Some(index), what);
         }
-        for Approval { person, key, .. } in &erasure.approvals {
+        self.enrolled(index, "erasure", &erasure.approvals);
+        self.erasures.leaves.extend(erasure.leaves.iter().map(|erased| (index, *erased)));
+    }
+
+    fn enrolled(&mut self, index: u64, what: &str, approvals: &[Approval]) {
+        for Approval { person, key, .. } in approvals {
             if !self.erasures.enrolled.contains(&(person.clone(), key.to_string())) {
-                let what = format!("the erasure is approved by a key that was not enrolled to {person}");
+                let what = format!("the {what} is approved by a key that was not enrolled to {person}");
                 self.problem("", None, Some(index), what);
             }
         }
-        self.erasures.leaves.extend(erasure.leaves.iter().map(|erased| (index, *erased)));
+    }
+
+    /// A step that the steps before do not allow should not have been taken.
+    fn admission(&mut self, index: u64, step: &Admission) {
+        let origin = self.report.origin.clone().unwrap_or_default();
+        if let Err(error) = self.admissions.take(index, step, &origin) {
+            let what = format!("the model's step `{}` could not be: {error}", step.step.name());
+            self.problem("", None, Some(index), what);
+        }
+        // A promotion carries signatures that were given before, by keys that may be revoked meanwhile.
+        if step.step != Step::Promoted {
+            self.enrolled(index, &format!("model's step `{}`", step.step.name()), &step.approvals);
+        }
+    }
+
+    /// An answer is by what is deployed.
+    fn admitted(&mut self, index: u64, alias: &str, lock: Digest) {
+        if let Some(what) = self.admissions.objection(alias, lock) {
+            self.finding(FindingKind::NotDeployed, Some(index), what);
+        }
     }
 
     fn commitments(&mut self, index: u64, opening: &Opening, event: &Event) {
@@ -1000,6 +1029,9 @@ impl<'c> Check<'c> {
         }
         match event {
             Event::Intent(intent) => {
+                if let Some(lock) = intent.lock {
+                    self.admitted(index, &intent.deployment, lock);
+                }
                 self.requests.open.insert(index, Vec::new());
                 let next = u32::try_from(self.requests.persons.len()).unwrap_or(u32::MAX);
                 let person = *self.requests.persons.entry(intent.identity).or_insert(next);
@@ -1038,6 +1070,7 @@ impl<'c> Check<'c> {
                 self.finding(FindingKind::PostureFailed, Some(index), what);
             }
             Event::Erasure(erasure) => self.erasure(index, &erasure),
+            Event::Model(step) => self.admission(index, &step),
             Event::Administration { action, subject, detail, .. } if action == ENROL_KEY => {
                 self.erasures.enrolled.insert((subject, detail));
             }

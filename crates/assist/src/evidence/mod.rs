@@ -197,6 +197,7 @@ mod tests {
             upstream: None,
             template: digest,
             engine_build: digest,
+            lock: None,
             cpu_level: String::new(),
             cpu_features: String::new(),
             llama_version: String::new(),

@@ -225,6 +225,7 @@ impl Summary {
                 self.clock_state(index, *clock);
             }
             Event::Erasure(_) => self.administration.add("ledger erase", 1),
+            Event::Model(step) => self.administration.add(&format!("model {}", step.step.name()), 1),
             Event::Witness { .. } => self.administration.add("ledger witness import", 1),
             Event::Block(_) | Event::Replay { .. } => {}
         }

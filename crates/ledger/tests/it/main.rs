@@ -103,6 +103,7 @@ fn intent(identity: &str, opening: &Opening) -> Event {
         upstream: None,
         template: digest,
         engine_build: digest,
+        lock: None,
         cpu_level: String::new(),
         cpu_features: String::new(),
         llama_version: String::new(),

@@ -91,6 +91,7 @@ fn intent(draw: &mut Draw, text: Option<&str>) -> Entry {
         upstream: None,
         template: digest,
         engine_build: digest,
+        lock: None,
         cpu_level: String::new(),
         cpu_features: String::new(),
         llama_version: String::new(),
