@@ -1,6 +1,9 @@
 //! Administration while the daemon runs: the same identity, the same decision, the same ledger.
 
 mod erasure;
+mod models;
+
+pub use models::{NotAdmitted, check_admitted};
 
 use approval::PublicKey;
 use identity::{Action, Credential, Principal};
@@ -179,6 +182,13 @@ impl Assist {
                 Ok(json!({ "user": user, "revoked": key.fingerprint() }))
             }
             Command::UserKeys => Ok(json!(house.identity.key_list().map_err(|e| failed(e, ""))?)),
+            Command::ModelStep { step, signatures } => {
+                let actor = format!("{} ({})", principal.name, principal.credential);
+                self.model_step(actor, *step, &signatures).await
+            }
+            Command::ModelText { step } => self.model_text(*step).await,
+            Command::ModelStates => Ok(self.model_states().await),
+            Command::Reload => self.reload().await,
             Command::EraseRequest { records, leaves, reason } => {
                 self.erase_request(&records, leaves, &reason).await
             }
@@ -356,6 +366,10 @@ fn command_name(command: &Command) -> &'static str {
         Command::UserEnrolKey { .. } => ledger::ENROL_KEY,
         Command::UserRevokeKey { .. } => ledger::REVOKE_KEY,
         Command::UserKeys => "user keys",
+        Command::ModelStep { .. } => "model step",
+        Command::ModelText { .. } => "model request",
+        Command::ModelStates => "model list",
+        Command::Reload => "model deploy",
         Command::EraseRequest { .. } => "ledger erase-request",
         Command::Erase { .. } => "ledger erase",
         Command::LedgerBackup { .. } => "ledger backup",

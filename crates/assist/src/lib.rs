@@ -18,15 +18,17 @@ mod tally;
 pub mod template;
 mod walk;
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use engine::Deployments;
 use identity::{Credential, Identity};
-use ledger::Ledger;
-use protocol::control::Limits;
+use ledger::{Admissions, Ledger};
+use protocol::control::{DeploymentFacts, Limits};
 use protocol::{Digest, RecordNumber};
 use tokio::sync::{mpsc, oneshot};
 
+pub use administer::{NotAdmitted, check_admitted};
 pub use answer::{Answer, AnswerStream, Event, Usage};
 pub use decisions::{CLIENT_BYTES_MAX, Decided, PATH_BYTES_MAX};
 pub use ledger::{Choice, Filter, Receipt};
@@ -57,7 +59,23 @@ struct House {
     tally: Tally,
     outside: Outside,
     fingerprint_key: [u8; 32],
+    /// What the ledger says of models; whoever adds to it holds it until the leaf is written.
+    admissions: tokio::sync::Mutex<Admissions>,
+    supervision: Arc<dyn Supervision>,
 }
+
+/// Whoever starts workers.
+pub trait Supervision: Send + Sync {
+    /// Starts a worker by a lock that was deployed once, so that a record can be run again; it ends some time
+    /// after its last handle is dropped.
+    fn spare(&self, lock: Digest) -> Supervised<engine::Deployment>;
+
+    /// What is to serve from now on, by `deployments.lock`.
+    fn reload(&self) -> Supervised<Vec<DeploymentFacts>>;
+}
+
+/// What comes of it in a while, or why not.
+pub type Supervised<T> = Pin<Box<dyn Future<Output = Result<T, String>> + Send>>;
 
 /// Clock and randomness.
 #[derive(Clone, Copy, Debug)]
@@ -105,7 +123,7 @@ pub struct Status {
 }
 
 impl Assist {
-    /// The pipeline over its parts. Call inside a tokio runtime.
+    /// The pipeline over its parts; `admissions` is what the ledger says of models. Call inside a tokio runtime.
     pub fn new(
         identity: Identity,
         ledger: Ledger,
@@ -113,6 +131,8 @@ impl Assist {
         limits: Limits,
         outside: Outside,
         fingerprint_key: [u8; 32],
+        admissions: Admissions,
+        supervision: Arc<dyn Supervision>,
     ) -> Assist {
         let admission = Admission::new(&limits);
         let tally = Tally::start(ledger.clone());
@@ -126,6 +146,8 @@ impl Assist {
                 tally,
                 outside,
                 fingerprint_key,
+                admissions: tokio::sync::Mutex::new(admissions),
+                supervision,
             }),
         }
     }
@@ -166,7 +188,7 @@ impl Assist {
 
     /// What there is.
     pub fn deployments(&self) -> Vec<DeploymentView> {
-        let view = |(facts, up): (Arc<protocol::control::DeploymentFacts>, Option<engine::Deployment>)| {
+        let view = |(facts, up): (Arc<DeploymentFacts>, Option<engine::Deployment>)| {
             let ready = up.as_ref().map(|up| &*up.ready);
             DeploymentView {
                 alias: facts.alias.clone(),

@@ -53,6 +53,9 @@ pub enum ReplayError {
     /// No deployment has the record's model now.
     #[error("record {0} was made with {1}, which no running deployment has: import that model and serve it")]
     NoDeployment(RecordNumber, Digest),
+    /// What it was made with cannot be started again.
+    #[error("record {0} was made with the lock {1}, which does not serve now and cannot be started: {2}")]
+    NoSpare(RecordNumber, Digest, String),
     /// The engine failed.
     #[error("the engine could not run record {0} again: {1}")]
     Engine(RecordNumber, String),
@@ -75,13 +78,7 @@ impl House {
         })?;
         let body: IntentBody = parse_body(record, &leaf)?;
         let (stop, recorded) = self.recorded_output(record)?;
-        let deployment = self
-            .deployments
-            .list()
-            .into_iter()
-            .filter_map(|(facts, up)| up.filter(|_| facts.model() == Some(model)))
-            .max_by_key(|up| up.facts.alias == intent.deployment)
-            .ok_or(ReplayError::NoDeployment(record, model))?;
+        let deployment = self.deployment_for(record, intent, model).await?;
         let ended_by_itself = !matches!(stop, Stop::Deadline | Stop::Cancelled);
         let recorded_len = u32::try_from(recorded.output_tokens.len()).unwrap_or(u32::MAX);
         let order = Order {
@@ -114,6 +111,30 @@ impl House {
         let leaf = Event::Replay { record: record.0, outcome, detail: detail.join("; ") };
         self.append(leaf, None).await.map_err(|refusal| ReplayError::Unwritten(record, refusal.message))?;
         Ok(replay)
+    }
+
+    /// What computes as the record's deployment did: the same lock, if it serves still; else a worker is started
+    /// for it. Records without a lock are run by whatever has their model.
+    async fn deployment_for(
+        &self,
+        record: RecordNumber,
+        intent: &ledger::Intent,
+        model: Digest,
+    ) -> Result<Deployment, ReplayError> {
+        let up = self.deployments.list().into_iter().filter_map(|(_, up)| up);
+        let mut up = up.filter(|up| up.facts.model() == Some(model));
+        match intent.lock {
+            None => up
+                .max_by_key(|up| up.facts.alias == intent.deployment)
+                .ok_or(ReplayError::NoDeployment(record, model)),
+            Some(lock) => match up.find(|up| up.facts.lock == lock) {
+                Some(up) => Ok(up),
+                None => {
+                    let spare = self.supervision.spare(lock).await;
+                    spare.map_err(|reason| ReplayError::NoSpare(record, lock, reason))
+                }
+            },
+        }
     }
 
     fn recorded_output(&self, record: RecordNumber) -> Result<(Stop, OutputBody), ReplayError> {

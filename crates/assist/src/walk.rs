@@ -106,7 +106,7 @@ impl House {
         self.deployments.get(request.deployment.as_deref()).map_err(|error| {
             let (kind, reason) = match error {
                 Unavailable::Unknown { .. } => (RefusalKind::UnknownDeployment, "unknown deployment"),
-                Unavailable::Starting(_) | Unavailable::Upstream(_) => {
+                Unavailable::Starting(_) | Unavailable::Upstream(_) | Unavailable::Refused(..) => {
                     (RefusalKind::EngineUnavailable, "engine unavailable")
                 }
             };
@@ -122,7 +122,8 @@ impl House {
         principal: &Principal,
         deployment: &Deployment,
     ) -> Result<(LabelSet, Digest), Refusal> {
-        let labels = LabelSet::default();
+        let labels = deployment.facts.labels.join(",").parse::<LabelSet>();
+        let labels = labels.map_err(|error| Refusal::new(RefusalKind::Forbidden, error.to_string()))?;
         let action = Action::Use { deployment: deployment.facts.alias.clone() };
         let decision = identity::decide(principal, &action, &labels);
         if decision.allowed {
@@ -204,6 +205,7 @@ impl House {
             upstream: engine.upstream,
             template: engine.template,
             engine_build: facts.engine_build,
+            lock: Some(facts.lock),
             cpu_level: ready.cpu_level.clone(),
             cpu_features: ready.cpu_features.clone(),
             llama_version: engine.llama_version,

@@ -7,20 +7,22 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use assist::{Assist, Outside};
+use assist::{Assist, Outside, Supervised, Supervision};
 use engine::{Deployments, Worker, launch};
 use identity::{Action, Credential, Identity, LabelSet};
 use ledger::disk::RealDisk;
 use ledger::{Entry, Event, Ledger, LedgerConfig, LedgerKeys, LocalNotary, Notary, Recovery};
-use models::vault::{self, Deployment, Upstream, Vault};
+use models::deployment::{Deployment, Lock, Upstream};
+use models::vault::Vault;
 use protocol::Digest;
 use protocol::admin::{Command, Response};
-use protocol::control::{ClockState, DeploymentFacts, Source};
+use protocol::control::{ClockState, CpuFacts, DeploymentFacts, Source};
 use protocol::relay::RelaySettings;
-use protocol::worker::WorkerSettings;
+use protocol::worker::{Ready, WorkerSettings};
 
 use crate::data::{Data, Keys};
 use crate::output::{self, Hinted};
+use crate::served;
 use crate::settings::Settings;
 
 /// Generations that may wait for a sequence of a worker, where the configuration does not say.
@@ -117,35 +119,26 @@ pub(crate) fn ledger_config(
     Ok(LedgerConfig { disk_free_bytes_min, clock_state: Some(clock_state), ..config })
 }
 
-/// The deployments to serve, by the configuration's order.
-pub(crate) fn deployments(data: &Data, settings: &Settings) -> Result<Vec<vault::Lock>, Box<dyn Error>> {
-    let vault = Vault::open(&data.path("models"))?;
-    match &settings.deployments {
-        Some(names) => names.iter().map(|name| Ok(vault.get(name)?)).collect(),
-        None => Ok(vault.list()?),
-    }
-}
-
 /// Freezes what the deployments are started from; refused when anything is not as its lock says. A program is
 /// read once, and only where a deployment needs it.
 pub(crate) fn pinned(
     data: &Data,
     settings: &Settings,
-    locks: Vec<vault::Lock>,
+    locks: Vec<Lock>,
 ) -> Result<Vec<Pinned>, Box<dyn Error>> {
     let (mut engine, mut relay) = (None, None);
     let mut pinned = Vec::new();
     for lock in locks {
         pinned.push(match lock {
-            vault::Lock::Model(deployment) => {
+            Lock::Model(deployment) => {
                 let program = once(&mut engine, || frozen_program(settings))?;
-                expect(&program, deployment.engine_build, "engine", &deployment.alias)?;
+                expect(&program, deployment.engine_build, "engine")?;
                 let model = frozen_model(data, &deployment)?;
                 Pinned::Model { deployment, program, model }
             }
-            vault::Lock::Upstream(upstream) => {
+            Lock::Upstream(upstream) => {
                 let program = once(&mut relay, || frozen_relay(settings))?;
-                expect(&program, upstream.relay_build, "relay", &upstream.alias)?;
+                expect(&program, upstream.relay_build, "relay")?;
                 Pinned::Upstream { upstream, program }
             }
         });
@@ -164,9 +157,9 @@ fn once(
     Ok(Rc::clone(place.insert(frozen)))
 }
 
-fn expect(program: &launch::Frozen, pinned: Digest, what: &str, alias: &str) -> Result<(), Box<dyn Error>> {
+fn expect(program: &launch::Frozen, pinned: Digest, what: &str) -> Result<(), Box<dyn Error>> {
     program.expect(pinned).map_err(|error| {
-        let hint = format!("if you changed the {what} on purpose: `cloisterd model relock {alias}`");
+        let hint = format!("if you changed the {what} on purpose: `cloisterd model deploy`");
         Hinted::new(error.to_string(), hint).into()
     })
 }
@@ -175,23 +168,45 @@ impl Pinned {
     /// The name clients use.
     pub(crate) fn alias(&self) -> &str {
         match self {
-            Pinned::Model { deployment, .. } => &deployment.alias,
-            Pinned::Upstream { upstream, .. } => &upstream.alias,
+            Pinned::Model { deployment, .. } => deployment.alias.as_str(),
+            Pinned::Upstream { upstream, .. } => upstream.alias.as_str(),
+        }
+    }
+
+    /// Its lock's digest.
+    pub(crate) fn lock(&self) -> Digest {
+        match self {
+            Pinned::Model { deployment, .. } => Lock::Model(deployment.clone()).digest(),
+            Pinned::Upstream { upstream, .. } => Lock::Upstream(upstream.clone()).digest(),
         }
     }
 
     /// What the gateway is told of it.
     pub(crate) fn facts(&self) -> DeploymentFacts {
-        let (source, engine_build) = match self {
-            Pinned::Model { deployment, .. } => {
-                let Deployment { model, template, engine_build, .. } = *deployment;
-                (Source::Model { model, template }, engine_build)
-            }
-            Pinned::Upstream { upstream, .. } => {
-                (Source::Upstream { socket: upstream.upstream.clone() }, upstream.relay_build)
-            }
-        };
-        DeploymentFacts { alias: self.alias().to_owned(), source, engine_build }
+        let (alias, lock) = (self.alias().to_owned(), self.lock());
+        match self {
+            Pinned::Model { deployment, .. } => DeploymentFacts {
+                alias,
+                source: Source::Model { model: deployment.model, template: deployment.template },
+                engine_build: deployment.engine_build,
+                lock,
+                cpu: Some(CpuFacts {
+                    level: deployment.cpu_level.clone(),
+                    features: deployment.cpu_features.clone(),
+                }),
+                labels: deployment.labels.clone(),
+                training_data: deployment.training_data.clone(),
+            },
+            Pinned::Upstream { upstream, .. } => DeploymentFacts {
+                alias,
+                source: Source::Upstream { socket: upstream.upstream.clone() },
+                engine_build: upstream.relay_build,
+                lock,
+                cpu: None,
+                labels: upstream.labels.clone(),
+                training_data: String::new(),
+            },
+        }
     }
 
     /// Starts its worker.
@@ -264,6 +279,44 @@ pub(crate) fn frozen_relay(settings: &Settings) -> Result<launch::Frozen, Box<dy
     })
 }
 
+/// Freezes what a lock that does not serve any more is started from: the engine is the one it pins, which the
+/// vault has kept.
+pub(crate) fn pinned_once(data: &Data, settings: &Settings, lock: Lock) -> Result<Pinned, Box<dyn Error>> {
+    let Lock::Model(deployment) = lock else {
+        return Err("an upstream engine answered, whose answers cannot be reproduced".into());
+    };
+    let mut program = frozen_program(settings)?;
+    if program.digest != deployment.engine_build {
+        let vault = Vault::open(&data.path("models"))?;
+        program = launch::freeze_program(&vault.blob_path(&deployment.engine_build))?;
+        program.expect(deployment.engine_build)?;
+    }
+    let model = frozen_model(data, &deployment)?;
+    Ok(Pinned::Model { deployment, program: Rc::new(program), model })
+}
+
+/// Starts a worker once, to see that it comes up and what it states of itself.
+pub(crate) fn try_worker(
+    data: &Data,
+    settings: &Settings,
+    deployment: &Deployment,
+) -> Result<Ready, Box<dyn Error>> {
+    let program = Rc::new(frozen_program(settings)?);
+    expect(&program, deployment.engine_build, "engine")?;
+    let model = frozen_model(data, deployment)?;
+    let launched = launch::launch(&program, &model, &worker_settings(deployment, settings))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let ready = runtime.block_on(async {
+        let (worker, ready) = Worker::connect(launched.socket).await?;
+        drop(worker);
+        Ok::<_, Box<dyn Error>>(ready)
+    });
+    drop(runtime);
+    launched.child.kill()?;
+    launched.child.wait()?;
+    ready.map_err(|error| format!("{} cannot be served: {error}", deployment.title).into())
+}
+
 /// A deployment's model in a sealed file, with a progress bar.
 fn frozen_model(data: &Data, deployment: &Deployment) -> Result<launch::Frozen, Box<dyn Error>> {
     let vault = Vault::open(&data.path("models"))?;
@@ -285,23 +338,20 @@ pub(crate) fn administer(data: &Data, command: Command) -> Result<Response, Box<
         open_ledger(data, &keys, &verifier, notary, settings.limits().disk_free_bytes_min)?;
     report_recovery(&recovery);
     let identity = Identity::open(&data.path("identity"), data.owner_uid())?;
-    // Only a replay needs a worker, and what an upstream engine answered is not replayed.
-    let served = match command {
-        Command::Replay { .. } => {
-            let mut locks = deployments(data, &settings)?;
-            locks.retain(|lock| matches!(lock, vault::Lock::Model(_)));
-            pinned(data, &settings, locks)?
-        }
-        _ => Vec::new(),
-    };
+    let admissions = ledger.admissions()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     let response = runtime.block_on(async {
-        let up = Arc::new(Deployments::new(served.iter().map(Pinned::facts).collect()));
-        let mut children = Vec::new();
-        for deployment in &served {
-            children.push(launch_here(&settings, deployment, &up).await?);
-        }
-        let assist = Assist::new(identity, ledger.clone(), up, settings.limits(), OUTSIDE, keys.fingerprint);
+        let supervision = Arc::new(HereAndNow { data: data.clone(), settings: settings.clone(), verifier });
+        let assist = Assist::new(
+            identity,
+            ledger.clone(),
+            Arc::new(Deployments::new(Vec::new())),
+            settings.limits(),
+            OUTSIDE,
+            keys.fingerprint,
+            admissions,
+            supervision,
+        );
         let response = assist.administer(rustix::process::geteuid().as_raw(), command).await;
         assist.finish().await;
         Ok::<_, Box<dyn Error>>(response)
@@ -351,15 +401,39 @@ pub(crate) fn record_change_by(
     Ok(ledger.close()?)
 }
 
-async fn launch_here(
-    settings: &Settings,
-    deployment: &Pinned,
-    up: &Deployments,
-) -> Result<jail::spawn::Child, Box<dyn Error>> {
-    let launched = deployment.launch(settings)?;
-    let (worker, ready) = Worker::connect(launched.socket).await?;
-    up.set(deployment.alias(), worker, ready);
-    Ok(launched.child)
+/// Nothing serves while a command runs without the daemon; what a record needs is started here.
+struct HereAndNow {
+    data: Data,
+    settings: Settings,
+    verifier: String,
+}
+
+impl Supervision for HereAndNow {
+    fn spare(&self, lock: Digest) -> Supervised<engine::Deployment> {
+        let launched = (|| {
+            let lock = served::once(&self.data, lock, &self.verifier)?;
+            let pinned = pinned_once(&self.data, &self.settings, lock)?;
+            Ok::<_, Box<dyn Error>>((pinned.facts(), pinned.launch(&self.settings)?))
+        })();
+        let launched = launched.map_err(|error| error.to_string());
+        Box::pin(async move {
+            let (facts, launched) = launched?;
+            spare(facts, launched.socket).await
+        })
+    }
+
+    fn reload(&self) -> Supervised<Vec<DeploymentFacts>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+}
+
+/// A worker that serves nobody, once it is up.
+pub(crate) async fn spare(
+    facts: DeploymentFacts,
+    socket: std::os::unix::net::UnixStream,
+) -> Result<engine::Deployment, String> {
+    let (worker, ready) = Worker::connect(socket).await.map_err(|error| error.to_string())?;
+    engine::pinned(Arc::new(facts), worker, ready).map_err(|error| error.to_string())
 }
 
 /// Says what an earlier crash left.

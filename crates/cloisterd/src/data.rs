@@ -164,7 +164,12 @@ impl Data {
 
     /// Takes the lock; `None` when another process holds it.
     pub(crate) fn try_lock(&self) -> Result<Option<Lock>, DataError> {
-        let path = self.path("lock");
+        self.lock_of("lock")
+    }
+
+    /// Takes a lock of a part; `None` when another process holds it.
+    pub(crate) fn lock_of(&self, name: &str) -> Result<Option<Lock>, DataError> {
+        let path = self.path(name);
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)

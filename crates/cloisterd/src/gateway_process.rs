@@ -2,21 +2,24 @@
 //! what to do, jails itself while it has one thread, and only then opens the ledger, starts a runtime
 //! and accepts. From then on it cannot open a socket, connect or execute.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use assist::Assist;
+use assist::{Assist, Supervised, Supervision};
 use engine::{Deployments, Worker};
 use identity::Identity;
 use jail::channel::Channel;
 use ledger::{AppendError, Entry, Event, Ledger, Notary, NotaryError};
-use protocol::control::{FromGateway, PACKET_BYTES_MAX, Setup, ToGateway, VERSION};
-use tokio::sync::watch;
+use protocol::Digest;
+use protocol::control::{DeploymentFacts, FromGateway, PACKET_BYTES_MAX, Setup, ToGateway, VERSION};
+use tokio::sync::{oneshot, watch};
 
 use crate::{compose, output};
 
@@ -28,7 +31,7 @@ pub(crate) const EXIT_FATAL: u8 = 78;
 const CONTROL: RawFd = 3;
 const OPEN_FILES_MAX: u64 = 4096;
 /// Time that running requests have when the daemon stops.
-const GRACE: std::time::Duration = std::time::Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Never returns before the supervisor says so or is gone.
 pub(crate) fn main() -> ExitCode {
@@ -89,6 +92,7 @@ fn serve(
 ) -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_io().enable_time().build()?;
     let deployments = Arc::new(Deployments::new(setup.deployments.clone()));
+    let asked = Arc::new(Asked::default());
     let (notarised, notary_answers) = std::sync::mpsc::channel();
     let (stop, stopped) = watch::channel(false);
     let control = Control {
@@ -96,6 +100,7 @@ fn serve(
         runtime: runtime.handle().clone(),
         deployments: Arc::clone(&deployments),
         notarised,
+        asked: Arc::clone(&asked),
         stop,
     };
     std::thread::Builder::new().name("control".to_owned()).spawn(move || control.run())?;
@@ -117,7 +122,12 @@ fn serve(
         }
         output::say(&format!("ledger: the start is not recorded: {error}"));
     }
+    let admissions = ledger.admissions()?;
+    for facts in &setup.deployments {
+        assist::check_admitted(&admissions, facts)?;
+    }
     let identity = Identity::open(&data.join("identity"), setup.owner_uid)?;
+    let supervision = Arc::new(Supervisor { channel: Arc::clone(&channel), asked });
     let served = runtime.block_on(async {
         let assist = Assist::new(
             identity,
@@ -126,6 +136,8 @@ fn serve(
             setup.limits.clone(),
             compose::OUTSIDE,
             setup.fingerprint_key,
+            admissions,
+            supervision,
         );
         let (admin, listeners) = listeners(descriptors)?;
         send(&channel, &FromGateway::Ready).map_err(|error| error.to_string())?;
@@ -159,6 +171,7 @@ struct Control {
     runtime: tokio::runtime::Handle,
     deployments: Arc<Deployments>,
     notarised: Sender<ToGateway>,
+    asked: Arc<Asked>,
     stop: watch::Sender<bool>,
 }
 
@@ -166,9 +179,12 @@ impl Control {
     fn run(self) {
         loop {
             match receive(&self.channel) {
-                Ok(Some((ToGateway::WorkerUp { deployment }, descriptors))) => {
-                    self.connect(deployment, descriptors);
+                Ok(Some((ToGateway::WorkerUp { lock }, descriptors))) => self.connect(lock, descriptors),
+                Ok(Some((ToGateway::SpareUp { facts }, descriptors))) => {
+                    self.asked.spare_up(&self.runtime, *facts, descriptors);
                 }
+                Ok(Some((ToGateway::NoSpare { lock, reason }, _))) => self.asked.answer(lock, &Err(reason)),
+                Ok(Some((ToGateway::Reloaded(answer), _))) => self.asked.reloaded(&answer),
                 Ok(Some((answer @ (ToGateway::Extended { .. } | ToGateway::Refused { .. }), _))) => {
                     let _nobody_asked = self.notarised.send(answer);
                 }
@@ -186,20 +202,133 @@ impl Control {
         let _nobody_waits = self.stop.send(true);
     }
 
-    fn connect(&self, deployment: String, descriptors: Vec<OwnedFd>) {
+    fn connect(&self, lock: Digest, descriptors: Vec<OwnedFd>) {
         let deployments = Arc::clone(&self.deployments);
         let sockets: Vec<UnixStream> = descriptors.into_iter().map(UnixStream::from).collect();
         self.runtime.spawn(async move {
             for socket in sockets {
                 match Worker::connect(socket).await {
                     Ok((worker, ready)) => {
-                        tracing::info!(deployment, model = ready.model.name, "a worker is up");
-                        deployments.set(&deployment, worker, ready);
+                        tracing::info!(%lock, model = ready.model.name, "a worker is up");
+                        if let Err(error) = deployments.set(lock, worker, ready) {
+                            tracing::error!(%error, "a worker is not taken");
+                        }
                     }
-                    Err(error) => tracing::error!(deployment, %error, "a worker ended before it was ready"),
+                    Err(error) => tracing::error!(%lock, %error, "a worker ended before it was ready"),
                 }
             }
         });
+    }
+}
+
+/// What was asked of the supervisor, and who waits for it.
+#[derive(Default)]
+struct Asked {
+    spares: Mutex<HashMap<Digest, Waiting<engine::Deployment>>>,
+    reloads: Mutex<Waiting<Vec<DeploymentFacts>>>,
+    /// The worker that ran a record again last: most records of one sample need the same.
+    kept: Mutex<Option<(Digest, engine::Deployment, Instant)>>,
+}
+
+type Waiting<T> = Vec<oneshot::Sender<Result<T, String>>>;
+
+/// A worker that runs records again ends when nobody needed it for so long.
+const SPARE_KEPT: Duration = Duration::from_secs(20);
+
+impl Asked {
+    fn answer(&self, lock: Digest, answer: &Result<engine::Deployment, String>) {
+        if let Ok(deployment) = answer {
+            *locked(&self.kept) = Some((lock, deployment.clone(), Instant::now()));
+        }
+        for waiting in locked(&self.spares).remove(&lock).into_iter().flatten() {
+            let _gone = waiting.send(answer.clone());
+        }
+    }
+
+    fn reloaded(&self, answer: &Result<Vec<DeploymentFacts>, String>) {
+        for waiting in locked(&self.reloads).drain(..) {
+            let _gone = waiting.send(answer.clone());
+        }
+    }
+
+    fn spare_up(
+        self: &Arc<Asked>,
+        runtime: &tokio::runtime::Handle,
+        facts: DeploymentFacts,
+        descriptors: Vec<OwnedFd>,
+    ) {
+        let asked = Arc::clone(self);
+        let socket = descriptors.into_iter().next().map(UnixStream::from);
+        runtime.spawn(async move {
+            let lock = facts.lock;
+            let answer = match socket {
+                Some(socket) => compose::spare(facts, socket).await,
+                None => Err("the supervisor handed over no socket".to_owned()),
+            };
+            asked.answer(lock, &answer);
+        });
+    }
+
+    /// The kept worker, if it is by that lock.
+    fn kept(&self, lock: Digest) -> Option<engine::Deployment> {
+        let mut kept = locked(&self.kept);
+        let (of, deployment, used) = kept.as_mut()?;
+        if *of != lock || deployment.worker.is_gone() {
+            *kept = None;
+            return None;
+        }
+        *used = Instant::now();
+        Some(deployment.clone())
+    }
+
+    fn drop_unused(&self) {
+        locked(&self.kept).take_if(|(_, _, used)| used.elapsed() >= SPARE_KEPT);
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The supervisor, which starts workers.
+struct Supervisor {
+    channel: Arc<Channel>,
+    asked: Arc<Asked>,
+}
+
+impl Supervisor {
+    fn ask<T: Send + 'static>(
+        &self,
+        question: &FromGateway,
+        answer: oneshot::Receiver<Result<T, String>>,
+    ) -> Supervised<T> {
+        let sent = send(&self.channel, question).map_err(|error| error.to_string());
+        Box::pin(async move {
+            sent?;
+            answer.await.unwrap_or_else(|_| Err("the supervisor is gone".to_owned()))
+        })
+    }
+}
+
+impl Supervision for Supervisor {
+    fn spare(&self, lock: Digest) -> Supervised<engine::Deployment> {
+        let asked = Arc::clone(&self.asked);
+        tokio::spawn(async move {
+            tokio::time::sleep(SPARE_KEPT + Duration::from_secs(1)).await;
+            asked.drop_unused();
+        });
+        if let Some(kept) = self.asked.kept(lock) {
+            return Box::pin(async { Ok(kept) });
+        }
+        let (sender, answer) = oneshot::channel();
+        locked(&self.asked.spares).entry(lock).or_default().push(sender);
+        self.ask(&FromGateway::Spare { lock }, answer)
+    }
+
+    fn reload(&self) -> Supervised<Vec<DeploymentFacts>> {
+        let (sender, answer) = oneshot::channel();
+        locked(&self.asked.reloads).push(sender);
+        self.ask(&FromGateway::Reload, answer)
     }
 }
 

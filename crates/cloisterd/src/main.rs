@@ -13,6 +13,7 @@ mod gateway_process;
 mod key_files;
 mod listeners;
 mod output;
+mod served;
 mod settings;
 mod supervisor;
 mod terminal;

@@ -10,17 +10,19 @@ use std::time::{Duration, Instant};
 use jail::channel::Channel;
 use jail::spawn::{Child, Exit};
 use ledger::{LocalNotary, Notary};
-use protocol::control::{FromGateway, PACKET_BYTES_MAX, Setup, ToGateway, VERSION};
+use models::deployment::Lock;
+use protocol::Digest;
+use protocol::control::{DeploymentFacts, FromGateway, PACKET_BYTES_MAX, Setup, ToGateway, VERSION};
 use protocol::frame;
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::compose::Pinned;
-use crate::data::{Data, Keys, Lock};
+use crate::data::{self, Data, Keys};
 use crate::gateway_process::{ARGUMENT, EXIT_FATAL};
 use crate::listeners::Listeners;
 use crate::output;
 use crate::settings::Settings;
-use crate::{compose, settings};
+use crate::{compose, served, settings};
 
 /// A process that dies is started again after this, doubled at each death that comes soon,
 const RESTART_WAIT_MIN: Duration = Duration::from_millis(100);
@@ -34,12 +36,14 @@ const SHUTDOWN_WAIT: Duration = Duration::from_secs(15);
 /// Everything that `cloisterd serve` holds.
 pub(crate) struct Supervisor {
     data: Data,
-    _lock: Lock,
+    _lock: data::Lock,
     settings: Settings,
     keys: Keys,
     notary: LocalNotary,
     listeners: Listeners,
     workers: Vec<WorkerSlot>,
+    /// Workers that serve no more, or run a record again: they end when the gateway lets go of them.
+    ending: Vec<Child>,
     gateway: Option<Gateway>,
     gateway_restarts: Restarts,
 }
@@ -68,21 +72,26 @@ enum Woken {
     Gateway,
     GatewayEnded,
     WorkerEnded(usize),
+    SpareEnded(usize),
     Timer,
 }
 
 impl Supervisor {
     /// Everything that can be refused is refused here, before anything runs.
-    pub(crate) fn new(data: Data, lock: Lock, settings: Settings) -> Result<Supervisor, Box<dyn Error>> {
-        let deployments = compose::deployments(&data, &settings)?;
-        if deployments.is_empty() {
-            let hint = "import one with `cloisterd model import PATH --name NAME`";
-            return Err(output::Hinted::new("there is no deployment to serve", hint).into());
-        }
+    pub(crate) fn new(
+        data: Data,
+        lock: data::Lock,
+        settings: Settings,
+    ) -> Result<Supervisor, Box<dyn Error>> {
         // Before models are checked, which takes long: a wrong passphrase is known at once.
         let (notary, keys) = compose::local_notary(&data)?;
-        let slot = |deployment| WorkerSlot { deployment, child: None, restarts: Restarts::new() };
-        let workers = compose::pinned(&data, &settings, deployments)?.into_iter().map(slot).collect();
+        let deployments = served::locks(&data, &settings, &notary.verifier())?;
+        if deployments.is_empty() {
+            let hint = "import and deploy a model: docs/models.md";
+            return Err(output::Hinted::new("there is no deployment to serve", hint).into());
+        }
+        let pinned = compose::pinned(&data, &settings, deployments)?;
+        let workers = pinned.into_iter().map(WorkerSlot::new).collect();
         let listeners = Listeners::open(&data, settings.server.tcp)?;
         Ok(Supervisor {
             data,
@@ -92,6 +101,7 @@ impl Supervisor {
             notary,
             listeners,
             workers,
+            ending: Vec::new(),
             gateway: None,
             gateway_restarts: Restarts::new(),
         })
@@ -111,6 +121,9 @@ impl Supervisor {
                 }
                 Woken::GatewayEnded => self.gateway_ended()?,
                 Woken::WorkerEnded(index) => self.worker_ended(index),
+                Woken::SpareEnded(index) => {
+                    self.ending.swap_remove(index).wait()?;
+                }
                 Woken::Timer => {}
             }
         }
@@ -128,7 +141,7 @@ impl Supervisor {
             if slot.child.is_none() && slot.restarts.is_due() {
                 slot.restarts.starts();
                 let launched = slot.deployment.launch(&self.settings)?;
-                let up = ToGateway::WorkerUp { deployment: slot.deployment.alias().to_owned() };
+                let up = ToGateway::WorkerUp { lock: slot.deployment.lock() };
                 send(&gateway.channel, &up, &[launched.socket.as_fd()])?;
                 slot.child = Some(launched.child);
             }
@@ -172,6 +185,9 @@ impl Supervisor {
                 watched.push((Woken::WorkerEnded(index), readable(child.as_fd())));
             }
         }
+        for (index, child) in self.ending.iter().enumerate() {
+            watched.push((Woken::SpareEnded(index), readable(child.as_fd())));
+        }
         let mut polled: Vec<_> = watched.iter().map(|(_, fd)| fd.clone()).collect();
         let timeout = self.next_start().map(|wait| Timespec {
             tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
@@ -211,6 +227,11 @@ impl Supervisor {
                 }
                 return Ok(true);
             }
+            FromGateway::Reload => {
+                let answer = ToGateway::Reloaded(self.reload().map_err(|error| error.to_string()));
+                return self.tell_gateway(&answer, &[]).map(|()| true);
+            }
+            FromGateway::Spare { lock } => return self.start_spare(lock).map(|()| true),
             FromGateway::Last => self.notary.last().map(Option::unwrap_or_default),
             FromGateway::Extend { from, hashes } => self.notary.extend(from, &hashes),
         };
@@ -221,11 +242,60 @@ impl Supervisor {
                 ToGateway::Refused { reason: error.to_string() }
             }
         };
+        self.tell_gateway(&answer, &[])?;
+        Ok(true)
+    }
+
+    fn tell_gateway(
+        &self,
+        answer: &ToGateway,
+        descriptors: &[std::os::fd::BorrowedFd<'_>],
+    ) -> Result<(), Box<dyn Error>> {
+        let Some(gateway) = &self.gateway else { return Ok(()) };
         // A gateway that died meanwhile is noticed by its process.
-        if let Err(error) = send(&gateway.channel, &answer, &[]) {
+        if let Err(error) = send(&gateway.channel, answer, descriptors) {
             output::say(&format!("the gateway does not take its answer: {error}"));
         }
-        Ok(true)
+        Ok(())
+    }
+
+    /// Serves what `deployments.lock` says now. Whatever is wrong with it, what serves goes on serving.
+    fn reload(&mut self) -> Result<Vec<DeploymentFacts>, Box<dyn Error>> {
+        let locks = served::locks(&self.data, &self.settings, &self.notary.verifier())?;
+        let order: Vec<Digest> = locks.iter().map(Lock::digest).collect();
+        let is_new = |lock: &Lock| {
+            let digest = lock.digest();
+            !self.workers.iter().any(|slot| slot.deployment.lock() == digest)
+        };
+        let new = compose::pinned(&self.data, &self.settings, locks.into_iter().filter(is_new).collect())?;
+        let before = std::mem::take(&mut self.workers);
+        for slot in before.into_iter().chain(new.into_iter().map(WorkerSlot::new)) {
+            if order.contains(&slot.deployment.lock()) {
+                self.workers.push(slot);
+            } else {
+                output::say(&format!("{} is retired", slot.deployment.alias()));
+                self.ending.extend(slot.child);
+            }
+        }
+        self.workers.sort_by_key(|slot| order.iter().position(|lock| *lock == slot.deployment.lock()));
+        Ok(self.workers.iter().map(|slot| slot.deployment.facts()).collect())
+    }
+
+    /// A worker by a lock of the past, only if the ledger says that it was deployed.
+    fn start_spare(&mut self, lock: Digest) -> Result<(), Box<dyn Error>> {
+        let started = served::once(&self.data, lock, &self.notary.verifier()).and_then(|locked| {
+            let pinned = compose::pinned_once(&self.data, &self.settings, locked)?;
+            Ok((pinned.facts(), pinned.launch(&self.settings)?))
+        });
+        match started {
+            Ok((facts, launched)) => {
+                let up = ToGateway::SpareUp { facts: Box::new(facts) };
+                self.tell_gateway(&up, &[launched.socket.as_fd()])?;
+                self.ending.push(launched.child);
+                Ok(())
+            }
+            Err(error) => self.tell_gateway(&ToGateway::NoSpare { lock, reason: error.to_string() }, &[]),
+        }
     }
 
     /// Its workers end by themselves, since their sockets do.
@@ -311,6 +381,12 @@ fn signals() -> std::io::Result<UnixStream> {
         signal_hook::low_level::pipe::register(signal, writing.try_clone()?)?;
     }
     Ok(reading)
+}
+
+impl WorkerSlot {
+    fn new(deployment: Pinned) -> WorkerSlot {
+        WorkerSlot { deployment, child: None, restarts: Restarts::new() }
+    }
 }
 
 impl Restarts {

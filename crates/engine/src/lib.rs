@@ -9,5 +9,5 @@ mod deployments;
 pub mod launch;
 mod worker;
 
-pub use deployments::{Deployment, Deployments, Unavailable};
+pub use deployments::{Deployment, Deployments, NotTaken, Unavailable, pinned};
 pub use worker::{Event, Generation, Order, Worker, WorkerError};

@@ -145,7 +145,6 @@ pub struct Deployed {
     /// The leaf that deployed it.
     pub leaf: u64,
     /// The lock itself.
-    #[serde(skip)]
     pub lock_text: String,
 }
 
@@ -172,7 +171,7 @@ pub enum AdmissionError {
     Withdrawn(Digest, u64),
     /// The signatures do not approve it.
     #[error("it is not approved as it must be: {0}")]
-    Approval(#[from] ApprovalError),
+    Approval(ApprovalError),
     /// Nothing serves under the alias.
     #[error("nothing is deployed as {0}")]
     NotDeployed(String),
@@ -182,6 +181,12 @@ pub enum AdmissionError {
     /// Weights serve that are to be withdrawn.
     #[error("the weights serve as {0}: deploy others there, or retire it, first")]
     Serves(String),
+}
+
+impl From<ApprovalError> for AdmissionError {
+    fn from(error: ApprovalError) -> AdmissionError {
+        AdmissionError::Approval(error)
+    }
 }
 
 impl Admission {

@@ -4,6 +4,17 @@
 //! A model is admitted by persons, lies under its digest, and serves only through a deployment's lock
 //! that pins weights, chat template, parameters and engine build. Nothing here dials.
 
+pub mod deployment;
 pub mod gguf;
 pub mod object;
+pub mod objects;
 pub mod vault;
+
+/// Characters of a name that are shown.
+const NAME_CHARACTERS_MAX: usize = 200;
+
+/// A model's name for itself is a stranger's text, and is printed on terminals.
+pub fn shown(name: &str) -> String {
+    let visible = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    name.chars().take(NAME_CHARACTERS_MAX).map(visible).collect()
+}

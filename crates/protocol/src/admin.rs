@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Digest;
+
 /// The version of this conversation.
 pub const VERSION: u32 = 1;
 
@@ -141,6 +143,24 @@ pub enum Command {
         /// Why, on one line.
         reason: String,
     },
+    /// Takes a step of a model's way through the vault. The answer: `leaf`, `size` (leaves that are signed, that
+    /// one among them), and `approved_by`.
+    ModelStep {
+        /// The step.
+        step: Box<ModelStep>,
+        /// OpenSSH's armored signatures of its text.
+        signatures: Vec<String>,
+    },
+    /// What persons are to sign, so that a step can be taken. The answer: `text`, and whether it is `needed`.
+    ModelText {
+        /// The step.
+        step: Box<ModelStep>,
+    },
+    /// How all objects and deployments stand. The answer: `objects`, `aliases` and `withdrawn`.
+    ModelStates,
+    /// Has the daemon serve what `deployments.lock` says now. The answer: the aliases that are `served`, and why
+    /// others are `refused`.
+    Reload,
     /// Erases the bodies that a signed text names.
     Erase {
         /// The text.
@@ -148,6 +168,27 @@ pub enum Command {
         /// OpenSSH's armored signatures of it.
         signatures: Vec<String>,
     },
+}
+
+/// A step of a model's way; the fields are those of a `model` leaf.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelStep {
+    /// Its name, as `promoted`.
+    pub step: String,
+    /// SHA-256 of the object's description.
+    pub object: Option<Digest>,
+    /// Its name and version.
+    pub title: String,
+    /// SHA-256 of its weights.
+    pub weights: Option<Digest>,
+    /// Who signed it outside.
+    pub signer: Option<String>,
+    /// The deployment's alias.
+    pub alias: Option<String>,
+    /// SHA-256 of the deployment's lock.
+    pub lock: Option<Digest>,
+    /// The lock itself, a reason, or a report.
+    pub detail: String,
 }
 
 /// Which records a query or an export is for. What is absent is not asked; all that is given must hold.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::Digest;
 
 /// The version of this conversation.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// The longest packet, in bytes: [`LEAF_HASHES_MAX`] hashes and room.
 pub const PACKET_BYTES_MAX: usize = 64 << 10;
@@ -24,8 +24,8 @@ pub enum ToGateway {
     Setup(Box<Setup>),
     /// A worker runs. Beside it: the gateway's end of the worker's socketpair.
     WorkerUp {
-        /// The deployment's alias.
-        deployment: String,
+        /// The deployment's lock.
+        lock: Digest,
     },
     /// Answer to [`FromGateway::Extend`].
     Extended {
@@ -35,6 +35,21 @@ pub enum ToGateway {
     /// The gateway's log and the supervisor's frontier disagree; nothing will be signed again.
     Refused {
         /// What disagrees.
+        reason: String,
+    },
+    /// Answer to [`FromGateway::Reload`]: what serves from now on, in the order of the configuration, or why all
+    /// stays as it was. What is not among them any more finishes what it runs; a worker for each new one follows.
+    Reloaded(Result<Vec<DeploymentFacts>, String>),
+    /// A worker for what does not serve any more runs. Beside it: the gateway's end of the worker's socketpair.
+    SpareUp {
+        /// What it computes.
+        facts: Box<DeploymentFacts>,
+    },
+    /// Answer to [`FromGateway::Spare`]: there is none.
+    NoSpare {
+        /// The lock that was asked for.
+        lock: Digest,
+        /// Why not.
         reason: String,
     },
     /// Finish what runs and exit.
@@ -55,6 +70,14 @@ pub enum FromGateway {
         from: u64,
         /// RFC 6962 leaf hashes, at most [`LEAF_HASHES_MAX`].
         hashes: Vec<[u8; 32]>,
+    },
+    /// Asks the supervisor to look at `deployments.lock` again; answered by [`ToGateway::Reloaded`].
+    Reload,
+    /// Asks for a worker by a lock that was deployed once, to run a record again; answered by
+    /// [`ToGateway::SpareUp`] or [`ToGateway::NoSpare`]. It ends when its socket is closed.
+    Spare {
+        /// The lock.
+        lock: Digest,
     },
 }
 
@@ -116,6 +139,24 @@ pub struct DeploymentFacts {
     pub source: Source,
     /// SHA-256 of the worker program.
     pub engine_build: Digest,
+    /// SHA-256 of the deployment's lock.
+    pub lock: Digest,
+    /// The CPU level and the features that the lock pins, as the worker must state them; `None` of an upstream
+    /// engine.
+    pub cpu: Option<CpuFacts>,
+    /// Labels that every answer carries.
+    pub labels: Vec<String>,
+    /// The publisher's statement on training data; empty of an upstream engine.
+    pub training_data: String,
+}
+
+/// A CPU, as a worker states it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CpuFacts {
+    /// The level the worker was compiled for, as `x86-64-v3`.
+    pub level: String,
+    /// The features of the CPU that the build can use, in the engine's own words.
+    pub features: String,
 }
 
 /// What computes a deployment's answers.

@@ -7,6 +7,7 @@ pub mod experts;
 pub mod http;
 pub mod load;
 pub mod peer;
+pub mod persons;
 pub mod places;
 pub mod server;
 pub mod upstream;

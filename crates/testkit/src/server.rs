@@ -7,7 +7,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::persons::Approvers;
 use crate::{Failure, http, places};
+
+/// What approvals of models are made for.
+pub const MODEL_NAMESPACE: &str = "model@cloister";
 
 /// A server loads its model and answers within this.
 const START_WAIT_MAX: Duration = Duration::from_secs(60);
@@ -23,15 +27,30 @@ pub struct Server {
 }
 
 impl Server {
-    /// A new data directory with a model as deployment `coder`; not running yet.
-    pub fn new(model: &str, import_arguments: &[&str]) -> Result<Server, Failure> {
+    /// A new data directory with a model as deployment `coder`, admitted by two persons; not running yet.
+    pub fn new(model: &str, deploy_arguments: &[&str]) -> Result<Server, Failure> {
         let server = Server::empty()?;
+        let approvers = Approvers::enrolled(&server)?;
         let model = places::model(model)?;
         let path = model.to_str().ok_or("the model's path is not UTF-8")?;
-        let mut arguments = vec!["model", "import", path, "--name", "coder"];
-        arguments.extend(import_arguments);
+        server.cloisterd(&["model", "import", path, "--unsigned", "--name", "coder"])?;
+        server.promote(&approvers, "coder")?;
+        let mut arguments = vec!["model", "deploy", "coder", "coder"];
+        arguments.extend(deploy_arguments);
         server.cloisterd(&arguments)?;
         Ok(server)
+    }
+
+    /// Has two persons approve an object of the vault.
+    pub fn promote(&self, approvers: &Approvers, object: &str) -> Result<(), Failure> {
+        let request = self.root().join(format!("promotion-of-{object}"));
+        let path = request.to_str().ok_or("the path is not UTF-8")?;
+        self.cloisterd(&["model", "request", "promotion", object, "--out", path])?;
+        let signatures = approvers.sign(MODEL_NAMESPACE, &request)?;
+        let mut arguments = vec!["model", "promote", path];
+        signatures.iter().for_each(|signature| arguments.extend(["--approval", signature]));
+        self.cloisterd(&arguments)?;
+        Ok(())
     }
 
     /// A new data directory without a deployment.
@@ -64,6 +83,11 @@ impl Server {
         }
         server.mounted = Some(ledger);
         Ok(server)
+    }
+
+    /// A folder of this server's own; the data directory is in it.
+    pub fn root(&self) -> &Path {
+        self.root.path()
     }
 
     /// The data directory.

@@ -4,14 +4,14 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use jail::probe::{ProbeResult, Verdict};
-use models::vault;
+use models::deployment::Lock;
 use protocol::control::{PACKET_BYTES_MAX, Setup, ToGateway, VERSION};
 
 use super::Outcome;
 use crate::compose::Pinned;
 use crate::data::Data;
 use crate::settings::Settings;
-use crate::{compose, output, supervisor};
+use crate::{compose, output, served, supervisor};
 
 /// The jails that the processes run in.
 #[derive(Debug, Subcommand)]
@@ -56,10 +56,10 @@ type Probed = (&'static str, Vec<ProbeResult>);
 
 /// The engine's jail with the first model, and the relay's with every upstream engine: each has a socket.
 fn probe_workers(data: &Data, settings: &Settings) -> Result<Vec<Probed>, Box<dyn std::error::Error>> {
-    let mut locks = compose::deployments(data, settings)?;
+    let mut locks = served::locks(data, settings, &served::verifier(data)?)?;
     let mut engines = 0;
     locks.retain(|lock| {
-        let is_model = matches!(lock, vault::Lock::Model(_));
+        let is_model = matches!(lock, Lock::Model(_));
         engines += usize::from(is_model);
         !is_model || engines == 1
     });

@@ -106,15 +106,46 @@ fn a_flipped_byte_in_the_model_or_the_engine_is_refused() {
     fs::remove_file(&blob).unwrap();
     testkit_write(&blob, &original);
     server.cloisterd(&["model", "verify", "coder"]).unwrap();
-    // Another engine than the one that the deployment pins.
-    let lock = server.data().join("models/deployments/coder.json");
+    // Another lock than the one that the ledger knows.
+    let lock = server.data().join("deployments.lock");
     let text = fs::read_to_string(&lock).unwrap();
-    let mut document: Value = serde_json::from_str(&text).unwrap();
-    document["engine_build"] = json!(format!("sha256:{}", "0".repeat(64)));
-    testkit_write(&lock, document.to_string().as_bytes());
+    testkit_write(&lock, text.replace("slots = 8", "slots = 9").as_bytes());
+    assert!(refused(&server).contains("model restore-lock"), "{}", refused(&server));
+    fs::remove_file(&lock).unwrap();
+    server.cloisterd(&["model", "restore-lock"]).unwrap();
+    assert_eq!(fs::read_to_string(&lock).unwrap(), text);
+    // Something else is wanted than what is deployed.
+    let wanted = server.data().join("deployments.toml");
+    let before = fs::read_to_string(&wanted).unwrap();
+    testkit_write(&wanted, format!("{before}slots = 9\n").as_bytes());
+    let words = refused(&server);
+    assert!(words.contains("coder: slots: 8 is locked, 9 is wanted"), "{words}");
+    testkit_write(&wanted, before.as_bytes());
+    // A proof of something else, and none.
+    let proofs = server.data().join("models/locks");
+    let proof = fs::read_dir(&proofs).unwrap().map(|entry| entry.unwrap().path());
+    let proof = proof.filter(|path| path.extension().is_some_and(|end| end == "proof")).next().unwrap();
+    let promotions = server.data().join("models/promotions");
+    let promotion = fs::read_dir(promotions).unwrap().next().unwrap().unwrap().path();
+    let kept = fs::read(&proof).unwrap();
+    testkit_write(&proof, &fs::read(&promotion).unwrap());
+    assert!(refused(&server).contains("of another step"), "{}", refused(&server));
+    flip(&proof, 200);
+    assert!(refused(&server).contains("no leaf of the ledger"), "{}", refused(&server));
+    testkit_write(&proof, &kept);
+    // Another engine than the one that the deployment pins.
+    let other = server.root().join("another-engine");
+    fs::copy(testkit::places::program("cloister-engine").unwrap(), &other).unwrap();
+    fs::OpenOptions::new().append(true).open(&other).unwrap().write_all(b"x").unwrap();
+    server.configure(&format!("[engine]\nprogram = {:?}\n", other.to_str().unwrap())).unwrap();
+    let words = refused(&server);
+    assert!(words.contains("if you changed the engine on purpose: `cloisterd model deploy`"), "{words}");
+}
+
+fn refused(server: &Server) -> String {
     let serve = server.cloisterd_output(&["serve"]).unwrap();
-    let words = String::from_utf8_lossy(&serve.stderr).into_owned();
-    assert!(!serve.status.success() && words.contains("model relock coder"), "{words}");
+    assert!(!serve.status.success());
+    String::from_utf8_lossy(&serve.stderr).into_owned()
 }
 
 /// An older copy of everything verifies by itself, says that roll-back is not excluded, and is caught by

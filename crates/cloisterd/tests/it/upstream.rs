@@ -120,30 +120,32 @@ fn its_lock() {
     let Fixture { mut server, upstream: _upstream, directory: _directory } = fixture();
     let list = server.cloisterd(&["model", "list", "--json"]).unwrap();
     let list: Value = serde_json::from_str(&list).unwrap();
+    let list = &list["deployments"];
     assert!(list[0]["upstream"].as_str().unwrap().ends_with("upstream.sock"), "{list}");
     assert_eq!(list[0]["model_stated"], "played");
     let verified = server.cloisterd(&["model", "verify", "cluster"]).unwrap();
     assert!(verified.contains("is not verified"), "{verified}");
     let ledger = server.cloisterd(&["ledger", "list", "--json"]).unwrap();
-    assert!(ledger.contains("model add-upstream"), "{ledger}");
+    assert!(ledger.contains(r#""step":"deployed""#), "{ledger}");
     let again =
         server.cloisterd_output(&["model", "add-upstream", "/run/x.sock", "--name", "cluster"]).unwrap();
     assert!(words(&again).contains("already"), "{}", words(&again));
 
     // Another relay than the one pinned.
-    let lock = server.data().join("models/deployments/cluster.json");
-    let mut document: Value = serde_json::from_str(&std::fs::read_to_string(&lock).unwrap()).unwrap();
-    document["relay_build"] = json!(format!("sha256:{}", "0".repeat(64)));
+    let other = server.root().join("another-relay");
+    std::fs::copy(testkit::places::program("cloister-relay").unwrap(), &other).unwrap();
     use std::io::Write;
-    std::fs::File::create(&lock).unwrap().write_all(document.to_string().as_bytes()).unwrap();
+    std::fs::OpenOptions::new().append(true).open(&other).unwrap().write_all(b"x").unwrap();
+    server.configure(&format!("[relay]\nprogram = {:?}\n", other.to_str().unwrap())).unwrap();
     let serve = server.cloisterd_output(&["serve"]).unwrap();
-    assert!(words(&serve).contains("model relock cluster"), "{}", words(&serve));
-    server.cloisterd(&["model", "relock", "cluster"]).unwrap();
+    let hint = "if you changed the relay on purpose: `cloisterd model deploy`";
+    assert!(words(&serve).contains(hint), "{}", words(&serve));
+    server.cloisterd(&["model", "deploy"]).unwrap();
     server.start().unwrap();
     let models = server.cloister(&["models"]).unwrap();
     assert!(models.contains("played") && models.contains("upstream"), "{models}");
     server.stop().unwrap();
-    server.cloisterd(&["model", "remove", "cluster"]).unwrap();
+    server.cloisterd(&["model", "retire", "cluster"]).unwrap();
 }
 
 /// From inside: the one socket, and nothing else. From outside, while it serves.

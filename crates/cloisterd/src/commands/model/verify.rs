@@ -1,0 +1,61 @@
+use std::process::ExitCode;
+
+use clap::Args;
+use models::deployment::Lock;
+
+use crate::commands::Outcome;
+use crate::data::Data;
+use crate::output;
+use crate::settings::Settings;
+use crate::{compose, served};
+
+/// Checks that what serves is what two persons approved: the ledger's proofs, the model's bytes, the engine's.
+///
+/// Of an upstream engine there is only the relay.
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// A deployment; all of them when absent.
+    alias: Option<String>,
+}
+
+impl Verify {
+    pub(super) fn run(self, data: &Data) -> Outcome {
+        let settings = Settings::read(data.root())?;
+        let vault = served::vault(data)?;
+        let mut locks = served::locks(data, &settings, &served::verifier(data)?)?;
+        if let Some(alias) = &self.alias {
+            locks.retain(|lock| lock.alias().as_str() == alias);
+            if locks.is_empty() {
+                return Err(format!("there is no deployment {}", alias.escape_debug()).into());
+            }
+        }
+        for lock in locks {
+            match lock {
+                Lock::Model(deployment) => {
+                    let object = vault.object(&deployment.object)?;
+                    let bar = output::progress(&format!("checking {}", deployment.alias));
+                    bar.set_length(object.files.iter().map(|file| file.bytes).sum());
+                    let mut before = 0;
+                    for file in &object.files {
+                        vault.verify_blob(&file.digest, &mut |done| bar.set_position(before + done))?;
+                        before += file.bytes;
+                    }
+                    bar.finish_and_clear();
+                    compose::frozen_program(&settings)?.expect(deployment.engine_build)?;
+                    output::line(&format!(
+                        "{}: model {} and engine {} are as locked, promoted and deployed by the ledger",
+                        deployment.alias, deployment.model, deployment.engine_build
+                    ))?;
+                }
+                Lock::Upstream(upstream) => {
+                    compose::frozen_relay(&settings)?.expect(upstream.relay_build)?;
+                    output::line(&format!(
+                        "{}: relay {} is as locked; the model is an upstream engine's and is not verified",
+                        upstream.alias, upstream.relay_build
+                    ))?;
+                }
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
