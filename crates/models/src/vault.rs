@@ -26,7 +26,7 @@ const SLOTS_DEFAULT: u32 = 8;
 /// The directory `models/` of a data directory.
 #[derive(Clone, Debug)]
 pub struct Vault {
-    root: PathBuf,
+    pub(crate) root: PathBuf,
 }
 
 /// A deployment's lock, of either sort.
