@@ -163,7 +163,8 @@ impl Gguf {
         self.array_len(TOKENS).unwrap_or(0)
     }
 
-    fn string(&self, key: &str) -> Option<&str> {
+    /// A string of the metadata.
+    pub fn string(&self, key: &str) -> Option<&str> {
         match self.metadata.get(key)? {
             Value::String(text) => Some(text),
             _ => None,

@@ -196,6 +196,11 @@ impl Object {
 }
 
 impl Name {
+    /// The version of what states none: `1`.
+    pub(crate) fn first_version() -> Name {
+        Name("1".to_owned())
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -18,12 +18,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("jail", &[]),
     ("kernels", &[]),
     ("llama", &["kernels"]),
+    ("oms", &[]),
     ("protocol", &[]),
     ("tlog", &[]),
     // Services.
     ("identity", &["approval", "protocol"]),
     ("ledger", &["approval", "protocol", "tlog"]),
-    ("models", &["protocol"]),
+    ("models", &["oms", "protocol"]),
     ("engine", &["jail", "protocol"]),
     // The walk.
     ("assist", &["approval", "engine", "identity", "ledger", "protocol"]),
@@ -31,7 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("gateway", &["assist", "identity", "protocol"]),
     ("client", &["protocol"]),
     // Programs.
-    ("cloister", &["client", "custody", "ledger", "protocol", "tlog"]),
+    ("cloister", &["client", "custody", "ledger", "models", "oms", "protocol", "tlog"]),
     ("cloister-relay", &["client", "jail", "protocol"]),
     ("cloister-engine", &["jail", "llama", "models", "protocol"]),
     (
