@@ -189,6 +189,11 @@ impl Assist {
             Command::ModelText { step } => self.model_text(*step).await,
             Command::ModelStates => Ok(self.model_states().await),
             Command::Reload => self.reload().await,
+            Command::ModelTrust { added, name, detail } => {
+                let what = if added { "added" } else { "removed" };
+                self.write(changed(&name, format!("{what}: {detail}"))).await?;
+                Ok(json!({ "name": name }))
+            }
             Command::EraseRequest { records, leaves, reason } => {
                 self.erase_request(&records, leaves, &reason).await
             }
@@ -370,6 +375,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::ModelText { .. } => "model request",
         Command::ModelStates => "model list",
         Command::Reload => "model deploy",
+        Command::ModelTrust { .. } => "model trust",
         Command::EraseRequest { .. } => "ledger erase-request",
         Command::Erase { .. } => "ledger erase",
         Command::LedgerBackup { .. } => "ledger backup",

@@ -90,15 +90,6 @@ impl Vault {
         self.root.join("blobs").join(format!("sha256-{}", digest.hex()))
     }
 
-    /// Hashes a file of the vault, and refuses it where its digest is another. `progress` gets bytes done.
-    pub fn verify_blob(&self, digest: &Digest, progress: &mut dyn FnMut(u64)) -> Result<(), VaultError> {
-        let path = self.blob_path(digest);
-        let found = File::open(&path)
-            .and_then(|mut file| hash(&mut file, progress))
-            .map_err(|source| io(&path, "cannot be read", source))?;
-        if found == *digest { Ok(()) } else { Err(VaultError::Changed { path, found }) }
-    }
-
     /// Keeps bytes under their digest: a worker program, so that what it answered can be answered again.
     pub fn keep(&self, bytes: &mut dyn Read) -> Result<Digest, VaultError> {
         let temporary = self.root.join("blobs").join(format!("keeping-{}", std::process::id()));
@@ -199,21 +190,6 @@ fn read_text(path: &Path, bytes_max: u64) -> std::io::Result<String> {
         return Err(std::io::Error::other(format!("it has more than {bytes_max} bytes")));
     }
     Ok(text)
-}
-
-fn hash(source: &mut impl Read, progress: &mut dyn FnMut(u64)) -> std::io::Result<Digest> {
-    let mut hasher = Sha256::new();
-    let mut chunk = vec![0; CHUNK_BYTES];
-    let mut done = 0;
-    loop {
-        let read = source.read(&mut chunk)?;
-        if read == 0 {
-            return Ok(Digest(hasher.finalize().into()));
-        }
-        hasher.update(&chunk[..read]);
-        done += read as u64;
-        progress(done);
-    }
 }
 
 pub(crate) fn sync_directory(path: &Path) -> std::io::Result<()> {

@@ -158,6 +158,16 @@ pub enum Command {
     },
     /// How all objects and deployments stand. The answer: `objects`, `aliases` and `withdrawn`.
     ModelStates,
+    /// Writes down that signatures of a key or an authority are about to be believed, or to be no more; the files
+    /// lie where only the administrator reaches them.
+    ModelTrust {
+        /// Whether it is added; removed otherwise.
+        added: bool,
+        /// Its name.
+        name: String,
+        /// What it is.
+        detail: String,
+    },
     /// Has the daemon serve what `deployments.lock` says now. The answer: the aliases that are `served`, and why
     /// others are `refused`.
     Reload,

@@ -5,6 +5,7 @@
 use std::{
     env,
     ffi::{OsStr, OsString},
+    fs,
     fs::File,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     path::{Path, PathBuf},
@@ -105,10 +106,11 @@ impl Stage {
     fn play(&self, model: &Path) -> Result<(), Failure> {
         title("A data directory, and a model in it");
         self.run("cloisterd", ["init"])?;
-        self.run(
-            "cloisterd",
-            [OsStr::new("model"), "import".as_ref(), model.as_ref(), "--name".as_ref(), "coder".as_ref()],
-        )?;
+        let import = [OsStr::new("model"), "import".as_ref(), model.as_ref(), "--name".as_ref()];
+        self.run("cloisterd", import.into_iter().chain(["coder", "--unsigned"].map(OsStr::new)))?;
+
+        title("Two persons approve it");
+        self.admit()?;
 
         title("The daemon");
         let mut daemon = self.serve()?;
@@ -135,6 +137,65 @@ impl Stage {
                 key.as_ref(),
             ],
         )
+    }
+
+    /// The keys are made here; people have theirs, in files, on tokens or on cards.
+    fn admit(&self) -> Result<(), Failure> {
+        let file = |name: &str| self.source.join(name).into_os_string();
+        fs::create_dir_all(&self.source).during(|| self.source.display().to_string())?;
+        let (request, mut promote) = (file("promotion"), vec!["model".into(), "promote".into()]);
+        for person in ["ada", "grace"] {
+            self.run(
+                "ssh-keygen",
+                [
+                    "-q".into(),
+                    "-t".into(),
+                    "ed25519".into(),
+                    "-N".into(),
+                    "".into(),
+                    "-f".into(),
+                    file(person),
+                ],
+            )?;
+            self.run("cloisterd", ["user", "add", person])?;
+            self.run(
+                "cloisterd",
+                ["user".into(), "enrol-key".into(), person.into(), file(&format!("{person}.pub"))],
+            )?;
+        }
+        self.run(
+            "cloisterd",
+            [
+                "model".into(),
+                "request".into(),
+                "promotion".into(),
+                "coder".into(),
+                "--out".into(),
+                request.clone(),
+            ],
+        )?;
+        self.run("cat", [&request])?;
+        promote.push(request.clone());
+        for person in ["ada", "grace"] {
+            let signed = file(&format!("promotion.{person}"));
+            self.run("cp", [&request, &signed])?;
+            self.run(
+                "ssh-keygen",
+                [
+                    "-q".into(),
+                    "-Y".into(),
+                    "sign".into(),
+                    "-n".into(),
+                    "model@cloister".into(),
+                    "-f".into(),
+                    file(person),
+                    signed,
+                ],
+            )?;
+            promote.extend(["--approval".into(), file(&format!("promotion.{person}.sig"))]);
+        }
+        self.run("cloisterd", promote)?;
+        self.run("cloisterd", ["model", "deploy", "coder", "coder"])
     }
 
     fn use_daemon(&self, daemon: &mut Daemon) -> Result<(), Failure> {

@@ -15,6 +15,7 @@ mod durability;
 mod erasure;
 mod evidence;
 mod limits;
+mod models;
 mod queries;
 mod replays;
 mod tampering;

@@ -39,7 +39,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "cloisterd",
         &[
             "approval", "assist", "custody", "engine", "gateway", "identity", "jail", "ledger", "models",
-            "protocol", "tlog",
+            "oms", "protocol", "tlog",
         ],
     ),
     // Development. Automation compiles before everything else, so it waits for no product crate.

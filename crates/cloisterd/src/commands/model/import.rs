@@ -1,51 +1,109 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use clap::Args;
-use models::object::{Kind, Medium, Name, Object, ObjectFile, Role, SCHEMA, UNDISCLOSED};
+use clap::{Args, ValueEnum};
+use models::import::ImportPolicy;
+use models::media::{self, Options};
+use models::object::{Kind, Name};
+use protocol::admin::ModelStep;
 
-use super::{record, step, vault_lock};
+use super::{record, step, trust, vault_lock};
 use crate::commands::Outcome;
 use crate::data::Data;
 use crate::{output, served};
 
-/// Copies a model into the vault, in quarantine.
+/// Copies a model into the vault, in quarantine, and verifies its signature.
+///
+/// PATH is a bundle (`cloister bundle create`), an OCI layout as CNCF ModelPack has it, a GGUF file, or a folder
+/// as Hugging Face has it, which is kept as evidence. An import that was interrupted goes on where it was.
+/// Nothing serves of it before two persons approve it. See docs/models.md.
 #[derive(Debug, Args)]
 pub(crate) struct Import {
-    /// A GGUF file.
+    /// The medium.
     path: PathBuf,
-    /// What people call it.
+    /// What people call it [default: as the medium says]
     #[arg(long)]
-    name: Name,
-    /// Which one of that name.
-    #[arg(long, default_value = "1")]
-    version: Name,
+    name: Option<Name>,
+    /// Which one of that name [default: as the medium says, or 1]
+    #[arg(long)]
+    version: Option<Name>,
+    /// What it is, where the medium does not say.
+    #[arg(long, value_enum)]
+    kind: Option<KindName>,
+    /// A signature in a file of its own (OpenSSF Model Signing), for a medium that has no place for it.
+    #[arg(long, value_name = "FILE")]
+    signature: Option<PathBuf>,
+    /// Import it though nobody signed it: those who approve are told so.
     #[arg(long)]
     unsigned: bool,
+    /// Of a Hugging Face folder: its one GGUF file is to serve.
+    #[arg(long)]
+    serve: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What an object is.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum KindName {
+    Model,
+    Adapter,
+    Draft,
+    Embedding,
+    Evidence,
 }
 
 impl Import {
     pub(super) fn run(self, data: &Data) -> Outcome {
         let _lock = vault_lock(data)?;
         let vault = served::vault(data)?;
-        let mut file = std::fs::File::open(&self.path)?;
-        models::gguf::read(&mut file)?;
-        let bytes = file.metadata()?.len();
-        let digest = vault.keep(&mut file)?;
-        let object = Object {
-            schema: SCHEMA,
-            kind: Kind::Model,
+        let kind = self.kind.map(|kind| match kind {
+            KindName::Model => Kind::Model,
+            KindName::Adapter => Kind::Adapter,
+            KindName::Draft => Kind::Draft,
+            KindName::Embedding => Kind::Embedding,
+            KindName::Evidence => Kind::Evidence,
+        });
+        let options = Options {
             name: self.name,
             version: self.version,
-            training_data: UNDISCLOSED.to_owned(),
-            licence: None,
-            medium: Medium::Gguf,
-            files: vec![ObjectFile { name: "model.gguf".to_owned(), role: Role::Weights, digest, bytes }],
-            signature: None,
+            kind,
+            signature: self.signature,
+            serve: self.serve,
         };
-        record(data, &vault, step("imported", &object), Vec::new(), None)?;
+        let medium = media::open(&self.path, &options)?;
+        let trust = trust::trusted(data)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let policy = ImportPolicy { trust: &trust, unsigned: self.unsigned, now_unix_s: now };
+        let bar = output::progress(&format!("importing {}", medium.name));
+        let object = vault.stage(&medium, &policy, &mut |done, total| {
+            bar.set_length(total);
+            bar.set_position(done);
+        })?;
+        bar.finish_and_clear();
+        // What the ledger does not know has not happened.
+        let medium = serde_json::to_value(object.medium)?;
+        let detail = format!("as {}", medium.as_str().unwrap_or_default());
+        record(data, &vault, ModelStep { detail, ..step("imported", &object) }, Vec::new(), None)?;
+        if let Some(signed) = &object.signature {
+            let detail = format!("statement {}, signature {}", signed.statement, signed.file);
+            record(data, &vault, ModelStep { detail, ..step("verified", &object) }, Vec::new(), None)?;
+        }
         vault.put_object(&object)?;
-        output::line(&format!("{}: {}", object.title(), object.digest()))?;
+        if self.json {
+            let mut shown = serde_json::to_value(&object)?;
+            shown["object"] = serde_json::to_value(object.digest())?;
+            output::document(&shown, true)?;
+        } else {
+            output::line(&format!("{}: {}", object.title(), object.digest()))?;
+            output::say(&format!("signed by {}", super::signer(&object)));
+            output::say(&format!(
+                "in quarantine; look at it with `cloisterd model inspect {0}`, then `cloisterd model request promotion {0} --out FILE`",
+                object.title()
+            ));
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -4,6 +4,7 @@ mod admit;
 mod deploy;
 mod import;
 mod list;
+mod trust;
 mod verify;
 
 use std::path::Path;
@@ -40,6 +41,8 @@ pub(crate) enum Model {
     Verify(verify::Verify),
     Diff(list::Diff),
     RestoreLock(deploy::RestoreLock),
+    #[command(subcommand)]
+    Trust(trust::Trust),
 }
 
 impl Model {
@@ -60,6 +63,7 @@ impl Model {
             Model::Verify(command) => command.run(&data),
             Model::Diff(command) => command.run(&data),
             Model::RestoreLock(command) => command.run(&data),
+            Model::Trust(command) => command.run(&data),
         }
     }
 }

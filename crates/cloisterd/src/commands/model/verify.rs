@@ -34,12 +34,10 @@ impl Verify {
                 Lock::Model(deployment) => {
                     let object = vault.object(&deployment.object)?;
                     let bar = output::progress(&format!("checking {}", deployment.alias));
-                    bar.set_length(object.files.iter().map(|file| file.bytes).sum());
-                    let mut before = 0;
-                    for file in &object.files {
-                        vault.verify_blob(&file.digest, &mut |done| bar.set_position(before + done))?;
-                        before += file.bytes;
-                    }
+                    vault.verify_object(&object, threads(), &mut |done, total| {
+                        bar.set_length(total);
+                        bar.set_position(done);
+                    })?;
                     bar.finish_and_clear();
                     compose::frozen_program(&settings)?.expect(deployment.engine_build)?;
                     output::line(&format!(
@@ -58,4 +56,8 @@ impl Verify {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
