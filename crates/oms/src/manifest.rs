@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use unicode_normalization::is_nfc;
 
@@ -303,30 +303,32 @@ impl Manifest {
 
     /// The in-toto statement, as JSON. The same manifest gives the same bytes.
     pub fn statement(&self) -> Vec<u8> {
-        let mut serialization =
-            json!({ "method": "files", "hash_type": HASH, "allow_symlinks": self.allow_symlinks });
-        if let Serialization::Shards { shard_bytes } = self.serialization {
-            serialization["method"] = json!("shards");
-            serialization["shard_size"] = json!(shard_bytes);
-        }
-        if !self.ignore_paths.is_empty() {
-            serialization["ignore_paths"] = json!(self.ignore_paths);
-        }
+        let (method, shard_size) = match self.serialization {
+            Serialization::Files => ("files", None),
+            Serialization::Shards { shard_bytes } => ("shards", Some(shard_bytes)),
+        };
         let written = Written {
             r#type: STATEMENT_TYPE,
-            subject: [
-                json!({ "name": self.model_name, "digest": { HASH: hex(&Self::root(&self.resources)) } }),
-            ],
+            subject: [WrittenSubject {
+                name: &self.model_name,
+                digest: WrittenDigest { sha256: hex(&Self::root(&self.resources)) },
+            }],
             predicate_type: PREDICATE_TYPE,
             predicate: WrittenPredicate {
-                serialization,
+                serialization: WrittenSerialization {
+                    method,
+                    hash_type: HASH,
+                    shard_size,
+                    allow_symlinks: self.allow_symlinks,
+                    ignore_paths: &self.ignore_paths,
+                },
                 resources: self
                     .resources
                     .iter()
-                    .map(|resource| WrittenResource {
-                        name: &resource.name,
+                    .map(|Resource { name, digest }| WrittenResource {
+                        name,
                         algorithm: HASH,
-                        digest: hex(&resource.digest),
+                        digest: hex(digest),
                     })
                     .collect(),
             },
@@ -506,16 +508,38 @@ pub(crate) fn shown(text: &str) -> String {
 struct Written<'m> {
     #[serde(rename = "_type")]
     r#type: &'static str,
-    subject: [Value; 1],
+    subject: [WrittenSubject<'m>; 1],
     #[serde(rename = "predicateType")]
     predicate_type: &'static str,
     predicate: WrittenPredicate<'m>,
 }
 
 #[derive(Serialize)]
+struct WrittenSubject<'m> {
+    name: &'m str,
+    digest: WrittenDigest,
+}
+
+#[derive(Serialize)]
+struct WrittenDigest {
+    sha256: String,
+}
+
+#[derive(Serialize)]
 struct WrittenPredicate<'m> {
-    serialization: Value,
+    serialization: WrittenSerialization<'m>,
     resources: Vec<WrittenResource<'m>>,
+}
+
+#[derive(Serialize)]
+struct WrittenSerialization<'m> {
+    method: &'static str,
+    hash_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard_size: Option<u64>,
+    allow_symlinks: bool,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    ignore_paths: &'m [String],
 }
 
 #[derive(Serialize)]

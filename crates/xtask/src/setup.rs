@@ -51,7 +51,7 @@ const NEEDS: &[Need] = &[
     },
     Need {
         package: "python3",
-        reason: "runs pip and the openai client",
+        reason: "runs pip, the openai client and the reference of model signing",
         present: || in_path("python3").is_some(),
     },
     Need {
@@ -61,7 +61,7 @@ const NEEDS: &[Need] = &[
     },
     Need {
         package: "python3-venv",
-        reason: "keeps the openai client apart from the system",
+        reason: "keeps what Python runs in tests apart from the system",
         present: || succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"])),
     },
 ];
