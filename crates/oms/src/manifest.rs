@@ -167,6 +167,15 @@ impl std::fmt::Display for TreeError {
 }
 
 impl Serialization {
+    /// What a resource's digest is said to be by. The specification has the hash's name in shards too; the reference
+    /// implementation writes this, and believes nothing else.
+    fn algorithm(self) -> String {
+        match self {
+            Serialization::Files => HASH.to_owned(),
+            Serialization::Shards { shard_bytes } => format!("{HASH}-sharded-{shard_bytes}"),
+        }
+    }
+
     /// The resources that a file of that many bytes is: their names, and which bytes each is the digest of.
     /// No shards for a file without bytes.
     pub fn pieces(self, path: &str, bytes: u64) -> impl Iterator<Item = (String, Range<u64>)> {
@@ -307,6 +316,7 @@ impl Manifest {
             Serialization::Files => ("files", None),
             Serialization::Shards { shard_bytes } => ("shards", Some(shard_bytes)),
         };
+        let algorithm = self.serialization.algorithm();
         let written = Written {
             r#type: STATEMENT_TYPE,
             subject: [WrittenSubject {
@@ -327,7 +337,7 @@ impl Manifest {
                     .iter()
                     .map(|Resource { name, digest }| WrittenResource {
                         name,
-                        algorithm: HASH,
+                        algorithm: &algorithm,
                         digest: hex(digest),
                     })
                     .collect(),
@@ -337,8 +347,8 @@ impl Manifest {
         serde_json::to_vec(&written).unwrap_or_default()
     }
 
-    /// Reads a statement.
-    pub(crate) fn from_statement(bytes: &[u8]) -> Result<Manifest, ParseError> {
+    /// Reads an in-toto statement: nothing says who made it.
+    pub fn parse_statement(bytes: &[u8]) -> Result<Manifest, ParseError> {
         let malformed = |source| ParseError::Json { what: "the statement", source };
         // The type first: statements of another have other fields.
         let Typed { r#type, predicate_type } = json::from_slice(bytes).map_err(malformed)?;
@@ -361,12 +371,16 @@ impl Manifest {
             subject.try_into().map_err(|subjects: Vec<_>| ParseError::Subjects(subjects.len()))?;
         let [subject] = subjects;
         let serialization = predicate.serialization;
-        let hash = |found: &str| if found == HASH { Ok(()) } else { Err(ParseError::Hash(shown(found))) };
-        hash(&serialization.hash_type)?;
+        if serialization.hash_type != HASH {
+            return Err(ParseError::Hash(shown(&serialization.hash_type)));
+        }
+        let serialized = serialization.read()?;
         too_many("resources", predicate.resources.len(), RESOURCES_MAX)?;
         let mut resources = Vec::with_capacity(predicate.resources.len());
         for ReadResource { name, algorithm, digest } in predicate.resources {
-            hash(&algorithm)?;
+            if algorithm != HASH && algorithm != serialized.algorithm() {
+                return Err(ParseError::Hash(shown(&algorithm)));
+            }
             let digest = digest_from_hex(&digest).ok_or_else(|| ParseError::Digest(shown(&name)))?;
             resources.push(Resource { name, digest });
         }
@@ -374,7 +388,6 @@ impl Manifest {
         if subject.digest.len() != 1 || digest_from_hex(stated) != Some(Self::root(&resources)) {
             return Err(ParseError::Root { stated: shown(stated), computed: hex(&Self::root(&resources)) });
         }
-        let serialized = serialization.read()?;
         sorted(&resources, serialized)?;
         Ok(Manifest::new(
             &subject.name,
@@ -545,7 +558,7 @@ struct WrittenSerialization<'m> {
 #[derive(Serialize)]
 struct WrittenResource<'m> {
     name: &'m str,
-    algorithm: &'static str,
+    algorithm: &'m str,
     digest: String,
 }
 

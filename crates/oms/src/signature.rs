@@ -138,7 +138,7 @@ impl Signature {
         expected("payload", &envelope.payload_type, PAYLOAD_TYPE)?;
         let payload = decoded(&envelope.payload, "its payload is not base64")?;
         let by = by(bundle.verification_material, envelope.signatures)?;
-        Ok(Signature { manifest: Manifest::from_statement(&payload)?, payload, by })
+        Ok(Signature { manifest: Manifest::parse_statement(&payload)?, payload, by })
     }
 
     /// What was signed, if it was.

@@ -45,6 +45,11 @@ const NEEDS: &[Need] = &[
         present: || in_path("ssh-keygen").is_some(),
     },
     Need {
+        package: "openssl",
+        reason: "makes keys for tests as people have them",
+        present: || in_path("openssl").is_some(),
+    },
+    Need {
         package: "strace",
         reason: "shows in a test that fdatasync precedes the answer",
         present: || in_path("strace").is_some(),

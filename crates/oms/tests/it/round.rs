@@ -1,6 +1,6 @@
 //! What is signed is read again, and keys in all their files.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use oms::{
     KeySigner, Manifest, ManifestError, Material, Method, PublicKey, Resource, Serialization, Sign,
@@ -179,6 +179,51 @@ fn nothing_wrong_is_handed_out() {
     assert!(!format!("{signer:?}").contains("PRIVATE"));
 }
 
+/// What is signed is these bytes: the same manifest must make the same ones.
+#[test]
+fn statements() {
+    let resource = |name: &str| Resource { name: name.to_owned(), digest: [0xab; 32] };
+    let shards = Serialization::Shards { shard_bytes: 4 };
+    // SHA-256 of both digests, one after the other.
+    let root = "ec65c8798ecf95902413c40f7b9e6d4b0068885f5f324aba1f9ba1c8e14aea61";
+    let digest = "ab".repeat(32);
+    let statement = |serialization: &str, resources: [(&str, &str); 2]| {
+        let resource = |(name, algorithm)| {
+            format!(r#"{{"name":"{name}","algorithm":"{algorithm}","digest":"{digest}"}}"#)
+        };
+        format!(
+            r#"{{"_type":"https://in-toto.io/Statement/v1","subject":[{{"name":"m","digest":{{"sha256":"{root}"}}}}],"#
+        ) + r#""predicateType":"https://model_signing/signature/v1.0","predicate":{"serialization":{"#
+            + serialization
+            + r#"},"resources":["#
+            + &resources.map(resource).join(",")
+            + "]}}"
+    };
+    for (serialization, resources, ignored, expected) in [
+        (
+            Serialization::Files,
+            vec![resource("b"), resource("a")],
+            vec!["m.sig".to_owned()],
+            statement(
+                r#""method":"files","hash_type":"sha256","allow_symlinks":false,"ignore_paths":["m.sig"]"#,
+                [("a", "sha256"), ("b", "sha256")],
+            ),
+        ),
+        (
+            shards,
+            vec![resource("a:0:4"), resource("a:4:5")],
+            Vec::new(),
+            statement(
+                r#""method":"shards","hash_type":"sha256","shard_size":4,"allow_symlinks":false"#,
+                [("a:0:4", "sha256-sharded-4"), ("a:4:5", "sha256-sharded-4")],
+            ),
+        ),
+    ] {
+        let manifest = Manifest::new("m", serialization, false, ignored, resources).unwrap();
+        assert_eq!(String::from_utf8(manifest.statement()).unwrap(), expected);
+    }
+}
+
 #[test]
 fn trees() {
     let manifest = manifest();
@@ -219,7 +264,7 @@ fn pieces() {
 fn openssl(arguments: &[&str], input: &[u8]) -> Vec<u8> {
     use std::io::Write as _;
     let mut command = Command::new("openssl");
-    command.args(arguments).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().expect("openssl runs: `cargo xtask setup` installs it");
     child.stdin.take().unwrap().write_all(input).unwrap();
     let output = child.wait_with_output().unwrap();

@@ -149,7 +149,21 @@ fn statements() {
         (&names(false, &["a-b", "a/b"]), "nothing"),
         (&names(false, &["a/b", "a-b"]), "nothing"),
         (&names(false, &["a/b", "a-b", "a/c"]), "not sorted"),
-        // Shards.
+        // Shards. The specification calls the digests `sha256`, the reference implementation by the shards' size.
+        (
+            &|s| {
+                names(true, &["a:0:4"])(s);
+                s["predicate"]["resources"][0]["algorithm"] = json!("sha256-sharded-4");
+            },
+            "nothing",
+        ),
+        (
+            &|s| {
+                names(true, &["a:0:4"])(s);
+                s["predicate"]["resources"][0]["algorithm"] = json!("sha256-sharded-5");
+            },
+            "digests by `sha256-sharded-5`",
+        ),
         (&names(true, &["a:0:4", "a:4:6"]), "nothing"),
         (&names(true, &[".:0:4", ".:4:6"]), "nothing"),
         (&names(true, &["a:b:0:4"]), "nothing"),
