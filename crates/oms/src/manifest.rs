@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use unicode_normalization::is_nfc;
 
@@ -167,6 +167,15 @@ impl std::fmt::Display for TreeError {
 }
 
 impl Serialization {
+    /// What a resource's digest is said to be by. The specification has the hash's name in shards too; the reference
+    /// implementation writes this, and believes nothing else.
+    fn algorithm(self) -> String {
+        match self {
+            Serialization::Files => HASH.to_owned(),
+            Serialization::Shards { shard_bytes } => format!("{HASH}-sharded-{shard_bytes}"),
+        }
+    }
+
     /// The resources that a file of that many bytes is: their names, and which bytes each is the digest of.
     /// No shards for a file without bytes.
     pub fn pieces(self, path: &str, bytes: u64) -> impl Iterator<Item = (String, Range<u64>)> {
@@ -303,30 +312,33 @@ impl Manifest {
 
     /// The in-toto statement, as JSON. The same manifest gives the same bytes.
     pub fn statement(&self) -> Vec<u8> {
-        let mut serialization =
-            json!({ "method": "files", "hash_type": HASH, "allow_symlinks": self.allow_symlinks });
-        if let Serialization::Shards { shard_bytes } = self.serialization {
-            serialization["method"] = json!("shards");
-            serialization["shard_size"] = json!(shard_bytes);
-        }
-        if !self.ignore_paths.is_empty() {
-            serialization["ignore_paths"] = json!(self.ignore_paths);
-        }
+        let (method, shard_size) = match self.serialization {
+            Serialization::Files => ("files", None),
+            Serialization::Shards { shard_bytes } => ("shards", Some(shard_bytes)),
+        };
+        let algorithm = self.serialization.algorithm();
         let written = Written {
             r#type: STATEMENT_TYPE,
-            subject: [
-                json!({ "name": self.model_name, "digest": { HASH: hex(&Self::root(&self.resources)) } }),
-            ],
+            subject: [WrittenSubject {
+                name: &self.model_name,
+                digest: WrittenDigest { sha256: hex(&Self::root(&self.resources)) },
+            }],
             predicate_type: PREDICATE_TYPE,
             predicate: WrittenPredicate {
-                serialization,
+                serialization: WrittenSerialization {
+                    method,
+                    hash_type: HASH,
+                    shard_size,
+                    allow_symlinks: self.allow_symlinks,
+                    ignore_paths: &self.ignore_paths,
+                },
                 resources: self
                     .resources
                     .iter()
-                    .map(|resource| WrittenResource {
-                        name: &resource.name,
-                        algorithm: HASH,
-                        digest: hex(&resource.digest),
+                    .map(|Resource { name, digest }| WrittenResource {
+                        name,
+                        algorithm: &algorithm,
+                        digest: hex(digest),
                     })
                     .collect(),
             },
@@ -335,8 +347,8 @@ impl Manifest {
         serde_json::to_vec(&written).unwrap_or_default()
     }
 
-    /// Reads a statement.
-    pub(crate) fn from_statement(bytes: &[u8]) -> Result<Manifest, ParseError> {
+    /// Reads an in-toto statement: nothing says who made it.
+    pub fn parse_statement(bytes: &[u8]) -> Result<Manifest, ParseError> {
         let malformed = |source| ParseError::Json { what: "the statement", source };
         // The type first: statements of another have other fields.
         let Typed { r#type, predicate_type } = json::from_slice(bytes).map_err(malformed)?;
@@ -359,12 +371,16 @@ impl Manifest {
             subject.try_into().map_err(|subjects: Vec<_>| ParseError::Subjects(subjects.len()))?;
         let [subject] = subjects;
         let serialization = predicate.serialization;
-        let hash = |found: &str| if found == HASH { Ok(()) } else { Err(ParseError::Hash(shown(found))) };
-        hash(&serialization.hash_type)?;
+        if serialization.hash_type != HASH {
+            return Err(ParseError::Hash(shown(&serialization.hash_type)));
+        }
+        let serialized = serialization.read()?;
         too_many("resources", predicate.resources.len(), RESOURCES_MAX)?;
         let mut resources = Vec::with_capacity(predicate.resources.len());
         for ReadResource { name, algorithm, digest } in predicate.resources {
-            hash(&algorithm)?;
+            if algorithm != HASH && algorithm != serialized.algorithm() {
+                return Err(ParseError::Hash(shown(&algorithm)));
+            }
             let digest = digest_from_hex(&digest).ok_or_else(|| ParseError::Digest(shown(&name)))?;
             resources.push(Resource { name, digest });
         }
@@ -372,7 +388,6 @@ impl Manifest {
         if subject.digest.len() != 1 || digest_from_hex(stated) != Some(Self::root(&resources)) {
             return Err(ParseError::Root { stated: shown(stated), computed: hex(&Self::root(&resources)) });
         }
-        let serialized = serialization.read()?;
         sorted(&resources, serialized)?;
         Ok(Manifest::new(
             &subject.name,
@@ -506,22 +521,44 @@ pub(crate) fn shown(text: &str) -> String {
 struct Written<'m> {
     #[serde(rename = "_type")]
     r#type: &'static str,
-    subject: [Value; 1],
+    subject: [WrittenSubject<'m>; 1],
     #[serde(rename = "predicateType")]
     predicate_type: &'static str,
     predicate: WrittenPredicate<'m>,
 }
 
 #[derive(Serialize)]
+struct WrittenSubject<'m> {
+    name: &'m str,
+    digest: WrittenDigest,
+}
+
+#[derive(Serialize)]
+struct WrittenDigest {
+    sha256: String,
+}
+
+#[derive(Serialize)]
 struct WrittenPredicate<'m> {
-    serialization: Value,
+    serialization: WrittenSerialization<'m>,
     resources: Vec<WrittenResource<'m>>,
+}
+
+#[derive(Serialize)]
+struct WrittenSerialization<'m> {
+    method: &'static str,
+    hash_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard_size: Option<u64>,
+    allow_symlinks: bool,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    ignore_paths: &'m [String],
 }
 
 #[derive(Serialize)]
 struct WrittenResource<'m> {
     name: &'m str,
-    algorithm: &'static str,
+    algorithm: &'m str,
     digest: String,
 }
 

@@ -12,7 +12,7 @@ use crate::certificate::Certificate;
 use crate::key::{CURVES, Curve, KeyError, PublicKey};
 use crate::manifest::{Manifest, ManifestError};
 use crate::pem;
-use crate::signature::{CERTIFICATE_BYTES_MAX, CERTIFICATES_MAX, bundle, pae};
+use crate::signature::{CERTIFICATE_BYTES_MAX, CERTIFICATES_MAX, Signed, bundle, pae};
 
 /// Something that signs: a key in memory, or a program that asks a token.
 pub trait Sign {
@@ -54,11 +54,11 @@ pub fn sign(manifest: &Manifest, signer: &dyn Sign) -> Result<Vec<u8>, SignError
     let statement = manifest.statement();
     let message = pae(&statement);
     let Material { key, chain } = signer.verification_material();
-    let signed = signer.sign(&message)?;
-    if !key.signed(&message, &signed) {
+    let signature = signer.sign(&message)?;
+    if !key.signed(&message, &signature) {
         return Err(SignError::Wrong(key.fingerprint()));
     }
-    Ok(bundle(&statement, Some((&key, &chain, &signed))))
+    Ok(bundle(&statement, Some(&Signed { key: &key, chain: &chain, signature: &signature })))
 }
 
 /// A manifest in a bundle that nobody signed: [`Signature::parse`](crate::Signature::parse) reads it, and it never verifies.

@@ -138,7 +138,7 @@ impl Signature {
         expected("payload", &envelope.payload_type, PAYLOAD_TYPE)?;
         let payload = decoded(&envelope.payload, "its payload is not base64")?;
         let by = by(bundle.verification_material, envelope.signatures)?;
-        Ok(Signature { manifest: Manifest::from_statement(&payload)?, payload, by })
+        Ok(Signature { manifest: Manifest::parse_statement(&payload)?, payload, by })
     }
 
     /// What was signed, if it was.
@@ -231,12 +231,20 @@ pub(crate) fn pae(payload: &[u8]) -> Vec<u8> {
     [head.as_bytes(), payload].concat()
 }
 
+/// A signature's DER, and how verifiers will know who made it.
+pub(crate) struct Signed<'s> {
+    pub(crate) key: &'s PublicKey,
+    /// Empty for the method of keys.
+    pub(crate) chain: &'s [Vec<u8>],
+    pub(crate) signature: &'s [u8],
+}
+
 /// Writes a bundle. Without a signature, it is one of nobody's.
-pub(crate) fn bundle(payload: &[u8], signed: Option<(&PublicKey, &[Vec<u8>], &[u8])>) -> Vec<u8> {
+pub(crate) fn bundle(payload: &[u8], signed: Option<&Signed<'_>>) -> Vec<u8> {
     let mut material =
         VerificationMaterial { tlog_entries: Some(Vec::new()), ..VerificationMaterial::default() };
     let mut signatures = Vec::new();
-    if let Some((key, chain, signed)) = signed {
+    if let Some(Signed { key, chain, signature }) = signed {
         if chain.is_empty() {
             material.public_key = Some(KeyIdentifier { hint: Some(key.fingerprint()), ..Default::default() });
         } else {
@@ -244,7 +252,7 @@ pub(crate) fn bundle(payload: &[u8], signed: Option<(&PublicKey, &[Vec<u8>], &[u
                 chain.iter().map(|der| Certificate { raw_bytes: BASE64.encode(der) }).collect();
             material.x509_certificate_chain = Some(Chain { certificates });
         }
-        signatures.push(EnvelopeSignature { sig: BASE64.encode(signed), keyid: Some(String::new()) });
+        signatures.push(EnvelopeSignature { sig: BASE64.encode(signature), keyid: Some(String::new()) });
     }
     let bundle = Bundle {
         media_type: MEDIA_TYPE.to_owned(),

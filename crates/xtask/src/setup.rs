@@ -45,13 +45,18 @@ const NEEDS: &[Need] = &[
         present: || in_path("ssh-keygen").is_some(),
     },
     Need {
+        package: "openssl",
+        reason: "makes keys for tests as people have them",
+        present: || in_path("openssl").is_some(),
+    },
+    Need {
         package: "strace",
         reason: "shows in a test that fdatasync precedes the answer",
         present: || in_path("strace").is_some(),
     },
     Need {
         package: "python3",
-        reason: "runs pip and the openai client",
+        reason: "runs pip, the openai client and the reference of model signing",
         present: || in_path("python3").is_some(),
     },
     Need {
@@ -61,7 +66,7 @@ const NEEDS: &[Need] = &[
     },
     Need {
         package: "python3-venv",
-        reason: "keeps the openai client apart from the system",
+        reason: "keeps what Python runs in tests apart from the system",
         present: || succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"])),
     },
 ];

@@ -14,9 +14,10 @@ use crate::{
     deny::Deny,
     engine::{self, engine_cargo},
     failure::{During as _, Failure},
-    fetch, fuzz, openai,
-    places::{ENGINE, Places, TEST_MODELS, TEST_PROGRAMS, TEST_PYTHON, TEST_SEED},
+    fetch, fuzz,
+    places::{ENGINE, Places, TEST_MODELS, TEST_PROGRAMS, TEST_SEED},
     process::{cargo, run, shown, words},
+    python::pythons,
     setup::Setup,
     tidy::Tidy,
 };
@@ -42,7 +43,7 @@ impl Test {
 
         steps.next("setup");
         Setup {}.run()?;
-        let python = openai::python(places)?;
+        let pythons = pythons(places)?;
         steps.next("fetch: the test models");
         fetch::fetch_defaults(places)?;
         steps.next("format");
@@ -68,7 +69,9 @@ impl Test {
         let environment = |mut command: Command| {
             command.env(ENGINE, &worker).env(TEST_MODELS, places.models());
             command.env(TEST_PROGRAMS, places.release());
-            command.env(TEST_PYTHON, &python).env(TEST_SEED, seed.to_string());
+            command
+                .envs(pythons.iter().map(|(name, python)| (name, python)))
+                .env(TEST_SEED, seed.to_string());
             command
         };
         let mut total = Counts::default();

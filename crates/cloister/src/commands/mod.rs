@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod ask;
+mod bundle;
 mod chat;
 mod complete;
 mod completions;
@@ -63,6 +64,8 @@ pub(crate) enum Command {
     Ledger(ledger::Ledger),
     #[command(subcommand)]
     Witness(witness::Witness),
+    #[command(subcommand)]
+    Bundle(bundle::Bundle),
     Status(status::Status),
     Models(models::Models),
     Completions(completions::Completions),
@@ -79,6 +82,7 @@ impl Command {
             Command::Explain(command) => command.run(session),
             Command::Ledger(command) => command.run(session),
             Command::Witness(command) => command.run(session),
+            Command::Bundle(command) => command.run(session),
             Command::Status(command) => command.run(session),
             Command::Models(command) => command.run(session),
             Command::Completions(command) => command.run(session),

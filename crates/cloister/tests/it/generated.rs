@@ -32,9 +32,19 @@ fn manual_pages() {
 fn every_command_has_help() {
     let place = Workplace::new();
     let help = place.run(&["--help"]).check(0).out;
-    for command in
-        ["complete", "ask", "chat", "explain", "ledger", "witness", "status", "models", "completions", "man"]
-    {
+    for command in [
+        "complete",
+        "ask",
+        "chat",
+        "explain",
+        "ledger",
+        "witness",
+        "bundle",
+        "status",
+        "models",
+        "completions",
+        "man",
+    ] {
         assert!(help.contains(&format!("  {command} ")), "{command} is not in {help}");
         let run = place.run(&[command, "--help"]).check(0);
         assert!(run.out.contains("Usage: cloister"), "{command}");

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what a case cannot set up fails it")]
 
 mod ask;
+mod bundle;
 mod chat;
 mod complete;
 mod generated;

@@ -21,7 +21,9 @@ use std::path::{Path, PathBuf};
 
 use oms::Serialization;
 use protocol::Digest;
+use sha2::{Digest as _, Sha256};
 
+use crate::hashing::read_range;
 use crate::object::{self, FILES_MAX, Kind, Name, Role};
 use names::{NameError, Names, shown};
 use tree::{Opened, Tree, TreeError};
@@ -224,6 +226,44 @@ impl Medium {
             Source::File(path) => Some(self.tree.file(path)),
             _ => None,
         }
+    }
+
+    /// Whether a file's bytes are on the medium; if not, they must be in the vault.
+    pub fn has(&self, entry: &Entry) -> bool {
+        !matches!(entry.source, Source::Absent)
+    }
+
+    /// Passes a file's bytes in chunks and returns their digest, to be compared by the caller; `None`
+    /// where they are not on the medium.
+    pub fn read(
+        &self,
+        entry: &Entry,
+        each: &mut dyn FnMut(&[u8]) -> std::io::Result<()>,
+    ) -> Result<Option<Digest>, TreeError> {
+        let at = |source| TreeError::Io { path: self.tree.path().join(&entry.name), source };
+        let mut hasher = Sha256::new();
+        let mut both = |chunk: &[u8]| {
+            hasher.update(chunk);
+            each(chunk)
+        };
+        let (path, offset) = match &entry.source {
+            Source::Absent => return Ok(None),
+            Source::Held(bytes) => {
+                both(bytes).map_err(at)?;
+                return Ok(Some(Digest(hasher.finalize().into())));
+            }
+            Source::File(path) => (path, 0),
+            Source::Piece { layer, offset } => match self.layers.get(*layer) {
+                Some(layer) => (&layer.path, *offset),
+                None => return Ok(None),
+            },
+        };
+        let Opened { file, .. } = self.tree.file(path)?;
+        let read = read_range(&file, offset, entry.bytes, &mut both).map_err(at)?;
+        if read != entry.bytes {
+            return Err(at(std::io::ErrorKind::UnexpectedEof.into()));
+        }
+        Ok(Some(Digest(hasher.finalize().into())))
     }
 
     /// Sorts, limits, and checks names and roles; then what the signature lists against what is there.

@@ -2,6 +2,7 @@
 //! media as they should be and as nobody should bring them.
 #![expect(clippy::unwrap_used, reason = "a failing test may panic")]
 mod builder;
+mod crash;
 mod gguf;
 mod hostile_media;
 mod lab;

@@ -45,7 +45,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Development. Automation compiles before everything else, so it waits for no product crate.
     ("testkit", &[]),
     ("bench", &["engine", "jail", "ledger", "protocol", "testkit", "tlog"]),
-    ("fuzz", &["approval", "assist", "client", "custody", "gateway", "ledger", "models", "protocol", "tlog"]),
+    (
+        "fuzz",
+        &[
+            "approval", "assist", "client", "custody", "gateway", "ledger", "models", "oms", "protocol",
+            "tlog",
+        ],
+    ),
     ("xtask", &["testkit"]),
 ];
 

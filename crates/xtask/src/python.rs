@@ -1,0 +1,52 @@
+//! Pythons that have other people's real programs, for the tests that run them: a virtual environment
+//! for each, so that none decides what another is made of.
+
+use std::{fs, path::PathBuf, process::Command};
+
+use crate::{
+    engine::sha256_of,
+    failure::{During as _, Failure},
+    places::{Places, TEST_MODEL_SIGNING, TEST_PYTHON},
+    process::{run, succeeds},
+};
+
+/// What an environment has.
+struct Environment {
+    /// Its versions are pinned in `.ci/NAME.txt`.
+    name: &'static str,
+    /// What tests run of it, as Python imports it.
+    module: &'static str,
+    /// The variable that tells tests the interpreter.
+    variable: &'static str,
+}
+
+const ENVIRONMENTS: [Environment; 2] = [
+    Environment { name: "openai", module: "openai", variable: TEST_PYTHON },
+    Environment { name: "model-signing", module: "model_signing.verifying", variable: TEST_MODEL_SIGNING },
+];
+
+/// Each environment's variable and interpreter. They are in the cache, made on first use.
+pub(crate) fn pythons(places: &Places) -> Result<Vec<(&'static str, PathBuf)>, Failure> {
+    ENVIRONMENTS.iter().map(|environment| Ok((environment.variable, environment.python(places)?))).collect()
+}
+
+impl Environment {
+    fn python(&self, places: &Places) -> Result<PathBuf, Failure> {
+        let requirements = places.root.join(".ci").join(format!("{}.txt", self.name));
+        let digest = sha256_of(&requirements)?;
+        let folder = places.tools().join(format!("{}-{}", self.name, &digest[..12]));
+        let python = folder.join("bin/python3");
+        // An environment whose making was cut off, or whose system Python went away, is made anew.
+        if succeeds(Command::new(&python).args(["-c", &format!("import {}", self.module)])) {
+            return Ok(python);
+        }
+        if folder.exists() {
+            fs::remove_dir_all(&folder).during(|| folder.display().to_string())?;
+        }
+        run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+        let mut install = Command::new(&python);
+        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]);
+        run(install.args(["--only-binary=:all:", "--no-deps", "--requirement"]).arg(&requirements))?;
+        Ok(python)
+    }
+}
