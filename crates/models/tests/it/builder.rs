@@ -76,7 +76,8 @@ fn text(text: &str) -> Vec<u8> {
     bytes
 }
 
-fn typed(kind: u32, value: Vec<u8>) -> Vec<u8> {
+/// A value of any type, its bytes as given.
+pub(crate) fn typed(kind: u32, value: Vec<u8>) -> Vec<u8> {
     let mut bytes = kind.to_le_bytes().to_vec();
     bytes.extend(value);
     bytes
@@ -101,6 +102,11 @@ pub(crate) fn array(element: u32, len: u64, elements: &[u8]) -> Vec<u8> {
 pub(crate) fn strings(values: &[&str]) -> Vec<u8> {
     let elements: Vec<u8> = values.iter().flat_map(|value| text(value)).collect();
     array(8, values.len() as u64, &elements)
+}
+
+pub(crate) fn integers(values: &[i32]) -> Vec<u8> {
+    let elements: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    array(5, values.len() as u64, &elements)
 }
 
 pub(crate) fn floats(count: u64) -> Vec<u8> {
