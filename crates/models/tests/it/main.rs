@@ -3,4 +3,5 @@
 mod builder;
 mod gguf;
 mod hostile_gguf;
+mod inspect;
 mod vault;

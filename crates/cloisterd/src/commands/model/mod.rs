@@ -1,3 +1,5 @@
+mod inspect;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -15,6 +17,7 @@ use crate::settings::Settings;
 /// Models and the deployments that pin them.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Model {
+    Inspect(inspect::Inspect),
     /// Copies a GGUF file into the vault, checks it, and locks a deployment to it.
     Import {
         /// A GGUF file.
@@ -79,10 +82,15 @@ pub(crate) enum Profile {
 
 impl Model {
     pub(crate) fn run(self, data: &Path) -> Outcome {
+        // What a file is can be asked anywhere, before there is a data directory.
+        if let Model::Inspect(command) = self {
+            return command.run();
+        }
         let data = Data::open(data)?;
         let settings = Settings::read(data.root())?;
         let vault = Vault::open(&data.path("models"))?;
         match self {
+            Model::Inspect(command) => return command.run(),
             Model::List { json } => {
                 output::document(&json!(vault.list()?), json)?;
             }
