@@ -166,11 +166,12 @@ impl Watch for Sight {
         }
     }
 
-    fn element(&mut self, key: &str, _: u64, element: Value) {
-        if key != TYPES {
+    fn element(&mut self, key: &str, number: u64, element: Value) {
+        if let (TYPES, Value::Signed(kind)) = (key, &element) {
+            self.types.push(u8::try_from(*kind).unwrap_or(u8::MAX));
+        }
+        if key != TYPES || number < ELEMENTS_KEPT {
             self.elements.entry(key.to_owned()).or_default().push(element);
-        } else if let Value::Signed(kind) = element {
-            self.types.push(u8::try_from(kind).unwrap_or(u8::MAX));
         }
     }
 
