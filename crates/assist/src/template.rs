@@ -5,6 +5,8 @@
 //! are the only ones whose special tokens count. A template that inspects or trims a message's text
 //! sees the marker.
 
+mod bounds;
+
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, ErrorKind, Value, context};
 use protocol::worker::Part;
@@ -57,11 +59,12 @@ pub fn render(
     let marked: Vec<Value> = (0..messages.len())
         .map(|index| context! { role => messages[index].role.text(), content => format!("{MARK}{index}{MARK}") })
         .collect();
+    let bounded = bounds::bounded(template).map_err(TemplateError::Refused)?;
     let refused = |error: Error| TemplateError::Refused(error.to_string());
     let rendered = environment(surroundings.time_unix_s)
         .map_err(refused)?
         .render_str(
-            template,
+            &bounded,
             context! {
                 messages => marked,
                 add_generation_prompt => true,
@@ -80,7 +83,28 @@ fn environment(time_unix_s: i64) -> Result<Environment<'static>, Error> {
     // The publishers' own renderer trims so.
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     // Templates are written for Python's Jinja and call Python's string methods.
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.set_unknown_method_callback(|state, value, method, arguments| {
+        // Widths in it make a text of any length.
+        if method == "format" {
+            return Err(Error::from(ErrorKind::UnknownMethod));
+        }
+        minijinja_contrib::pycompat::unknown_method_callback(state, value, method, arguments)
+    });
+    for filter in bounds::FILTERS_LEFT_OUT {
+        environment.remove_filter(filter);
+    }
+    environment.remove_global("debug");
+    environment.add_filter("map", bounds::map);
+    environment.add_filter("tojson", bounds::tojson);
+    environment.add_function("range", bounds::range);
+    environment.add_function(bounds::CHECK, bounds::check);
+    environment.set_formatter(|out, state, value| {
+        // Texts were paid for when they were made; what else is printed is made now.
+        if value.as_str().is_none() {
+            bounds::check(state, value.clone())?;
+        }
+        minijinja::escape_formatter(out, state, value)
+    });
     environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, message))
     });
@@ -110,6 +134,9 @@ fn cut(rendered: &str, messages: &[Message]) -> Result<Vec<Part>, TemplateError>
     }
     if seen.iter().all(|&seen| seen) { Ok(parts) } else { Err(TemplateError::Mangled) }
 }
+
+#[cfg(test)]
+mod bombs;
 
 #[cfg(test)]
 mod tests {
@@ -160,5 +187,38 @@ mod tests {
         );
         assert!(check(CHATML, &[from_user("\u{f5a0c}0\u{f5a0c}")]).unwrap_err().contains("reserved"));
         assert!(check("{% include '/etc/passwd' %}", &ask).is_err());
+    }
+
+    /// Checks are put into a template without a blank of it changing.
+    #[test]
+    fn bounds_change_nothing() {
+        for template in [
+            "a\n{% set x = 1 %}\nb {{ x }}",
+            "a\n  {%- set x = [1, 2] -%}\n  b{{ x[0] }}",
+            "{% set a, b = 1, 2 %}\n{{ a ~ b }}",
+            "{% set ns = namespace(x=1) %}\n{% set ns.x = ns.x + 1 %}\n{{ ns.x }}",
+            "  {% set x %}\n y {% endset %}\n  z{{ x }}",
+            "{% set x %}y{% endset -%}\n  z{{ x }}",
+            "{% set x | upper %}y{% endset +%}\n  z{{ x }}",
+            "{% macro f(a, b=[1]) %}\n {{ a }}{{ b }}\n{% endmacro %}\n{{ f('x', b=2) }}{{ f('y') }}",
+            "{%- macro f() -%}\n x {%- endmacro -%}\n{{ f() }}",
+            "{% for m in messages if m.role == 'user' %}\n {{ m.role }}{{ loop.index }}\n{% else %}-{% endfor %}",
+            "{% for m in (messages if true else []) %}{{ m.role }}{% endfor %}",
+            "{% for m in messages[::-1] -%}\n {{ m.role }}{{ m['content'] }}{% endfor %}",
+            "{% for k, v in {'a': {'b': 1}}|items %}{{ k }}{{ v }}{% endfor %}{# {% set %} #}",
+            "{% set x = nothing %}{% if x is defined %}1{% endif %}{% set y = '}}' ~ \"%}\" %}{{ y }}",
+            "{{ messages|map(attribute='role')|join(', ') }}{{ ['a ']|map('trim')|list }}{{ {'a': [1]}|tojson(indent=2) }}",
+            "{% for i in range(3) %}{{ i }}{% endfor %}{{ range(5, 1, -2)|list }}{{ '%' }}{{ 7 % 4 }}",
+            CHATML,
+        ] {
+            let message = |role: &str| context! { role => role, content => "c" };
+            let context = context! { messages => vec![message("system"), message("user")], add_generation_prompt => true };
+            let mut plain = Environment::new();
+            plain.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().unwrap());
+            let expected = plain.render_str(template, &context).unwrap();
+            let bounded = bounds::bounded(template).unwrap();
+            let found = environment(0).unwrap().render_str(&bounded, &context);
+            assert_eq!(found.unwrap(), expected, "{template} as {bounded}");
+        }
     }
 }

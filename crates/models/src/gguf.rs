@@ -2,7 +2,8 @@
 //!
 //! It reads metadata and tensor descriptions with every count, length, product and offset checked against
 //! a limit and against the file, and keeps scalars and strings only; of arrays it keeps the element type
-//! and the length. Format: GGUF versions 2 and 3, little-endian. It does not read weights.
+//! and the length. Whoever wants more of an array watches while it is read ([`crate::inspect`]).
+//! Format: GGUF versions 2 and 3, little-endian. It does not read weights.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -17,7 +18,13 @@ const STRING_BYTES_MAX: u64 = 1 << 20;
 const TOKEN_BYTES_MAX: u64 = 1024;
 const ARRAY_LEN_MAX: u64 = 1 << 22;
 const TOKENS: &str = "tokenizer.ggml.tokens";
+const ALIGNMENT: &str = "general.alignment";
+/// Rows that PLaMo-2's tokenizer may need for all suffixes of all tokens, by their bytes. It counts them in 31
+/// bits; vocabularies of today come to some ten million.
+const SUFFIX_ROWS_MAX: u64 = 1 << 28;
 const DIMENSIONS_MAX: u32 = 4;
+/// llama.cpp has arrays for so many.
+const LAYERS_MAX: u64 = 512;
 const ALIGNMENT_MAX: u64 = 1 << 16;
 const ALIGNMENT_DEFAULT: u64 = 32;
 /// Bytes of the whole header: the largest vocabularies known take about 12 MB.
@@ -121,13 +128,44 @@ pub enum Reason {
     Invalid(String),
 }
 
+/// Sees of arrays what [`read`] does not keep, while the same checks are made.
+pub(crate) trait Watch {
+    /// How many of an array's first elements it wants to see.
+    fn wanted(&self, key: &str) -> u64;
+    /// One of them; strings are passed as far as they are UTF-8.
+    fn element(&mut self, key: &str, number: u64, element: Value);
+    /// A token's spelling.
+    fn token(&mut self, number: u64, spelling: &[u8]);
+}
+
+/// Who reads for the header alone.
+struct Nobody;
+
+impl Watch for Nobody {
+    fn wanted(&self, _: &str) -> u64 {
+        0
+    }
+
+    fn element(&mut self, _: &str, _: u64, _: Value) {}
+
+    fn token(&mut self, _: u64, _: &[u8]) {}
+}
+
 /// Reads and checks a header. `source` is read from its beginning and left at its beginning.
 pub fn read(source: &mut (impl Read + Seek)) -> Result<Gguf, GgufError> {
+    read_watched(source, &mut Nobody)
+}
+
+/// As [`read`] does, and shows `watch` what is in the arrays.
+pub(crate) fn read_watched(
+    source: &mut (impl Read + Seek),
+    watch: &mut dyn Watch,
+) -> Result<Gguf, GgufError> {
     let failed = |error: std::io::Error| GgufError { reason: error.into(), offset: 0 };
     let file_bytes = source.seek(SeekFrom::End(0)).map_err(failed)?;
     source.seek(SeekFrom::Start(0)).map_err(failed)?;
-    let mut reader =
-        Reader { source: BufReader::with_capacity(1 << 16, &mut *source), offset: 0, file_bytes };
+    let source_buffered = BufReader::with_capacity(1 << 16, &mut *source);
+    let mut reader = Reader { source: source_buffered, offset: 0, file_bytes, watch };
     let header = reader.header().map_err(|reason| GgufError { reason, offset: reader.offset })?;
     drop(reader);
     source.seek(SeekFrom::Start(0)).map_err(failed)?;
@@ -178,6 +216,14 @@ impl Gguf {
         }
     }
 
+    /// Tensors begin at multiples of it.
+    pub(crate) fn alignment(&self) -> u64 {
+        match self.metadata.get(ALIGNMENT) {
+            Some(Value::Unsigned(alignment)) => *alignment,
+            _ => ALIGNMENT_DEFAULT,
+        }
+    }
+
     /// Checks that need the whole header.
     fn check(&self, file_bytes: u64, alignment: u64) -> Result<(), Reason> {
         let invalid = |text: String| Err(Reason::Invalid(text));
@@ -187,6 +233,13 @@ impl Gguf {
         if let Some(Value::Unsigned(parts @ 2..)) = self.metadata.get("split.count") {
             return invalid(format!(
                 "it is one of {parts} parts: join them first (llama-gguf-split --merge)"
+            ));
+        }
+        let layers = self.metadata.get(&format!("{}.block_count", self.architecture()));
+        if layers.is_some_and(|layers| !matches!(layers, Value::Unsigned(1..=LAYERS_MAX))) {
+            return invalid(format!(
+                "{}.block_count is no number from 1 to {LAYERS_MAX}",
+                self.architecture()
             ));
         }
         let vocabulary = self.vocabulary();
@@ -239,13 +292,32 @@ impl Gguf {
     }
 }
 
-struct Reader<R: Read> {
+impl Tensor {
+    /// Numbers in it.
+    pub(crate) fn elements(&self) -> u64 {
+        // The product was checked when it was read.
+        self.dimensions.iter().product()
+    }
+
+    /// ggml's name of its type.
+    pub(crate) fn kind_name(&self) -> &'static str {
+        block(self.kind).map_or("unknown", |(name, ..)| name)
+    }
+
+    /// Elements and bytes of one block of it.
+    pub(crate) fn block(&self) -> (u64, u64) {
+        block(self.kind).map_or((1, 1), |(_, elements, bytes)| (elements, bytes))
+    }
+}
+
+struct Reader<'w, R: Read> {
     source: R,
     offset: u64,
     file_bytes: u64,
+    watch: &'w mut dyn Watch,
 }
 
-impl<R: Read> Reader<R> {
+impl<R: Read> Reader<'_, R> {
     fn header(&mut self) -> Result<Gguf, Reason> {
         if self.bytes::<4>()? != MAGIC {
             return Err(Reason::Magic);
@@ -273,14 +345,18 @@ impl<R: Read> Reader<R> {
             }
             tensors.push(tensor);
         }
-        let alignment = match metadata.get("general.alignment") {
+        let alignment = match metadata.get(ALIGNMENT) {
             None => ALIGNMENT_DEFAULT,
             Some(Value::Unsigned(alignment))
                 if alignment.is_power_of_two() && (8..=ALIGNMENT_MAX).contains(alignment) =>
             {
                 *alignment
             }
-            Some(other) => return Err(Reason::Invalid(format!("general.alignment is {other:?}"))),
+            Some(_) => {
+                return Err(Reason::Invalid(format!(
+                    "{ALIGNMENT} is not a power of two from 8 to {ALIGNMENT_MAX}"
+                )));
+            }
         };
         let header =
             Gguf { version, metadata, tensors, data_offset: self.offset.next_multiple_of(alignment) };
@@ -290,21 +366,46 @@ impl<R: Read> Reader<R> {
 
     fn value(&mut self, key: &str) -> Result<Value, Reason> {
         let kind = self.u32()?;
+        let elements = elements(key);
         if kind != 9 {
+            if elements.is_some() {
+                return Err(Reason::Invalid(format!("{key} is not an array")));
+            }
+            // llama.cpp has aborted on any other integer.
+            if key == ALIGNMENT && kind != 4 {
+                return Err(Reason::Invalid(format!("{key} is not an unsigned 32-bit integer")));
+            }
             return self.scalar(kind);
         }
         let element = self.u32()?;
+        if elements.is_some_and(|elements| !elements.contains(&element)) {
+            return Err(Reason::Invalid(format!("{key} has elements of type {element}")));
+        }
         let len = self.limited("the length of an array", ARRAY_LEN_MAX)?;
+        let wanted = self.watch.wanted(key).min(len);
         match element {
             8 if key == TOKENS => self.tokens(len)?,
             8 => {
                 let limit = if key.starts_with("tokenizer.") { TOKEN_BYTES_MAX } else { STRING_BYTES_MAX };
-                for _ in 0..len {
-                    self.skip_string(limit)?;
+                for number in 0..len {
+                    if number < wanted {
+                        let text = self.raw_string("the length of a string in an array", limit)?;
+                        let text = Value::String(String::from_utf8_lossy(&text).into_owned());
+                        self.watch.element(key, number, text);
+                    } else {
+                        self.skip_string(limit)?;
+                    }
                 }
             }
             9 => return Err(Reason::Invalid(format!("{key} is an array of arrays"))),
-            _ => self.skip(len * scalar_bytes(element)?)?,
+            _ => {
+                let bytes = scalar_bytes(element)?;
+                for number in 0..wanted {
+                    let value = self.scalar(element)?;
+                    self.watch.element(key, number, value);
+                }
+                self.skip((len - wanted) * bytes)?;
+            }
         }
         Ok(Value::Array { element, len })
     }
@@ -350,9 +451,24 @@ impl<R: Read> Reader<R> {
     /// The vocabulary's spellings, which must differ: llama.cpp aborts where two tokens share one.
     fn tokens(&mut self, len: u64) -> Result<(), Reason> {
         let mut spellings = HashSet::new();
+        let mut suffix_rows: u64 = 0;
         for number in 0..len {
             // Not all vocabularies are UTF-8. llama.cpp sees C strings, and names the empty ones itself.
             let mut spelling = self.raw_string("the length of a string in an array", TOKEN_BYTES_MAX)?;
+            self.watch.token(number, &spelling);
+            // llama.cpp has read the digits with their sign and written there.
+            if let [b'<', b'0', b'x', digits @ .., b'>'] = spelling.as_slice()
+                && digits.len() == 2
+                && !digits.iter().all(u8::is_ascii_hexdigit)
+            {
+                return Err(Reason::Invalid(format!("token {number} is spelled like a byte and is none")));
+            }
+            // Lengths are limited, so this cannot overflow.
+            suffix_rows += spelling.len() as u64 * (spelling.len() as u64 + 1) / 2;
+            if suffix_rows > SUFFIX_ROWS_MAX {
+                let what = "what the vocabulary's suffixes take";
+                return Err(Reason::Limit { what, value: suffix_rows, limit: SUFFIX_ROWS_MAX });
+            }
             spelling.truncate(spelling.iter().position(|&byte| byte == 0).unwrap_or(spelling.len()));
             if spelling.is_empty() {
                 spelling = format!("[EMPTY_{number}]").into_bytes();
@@ -432,6 +548,18 @@ impl<R: Read> Reader<R> {
     }
 }
 
+/// Types that the elements of an array may have where llama.cpp takes its bytes as they are: an array of
+/// smaller ones was read past its end.
+fn elements(key: &str) -> Option<&'static [u32]> {
+    Some(match key {
+        TOKENS | "tokenizer.ggml.merges" => &[8],
+        "tokenizer.ggml.scores" => &[5, 6],
+        "tokenizer.ggml.token_type" | "tokenizer.ggml.suppress_tokens" => &[5],
+        "tokenizer.ggml.precompiled_charsmap" => &[0, 1],
+        _ => return None,
+    })
+}
+
 fn scalar_bytes(kind: u32) -> Result<u64, Reason> {
     Ok(match kind {
         0 | 1 | 7 => 1,
@@ -442,51 +570,57 @@ fn scalar_bytes(kind: u32) -> Result<u64, Reason> {
     })
 }
 
-/// Elements and bytes of a block of ggml's types. Types that ggml dropped are unknown here.
-fn block(kind: u32) -> Option<(u64, u64)> {
+/// Name, elements and bytes of a block of ggml's types. Types that ggml dropped are unknown here.
+fn block(kind: u32) -> Option<(&'static str, u64, u64)> {
     Some(match kind {
-        0 => (1, 4),       // F32
-        1 | 30 => (1, 2),  // F16, BF16
-        2 => (32, 18),     // Q4_0
-        3 => (32, 20),     // Q4_1
-        6 => (32, 22),     // Q5_0
-        7 => (32, 24),     // Q5_1
-        8 => (32, 34),     // Q8_0
-        9 => (32, 36),     // Q8_1
-        10 => (256, 84),   // Q2_K
-        11 => (256, 110),  // Q3_K
-        12 => (256, 144),  // Q4_K
-        13 => (256, 176),  // Q5_K
-        14 => (256, 210),  // Q6_K
-        15 => (256, 292),  // Q8_K
-        16 => (256, 66),   // IQ2_XXS
-        17 => (256, 74),   // IQ2_XS
-        18 => (256, 98),   // IQ3_XXS
-        19 => (256, 50),   // IQ1_S
-        20 => (32, 18),    // IQ4_NL
-        21 => (256, 110),  // IQ3_S
-        22 => (256, 82),   // IQ2_S
-        23 => (256, 136),  // IQ4_XS
-        24 => (1, 1),      // I8
-        25 => (1, 2),      // I16
-        26 => (1, 4),      // I32
-        27 | 28 => (1, 8), // I64, F64
-        29 => (256, 56),   // IQ1_M
-        34 => (256, 54),   // TQ1_0
-        35 => (256, 66),   // TQ2_0
-        39 => (32, 17),    // MXFP4
-        40 => (64, 36),    // NVFP4
-        41 => (128, 18),   // Q1_0
-        42 => (64, 18),    // Q2_0
+        0 => ("F32", 1, 4),
+        1 => ("F16", 1, 2),
+        2 => ("Q4_0", 32, 18),
+        3 => ("Q4_1", 32, 20),
+        6 => ("Q5_0", 32, 22),
+        7 => ("Q5_1", 32, 24),
+        8 => ("Q8_0", 32, 34),
+        9 => ("Q8_1", 32, 36),
+        10 => ("Q2_K", 256, 84),
+        11 => ("Q3_K", 256, 110),
+        12 => ("Q4_K", 256, 144),
+        13 => ("Q5_K", 256, 176),
+        14 => ("Q6_K", 256, 210),
+        15 => ("Q8_K", 256, 292),
+        16 => ("IQ2_XXS", 256, 66),
+        17 => ("IQ2_XS", 256, 74),
+        18 => ("IQ3_XXS", 256, 98),
+        19 => ("IQ1_S", 256, 50),
+        20 => ("IQ4_NL", 32, 18),
+        21 => ("IQ3_S", 256, 110),
+        22 => ("IQ2_S", 256, 82),
+        23 => ("IQ4_XS", 256, 136),
+        24 => ("I8", 1, 1),
+        25 => ("I16", 1, 2),
+        26 => ("I32", 1, 4),
+        27 => ("I64", 1, 8),
+        28 => ("F64", 1, 8),
+        29 => ("IQ1_M", 256, 56),
+        30 => ("BF16", 1, 2),
+        34 => ("TQ1_0", 256, 54),
+        35 => ("TQ2_0", 256, 66),
+        39 => ("MXFP4", 32, 17),
+        40 => ("NVFP4", 64, 36),
+        41 => ("Q1_0", 128, 18),
+        42 => ("Q2_0", 64, 18),
         _ => return None,
     })
 }
 
 fn tensor_bytes(name: &str, dimensions: &[u64], kind: u32) -> Result<u64, Reason> {
-    let (block_elements, block_bytes) =
+    let (_, block_elements, block_bytes) =
         block(kind).ok_or(Reason::Unknown { what: "tensor type", value: kind })?;
     let row = dimensions.first().copied().unwrap_or(0);
-    if dimensions.contains(&0) || row % block_elements != 0 {
+    // llama.cpp has divided by them.
+    if dimensions.contains(&0) {
+        return Err(Reason::Invalid(format!("tensor {name} has a dimension of 0")));
+    }
+    if row % block_elements != 0 {
         return Err(Reason::Invalid(format!(
             "tensor {name} has rows of {row} for blocks of {block_elements}"
         )));

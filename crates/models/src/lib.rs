@@ -1,5 +1,6 @@
-//! Models: reading their files strictly ([`gguf`]), opening the media that they come on ([`media`]), importing
-//! those ([`import`]), saying what came ([`object`]) and keeping it unchanged ([`objects`], [`vault`]).
+//! Models: reading their files strictly ([`gguf`]), showing what is in them ([`inspect`]), opening the media that
+//! they come on ([`media`]), importing those ([`import`]), saying what came ([`object`]), keeping it unchanged
+//! ([`objects`], [`vault`]), and pinning what serves ([`deployment`]).
 //!
 //! A model is admitted by persons, lies under its digest, and serves only through a deployment's lock
 //! that pins weights, chat template, parameters and engine build. Nothing here dials.
@@ -8,6 +9,7 @@ pub mod deployment;
 pub mod gguf;
 mod hashing;
 pub mod import;
+pub mod inspect;
 pub mod media;
 pub mod object;
 pub mod objects;

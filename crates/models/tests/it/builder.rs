@@ -8,6 +8,12 @@ pub(crate) struct Builder {
     pub(crate) metadata: Vec<(String, Vec<u8>)>,
     pub(crate) tensors: Vec<(String, Vec<u64>, u32, u64)>,
     pub(crate) data_bytes: usize,
+    /// What tensors are filled with; what lies between them is zero.
+    pub(crate) fill: u8,
+    /// As `general.alignment` says.
+    pub(crate) alignment: usize,
+    /// Bytes to write over, from the first tensor's beginning on.
+    pub(crate) patches: Vec<(usize, Vec<u8>)>,
 }
 
 impl Builder {
@@ -30,6 +36,9 @@ impl Builder {
                 ("output_norm.weight".to_owned(), vec![32], 0, 128),
             ],
             data_bytes: 256,
+            fill: 7,
+            alignment: 32,
+            patches: Vec::new(),
         }
     }
 
@@ -65,8 +74,31 @@ impl Builder {
 
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut bytes = self.header();
-        bytes.resize(bytes.len().next_multiple_of(32) + self.data_bytes, 7);
+        let begin = bytes.len().next_multiple_of(self.alignment);
+        bytes.resize(begin + self.data_bytes, 0);
+        for (from, patch) in self.filled().chain(self.patches.iter().cloned()) {
+            // A tensor that a hostile file describes need not be there.
+            let Some(place) = bytes.get_mut(begin + from..begin + from + patch.len()) else { continue };
+            place.copy_from_slice(&patch);
+        }
         bytes
+    }
+
+    /// Weights of the small tensors of [`valid`](Self::valid) and the like.
+    fn filled(&self) -> impl Iterator<Item = (usize, Vec<u8>)> {
+        let bytes = |(_, dimensions, kind, offset): &(String, Vec<u64>, u32, u64)| {
+            let numbers =
+                usize::try_from(dimensions.iter().try_fold(1u64, |a, b| a.checked_mul(*b))?).ok()?;
+            let len = match kind {
+                0 => numbers.checked_mul(4)?,
+                8 => numbers / 32 * 34,
+                28 => numbers.checked_mul(8)?,
+                _ => return None,
+            };
+            let from = usize::try_from(*offset).ok()?;
+            (from.checked_add(len)? <= self.data_bytes).then(|| (from, vec![self.fill; len]))
+        };
+        self.tensors.iter().filter_map(bytes)
     }
 }
 
@@ -76,7 +108,8 @@ fn text(text: &str) -> Vec<u8> {
     bytes
 }
 
-fn typed(kind: u32, value: Vec<u8>) -> Vec<u8> {
+/// A value of any type, its bytes as given.
+pub(crate) fn typed(kind: u32, value: Vec<u8>) -> Vec<u8> {
     let mut bytes = kind.to_le_bytes().to_vec();
     bytes.extend(value);
     bytes
@@ -101,6 +134,11 @@ pub(crate) fn array(element: u32, len: u64, elements: &[u8]) -> Vec<u8> {
 pub(crate) fn strings(values: &[&str]) -> Vec<u8> {
     let elements: Vec<u8> = values.iter().flat_map(|value| text(value)).collect();
     array(8, values.len() as u64, &elements)
+}
+
+pub(crate) fn integers(values: &[i32]) -> Vec<u8> {
+    let elements: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    array(5, values.len() as u64, &elements)
 }
 
 pub(crate) fn floats(count: u64) -> Vec<u8> {

@@ -96,7 +96,7 @@ fn tensors() {
     refused(&tensor(&[], 0, 0), "0 dimensions");
     refused(&tensor(&[1, 1, 1, 1, 1], 0, 0), "5 dimensions");
     refused(&tensor(&[1], 4, 0), "tensor type 4");
-    refused(&tensor(&[0], 0, 0), "rows of 0");
+    refused(&tensor(&[0], 0, 0), "dimension of 0");
     refused(&tensor(&[33], 8, 0), "rows of 33");
     refused(&tensor(&[1], 0, 16), "not a multiple");
     refused(&tensor(&[65], 0, 0), "past the end");

@@ -4,7 +4,9 @@
 mod builder;
 mod crash;
 mod gguf;
+mod hostile_gguf;
 mod hostile_media;
+mod inspect;
 mod lab;
 mod media;
 mod objects;

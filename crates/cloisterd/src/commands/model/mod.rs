@@ -3,11 +3,13 @@
 mod admit;
 mod deploy;
 mod import;
+mod inspect;
 mod list;
 mod trust;
 mod verify;
 
 use std::path::Path;
+use std::process::ExitCode;
 
 use clap::Subcommand;
 use ledger::disk::RealDisk;
@@ -27,6 +29,7 @@ use crate::output::Hinted;
 /// a leaf of the ledger, and only what the ledger says is served. See docs/models.md.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Model {
+    Inspect(inspect::Inspect),
     Import(import::Import),
     List(list::List),
     Request(admit::Request),
@@ -47,8 +50,13 @@ pub(crate) enum Model {
 
 impl Model {
     pub(crate) fn run(self, data: &Path) -> Outcome {
-        let data = Data::open(data)?;
+        let data = match self {
+            // Before there is a data directory, too.
+            Model::Inspect(command) => return command.run(data),
+            _ => Data::open(data)?,
+        };
         match self {
+            Model::Inspect(_) => Ok(ExitCode::SUCCESS),
             Model::Import(command) => command.run(&data),
             Model::List(command) => command.run(&data),
             Model::Request(command) => command.run(&data),
