@@ -1,3 +1,4 @@
+use std::error::Error;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,10 +9,16 @@ use models::inspect::{
     Anomaly, Change, ChatTemplate, DiffLine, Inspection, Severity, SpecialToken, inspect, plain,
     template_diff,
 };
+use models::object::Object;
+use protocol::Digest;
+use protocol::admin::Command;
 use serde_json::{Value, json};
 
-use super::super::Outcome;
+use crate::commands::Outcome;
+use crate::commands::administer::ask;
+use crate::data::Data;
 use crate::output::{self, Hinted};
+use crate::served;
 
 /// Columns of what is printed, as far as names in it allow.
 const COLUMNS: usize = 100;
@@ -19,11 +26,13 @@ const COLUMNS: usize = 100;
 /// Shows what a model file is, without admitting or running any of it.
 ///
 /// Sizes, quantization, special tokens, licence and origin as stated, the chat template and what it is made of, every
-/// metadata key, and what is unusual about any of it: docs/inspection.md says what each anomaly means. Needs no data
-/// directory and writes nothing.
+/// metadata key, and what is unusual about any of it: docs/inspection.md says what each anomaly means. A file needs no
+/// data directory. Of an object of the vault it is also shown who signed it, how it stands, and how its chat
+/// template differs from that of the version of the same name that was promoted last. Writes nothing.
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// A GGUF file.
+    /// A GGUF file; or an object of the vault: a name, `name@version`, or digits of a digest.
+    #[arg(value_name = "FILE|OBJECT")]
     path: PathBuf,
     /// Print JSON, in ASCII: nothing in it can drive a terminal.
     #[arg(long)]
@@ -47,17 +56,18 @@ enum FailOn {
 }
 
 impl Inspect {
-    pub(crate) fn run(self) -> Outcome {
-        let inspection = match look(&self.path)? {
+    pub(super) fn run(self, data: &Path) -> Outcome {
+        let Subject { path, object, before } = subject(data, &self.path)?;
+        let inspection = match look(&path)? {
             Ok(inspection) => inspection,
             Err(error) => {
                 if self.json {
                     output::line(&ascii(&json!({ "anomalies": [Anomaly::from(&error)] }).to_string()))?;
                 }
-                return Err(refused(&self.path, error).into());
+                return Err(refused(&path, error).into());
             }
         };
-        let difference = match &self.against {
+        let difference = match self.against.as_ref().or(before.as_ref()) {
             None => None,
             Some(path) => {
                 let other = look(path)?.map_err(|error| refused(path, error))?;
@@ -72,8 +82,14 @@ impl Inspect {
             if let (Value::Object(entries), Some(difference)) = (&mut document, &difference) {
                 entries.insert("template_difference".to_owned(), serde_json::to_value(difference)?);
             }
+            if let (Value::Object(entries), Some(of)) = (&mut document, &object) {
+                entries.insert("object".to_owned(), json!({ "description": of.object, "digest": of.object.digest(), "standing": of.standing }));
+            }
             output::line(&ascii(&document.to_string()))?;
         } else {
+            for line in object.iter().flat_map(about) {
+                output::line(&line)?;
+            }
             for line in page(&self.path, &inspection, difference.as_deref(), self.tensors) {
                 output::line(&line)?;
             }
@@ -86,6 +102,73 @@ impl Inspect {
         };
         Ok(if fails { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
+}
+
+/// What is looked at.
+struct Subject {
+    path: PathBuf,
+    object: Option<Standing>,
+    /// The weights of the version that was promoted last.
+    before: Option<PathBuf>,
+}
+
+/// An object of the vault, and what the ledger says of it.
+struct Standing {
+    object: Object,
+    standing: Value,
+}
+
+fn subject(data: &Path, named: &Path) -> Result<Subject, Box<dyn Error>> {
+    if named.exists() {
+        return Ok(Subject { path: named.to_owned(), object: None, before: None });
+    }
+    let missing = || {
+        let shown = plain(&named.to_string_lossy());
+        Hinted::new(format!("there is no file {shown}"), "give a GGUF file, or an object of the vault")
+    };
+    let data = Data::open(data).map_err(|error| missing().because(error))?;
+    let name = named.to_str().ok_or_else(missing)?;
+    let vault = served::vault(&data)?;
+    let object = vault.find(name).map_err(|error| missing().because(error))?;
+    let weights = object.weights().ok_or_else(|| {
+        let hint = "it is kept as evidence: `cloisterd model list` shows how it stands";
+        Hinted::new(format!("{} has no GGUF file to look into", object.title()), hint)
+    })?;
+    let path = vault.blob_path(&weights.digest);
+    let states = ask(data.root(), Command::ModelStates)?;
+    let standings = states["objects"].as_array().cloned().unwrap_or_default();
+    let digest = object.digest();
+    let is = |standing: &Value, digest: &Digest| standing["object"].as_str() == Some(&digest.to_string());
+    let promoted = |other: &Object| {
+        let standing = standings.iter().find(|standing| is(standing, &other.digest()))?;
+        standing["promoted"].as_u64()
+    };
+    let others = vault.objects()?.into_iter();
+    let others = others.filter(|other| other.name == object.name && other.digest() != digest);
+    let before = others.filter_map(|other| Some((promoted(&other)?, other))).max_by_key(|(leaf, _)| *leaf);
+    let before = before.and_then(|(_, other)| Some(vault.blob_path(&other.weights()?.digest)));
+    let standing = standings.iter().find(|standing| is(standing, &digest)).cloned().unwrap_or_default();
+    Ok(Subject { path, object: Some(Standing { object, standing }), before })
+}
+
+/// What an object is, where it came from, and how it stands.
+fn about(of: &Standing) -> Vec<String> {
+    let Standing { object, standing } = of;
+    let mut page = Page::default();
+    page.lines.push(object.title());
+    page.field("object", &object.digest().to_string());
+    page.field("stands", standing["step"].as_str().unwrap_or("unknown to the ledger"));
+    page.field("signed by", &plain(&super::signer(object)));
+    for certificate in object.signature.iter().flat_map(|signed| &signed.chain) {
+        page.field("certificate", &certificate.to_string());
+    }
+    page.field("licence", &plain(object.licence.as_deref().unwrap_or("not stated")));
+    page.field("training data", &plain(&object.training_data));
+    for file in &object.files {
+        page.field("file", &format!("{} {} ({} bytes)", plain(&file.name), file.digest, grouped(file.bytes)));
+    }
+    page.lines.push(String::new());
+    page.lines
 }
 
 fn look(path: &Path) -> Result<Result<Inspection, GgufError>, Hinted> {
