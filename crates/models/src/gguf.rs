@@ -123,11 +123,20 @@ pub enum Reason {
 
 /// Reads and checks a header. `source` is read from its beginning and left at its beginning.
 pub fn read(source: &mut (impl Read + Seek)) -> Result<Gguf, GgufError> {
+    read_as(source, false)
+}
+
+/// The same for a LoRA adapter, which says that it is one, and has no vocabulary of its own.
+pub fn read_adapter(source: &mut (impl Read + Seek)) -> Result<Gguf, GgufError> {
+    read_as(source, true)
+}
+
+fn read_as(source: &mut (impl Read + Seek), adapter: bool) -> Result<Gguf, GgufError> {
     let failed = |error: std::io::Error| GgufError { reason: error.into(), offset: 0 };
     let file_bytes = source.seek(SeekFrom::End(0)).map_err(failed)?;
     source.seek(SeekFrom::Start(0)).map_err(failed)?;
     let mut reader =
-        Reader { source: BufReader::with_capacity(1 << 16, &mut *source), offset: 0, file_bytes };
+        Reader { source: BufReader::with_capacity(1 << 16, &mut *source), offset: 0, file_bytes, adapter };
     let header = reader.header().map_err(|reason| GgufError { reason, offset: reader.offset })?;
     drop(reader);
     source.seek(SeekFrom::Start(0)).map_err(failed)?;
@@ -179,7 +188,7 @@ impl Gguf {
     }
 
     /// Checks that need the whole header.
-    fn check(&self, file_bytes: u64, alignment: u64) -> Result<(), Reason> {
+    fn check(&self, file_bytes: u64, alignment: u64, adapter: bool) -> Result<(), Reason> {
         let invalid = |text: String| Err(Reason::Invalid(text));
         if self.architecture().is_empty() {
             return invalid("general.architecture is missing".to_owned());
@@ -189,8 +198,15 @@ impl Gguf {
                 "it is one of {parts} parts: join them first (llama-gguf-split --merge)"
             ));
         }
+        if adapter
+            && (self.string("general.type") != Some("adapter") || self.string("adapter.type") != Some("lora"))
+        {
+            return invalid(
+                "it does not say that it is a LoRA adapter (general.type, adapter.type)".to_owned(),
+            );
+        }
         let vocabulary = self.vocabulary();
-        if vocabulary == 0 {
+        if vocabulary == 0 && !adapter {
             return invalid("it has no vocabulary (tokenizer.ggml.tokens)".to_owned());
         }
         for key in ["tokenizer.ggml.scores", "tokenizer.ggml.token_type"] {
@@ -243,6 +259,8 @@ struct Reader<R: Read> {
     source: R,
     offset: u64,
     file_bytes: u64,
+    /// Whether it must be an adapter.
+    adapter: bool,
 }
 
 impl<R: Read> Reader<R> {
@@ -284,7 +302,7 @@ impl<R: Read> Reader<R> {
         };
         let header =
             Gguf { version, metadata, tensors, data_offset: self.offset.next_multiple_of(alignment) };
-        header.check(self.file_bytes, alignment)?;
+        header.check(self.file_bytes, alignment, self.adapter)?;
         Ok(header)
     }
 
