@@ -153,7 +153,12 @@ impl Watch for Nobody {
 
 /// Reads and checks a header. `source` is read from its beginning and left at its beginning.
 pub fn read(source: &mut (impl Read + Seek)) -> Result<Gguf, GgufError> {
-    read_watched(source, &mut Nobody)
+    read_as(source, false, &mut Nobody)
+}
+
+/// The same for a LoRA adapter, which says that it is one, and has no vocabulary of its own.
+pub fn read_adapter(source: &mut (impl Read + Seek)) -> Result<Gguf, GgufError> {
+    read_as(source, true, &mut Nobody)
 }
 
 /// As [`read`] does, and shows `watch` what is in the arrays.
@@ -161,11 +166,15 @@ pub(crate) fn read_watched(
     source: &mut (impl Read + Seek),
     watch: &mut dyn Watch,
 ) -> Result<Gguf, GgufError> {
+    read_as(source, false, watch)
+}
+
+fn read_as(source: &mut (impl Read + Seek), adapter: bool, watch: &mut dyn Watch) -> Result<Gguf, GgufError> {
     let failed = |error: std::io::Error| GgufError { reason: error.into(), offset: 0 };
     let file_bytes = source.seek(SeekFrom::End(0)).map_err(failed)?;
     source.seek(SeekFrom::Start(0)).map_err(failed)?;
     let source_buffered = BufReader::with_capacity(1 << 16, &mut *source);
-    let mut reader = Reader { source: source_buffered, offset: 0, file_bytes, watch };
+    let mut reader = Reader { source: source_buffered, offset: 0, file_bytes, adapter, watch };
     let header = reader.header().map_err(|reason| GgufError { reason, offset: reader.offset })?;
     drop(reader);
     source.seek(SeekFrom::Start(0)).map_err(failed)?;
@@ -225,7 +234,7 @@ impl Gguf {
     }
 
     /// Checks that need the whole header.
-    fn check(&self, file_bytes: u64, alignment: u64) -> Result<(), Reason> {
+    fn check(&self, file_bytes: u64, alignment: u64, adapter: bool) -> Result<(), Reason> {
         let invalid = |text: String| Err(Reason::Invalid(text));
         if self.architecture().is_empty() {
             return invalid("general.architecture is missing".to_owned());
@@ -242,8 +251,15 @@ impl Gguf {
                 self.architecture()
             ));
         }
+        if adapter
+            && (self.string("general.type") != Some("adapter") || self.string("adapter.type") != Some("lora"))
+        {
+            return invalid(
+                "it does not say that it is a LoRA adapter (general.type, adapter.type)".to_owned(),
+            );
+        }
         let vocabulary = self.vocabulary();
-        if vocabulary == 0 {
+        if vocabulary == 0 && !adapter {
             return invalid("it has no vocabulary (tokenizer.ggml.tokens)".to_owned());
         }
         for key in ["tokenizer.ggml.scores", "tokenizer.ggml.token_type"] {
@@ -315,6 +331,8 @@ struct Reader<'w, R: Read> {
     offset: u64,
     file_bytes: u64,
     watch: &'w mut dyn Watch,
+    /// Whether it must be an adapter.
+    adapter: bool,
 }
 
 impl<R: Read> Reader<'_, R> {
@@ -360,7 +378,7 @@ impl<R: Read> Reader<'_, R> {
         };
         let header =
             Gguf { version, metadata, tensors, data_offset: self.offset.next_multiple_of(alignment) };
-        header.check(self.file_bytes, alignment)?;
+        header.check(self.file_bytes, alignment, self.adapter)?;
         Ok(header)
     }
 

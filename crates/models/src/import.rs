@@ -21,7 +21,7 @@ use crate::media::content::{self, Carried, HEAD_BYTES};
 use crate::media::names::shown;
 use crate::media::tree::{Opened, TreeError};
 use crate::media::{Entry, Layer, Medium, Signed, Source};
-use crate::object::{self, Object, ObjectFile, Role, SignedBy};
+use crate::object::{self, Kind, Object, ObjectFile, Role, SignedBy};
 use crate::vault::Vault;
 
 /// The folder of unfinished copies, in the vault.
@@ -351,7 +351,7 @@ impl Staging<'_> {
         let digests: Option<Vec<Digest>> = digests.into_iter().collect();
         let digests = digests.ok_or_else(|| TreeError::Missing(medium.path().to_owned()))?;
         for (entry, digest) in medium.entries.iter().zip(&digests) {
-            self.examine(entry, digest, places.get(digest))?;
+            self.examine(medium.kind, entry, digest, places.get(digest))?;
         }
         if let Some(Signed { signature, .. }) = &medium.signature
             && let Serialization::Shards { .. } = signature.manifest().serialization
@@ -655,14 +655,20 @@ impl Staging<'_> {
     }
 
     /// Looks at a file as it was copied, or as the vault has it.
-    fn examine(&self, entry: &Entry, digest: &Digest, place: Option<&Place>) -> Result<(), StageError> {
+    fn examine(
+        &self,
+        kind: Kind,
+        entry: &Entry,
+        digest: &Digest,
+        place: Option<&Place>,
+    ) -> Result<(), StageError> {
         let path = match place {
             Some(Place::Copied(path)) => path.clone(),
             _ => self.vault.blob_path(digest),
         };
         let failed = |source| StageError::Io { path: path.clone(), intent: "cannot be read", source };
         let mut file = open_plain(&path).map_err(failed)?;
-        let refused = examine(entry, &mut file).map_err(failed)?;
+        let refused = examine(kind, entry, &mut file).map_err(failed)?;
         refused.map_or(Ok(()), |error| {
             if matches!(place, Some(Place::Copied(_))) {
                 drop(std::fs::remove_file(&path));
@@ -776,7 +782,8 @@ fn refuse_early(medium: &Medium) -> Result<(), StageError> {
                 return Err(length(entry, bytes));
             }
             let path = PathBuf::from(&entry.name);
-            let refused = examine(entry, &mut file).map_err(|source| TreeError::Io { path, source })?;
+            let refused =
+                examine(medium.kind, entry, &mut file).map_err(|source| TreeError::Io { path, source })?;
             refused.map_or(Ok(()), Err)?;
         } else if let Some(carried) = content::refused(&entry.name, &[]) {
             return Err(StageError::Carried { name: shown(&entry.name), carried });
@@ -786,7 +793,7 @@ fn refuse_early(medium: &Medium) -> Result<(), StageError> {
 }
 
 /// Why a file's content is refused, if it is.
-fn examine(entry: &Entry, file: &mut File) -> io::Result<Option<StageError>> {
+fn examine(kind: Kind, entry: &Entry, file: &mut File) -> io::Result<Option<StageError>> {
     let mut head = vec![0; HEAD_BYTES.min(usize::try_from(entry.bytes).unwrap_or(HEAD_BYTES))];
     match file.read_exact_at(&mut head, 0) {
         Ok(()) => {}
@@ -800,7 +807,8 @@ fn examine(entry: &Entry, file: &mut File) -> io::Result<Option<StageError>> {
     if entry.role != Role::Weights {
         return Ok(None);
     }
-    Ok(gguf::read(file).err().map(|source| StageError::Weights { name: name(), source }))
+    let read = if kind == Kind::Adapter { gguf::read_adapter(file) } else { gguf::read(file) };
+    Ok(read.err().map(|source| StageError::Weights { name: name(), source }))
 }
 
 /// Opens a regular file of the vault for reading; a link is none.

@@ -267,7 +267,11 @@ fn look(packing: &Packing) -> Result<(Vec<Looked>, Option<Gguf>), PackError> {
             return Err(PackError::Carried { path: path.clone(), carried });
         }
         if *role == Role::Weights {
-            let read = gguf::read(&mut file);
+            let read = if packing.kind == Kind::Adapter {
+                gguf::read_adapter(&mut file)
+            } else {
+                gguf::read(&mut file)
+            };
             header = Some(read.map_err(|source| PackError::Weights { path: path.clone(), source })?);
         }
         let described = Described { name: name.clone(), role: *role, bytes };

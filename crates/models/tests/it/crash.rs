@@ -114,7 +114,7 @@ fn fifty_deaths() {
         assert_eq!(import(&folder, &mut |_, _| {}), *object, "round {round}");
         let vault = Vault::open(&folder.join("models")).unwrap();
         vault.verify_object(object, 2, &mut |_, _| {}).unwrap();
-        assert_eq!(vault.objects().unwrap(), [object.clone()]);
+        assert_eq!(vault.objects().unwrap(), std::slice::from_ref(object));
         assert_eq!(vault.clean_incoming().unwrap(), 0, "nothing is left of it");
         fs::remove_dir_all(&folder).unwrap();
     }

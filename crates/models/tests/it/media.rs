@@ -9,6 +9,7 @@ use models::media::{self, Options};
 use models::object::{Kind, Medium, Object, Role};
 use oms::Trust;
 
+use crate::builder::{Builder, string};
 use crate::lab::{Hand, Lab, Refused, digest, key, packing, put, tree, trust_in, weights};
 
 fn names(object: &Object) -> Vec<(&str, Role)> {
@@ -192,6 +193,24 @@ fn one_file_with_and_without_a_signature() {
         let other = lab.file("y/Tiny Coder.gguf", &weights(2));
         lab.import_with(&other, &options, &trust_in(&key(7)), false).unwrap_err();
     }
+}
+
+#[test]
+fn an_adapter_is_one_by_its_own_word() {
+    let lab = Lab::new();
+    let adapter = Builder::valid().without("tokenizer.ggml.tokens").without("tokenizer.ggml.scores");
+    let adapter = adapter.without("tokenizer.ggml.eos_token_id").with("general.type", string("adapter"));
+    let bytes = adapter.with("adapter.type", string("lora")).bytes();
+    let mut hand = Hand::valid().with("model.gguf", &bytes);
+    hand.write(&lab.path("model"));
+    assert!(lab.import(&lab.path("model")).unwrap_err().words().contains("no vocabulary"));
+    hand.description.kind = Kind::Adapter;
+    hand.write(&lab.path("adapter"));
+    assert_eq!(lab.import(&lab.path("adapter")).unwrap().kind, Kind::Adapter);
+    let mut hand = Hand::valid();
+    hand.description.kind = Kind::Adapter;
+    hand.write(&lab.path("none"));
+    assert!(lab.import(&lab.path("none")).unwrap_err().words().contains("LoRA adapter"));
 }
 
 #[test]
