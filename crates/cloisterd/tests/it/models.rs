@@ -18,7 +18,6 @@ impl Fixture {
     fn new() -> Fixture {
         let mut server = Server::empty().unwrap();
         let approvers = Approvers::enrolled(&server).unwrap();
-        let fixture = |server| Fixture { server, approvers };
         server.start().unwrap_err();
         server
             .cloisterd(&["model", "import", &model(places::SMALL), "--unsigned", "--name", "coder"])
@@ -26,7 +25,7 @@ impl Fixture {
         server.promote(&approvers, "coder@1").unwrap();
         server.cloisterd(&["model", "deploy", "coder", "coder@1", "--context-tokens", "2048"]).unwrap();
         server.start().unwrap();
-        fixture(server)
+        Fixture { server, approvers }
     }
 
     /// Why a command of the administrator's is refused.

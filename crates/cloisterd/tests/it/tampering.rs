@@ -2,6 +2,7 @@
 //! something that somebody kept.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
