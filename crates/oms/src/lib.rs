@@ -28,6 +28,7 @@ mod manifest;
 mod pem;
 mod sign;
 mod signature;
+pub mod token;
 mod trust;
 
 pub use key::{KeyError, PublicKey};
@@ -36,5 +37,5 @@ pub use manifest::{
     Serialization, TreeError,
 };
 pub use sign::{KeySigner, Material, Sign, SignError, sign, unsigned};
-pub use signature::{CERTIFICATES_MAX, Method, ParseError, SIGNATURE_BYTES_MAX, Signature};
+pub use signature::{CERTIFICATES_MAX, Method, ParseError, SIGNATURE_BYTES_MAX, Signature, is_pae};
 pub use trust::{CRL_BYTES_MAX, ROOTS_MAX, Signer, Trust, TrustError, Verified, VerifyError};
