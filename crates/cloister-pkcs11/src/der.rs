@@ -4,7 +4,7 @@
 /// odd, or of no curve.
 pub(crate) fn signature(raw: &[u8]) -> Option<Vec<u8>> {
     // 132 bytes are P-521's.
-    if raw.is_empty() || raw.len() % 2 != 0 || raw.len() > 132 {
+    if raw.is_empty() || !raw.len().is_multiple_of(2) || raw.len() > 132 {
         return None;
     }
     let (r, s) = raw.split_at(raw.len() / 2);

@@ -16,7 +16,7 @@ const CTRL_C: u8 = 3;
 /// The PIN of a token, without the line's end.
 pub(crate) fn get(file: Option<&Path>, token: &str) -> Result<Zeroizing<String>, TokenError> {
     let pin = match file {
-        Some(path) => File::open(path).and_then(|file| read(file)),
+        Some(path) => File::open(path).and_then(read),
         None => ask(token),
     };
     let pin = pin.map_err(TokenError::NoPin)?;
