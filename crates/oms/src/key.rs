@@ -5,7 +5,7 @@ use std::fmt;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ECDSA_P521_SHA512_ASN1, ParsedPublicKey,
 };
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 use crate::pem;
 
@@ -32,6 +32,15 @@ impl Curve {
             Curve::P521 => {
                 b"\x30\x81\x9b\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x23\x03\x81\x86\x00"
             }
+        }
+    }
+
+    /// Its name: the DER of an object identifier.
+    fn name(self) -> &'static [u8] {
+        match self {
+            Curve::P256 => b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07",
+            Curve::P384 => b"\x06\x05\x2b\x81\x04\x00\x22",
+            Curve::P521 => b"\x06\x05\x2b\x81\x04\x00\x23",
         }
     }
 
@@ -104,6 +113,22 @@ impl PublicKey {
             return if key.parsed().is_some() { Ok(key) } else { Err(KeyError::Unsupported) };
         }
         Err(KeyError::Unsupported)
+    }
+
+    /// Puts a key together from what tokens give: the curve, as the DER of its name, and an uncompressed point.
+    pub fn from_curve_and_point(curve_der: &[u8], point: &[u8]) -> Result<PublicKey, KeyError> {
+        let curve =
+            CURVES.into_iter().find(|curve| curve.name() == curve_der).ok_or(KeyError::Unsupported)?;
+        PublicKey::from_point(curve, point)
+    }
+
+    /// The digest of a message that a key on this curve signs: SHA-256, SHA-384 or SHA-512.
+    pub fn digest(&self, message: &[u8]) -> Vec<u8> {
+        match self.curve {
+            Curve::P256 => Sha256::digest(message).to_vec(),
+            Curve::P384 => Sha384::digest(message).to_vec(),
+            Curve::P521 => Sha512::digest(message).to_vec(),
+        }
     }
 
     pub(crate) fn from_point(curve: Curve, point: &[u8]) -> Result<PublicKey, KeyError> {

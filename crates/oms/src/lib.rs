@@ -8,6 +8,7 @@
 //! Stricter than the reference implementation (PyPI `model-signing`), on purpose:
 //! - Certificates must be valid now, where the reference looks at the moment when the signer's became valid: a
 //!   key that leaked after its certificate expired signs nothing any more.
+//! - A signer's certificate must not be an authority's, as RFC 5280's paths end: the specification's own example is.
 //! - Revocation counts: [`Trust::add_crl`]. An issuer without any CRL is believed; one with a CRL needs a fresh one.
 //! - Names that could leave the folder, or be two names, are refused; so are JSON objects with a key twice,
 //!   shards that leave bytes out, and resources in no known order.
@@ -28,6 +29,7 @@ mod manifest;
 mod pem;
 mod sign;
 mod signature;
+pub mod token;
 mod trust;
 
 pub use key::{KeyError, PublicKey};
@@ -36,5 +38,5 @@ pub use manifest::{
     Serialization, TreeError,
 };
 pub use sign::{KeySigner, Material, Sign, SignError, sign, unsigned};
-pub use signature::{CERTIFICATES_MAX, Method, ParseError, SIGNATURE_BYTES_MAX, Signature};
+pub use signature::{CERTIFICATES_MAX, Method, ParseError, SIGNATURE_BYTES_MAX, Signature, is_pae};
 pub use trust::{CRL_BYTES_MAX, ROOTS_MAX, Signer, Trust, TrustError, Verified, VerifyError};

@@ -231,6 +231,16 @@ pub(crate) fn pae(payload: &[u8]) -> Vec<u8> {
     [head.as_bytes(), payload].concat()
 }
 
+/// Whether bytes are what is signed of a statement, which is all that a key for models should sign. Says nothing of
+/// what the statement is.
+pub fn is_pae(bytes: &[u8]) -> bool {
+    let head = format!("DSSEv1 {} {PAYLOAD_TYPE} ", PAYLOAD_TYPE.len());
+    let Some(rest) = bytes.strip_prefix(head.as_bytes()) else { return false };
+    let Some(at) = rest.iter().position(|byte| *byte == b' ') else { return false };
+    let (length, payload) = (&rest[..at], &rest[at + 1..]);
+    payload.len().to_string().as_bytes() == length
+}
+
 /// A signature's DER, and how verifiers will know who made it.
 pub(crate) struct Signed<'s> {
     pub(crate) key: &'s PublicKey,

@@ -153,6 +153,11 @@ pub enum VerifyError {
         "the certificate of `{0}` is not for signing: it has neither the key usage `digitalSignature` nor the extended usage `codeSigning`"
     )]
     Usage(String),
+    /// The signer's certificate is an authority's, as it must not be here though the reference implementation lets it.
+    #[error(
+        "the certificate of `{0}` is an authority's (its basic constraints say CA): have the model signed with a certificate that is none"
+    )]
+    AuthoritySigned(String),
     /// The chain leads to no root.
     #[error("the certificate of `{0}` leads to no trusted root: add its authority if you know whose it is")]
     NoRoot(String),
@@ -443,6 +448,7 @@ fn refused(signer: &Certificate<'_>, error: &webpki::Error) -> VerifyError {
         webpki::Error::CertNotValidYet { .. } => VerifyError::NotYet(subject),
         webpki::Error::UnknownIssuer => VerifyError::NoRoot(subject),
         webpki::Error::PathLenConstraintViolated => VerifyError::PathLength,
+        webpki::Error::CaUsedAsEndEntity => VerifyError::AuthoritySigned(subject),
         webpki::Error::EndEntityUsedAsCa => VerifyError::NotAuthority(signer.issuer()),
         other => VerifyError::Path { subject, why: other.to_string() },
     }

@@ -9,18 +9,19 @@ use crate::{
     process::{cargo, run},
 };
 
-/// Builds cloister, cloisterd, cloister-relay and cloister-engine into one folder, in release.
+/// Builds cloister, cloisterd, cloister-pkcs11, cloister-relay and cloister-engine into one folder, in release.
 #[derive(clap::Args)]
 pub(crate) struct Build {}
 
 impl Build {
     pub(crate) fn run(&self, places: &Places) -> Result<(), Failure> {
         let worker = engine::build(places, engine::LEVEL)?;
-        let packages = ["cloister", "cloisterd", "cloister-relay"].map(|name| ["--package", name]);
+        let packages =
+            ["cloister", "cloisterd", "cloister-pkcs11", "cloister-relay"].map(|name| ["--package", name]);
         run(cargo(places).args(["build", "--release"]).args(packages.as_flattened()))?;
         put_beside(places, &worker)?;
         println!(
-            "built: {}/{{cloister,cloisterd,cloister-relay,cloister-engine}}",
+            "built: {}/{{cloister,cloisterd,cloister-pkcs11,cloister-relay,cloister-engine}}",
             places.release().display()
         );
         Ok(())

@@ -50,6 +50,11 @@ const NEEDS: &[Need] = &[
         present: || in_path("openssl").is_some(),
     },
     Need {
+        package: "softhsm2",
+        reason: "is a token without hardware, for tests of PKCS#11",
+        present: has_softhsm,
+    },
+    Need {
         package: "strace",
         reason: "shows in a test that fdatasync precedes the answer",
         present: || in_path("strace").is_some(),
@@ -118,6 +123,16 @@ fn has_gnat() -> bool {
     let program = Command::new("gcc").arg("-print-prog-name=gnat1").output();
     // Without one, gcc answers with the bare name.
     program.is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_absolute())
+}
+
+/// The module, and the program that makes tokens.
+fn has_softhsm() -> bool {
+    let modules = [
+        "/usr/lib/softhsm/libsofthsm2.so",
+        "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
+        "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
+    ];
+    modules.iter().any(|module| Path::new(module).exists()) && in_path("softhsm2-util").is_some()
 }
 
 fn has_libclang() -> bool {

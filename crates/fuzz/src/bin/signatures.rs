@@ -28,6 +28,29 @@ fn statement_digest(manifest: &Manifest) -> [u8; 32] {
     Signature::parse(&oms::unsigned(manifest)).expect("as before").statement_digest()
 }
 
+/// A bundle with a chain of this one certificate, around a statement that is fine.
+fn certified(der: &[u8]) -> String {
+    let bundle = include_str!("../../seeds/signatures/key-bundle");
+    let (head, rest) = bundle.split_once("\"publicKey\":{").expect("the seed is by a key");
+    let (_, tail) = rest.split_once('}').expect("the seed is JSON");
+    let der = base64(der);
+    format!(r#"{head}"x509CertificateChain":{{"certificates":[{{"rawBytes":"{der}"}}]}}{tail}"#)
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let padded = [chunk[0], *chunk.get(1).unwrap_or(&0), *chunk.get(2).unwrap_or(&0)];
+        let bits = u32::from_be_bytes([0, padded[0], padded[1], padded[2]]);
+        for place in 0..4 {
+            let digit = DIGITS[(bits >> (18 - 6 * place) & 63) as usize];
+            text.push(if place > chunk.len() { '=' } else { char::from(digit) });
+        }
+    }
+    text
+}
+
 fuzz_target!(|bytes: &[u8]| {
     let mut trust = Trust::new();
     let _not_one = trust.add_crl("crl", bytes);
@@ -40,6 +63,16 @@ fuzz_target!(|bytes: &[u8]| {
             "a key says the same again"
         );
         assert_eq!(PublicKey::from_spki(key.spki()).as_ref(), Ok(&key));
+    }
+    if bytes.starts_with(b"0") && bytes.len() < 8192 {
+        let signature =
+            Signature::parse(certified(bytes).as_bytes()).expect("certificates are looked at later");
+        assert_eq!(signature.method(), Method::Certificate);
+        let mut trust = Trust::new();
+        trust
+            .add_authority("seed", include_bytes!("../../seeds/signatures/authority"))
+            .expect("the seed is one");
+        assert!(signature.verify(&trust, NOW_UNIX_S).is_err(), "nobody here signed anything");
     }
     let _no_key = KeySigner::from_pem(bytes, Some(bytes));
     // A statement alone, so that the fuzzer need not find its way through base64; a bundle otherwise.

@@ -131,6 +131,35 @@ fn what_is_no_key() {
     assert!(PublicKey::from_spki(&spki).is_err());
 }
 
+/// What a signer is given is what a program with a token signs, and nothing else is.
+#[test]
+fn encodings() {
+    struct Seen(KeySigner);
+    impl Sign for Seen {
+        fn verification_material(&self) -> Material {
+            self.0.verification_material()
+        }
+        fn sign(&self, pae: &[u8]) -> Result<Vec<u8>, SignError> {
+            assert!(oms::is_pae(pae));
+            assert!(
+                !oms::is_pae(&pae[1..])
+                    && !oms::is_pae(&pae[..pae.len() - 1])
+                    && !oms::is_pae(&[pae, b"x"].concat())
+            );
+            self.0.sign(pae)
+        }
+    }
+    let signer = Seen(KeySigner::from_pem(pki::key().serialize_pem().as_bytes(), None).unwrap());
+    oms::sign(&manifest(), &signer).unwrap();
+    for text in
+        ["", "DSSEv1", "DSSEv1 28 application/vnd.in-toto+json", "DSSEv1 28 application/vnd.in-toto+json 0"]
+    {
+        assert!(!oms::is_pae(text.as_bytes()), "{text}");
+    }
+    assert!(oms::is_pae(b"DSSEv1 28 application/vnd.in-toto+json 0 "));
+    assert!(!oms::is_pae(b"DSSEv1 28 application/vnd.in-toto+json 00 "));
+}
+
 #[test]
 fn chains_must_begin_with_the_key() {
     let chain = pki::Plan::new().build();

@@ -33,6 +33,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("client", &["protocol"]),
     // Programs.
     ("cloister", &["client", "custody", "ledger", "models", "oms", "protocol", "tlog"]),
+    ("cloister-pkcs11", &["oms"]),
     ("cloister-relay", &["client", "jail", "protocol"]),
     ("cloister-engine", &["jail", "llama", "models", "protocol"]),
     (
