@@ -174,3 +174,31 @@ fn what_is_not_packed() {
     ]);
     run.check(2).says("cannot be a name");
 }
+
+/// What the reference implementation says of a tree that we laid out.
+fn reference(place: &Workplace) -> bool {
+    let python = std::env::var("CLOISTER_TEST_MODEL_SIGNING").expect(
+        "CLOISTER_TEST_MODEL_SIGNING names a Python that has the model-signing package: run `cargo xtask test`",
+    );
+    let mut command = std::process::Command::new(python);
+    command.current_dir(place.directory.path());
+    command.args(["-m", "model_signing", "verify", "key", "tree", "--signature", "tree/model.sig"]);
+    command.args(["--public_key", "pub.pem"]);
+    crate::workplace::finish(command, "").code == Some(0)
+}
+
+#[test]
+fn the_reference_implementation_believes_what_was_unpacked() {
+    let place = Workplace::new();
+    write_keys(&place, 7);
+    create(&place, "media", &[]).check(0);
+    place.run(&["bundle", "sign", "media", "--key", "key.pem"]).check(0);
+    place.run(&["bundle", "unpack", "media", "--out", "tree"]).check(0);
+    assert!(reference(&place));
+    place.write("tree/LICENSE", "Do what we want.\n");
+    assert!(!reference(&place));
+    place.write("tree/LICENSE", "Do what you want.\n");
+    assert!(reference(&place));
+    place.write("tree/more.txt", "more");
+    assert!(!reference(&place), "a file that nobody signed");
+}

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use models::import::{ImportPolicy, StageError};
 use models::media::bundle::blob_name;
@@ -170,6 +170,12 @@ fn one_file_with_and_without_a_signature() {
     let path = lab.file("Tiny Coder.gguf", &weights(1));
     let object = lab.import(&path).unwrap();
     assert_eq!((object.title().as_str(), object.medium), ("tiny-coder@1", Medium::Gguf));
+    let inode = || fs::metadata(lab.vault.blob_path(&digest(&weights(1)))).unwrap().ino();
+    let before = inode();
+    assert_eq!(lab.import(&path).unwrap(), object);
+    assert_eq!(inode(), before, "what is here already is not copied");
+    let other = lab.import(&lab.file("other.gguf", &weights(2))).unwrap();
+    assert_eq!(other.weights().unwrap().digest, digest(&weights(2)), "of the same length");
     for (name, serialization) in [
         ("Tiny Coder.gguf", oms::Serialization::Files),
         (".", oms::Serialization::Files),
