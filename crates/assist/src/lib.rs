@@ -64,6 +64,26 @@ struct House {
     supervision: Arc<dyn Supervision>,
 }
 
+/// What the pipeline is made of.
+pub struct Parts {
+    /// Who is who.
+    pub identity: Identity,
+    /// Where everything is recorded.
+    pub ledger: Ledger,
+    /// What serves.
+    pub deployments: Arc<Deployments>,
+    /// Limits of requests.
+    pub limits: Limits,
+    /// Clock and randomness.
+    pub outside: Outside,
+    /// Keys the fingerprints of answers.
+    pub fingerprint_key: [u8; 32],
+    /// What the ledger says of models.
+    pub admissions: Admissions,
+    /// Whoever starts workers.
+    pub supervision: Arc<dyn Supervision>,
+}
+
 /// Whoever starts workers.
 pub trait Supervision: Send + Sync {
     /// Starts a worker by a lock that was deployed once, so that a record can be run again; it ends some time
@@ -123,19 +143,11 @@ pub struct Status {
 }
 
 impl Assist {
-    /// The pipeline over its parts; `admissions` is what the ledger says of models. Call inside a tokio runtime.
-    pub fn new(
-        identity: Identity,
-        ledger: Ledger,
-        deployments: Arc<Deployments>,
-        limits: Limits,
-        outside: Outside,
-        fingerprint_key: [u8; 32],
-        admissions: Admissions,
-        supervision: Arc<dyn Supervision>,
-    ) -> Assist {
-        let admission = Admission::new(&limits);
-        let tally = Tally::start(ledger.clone());
+    /// The pipeline over its parts. Call inside a tokio runtime.
+    pub fn new(parts: Parts) -> Assist {
+        let admission = Admission::new(&parts.limits);
+        let tally = Tally::start(parts.ledger.clone());
+        let Parts { identity, ledger, deployments, limits, outside, fingerprint_key, .. } = parts;
         Assist {
             house: Arc::new(House {
                 identity,
@@ -146,8 +158,8 @@ impl Assist {
                 tally,
                 outside,
                 fingerprint_key,
-                admissions: tokio::sync::Mutex::new(admissions),
-                supervision,
+                admissions: tokio::sync::Mutex::new(parts.admissions),
+                supervision: parts.supervision,
             }),
         }
     }

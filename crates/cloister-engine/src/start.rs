@@ -131,7 +131,7 @@ fn probe(socket: &mut UnixStream) -> Result<(), Box<dyn Error>> {
 
 /// Our own strict reader goes first; C++ never sees a header that it refuses.
 fn read_header(model: &mut File) -> Result<ModelFacts, Box<dyn Error>> {
-    let header = models::gguf::read(model)?;
+    let header = gguf::read(model)?;
     model.rewind()?;
     Ok(ModelFacts {
         architecture: header.architecture().to_owned(),

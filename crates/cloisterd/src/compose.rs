@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use assist::{Assist, Outside, Supervised, Supervision};
+use assist::{Assist, Outside, Parts, Supervised, Supervision};
 use engine::{Deployments, Worker, launch};
 use identity::{Action, Credential, Identity, LabelSet};
 use ledger::disk::RealDisk;
@@ -35,7 +35,7 @@ const SILENCE_S_MAX: u32 = 300;
 /// A deployment with what its worker is started from, all of it as the lock says.
 pub(crate) enum Pinned {
     /// An engine worker of ours.
-    Model { deployment: Deployment, program: Rc<launch::Frozen>, model: launch::Frozen },
+    Model { deployment: Box<Deployment>, program: Rc<launch::Frozen>, model: launch::Frozen },
     /// A relay to an upstream engine.
     Upstream { upstream: Upstream, program: Rc<launch::Frozen> },
 }
@@ -342,16 +342,16 @@ pub(crate) fn administer(data: &Data, command: Command) -> Result<Response, Box<
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     let response = runtime.block_on(async {
         let supervision = Arc::new(HereAndNow { data: data.clone(), settings: settings.clone(), verifier });
-        let assist = Assist::new(
+        let assist = Assist::new(Parts {
             identity,
-            ledger.clone(),
-            Arc::new(Deployments::new(Vec::new())),
-            settings.limits(),
-            OUTSIDE,
-            keys.fingerprint,
+            ledger: ledger.clone(),
+            deployments: Arc::new(Deployments::new(Vec::new())),
+            limits: settings.limits(),
+            outside: OUTSIDE,
+            fingerprint_key: keys.fingerprint,
             admissions,
             supervision,
-        );
+        });
         let response = assist.administer(rustix::process::geteuid().as_raw(), command).await;
         assist.finish().await;
         Ok::<_, Box<dyn Error>>(response)

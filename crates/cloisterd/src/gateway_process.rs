@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use assist::{Assist, Supervised, Supervision};
+use assist::{Assist, Parts, Supervised, Supervision};
 use engine::{Deployments, Worker};
 use identity::Identity;
 use jail::channel::Channel;
@@ -129,16 +129,16 @@ fn serve(
     let identity = Identity::open(&data.join("identity"), setup.owner_uid)?;
     let supervision = Arc::new(Supervisor { channel: Arc::clone(&channel), asked });
     let served = runtime.block_on(async {
-        let assist = Assist::new(
+        let assist = Assist::new(Parts {
             identity,
-            ledger.clone(),
+            ledger: ledger.clone(),
             deployments,
-            setup.limits.clone(),
-            compose::OUTSIDE,
-            setup.fingerprint_key,
+            limits: setup.limits.clone(),
+            outside: compose::OUTSIDE,
+            fingerprint_key: setup.fingerprint_key,
             admissions,
             supervision,
-        );
+        });
         let (admin, listeners) = listeners(descriptors)?;
         send(&channel, &FromGateway::Ready).map_err(|error| error.to_string())?;
         let mut stopped = stopped;

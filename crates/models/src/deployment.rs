@@ -33,7 +33,7 @@ const SOCKET_BYTES_MAX: usize = 4096;
 #[serde(untagged)]
 pub enum Lock {
     /// A model of the vault serves.
-    Model(Deployment),
+    Model(Box<Deployment>),
     /// An upstream engine serves.
     Upstream(Upstream),
 }
@@ -192,7 +192,7 @@ impl Lock {
         // By the field that only one sort has, so that an error names the field that is wrong.
         let lock = match value.get("upstream") {
             Some(_) => serde_json::from_value(value).map(Lock::Upstream),
-            None => serde_json::from_value(value).map(Lock::Model),
+            None => serde_json::from_value(value).map(Box::new).map(Lock::Model),
         };
         let lock = lock.map_err(form)?;
         lock.check()?;
@@ -322,7 +322,7 @@ pub fn parse_locks(text: &str) -> Result<Vec<Lock>, DeploymentsError> {
     for table in file.deployment {
         let lock = match table.get("upstream") {
             Some(_) => table.try_into().map(Lock::Upstream),
-            None => table.try_into().map(Lock::Model),
+            None => table.try_into().map(Box::new).map(Lock::Model),
         };
         let lock = lock.map_err(Box::new)?;
         lock.check()?;
@@ -362,7 +362,7 @@ mod tests {
     use super::*;
 
     fn lock(alias: &str) -> Lock {
-        Lock::Model(Deployment {
+        Lock::Model(Box::new(Deployment {
             schema: SCHEMA,
             alias: alias.parse().unwrap(),
             title: "coder@1".to_owned(),
@@ -381,7 +381,7 @@ mod tests {
             threads: None,
             labels: vec!["secret".to_owned()],
             training_data: "undisclosed".to_owned(),
-        })
+        }))
     }
 
     fn upstream(alias: &str) -> Lock {
@@ -412,7 +412,7 @@ mod tests {
     #[test]
     fn what_differs_is_said() {
         let Lock::Model(other) = lock("a") else { unreachable!() };
-        let other = Lock::Model(Deployment { slots: 4, threads: Some(2), ..other });
+        let other = Lock::Model(Box::new(Deployment { slots: 4, threads: Some(2), ..*other }));
         assert_eq!(lock("a").differences(&other), ["slots: 8 -> 4", "threads: nothing -> 2"]);
         assert_eq!(lock("a").differences(&lock("a")), [""; 0]);
         let wanted = |text: &str| parse_wanted(text).unwrap().pop_first().unwrap().1;

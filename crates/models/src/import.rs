@@ -15,7 +15,6 @@ use protocol::Digest;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use sha2::{Digest as _, Sha256};
 
-use crate::gguf::{self, GgufError};
 use crate::hashing::{hash_range, read_range};
 use crate::media::content::{self, Carried, HEAD_BYTES};
 use crate::media::names::shown;
@@ -23,6 +22,7 @@ use crate::media::tree::{Opened, TreeError};
 use crate::media::{Entry, Layer, Medium, Signed, Source};
 use crate::object::{self, Kind, Object, ObjectFile, Role, SignedBy};
 use crate::vault::Vault;
+use gguf::GgufError;
 
 /// The folder of unfinished copies, in the vault.
 pub const INCOMING: &str = "incoming";

@@ -1,15 +1,12 @@
-//! Models: reading their files strictly ([`gguf`]), showing what is in them ([`inspect`]), opening the media that
-//! they come on ([`media`]), importing those ([`import`]), saying what came ([`object`]), keeping it unchanged
-//! ([`objects`], [`vault`]), and pinning what serves ([`deployment`]).
+//! Models: opening the media that they come on ([`media`]), importing those ([`import`]), saying what came
+//! ([`object`]), keeping it unchanged ([`objects`], [`vault`]), and pinning what serves ([`deployment`]).
 //!
 //! A model is admitted by persons, lies under its digest, and serves only through a deployment's lock
 //! that pins weights, chat template, parameters and engine build. Nothing here dials.
 
 pub mod deployment;
-pub mod gguf;
 mod hashing;
 pub mod import;
-pub mod inspect;
 pub mod media;
 pub mod object;
 pub mod objects;

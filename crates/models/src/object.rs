@@ -15,8 +15,7 @@ pub const OBJECT_BYTES_MAX: usize = 4 << 20;
 /// Files of an object at most.
 pub const FILES_MAX: usize = 4096;
 const NAME_BYTES_MAX: usize = 64;
-/// What a description says where the publisher states nothing about training data.
-pub const UNDISCLOSED: &str = "undisclosed";
+pub use gguf::inspect::UNDISCLOSED;
 
 /// A description of an object. Its bytes in the vault are [`bytes`](Self::bytes), its name there is
 /// [`digest`](Self::digest).

@@ -4,6 +4,7 @@
 pub mod crash;
 pub mod draw;
 pub mod experts;
+pub mod gguf;
 pub mod http;
 pub mod load;
 pub mod peer;

@@ -46,7 +46,7 @@ fn hostile_files() {
     assert!(output.status.success());
     let page = text(&output.stdout);
     assert!(page.contains("template-content-condition"), "{page}");
-    assert!(!page.chars().any(|c| c != '\n' && models::inspect::is_invisible(c)), "{page:?}");
+    assert!(!page.chars().any(|c| c != '\n' && gguf::inspect::is_invisible(c)), "{page:?}");
     assert!(!inspect(&[seed, "--fail-on", "warning"]).status.success());
     // What is no model file is refused, with the reason, for scripts as well.
     let output = inspect(&[concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), "--json"]);

@@ -124,8 +124,8 @@ fn a_flipped_byte_in_the_model_or_the_engine_is_refused() {
     testkit_write(&wanted, before.as_bytes());
     // A proof of something else, and none.
     let proofs = server.data().join("models/locks");
-    let proof = fs::read_dir(&proofs).unwrap().map(|entry| entry.unwrap().path());
-    let proof = proof.filter(|path| path.extension().is_some_and(|end| end == "proof")).next().unwrap();
+    let mut proof = fs::read_dir(&proofs).unwrap().map(|entry| entry.unwrap().path());
+    let proof = proof.find(|path| path.extension().is_some_and(|end| end == "proof")).unwrap();
     let promotions = server.data().join("models/promotions");
     let promotion = fs::read_dir(promotions).unwrap().next().unwrap().unwrap().path();
     let kept = fs::read(&proof).unwrap();

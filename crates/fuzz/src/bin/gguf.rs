@@ -3,12 +3,12 @@
 
 use std::io::Cursor;
 
+use gguf::inspect::{Severity, is_invisible};
 use libfuzzer_sys::fuzz_target;
-use models::inspect::{Severity, is_invisible};
 
 fuzz_target!(|bytes: &[u8]| {
-    let read = models::gguf::read(&mut Cursor::new(bytes));
-    let inspection = models::inspect::inspect(&mut Cursor::new(bytes));
+    let read = gguf::read(&mut Cursor::new(bytes));
+    let inspection = gguf::inspect::inspect(&mut Cursor::new(bytes));
     assert_eq!(inspection.is_ok(), read.is_ok(), "what is shown is what can be admitted");
     let (Ok(header), Ok(inspection)) = (read, inspection) else { return };
     for tensor in &header.tensors {

@@ -17,9 +17,9 @@ use super::content::{self, Carried, HEAD_BYTES};
 use super::names::{self, NameError, shown};
 use super::tree::{Opened, Tree, TreeError};
 use super::{SIGNATURE_BYTES_MAX, parent_and_name, sbom};
-use crate::gguf::{self, Gguf, GgufError};
 use crate::hashing::{hash_range, read_range};
 use crate::object::{Kind, Name, Role};
+use gguf::{Gguf, GgufError};
 
 /// What a bill of materials is called that is made here.
 pub const SBOM: &str = "sbom.cdx.json";

@@ -8,8 +8,8 @@ use protocol::digest::hex;
 use serde_json::{Map, Value, json};
 
 use super::names::shown;
-use crate::gguf::{self, Gguf};
 use crate::object::{Kind, Name};
+use gguf::Gguf;
 
 /// What it is of.
 #[derive(Clone, Copy, Debug)]

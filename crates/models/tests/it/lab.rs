@@ -16,7 +16,7 @@ use oms::{KeySigner, Manifest, Resource, Serialization, Sign, Trust};
 use protocol::Digest;
 use sha2::{Digest as _, Sha256};
 
-use crate::builder::Builder;
+use testkit::gguf::Builder;
 
 pub(crate) struct Lab {
     pub(crate) directory: tempfile::TempDir,
@@ -121,7 +121,7 @@ pub(crate) fn put(path: &Path, bytes: &[u8]) {
 
 /// Small weights; another number gives another file.
 pub(crate) fn weights(number: u32) -> Vec<u8> {
-    Builder::valid().with("general.quantization_version", crate::builder::unsigned(number)).bytes()
+    Builder::valid().with("general.quantization_version", testkit::gguf::unsigned(number)).bytes()
 }
 
 /// A key that is nobody's secret: its scalar is one byte, repeated.

@@ -9,8 +9,8 @@ use models::media::{self, Options};
 use models::object::{Kind, Medium, Object, Role};
 use oms::Trust;
 
-use crate::builder::{Builder, string};
 use crate::lab::{Hand, Lab, Refused, digest, key, packing, put, tree, trust_in, weights};
+use testkit::gguf::{Builder, string};
 
 fn names(object: &Object) -> Vec<(&str, Role)> {
     object.files.iter().map(|file| (file.name.as_str(), file.role)).collect()

@@ -24,7 +24,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Services.
     ("identity", &["approval", "protocol"]),
     ("ledger", &["approval", "protocol", "tlog"]),
-    ("models", &["oms", "protocol"]),
+    ("gguf", &["protocol"]),
+    ("models", &["gguf", "oms", "protocol"]),
     ("engine", &["jail", "protocol"]),
     // The walk.
     ("assist", &["approval", "engine", "identity", "ledger", "protocol"]),
@@ -35,12 +36,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("cloister", &["client", "custody", "ledger", "models", "oms", "protocol", "tlog"]),
     ("cloister-pkcs11", &["oms"]),
     ("cloister-relay", &["client", "jail", "protocol"]),
-    ("cloister-engine", &["jail", "llama", "models", "protocol"]),
+    ("cloister-engine", &["gguf", "jail", "llama", "protocol"]),
     (
         "cloisterd",
         &[
-            "approval", "assist", "custody", "engine", "gateway", "identity", "jail", "ledger", "models",
-            "oms", "protocol", "tlog",
+            "approval", "assist", "custody", "engine", "gateway", "gguf", "identity", "jail", "ledger",
+            "models", "oms", "protocol", "tlog",
         ],
     ),
     // Development. Automation compiles before everything else, so it waits for no product crate.
@@ -49,8 +50,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "fuzz",
         &[
-            "approval", "assist", "client", "custody", "gateway", "ledger", "models", "oms", "protocol",
-            "tlog",
+            "approval", "assist", "client", "custody", "gateway", "gguf", "ledger", "models", "oms",
+            "protocol", "tlog",
         ],
     ),
     ("xtask", &["testkit"]),

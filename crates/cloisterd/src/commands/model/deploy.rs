@@ -234,7 +234,7 @@ pub(super) fn roll_back_step(
     let retired = states["aliases"][alias]["retired"].as_array().cloned().unwrap_or_default();
     let served = |deployed: &Value| -> Option<Deployment> {
         match vault.lock(&deployed["lock"].as_str()?.parse().ok()?).ok()? {
-            Lock::Model(before) => Some(before),
+            Lock::Model(before) => Some(*before),
             Lock::Upstream(_) => None,
         }
     };
@@ -298,7 +298,8 @@ fn tried(
     }
     let deployment = Deployment { engine_build, ..deployment };
     let ready = compose::try_worker(data, settings, &deployment)?;
-    Ok(Lock::Model(Deployment { cpu_level: ready.cpu_level, cpu_features: ready.cpu_features, ..deployment }))
+    let (cpu_level, cpu_features) = (ready.cpu_level, ready.cpu_features);
+    Ok(Lock::Model(Box::new(Deployment { cpu_level, cpu_features, ..deployment })))
 }
 
 /// What `deployments.toml` would say of a lock.
@@ -391,7 +392,7 @@ impl<'d> Change<'d> {
         let weights = object.weights().ok_or_else(|| format!("{} has no weights", object.title()))?;
         // Before gigabytes are read for nothing; the step itself is judged again.
         self.promoted(&object)?;
-        let header = models::gguf::read(&mut File::open(self.vault.blob_path(&weights.digest))?)?;
+        let header = gguf::read(&mut File::open(self.vault.blob_path(&weights.digest))?)?;
         let trained = header.context_length().and_then(|tokens| u32::try_from(tokens).ok());
         let context_tokens = wanted.context_tokens.unwrap_or(CONTEXT_TOKENS_DEFAULT);
         let template = sha2::Sha256::digest(header.chat_template().unwrap_or_default());

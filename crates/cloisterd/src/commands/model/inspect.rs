@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use models::gguf::GgufError;
-use models::inspect::{
+use gguf::GgufError;
+use gguf::inspect::{
     Anomaly, Change, ChatTemplate, DiffLine, Inspection, Severity, SpecialToken, inspect, plain,
     template_diff,
 };
@@ -321,8 +321,8 @@ fn sizes(page: &mut Page, it: &Inspection) {
 
 fn special(page: &mut Page, token: &SpecialToken) {
     let found = match token.found {
-        models::inspect::Found::Metadata => "by metadata",
-        models::inspect::Found::Spelling => "by its spelling",
+        gguf::inspect::Found::Metadata => "by metadata",
+        gguf::inspect::Found::Spelling => "by its spelling",
     };
     let kind = token.kind.unwrap_or("of no sort");
     let SpecialToken { role, id, spelling, .. } = token;

@@ -103,8 +103,7 @@ impl Trust {
             }
             Trust::List { json } => {
                 let rows = files(data)?.into_iter().map(|(name, kind, path)| {
-                    let digest =
-                        file::read(&path, FILE_BYTES_MAX).map(|bytes| sha2::Sha256::digest(bytes))?;
+                    let digest = file::read(&path, FILE_BYTES_MAX).map(sha2::Sha256::digest)?;
                     Ok(json!({ "name": name, "kind": kind.name(), "digest": Digest(digest.into()) }))
                 });
                 let rows: Result<Vec<_>, Box<dyn Error>> = rows.collect();
@@ -141,8 +140,11 @@ fn path(data: &Data, name: &Name, kind: Sort) -> PathBuf {
     directory(data).join(format!("{name}.{}", kind.name()))
 }
 
+/// Name, sort and file of something believed.
+type Believed = (String, Sort, PathBuf);
+
 /// By name. A file that is none of them was put there by nobody of ours: nothing is believed then.
-fn files(data: &Data) -> Result<Vec<(String, Sort, PathBuf)>, Box<dyn Error>> {
+fn files(data: &Data) -> Result<Vec<Believed>, Box<dyn Error>> {
     let directory = directory(data);
     let mut files = Vec::new();
     if !directory.exists() {

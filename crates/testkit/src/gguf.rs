@@ -2,22 +2,28 @@
 
 /// A file under construction. `Builder::valid()` is one that the reader accepts.
 #[derive(Clone)]
-pub(crate) struct Builder {
-    pub(crate) magic: [u8; 4],
-    pub(crate) version: u32,
-    pub(crate) metadata: Vec<(String, Vec<u8>)>,
-    pub(crate) tensors: Vec<(String, Vec<u64>, u32, u64)>,
-    pub(crate) data_bytes: usize,
+pub struct Builder {
+    /// The first four bytes.
+    pub magic: [u8; 4],
+    /// The format's version, as the file states it.
+    pub version: u32,
+    /// Keys, and their values with their types' numbers.
+    pub metadata: Vec<(String, Vec<u8>)>,
+    /// Name, dimensions, type, offset.
+    pub tensors: Vec<(String, Vec<u64>, u32, u64)>,
+    /// Bytes behind the header.
+    pub data_bytes: usize,
     /// What tensors are filled with; what lies between them is zero.
-    pub(crate) fill: u8,
+    pub fill: u8,
     /// As `general.alignment` says.
-    pub(crate) alignment: usize,
+    pub alignment: usize,
     /// Bytes to write over, from the first tensor's beginning on.
-    pub(crate) patches: Vec<(usize, Vec<u8>)>,
+    pub patches: Vec<(usize, Vec<u8>)>,
 }
 
 impl Builder {
-    pub(crate) fn valid() -> Builder {
+    /// A file that the reader accepts: two tensors, three tokens.
+    pub fn valid() -> Builder {
         let tokens: Vec<&str> = vec!["a", "b", "</s>"];
         Builder {
             magic: *b"GGUF",
@@ -42,18 +48,21 @@ impl Builder {
         }
     }
 
-    pub(crate) fn with(mut self, key: &str, value: Vec<u8>) -> Builder {
+    /// The same with this key, instead of what it was.
+    pub fn with(mut self, key: &str, value: Vec<u8>) -> Builder {
         self.metadata.retain(|(known, _)| known != key);
         self.metadata.push((key.to_owned(), value));
         self
     }
 
-    pub(crate) fn without(mut self, key: &str) -> Builder {
+    /// The same without this key.
+    pub fn without(mut self, key: &str) -> Builder {
         self.metadata.retain(|(known, _)| known != key);
         self
     }
 
-    pub(crate) fn header(&self) -> Vec<u8> {
+    /// The header alone.
+    pub fn header(&self) -> Vec<u8> {
         let mut bytes = self.magic.to_vec();
         bytes.extend(self.version.to_le_bytes());
         bytes.extend((self.tensors.len() as u64).to_le_bytes());
@@ -64,7 +73,7 @@ impl Builder {
         }
         for (name, dimensions, kind, offset) in &self.tensors {
             bytes.extend(text(name));
-            bytes.extend(u32::try_from(dimensions.len()).unwrap().to_le_bytes());
+            bytes.extend(u32::try_from(dimensions.len()).unwrap_or(u32::MAX).to_le_bytes());
             dimensions.iter().for_each(|length| bytes.extend(length.to_le_bytes()));
             bytes.extend(kind.to_le_bytes());
             bytes.extend(offset.to_le_bytes());
@@ -72,7 +81,8 @@ impl Builder {
         bytes
     }
 
-    pub(crate) fn bytes(&self) -> Vec<u8> {
+    /// The whole file.
+    pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = self.header();
         let begin = bytes.len().next_multiple_of(self.alignment);
         bytes.resize(begin + self.data_bytes, 0);
@@ -109,38 +119,43 @@ fn text(text: &str) -> Vec<u8> {
 }
 
 /// A value of any type, its bytes as given.
-pub(crate) fn typed(kind: u32, value: Vec<u8>) -> Vec<u8> {
+pub fn typed(kind: u32, value: Vec<u8>) -> Vec<u8> {
     let mut bytes = kind.to_le_bytes().to_vec();
     bytes.extend(value);
     bytes
 }
 
-pub(crate) fn string(value: &str) -> Vec<u8> {
+/// A string as a metadata value.
+pub fn string(value: &str) -> Vec<u8> {
     typed(8, text(value))
 }
 
-pub(crate) fn unsigned(value: u32) -> Vec<u8> {
+/// An unsigned 32-bit integer as a metadata value.
+pub fn unsigned(value: u32) -> Vec<u8> {
     typed(4, value.to_le_bytes().to_vec())
 }
 
 /// An array of anything, its length as stated, which may be a lie.
-pub(crate) fn array(element: u32, len: u64, elements: &[u8]) -> Vec<u8> {
+pub fn array(element: u32, len: u64, elements: &[u8]) -> Vec<u8> {
     let mut bytes = element.to_le_bytes().to_vec();
     bytes.extend(len.to_le_bytes());
     bytes.extend(elements);
     typed(9, bytes)
 }
 
-pub(crate) fn strings(values: &[&str]) -> Vec<u8> {
+/// An array of strings as a metadata value.
+pub fn strings(values: &[&str]) -> Vec<u8> {
     let elements: Vec<u8> = values.iter().flat_map(|value| text(value)).collect();
     array(8, values.len() as u64, &elements)
 }
 
-pub(crate) fn integers(values: &[i32]) -> Vec<u8> {
+/// An array of integers as a metadata value.
+pub fn integers(values: &[i32]) -> Vec<u8> {
     let elements: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     array(5, values.len() as u64, &elements)
 }
 
-pub(crate) fn floats(count: u64) -> Vec<u8> {
-    array(6, count, &vec![0; usize::try_from(count).unwrap() * 4])
+/// An array of zeros as a metadata value.
+pub fn floats(count: u64) -> Vec<u8> {
+    array(6, count, &vec![0; usize::try_from(count).unwrap_or(0) * 4])
 }

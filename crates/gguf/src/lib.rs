@@ -1,9 +1,12 @@
-//! A strict reader of GGUF headers: what it refuses, no C++ ever sees.
+//! GGUF files, read strictly: what the reader refuses, no C++ ever sees. [`inspect`] shows what is in a file
+//! before anybody trusts it.
 //!
-//! It reads metadata and tensor descriptions with every count, length, product and offset checked against
+//! The reader reads metadata and tensor descriptions with every count, length, product and offset checked against
 //! a limit and against the file, and keeps scalars and strings only; of arrays it keeps the element type
-//! and the length. Whoever wants more of an array watches while it is read ([`crate::inspect`]).
-//! Format: GGUF versions 2 and 3, little-endian. It does not read weights.
+//! and the length. Whoever wants more of an array watches while it is read ([`inspect`]).
+//! Format: GGUF versions 2 and 3, little-endian. It does not read weights; inspection samples them.
+
+pub mod inspect;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{BufReader, Read, Seek, SeekFrom};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
-use crate::gguf::GgufError;
+use crate::GgufError;
 
 /// Of one code so many are listed; the rest is counted.
 const LISTED_MAX: u64 = 16;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::anomalies::{Anomalies, Code};
 use super::plain::{plain, shortened};
-use crate::gguf::{Gguf, Value, Watch};
+use crate::{Gguf, Value, Watch};
 
 const PREFIX: &str = "tokenizer.ggml.";
 const SUFFIX: &str = "_token_id";

@@ -1,9 +1,9 @@
 use std::io::Cursor;
 
-use models::inspect::{Anomaly, Code, Found, Inspection, Severity, inspect};
+use gguf::inspect::{Anomaly, Code, Found, Inspection, Severity, inspect};
 use proptest::prelude::*;
 
-use crate::builder::{Builder, array, floats, integers, string, strings, typed, unsigned};
+use testkit::gguf::{Builder, array, floats, integers, string, strings, typed, unsigned};
 
 /// A file of which nothing is unusual.
 fn usual() -> Builder {
@@ -235,7 +235,7 @@ proptest! {
         for (at, value) in changes {
             bytes[at % len] = value;
         }
-        let read = models::gguf::read(&mut Cursor::new(&bytes)).is_ok();
+        let read = gguf::read(&mut Cursor::new(&bytes)).is_ok();
         prop_assert_eq!(inspect(&mut Cursor::new(&bytes)).is_ok(), read);
     }
 }

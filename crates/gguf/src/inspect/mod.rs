@@ -24,8 +24,10 @@ pub use self::template::{Change, ChatTemplate, Constructs, DiffLine, template_di
 use self::tokens::Sight;
 pub use self::tokens::{Found, SpecialToken, Tokenizer};
 pub use self::weights::Scanned;
-use crate::gguf::{self, Gguf, GgufError, Value};
-use crate::object::UNDISCLOSED;
+use crate::{Gguf, GgufError, Value};
+
+/// What stands for the publisher's statement on training data, where there is none.
+pub const UNDISCLOSED: &str = "undisclosed";
 
 /// Version of the description's format.
 pub const SCHEMA: u32 = 1;
@@ -161,11 +163,11 @@ pub struct Metadatum {
     pub known: bool,
 }
 
-/// Reads a file and describes it. Refused is what [`gguf::read`] refuses, for the same reason.
+/// Reads a file and describes it. Refused is what [`crate::read`] refuses, for the same reason.
 pub fn inspect(source: &mut (impl Read + Seek)) -> Result<Inspection, GgufError> {
-    let header = gguf::read(source)?;
+    let header = crate::read(source)?;
     let mut sight = Sight::new(&header);
-    let again = gguf::read_watched(source, &mut sight)?;
+    let again = crate::read_watched(source, &mut sight)?;
     let failed = |error: std::io::Error| GgufError { reason: error.into(), offset: 0 };
     // Somebody writes to it while it is read; NaN differs from itself, so only the tensors are compared.
     if again.tensors != header.tensors {
@@ -184,7 +186,7 @@ pub fn inspect(source: &mut (impl Read + Seek)) -> Result<Inspection, GgufError>
     let stated = stated(&header, &sight, &mut anomalies);
     let chat_templates = chat_templates(&header, &mut anomalies);
     let metadata = metadata(&header, &sight, &mut anomalies);
-    let row = |tensor: &gguf::Tensor| TensorRow {
+    let row = |tensor: &crate::Tensor| TensorRow {
         name: tensor.name.clone(),
         kind: tensor.kind_name(),
         dimensions: tensor.dimensions.clone(),
@@ -294,7 +296,7 @@ fn check_sizes(header: &Gguf, sizes: &Sizes, anomalies: &mut Anomalies) {
 }
 
 fn check_tensors(header: &Gguf, sizes: &Sizes, quantization: &[TypeUse], anomalies: &mut Anomalies) {
-    for gguf::Tensor { name, .. } in &header.tensors {
+    for crate::Tensor { name, .. } in &header.tensors {
         if !known::tensor(name, sizes.layers) {
             anomalies.warn(Code::TensorName, format!("no model is known to have a tensor {name}"));
         }

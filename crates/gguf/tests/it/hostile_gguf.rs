@@ -5,9 +5,9 @@
 
 use std::io::Cursor;
 
-use models::gguf::read;
+use gguf::read;
 
-use crate::builder::{Builder, array, floats, integers, string, strings, typed, unsigned};
+use testkit::gguf::{Builder, array, floats, integers, string, strings, typed, unsigned};
 
 /// A file, and what its refusal says.
 struct Hostile {

@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use serde::Serialize;
 
 use super::anomalies::{Anomalies, Code, Severity};
-use crate::gguf::{Gguf, Tensor};
+use crate::{Gguf, Tensor};
 
 /// Larger ones are looked into at places only.
 const WHOLE_BYTES_MAX: u64 = 16 << 20;

@@ -1,9 +1,9 @@
 use std::io::Cursor;
 
-use models::gguf::{Gguf, read};
+use gguf::{Gguf, read};
 use proptest::prelude::*;
 
-use crate::builder::{Builder, array, floats, string, strings, unsigned};
+use testkit::gguf::{Builder, array, floats, string, strings, unsigned};
 
 fn parse(bytes: &[u8]) -> Result<Gguf, String> {
     read(&mut Cursor::new(bytes)).map_err(|error| error.to_string())
