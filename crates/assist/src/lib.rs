@@ -125,6 +125,8 @@ pub struct DeploymentView {
     pub fill: bool,
     /// Whether a worker runs.
     pub up: bool,
+    /// The publisher's statement on training data; empty of an upstream engine.
+    pub training_data: String,
 }
 
 /// How things stand.
@@ -211,6 +213,7 @@ impl Assist {
                 slots: ready.map_or(0, |ready| ready.slots),
                 fill: ready.is_some_and(|ready| ready.fill.is_some()),
                 up: ready.is_some(),
+                training_data: facts.training_data.clone(),
             }
         };
         self.house.deployments.list().into_iter().map(view).collect()

@@ -16,6 +16,7 @@ mod quantiles;
 mod speculation;
 mod speed;
 mod stall;
+mod vault;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -43,6 +44,15 @@ enum What {
         /// Only these tables.
         #[arg(long, value_enum)]
         only: Vec<Table>,
+        /// Few repetitions: shows that it works, measures nothing.
+        #[arg(long)]
+        quick: bool,
+    },
+    /// A model carried in: packing, import, verification, the start to the first token, memory.
+    Vault {
+        /// A test model.
+        #[arg(long, default_value = testkit::places::CODER)]
+        model: String,
         /// Few repetitions: shows that it works, measures nothing.
         #[arg(long)]
         quick: bool,
@@ -86,6 +96,7 @@ enum Table {
 fn main() -> ExitCode {
     let measured = match Arguments::parse().what {
         What::Engine { model, peer, only, quick } => engine(&model, peer.as_deref(), &only, quick),
+        What::Vault { model, quick } => vault::measure(&model, quick),
         What::Ledger { records, directory, quick } => {
             appends::measure(quick).and_then(|()| large_ledger::measure(records, directory, quick))
         }

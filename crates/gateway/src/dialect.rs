@@ -52,6 +52,8 @@ pub(crate) struct Head {
     pub(crate) deployment: String,
     /// Tokens that the deployment's sequences hold; 0 when not known.
     pub(crate) context_tokens: u32,
+    /// The publisher's statement on training data; empty when not known.
+    pub(crate) training_data: String,
     /// Seconds since 1970, UTC.
     pub(crate) created_unix_s: u64,
 }

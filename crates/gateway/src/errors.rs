@@ -18,6 +18,9 @@ pub(crate) const RECEIPT_HEADER: HeaderName = HeaderName::from_static("x-cloiste
 /// The deployment that answered.
 pub(crate) const DEPLOYMENT_HEADER: HeaderName = HeaderName::from_static("x-cloister-deployment");
 
+/// What the model's publisher says of the data that it was trained on.
+pub(crate) const TRAINING_DATA_HEADER: HeaderName = HeaderName::from_static("x-cloister-training-data");
+
 /// Whose shape an error takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {

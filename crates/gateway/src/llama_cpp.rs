@@ -211,7 +211,13 @@ mod tests {
     }"#;
 
     fn head() -> Head {
-        Head { record: RecordNumber(7), deployment: "coder".into(), context_tokens: 4096, created_unix_s: 0 }
+        Head {
+            record: RecordNumber(7),
+            deployment: "coder".into(),
+            context_tokens: 4096,
+            training_data: String::new(),
+            created_unix_s: 0,
+        }
     }
 
     fn answer(text: &str) -> Answer {

@@ -96,6 +96,7 @@ fn model(view: &DeploymentView) -> Value {
             "slots": view.slots,
             "fill": view.fill,
             "up": view.up,
+            "training_data": view.training_data,
         },
     })
 }

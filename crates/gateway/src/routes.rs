@@ -20,7 +20,8 @@ use tracing::Instrument;
 
 use crate::dialect::{Call, Form, Head};
 use crate::errors::{
-    DEPLOYMENT_HEADER, Fault, RECEIPT_HEADER, RECORD_HEADER, Shape, json_response, json_text,
+    DEPLOYMENT_HEADER, Fault, RECEIPT_HEADER, RECORD_HEADER, Shape, TRAINING_DATA_HEADER, json_response,
+    json_text,
 };
 use crate::fields::DialectError;
 use crate::listen::Source;
@@ -98,14 +99,13 @@ async fn ask<W: Walk, F: Form>(
                 }
             }
             let response = json_response(StatusCode::OK, &form.whole(&head, &answers));
-            with_headers(response, &records, answers.last().map(|answer| answer.receipt), &head.deployment)
+            with_headers(response, &records, answers.last().map(|answer| answer.receipt), Some(&head))
         }
         Ok((head, form, Begun::Streamed(events))) => {
             observation.recorded(head.record, &head.deployment);
-            let (record, deployment, receipt) =
-                (head.record, head.deployment.clone(), crate::Events::receipt(&events));
+            let (about, receipt) = (head.clone(), crate::Events::receipt(&events));
             let response = sse::response(events, form, head, observation);
-            with_headers(response, &[record], Some(receipt), &deployment)
+            with_headers(response, &[about.record], Some(receipt), Some(&about))
         }
     }
 }
@@ -176,11 +176,14 @@ async fn answers<W: Walk>(walk: &W, request: assist::Request, count: u32) -> Res
 
 fn head<W: Walk>(app: &App<W>, record: RecordNumber, deployment: &str) -> Head {
     let view = app.walk.deployments().into_iter().find(|view| view.alias == deployment);
+    let (context_tokens, training_data) =
+        view.map(|view| (view.context_tokens, view.training_data)).unwrap_or_default();
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     Head {
         record,
         deployment: deployment.to_owned(),
-        context_tokens: view.map_or(0, |view| view.context_tokens),
+        context_tokens,
+        training_data,
         created_unix_s: since_1970.map_or(0, |time| time.as_secs()),
     }
 }
@@ -189,7 +192,7 @@ fn with_headers(
     mut response: Response<Body>,
     records: &[RecordNumber],
     receipt: Option<Receipt>,
-    deployment: &str,
+    head: Option<&Head>,
 ) -> Response<Body> {
     let records: Vec<String> = records.iter().map(RecordNumber::to_string).collect();
     let headers = response.headers_mut();
@@ -199,11 +202,23 @@ fn with_headers(
     if let Some(value) = receipt.and_then(|receipt| HeaderValue::from_str(&receipt.to_string()).ok()) {
         headers.insert(RECEIPT_HEADER, value);
     }
-    // An alias may be any text; a header may not.
-    if let Some(value) = HeaderValue::from_str(deployment).ok().filter(|value| !value.is_empty()) {
-        headers.insert(DEPLOYMENT_HEADER, value);
+    let Some(head) = head else { return response };
+    for (name, text) in [(DEPLOYMENT_HEADER, &head.deployment), (TRAINING_DATA_HEADER, &head.training_data)] {
+        let text = visible(text);
+        if let Some(value) = HeaderValue::from_str(&text).ok().filter(|value| !value.is_empty()) {
+            headers.insert(name, value);
+        }
     }
     response
+}
+
+/// Characters of a header's value.
+const HEADER_CHARACTERS_MAX: usize = 256;
+
+/// A publisher's statement may be any text; a header may not.
+fn visible(text: &str) -> String {
+    let visible = |c: char| if c == ' ' || c.is_ascii_graphic() { c } else { '?' };
+    text.chars().take(HEADER_CHARACTERS_MAX).map(visible).collect()
 }
 
 async fn models<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> Response<Body> {
@@ -238,7 +253,7 @@ async fn decision<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> 
     match decide(&app, request).await {
         Ok((record, receipt)) => {
             let response = json_response(StatusCode::OK, &decisions::answer(record, receipt));
-            with_headers(response, &[record], Some(receipt), "")
+            with_headers(response, &[record], Some(receipt), None)
         }
         Err(fault) => fault.into_response(Shape::OpenAi),
     }

@@ -36,6 +36,8 @@ enum What {
     Engine,
     /// Appends beside SQLite, verification, proofs, queries, bytes a record.
     Ledger,
+    /// A model carried in: packing, import, verification, the start to the first token, memory.
+    Vault,
 }
 
 impl Bench {
@@ -51,6 +53,11 @@ impl Bench {
                 if let Some(peer) = &self.peer {
                     bench.arg("--peer").arg(peer);
                 }
+            }
+            What::Vault => {
+                let model = fetch::known(&self.model)?;
+                fetch::model_path(places, model.name)?;
+                bench.args(["vault", "--model", model.name]);
             }
             What::Ledger => {
                 bench.args(["ledger", "--records", &self.records.to_string()]);

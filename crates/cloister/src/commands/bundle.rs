@@ -1,6 +1,7 @@
 mod create;
 mod show;
 mod sign;
+mod token;
 mod unpack;
 mod verify;
 
@@ -24,7 +25,7 @@ const KEY_BYTES_MAX: u64 = 1 << 20;
 #[derive(Subcommand)]
 pub(crate) enum Bundle {
     Create(Box<create::Create>),
-    Sign(sign::Sign),
+    Sign(sign::SignBundle),
     Verify(verify::Verify),
     Show(show::Show),
     Unpack(unpack::Unpack),

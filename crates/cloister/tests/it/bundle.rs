@@ -5,7 +5,7 @@ use std::fs;
 use oms::Sign as _;
 use serde_json::Value;
 
-use crate::workplace::Workplace;
+use crate::workplace::{Workplace, finish};
 
 /// The smallest model that the reader takes.
 fn gguf(number: u8) -> Vec<u8> {
@@ -201,4 +201,52 @@ fn the_reference_implementation_believes_what_was_unpacked() {
     assert!(reference(&place));
     place.write("tree/more.txt", "more");
     assert!(!reference(&place), "a file that nobody signed");
+}
+
+/// A key that never leaves its token: the program that loads the token's module is another one.
+#[test]
+fn signed_by_a_token() {
+    let place = Workplace::new();
+    write_keys(&place, 9);
+    create(&place, "media", &[]).check(0);
+    place.write("pin", "482913\n");
+    fs::create_dir(place.path("tokens")).unwrap();
+    let tokens = place.path("tokens");
+    place.write("softhsm2.conf", format!("directories.tokendir = {}\nlog.level = ERROR\n", tokens.display()));
+    let util = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("softhsm2-util");
+        let output = command.env("SOFTHSM2_CONF", place.path("softhsm2.conf")).args(arguments).output();
+        let output = output.expect("softhsm2 is there: `cargo xtask setup` installs it");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    util(&["--init-token", "--free", "--label", "models", "--so-pin", "5678", "--pin", "482913"]);
+    let converted = place.path("pkcs8.pem");
+    let converted = converted.to_str().unwrap();
+    let pkcs8 = std::process::Command::new("openssl")
+        .args([
+            "pkcs8",
+            "-topk8",
+            "-nocrypt",
+            "-in",
+            place.path("key.pem").to_str().unwrap(),
+            "-out",
+            converted,
+        ])
+        .status();
+    assert!(pkcs8.unwrap().success());
+    util(&[
+        "--import", converted, "--token", "models", "--label", "signing", "--id", "01", "--pin", "482913",
+    ]);
+    let module = ["/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so"];
+    let module = module.into_iter().find(|path| std::path::Path::new(path).exists()).unwrap();
+    let sign = |key: &str| {
+        let mut command = place.command();
+        command.env("SOFTHSM2_CONF", place.path("softhsm2.conf"));
+        command.args(["bundle", "sign", "media", "--pkcs11-module", module, "--token", "models"]);
+        command.args(["--token-key", key, "--pin-file", "pin"]);
+        finish(command, "")
+    };
+    sign("another").check(1).says("the token models cannot sign");
+    sign("signing").check(0).says("signed tiny@1.0 by the key");
+    place.run(&["bundle", "verify", "media", "--key", "pub.pem"]).check(0);
 }

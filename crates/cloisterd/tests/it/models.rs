@@ -55,11 +55,30 @@ impl Fixture {
         (record, self.weights(record))
     }
 
+    /// The larger model in a bundle, `coder@2`, signed by a key whose public half lies beside it.
+    fn signed_bundle(&self) -> String {
+        let path = |name: &str| self.server.root().join(name).to_str().unwrap().to_owned();
+        let (media, key) = (path("media"), path("publisher.pem"));
+        openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", &key]);
+        openssl(&["ec", "-in", &key, "-pubout", "-out", &path("publisher.pub")]);
+        let mut create = vec!["bundle", "create", "--out", &media, "--name", "coder", "--version", "2"];
+        let weights = model(places::CODER);
+        create.extend(["--weights", &weights, "--training-data", "public code", "--licence", "Apache-2.0"]);
+        self.server.cloister(&create).unwrap();
+        self.server.cloister(&["bundle", "sign", &media, "--key", &key]).unwrap();
+        media
+    }
+
     fn weights(&self, record: u64) -> String {
         let explained = self.server.cloister(&["explain", &record.to_string(), "--json"]).unwrap();
         let explained: Value = serde_json::from_str(&explained).unwrap();
         explained["leaf"]["event"]["model"].as_str().unwrap().to_owned()
     }
+}
+
+fn openssl(arguments: &[&str]) {
+    let output = std::process::Command::new("openssl").args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn model(name: &str) -> String {
@@ -71,10 +90,17 @@ fn replaced_rolled_back_and_withdrawn_under_a_running_server() {
     let mut fixture = Fixture::new();
     let (old_record, old) = fixture.ask();
 
-    // A second version replaces the first, without a restart.
-    let import =
-        ["model", "import", &model(places::CODER), "--unsigned", "--name", "coder", "--version", "2"];
-    fixture.server.cloisterd(&import).unwrap();
+    // A second version replaces the first, without a restart. It comes in a bundle that somebody signed.
+    let bundle = fixture.signed_bundle();
+    let words = fixture.refused(&["model", "import", &bundle]);
+    assert!(words.contains("its signature is not accepted"), "nobody is believed yet: {words}");
+    let publisher = fixture.server.root().join("publisher.pub").to_str().unwrap().to_owned();
+    fixture.server.cloisterd(&["model", "trust", "add", "publisher", &publisher, "--kind", "key"]).unwrap();
+    fixture.server.cloisterd(&["model", "import", &bundle]).unwrap();
+    let seen = fixture.server.cloisterd(&["model", "inspect", "coder@2"]).unwrap();
+    for words in ["signed by", "(root publisher)", "public code", "Chat template, changes", "verified"] {
+        assert!(seen.contains(words), "{words}: {seen}");
+    }
     let words = fixture.refused(&["model", "deploy", "coder", "coder@2"]);
     assert!(words.contains("coder@2 is not promoted"), "{words}");
     let words = fixture.refused(&["model", "deploy", "coder", "coder"]);

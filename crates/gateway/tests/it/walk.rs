@@ -196,6 +196,7 @@ impl Walk for ScriptedWalk {
             slots: 2,
             fill: true,
             up: true,
+            training_data: "undisclosed".to_owned(),
         }]
     }
 

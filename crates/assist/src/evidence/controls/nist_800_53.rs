@@ -19,10 +19,10 @@ pub(super) const FRAMEWORK: Framework = Framework {
         Control {
             id: "AC-5",
             title: "Separation of Duties",
-            shows: "Each administrative act names its actor, so that who did what can be compared.",
-            kinds: &["administration"],
-            not: "a division of duties: the owner of the data directory alone may administer, and no act needs a second \
-                  person in this version.",
+            shows: "Each administrative act names its actor. A model is promoted, rolled back or withdrawn, and a body \
+                    erased, only with signatures of two persons, which are in the leaf.",
+            kinds: &["administration", "model", "erasure"],
+            not: "a division of duties for other acts: the owner of the data directory alone may administer.",
         },
         Control {
             id: "AC-6",
@@ -120,8 +120,8 @@ pub(super) const FRAMEWORK: Framework = Framework {
             title: "Configuration Change Control",
             shows: "Changes of users, tokens and deployments are recorded before they are made; each request names the \
                     digests of weights, template, engine and policy that served it.",
-            kinds: &["administration", "intent"],
-            not: "that changes were reviewed and approved beforehand; and changes of the configuration file.",
+            kinds: &["administration", "model", "intent"],
+            not: "that changes other than of models were approved beforehand; and changes of the configuration file.",
         },
         Control {
             id: "CM-5",
@@ -148,10 +148,11 @@ pub(super) const FRAMEWORK: Framework = Framework {
         Control {
             id: "SI-7",
             title: "Software, Firmware, and Information Integrity",
-            shows: "A model or engine whose digest is not the pinned one does not serve; each request names the \
-                    digests, and replays compare recorded answers with new ones.",
-            kinds: &["intent", "replay"],
-            not: "the operating system, firmware, and the origin of the weights.",
+            shows: "A model or engine whose digest is not the pinned one does not serve; each model's leaf says who signed \
+                    it outside and which two persons approved it; each request names the digests, and replays compare \
+                    recorded answers with new ones.",
+            kinds: &["model", "intent", "replay"],
+            not: "the operating system and firmware, and what went into the weights before they were signed.",
         },
     ],
 };
