@@ -34,6 +34,20 @@ fn the_ledgers_tables_are_printed() {
     );
 }
 
+#[test]
+fn the_vaults_tables_are_printed() {
+    prints(
+        "vault",
+        &[
+            "`sha256sum`",
+            "`cloisterd model import`",
+            "`cloisterd model verify`",
+            "model not in the page cache",
+            "engine worker, the model's sealed copy",
+        ],
+    );
+}
+
 fn prints(what: &str, rows: &[&str]) {
     let output = Command::new(env!("CARGO_BIN_EXE_bench")).args([what, "--quick"]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();

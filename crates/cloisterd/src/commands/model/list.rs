@@ -18,6 +18,10 @@ pub(crate) struct List {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// Print the digests of all files that lie here, one a line: with them, `cloister bundle create --known` leaves
+    /// those files out of the next medium.
+    #[arg(long, conflicts_with = "json")]
+    digests: bool,
 }
 
 /// Shows in what two objects or two locks differ.
@@ -31,6 +35,13 @@ pub(crate) struct Diff {
 
 impl List {
     pub(super) fn run(self, data: &Data) -> Outcome {
+        if self.digests {
+            let objects = served::vault(data)?.objects()?;
+            let files = objects.iter().flat_map(|object| &object.files);
+            let digests: std::collections::BTreeSet<Digest> = files.map(|file| file.digest).collect();
+            digests.iter().try_for_each(|digest| output::line(&digest.to_string()))?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let states = ask(data.root(), Command::ModelStates)?;
         let locks = served::locked(data)?;
         if self.json {
