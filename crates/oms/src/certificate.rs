@@ -1,6 +1,7 @@
 //! What a certificate says (RFC 5280), beyond what path building looks at.
 
 use x509_parser::extensions::GeneralName;
+use x509_parser::oid_registry::OID_X509_EXT_NAME_CONSTRAINTS;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// A parsed certificate.
@@ -22,6 +23,10 @@ impl<'d> Certificate<'d> {
             return Err("bytes follow a certificate");
         }
         Ok(Certificate { inner })
+    }
+
+    pub(crate) fn der(&self) -> &'d [u8] {
+        self.inner.as_raw()
     }
 
     pub(crate) fn spki(&self) -> &[u8] {
@@ -48,6 +53,21 @@ impl<'d> Certificate<'d> {
 
     pub(crate) fn is_self_issued(&self) -> bool {
         self.inner.subject().as_raw() == self.inner.issuer().as_raw()
+    }
+
+    /// Whether its issuer has another certificate's name. Byte by byte: who issues writes its name in one way.
+    pub(crate) fn names_as_issuer(&self, issuer: &Certificate<'_>) -> bool {
+        self.inner.issuer().as_raw() == issuer.inner.subject().as_raw()
+    }
+
+    /// Whether it is for the same name and key as another.
+    pub(crate) fn is_of_same_key(&self, other: &Certificate<'_>) -> bool {
+        self.inner.subject().as_raw() == other.inner.subject().as_raw() && self.spki() == other.spki()
+    }
+
+    /// Whether it says which names those below it may have (RFC 5280, section 4.2.1.10), even if that is malformed.
+    pub(crate) fn constrains_names(&self) -> bool {
+        self.inner.iter_extensions().any(|extension| extension.oid == OID_X509_EXT_NAME_CONSTRAINTS)
     }
 
     /// Whether it is of an authority, and how many authorities may follow below it.

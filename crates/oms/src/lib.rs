@@ -8,7 +8,8 @@
 //! Stricter than the reference implementation (PyPI `model-signing`), on purpose:
 //! - Certificates must be valid now, where the reference looks at the moment when the signer's became valid: a
 //!   key that leaked after its certificate expired signs nothing any more.
-//! - A signer's certificate must not be an authority's, as RFC 5280's paths end: the specification's own example is.
+//! - Above a signer that is an authority itself, names must not be constrained: such constraints are evaluated for
+//!   other signers only.
 //! - Revocation counts: [`Trust::add_crl`]. An issuer without any CRL is believed; one with a CRL needs a fresh one.
 //! - Names that could leave the folder, or be two names, are refused; so are JSON objects with a key twice,
 //!   shards that leave bytes out, and resources in no known order.
@@ -26,6 +27,7 @@ mod certificate;
 mod json;
 mod key;
 mod manifest;
+mod path;
 mod pem;
 mod sign;
 mod signature;

@@ -4,11 +4,11 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer, TrustAnchor, UnixTime};
+use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use sha2::{Digest as _, Sha256};
 use webpki::{
-    ALL_VERIFICATION_ALGS, EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, RawPublicKeyEntity,
-    VerifiedPath, anchor_from_trusted_cert,
+    ALL_VERIFICATION_ALGS, EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, VerifiedPath,
+    anchor_from_trusted_cert,
 };
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::{CertificateRevocationList, FromDer as _};
@@ -16,6 +16,7 @@ use x509_parser::prelude::{CertificateRevocationList, FromDer as _};
 use crate::certificate::{Certificate, Usage};
 use crate::key::{KeyError, PublicKey};
 use crate::manifest::shown;
+use crate::path;
 use crate::pem;
 use crate::signature::CERTIFICATE_BYTES_MAX;
 
@@ -110,7 +111,7 @@ pub enum Signer {
         not_before_unix_s: i64,
         /// The last.
         not_after_unix_s: i64,
-        /// SHA-256 of each certificate's DER, the signer's first, the root's last.
+        /// SHA-256 of each certificate's DER, the signer's first, the root's last, which may be the same.
         chain: Vec<[u8; 32]>,
     },
 }
@@ -153,11 +154,6 @@ pub enum VerifyError {
         "the certificate of `{0}` is not for signing: it has neither the key usage `digitalSignature` nor the extended usage `codeSigning`"
     )]
     Usage(String),
-    /// The signer's certificate is an authority's, as it must not be here though the reference implementation lets it.
-    #[error(
-        "the certificate of `{0}` is an authority's (its basic constraints say CA): have the model signed with a certificate that is none"
-    )]
-    AuthoritySigned(String),
     /// The chain leads to no root.
     #[error("the certificate of `{0}` leads to no trusted root: add its authority if you know whose it is")]
     NoRoot(String),
@@ -170,6 +166,32 @@ pub enum VerifyError {
     /// A certificate signed another and is no authority's.
     #[error("`{0}` signed a certificate, and its own does not let it")]
     NotAuthority(String),
+    /// An issuer has the right name and the wrong key.
+    #[error("the certificate of `{subject}` is said to be of `{issuer}`, whose key did not sign it")]
+    NotIssued {
+        /// The certificate's.
+        subject: String,
+        /// The other's.
+        issuer: String,
+    },
+    /// Something that must be understood is not.
+    #[error("the certificate of `{subject}` has the critical extension {extension}, which is not known here")]
+    Extension {
+        /// Its subject.
+        subject: String,
+        /// The extension's object identifier.
+        extension: String,
+    },
+    /// An authority says which names there may be below it.
+    #[error(
+        "`{0}` constrains names, which is not looked at for a signer that is an authority itself: have the model signed with a certificate that is no authority's"
+    )]
+    NameConstraints(String),
+    /// Certificates that lead to one another in too many ways.
+    #[error(
+        "the certificates above `{0}` lead to one another in too many ways: send only those that lead to the root"
+    )]
+    Entangled(String),
     /// More authorities follow than one above them allows.
     #[error("more authorities stand in the chain than one of them allows below itself")]
     PathLength,
@@ -194,9 +216,9 @@ pub enum VerifyError {
     /// The chain is no certification path for another reason.
     #[error("the chain of `{subject}` is refused: {why}")]
     Path {
-        /// The signer's.
+        /// The signer's, or that of the certificate above it that is refused.
         subject: String,
-        /// As the library for paths says.
+        /// What is wrong.
         why: String,
     },
 }
@@ -217,7 +239,7 @@ impl Trust {
     }
 
     /// Adds the certificate of an authority, which need not be one at the top: PEM, `CERTIFICATE`. Signatures by
-    /// certificates that lead to it are believed.
+    /// certificates that lead to it are believed. May be the certificate of a signer that nobody but itself issued.
     pub fn add_authority(&mut self, name: &str, pem: &[u8]) -> Result<(), TrustError> {
         self.fresh(name, self.authorities.len())?;
         let authority =
@@ -280,21 +302,83 @@ impl Trust {
         message: &[u8],
         signed: &[u8],
     ) -> Result<Verified, VerifyError> {
+        let mut certificates = Vec::new();
         for (number, der) in (1..).zip(chain) {
-            Certificate::parse(der).map_err(|why| VerifyError::Malformed { number, why })?;
+            certificates.push(Certificate::parse(der).map_err(|why| VerifyError::Malformed { number, why })?);
         }
-        let ders: Vec<CertificateDer<'_>> =
-            chain.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
-        let malformed = |why| VerifyError::Malformed { number: 1, why };
-        let (signer_der, others) = ders.split_first().ok_or(malformed("there is none"))?;
-        let signer = Certificate::parse(signer_der).map_err(malformed)?;
+        let (signer, others) =
+            certificates.split_first().ok_or(VerifyError::Malformed { number: 1, why: "there is none" })?;
         let key = PublicKey::from_spki(signer.spki()).map_err(VerifyError::SignerKey)?;
         if !signer.signs() {
             return Err(VerifyError::Usage(signer.subject()));
         }
+        let now = i64::try_from(now_unix_s).unwrap_or(i64::MAX);
+        let (chain, root) = if let Some(root) = self.self_signed(signer) {
+            path::check_alone(signer, now)?;
+            self.check_revocation(signer, signer, now)?;
+            (vec![digest(signer.der())], root)
+        } else if signer.authority().is_some() {
+            self.path_of_authority(signer, others, now)?
+        } else {
+            // rustls-webpki where it will do: many people read it, and it evaluates what names are constrained to.
+            self.path(signer, others, now_unix_s)?
+        };
+        if !key.signed(message, signed) {
+            return Err(VerifyError::WrongSignature);
+        }
+        let (not_before_unix_s, not_after_unix_s) = signer.validity();
+        Ok(Verified {
+            signer: Signer::Certificate {
+                subject: signer.subject(),
+                names: signer.names(),
+                issuer: signer.issuer(),
+                not_before_unix_s,
+                not_after_unix_s,
+                chain,
+            },
+            root: root.name.clone(),
+        })
+    }
+
+    /// The root that is the signer's own certificate, where nobody else issued it: a signer below somebody else is
+    /// believed by way of that authority only, which may have revoked it.
+    fn self_signed(&self, signer: &Certificate<'_>) -> Option<&Authority> {
+        let mut roots = self.authorities.iter();
+        roots.find(|root| root.der.as_ref() == signer.der()).filter(|_| path::is_self_signed(signer))
+    }
+
+    /// The path of a signer that is an authority, as digests of certificates, and the root at its end.
+    fn path_of_authority(
+        &self,
+        signer: &Certificate<'_>,
+        others: &[Certificate<'_>],
+        now_unix_s: i64,
+    ) -> Result<(Vec<[u8; 32]>, &Authority), VerifyError> {
+        let mut roots = Vec::new();
+        for root in &self.authorities {
+            roots.push(root.certificate()?);
+        }
+        let accept =
+            |path: &[&Certificate<'_>], root: &Certificate<'_>| self.check_issuers(path, root, now_unix_s);
+        let (path, root) = path::find(signer, others, &roots, now_unix_s, &accept)?;
+        let root = self.authorities.get(root).ok_or_else(|| VerifyError::NoRoot(signer.subject()))?;
+        let ders = path.iter().map(|certificate| certificate.der()).chain([root.der.as_ref()]);
+        Ok((ders.map(digest).collect(), root))
+    }
+
+    /// The path of any other signer, in the same way.
+    fn path(
+        &self,
+        signer: &Certificate<'_>,
+        others: &[Certificate<'_>],
+        now_unix_s: u64,
+    ) -> Result<(Vec<[u8; 32]>, &Authority), VerifyError> {
+        let signer_der = CertificateDer::from(signer.der());
+        let others: Vec<CertificateDer<'_>> =
+            others.iter().map(|other| CertificateDer::from(other.der())).collect();
         let anchors: Vec<TrustAnchor<'_>> =
             self.authorities.iter().map(|authority| authority.anchor.clone()).collect();
-        let end = EndEntityCert::try_from(signer_der).map_err(|error| refused(&signer, &error))?;
+        let end = EndEntityCert::try_from(&signer_der).map_err(|error| refused(signer, &error))?;
         // Path building asks for each path whether it will do, and tells no more than that it did not.
         let reason = RefCell::new(None);
         let check = |path: &VerifiedPath<'_>| {
@@ -306,40 +390,23 @@ impl Trust {
         let path = end.verify_for_usage(
             ALL_VERIFICATION_ALGS,
             &anchors,
-            others,
+            &others,
             UnixTime::since_unix_epoch(Duration::from_secs(now_unix_s)),
             AnyUsage,
             None,
             Some(&check),
         );
-        let path = path.map_err(|error| reason.take().unwrap_or_else(|| refused(&signer, &error)))?;
-        let authority = self.check_path(&path, now_unix_s)?;
-        if !key.signed(message, signed) {
-            return Err(VerifyError::WrongSignature);
-        }
-        let (not_before_unix_s, not_after_unix_s) = signer.validity();
-        let between =
-            path.intermediate_certificates().map(|certificate| Sha256::digest(certificate.der()).into());
-        let chain = std::iter::once(Sha256::digest(signer_der).into())
-            .chain(between)
-            .chain([Sha256::digest(&authority.der).into()])
-            .collect();
-        Ok(Verified {
-            signer: Signer::Certificate {
-                subject: signer.subject(),
-                names: signer.names(),
-                issuer: signer.issuer(),
-                not_before_unix_s,
-                not_after_unix_s,
-                chain,
-            },
-            root: authority.name.clone(),
-        })
+        let path = path.map_err(|error| reason.take().unwrap_or_else(|| refused(signer, &error)))?;
+        let root = self.check_path(&path, now_unix_s)?;
+        let between = path.intermediate_certificates().map(|certificate| digest(&certificate.der()));
+        let chain = std::iter::once(digest(signer.der())).chain(between).chain([digest(&root.der)]).collect();
+        Ok((chain, root))
     }
 
     /// What path building leaves open: the root's own validity and constraint, usages of authorities' keys, and
     /// revocation. Returns the root.
     fn check_path(&self, path: &VerifiedPath<'_>, now_unix_s: u64) -> Result<&Authority, VerifyError> {
+        let now = i64::try_from(now_unix_s).unwrap_or(i64::MAX);
         let mut ders = vec![path.end_entity().der()];
         ders.extend(path.intermediate_certificates().map(webpki::Cert::der));
         let mut certificates = Vec::new();
@@ -347,13 +414,15 @@ impl Trust {
             certificates
                 .push(Certificate::parse(der).map_err(|why| VerifyError::Malformed { number: 1, why })?);
         }
-        let below = certificates.iter().skip(1).filter(|certificate| !certificate.is_self_issued()).count();
+        let certificates: Vec<&Certificate<'_>> = certificates.iter().collect();
         let mut reason = None;
         // The same key may be there under several names, with other certificates.
         for authority in self.authorities.iter().filter(|authority| authority.anchor == *path.anchor()) {
-            let root = Certificate::parse(&authority.der)
-                .map_err(|why| VerifyError::Malformed { number: 1, why })?;
-            match self.check_root(&certificates, root, below, now_unix_s) {
+            let root = authority.certificate()?;
+            let checked = path::check_time(&root, now)
+                .and_then(|()| path::check_issuer(&root, &certificates))
+                .and_then(|()| self.check_issuers(&certificates, &root, now));
+            match checked {
                 Ok(()) => return Ok(authority),
                 Err(error) => reason = reason.or(Some(error)),
             }
@@ -361,31 +430,19 @@ impl Trust {
         Err(reason.unwrap_or(VerifyError::PathLength))
     }
 
-    fn check_root(
+    /// Whether all above a signer may sign certificates, and none on the path was revoked.
+    fn check_issuers(
         &self,
-        certificates: &[Certificate<'_>],
-        root: Certificate<'_>,
-        below: usize,
-        now_unix_s: u64,
+        path: &[&Certificate<'_>],
+        root: &Certificate<'_>,
+        now_unix_s: i64,
     ) -> Result<(), VerifyError> {
-        let (first, last) = root.validity();
-        let now = i64::try_from(now_unix_s).unwrap_or(i64::MAX);
-        if now < first {
-            return Err(VerifyError::NotYet(root.subject()));
-        }
-        if now > last {
-            return Err(VerifyError::Expired(root.subject()));
-        }
-        let length_max = root.authority().ok_or_else(|| VerifyError::NotAuthority(root.subject()))?;
-        if length_max.is_some_and(|max| usize::try_from(max).is_ok_and(|max| below > max)) {
-            return Err(VerifyError::PathLength);
-        }
-        let issuers = certificates.iter().skip(1).chain([&root]);
-        for (certificate, issuer) in certificates.iter().zip(issuers) {
+        let issuers = path.iter().copied().skip(1).chain([root]);
+        for (certificate, issuer) in path.iter().zip(issuers) {
             if !issuer.allows(Usage::SignCertificates) {
                 return Err(VerifyError::NotAuthority(issuer.subject()));
             }
-            self.check_revocation(certificate, issuer, now)?;
+            self.check_revocation(certificate, issuer, now_unix_s)?;
         }
         Ok(())
     }
@@ -408,7 +465,8 @@ impl Trust {
             if !issuer.allows(Usage::SignCrls) {
                 return Err(refused(crl, "is of a key that may not sign CRLs"));
             }
-            if !is_signed(&list, issuer) {
+            let (algorithm, signature) = (&list.signature_algorithm, &list.signature_value.data);
+            if !path::is_signed(issuer, algorithm, list.tbs_cert_list.as_ref(), signature) {
                 return Err(refused(crl, "is not signed by it"));
             }
             if newest.as_ref().is_none_or(|(_, other)| other.last_update() < list.last_update()) {
@@ -431,6 +489,13 @@ impl Trust {
     }
 }
 
+impl Authority {
+    fn certificate(&self) -> Result<Certificate<'_>, VerifyError> {
+        // It was read when it was added.
+        Certificate::parse(&self.der).map_err(|why| VerifyError::Malformed { number: 1, why })
+    }
+}
+
 /// Usages of the signer's certificate are looked at before; those of authorities bind nobody here, as in the reference
 /// implementation.
 struct AnyUsage;
@@ -448,10 +513,13 @@ fn refused(signer: &Certificate<'_>, error: &webpki::Error) -> VerifyError {
         webpki::Error::CertNotValidYet { .. } => VerifyError::NotYet(subject),
         webpki::Error::UnknownIssuer => VerifyError::NoRoot(subject),
         webpki::Error::PathLenConstraintViolated => VerifyError::PathLength,
-        webpki::Error::CaUsedAsEndEntity => VerifyError::AuthoritySigned(subject),
         webpki::Error::EndEntityUsedAsCa => VerifyError::NotAuthority(signer.issuer()),
         other => VerifyError::Path { subject, why: other.to_string() },
     }
+}
+
+fn digest(der: &[u8]) -> [u8; 32] {
+    Sha256::digest(der).into()
 }
 
 fn authority(name: &str, text: &[u8]) -> Result<Authority, &'static str> {
@@ -466,11 +534,14 @@ fn authority(name: &str, text: &[u8]) -> Result<Authority, &'static str> {
         return Err("the certificate is longer than 64 KiB");
     }
     let certificate = Certificate::parse(&block.bytes)?;
-    if certificate.authority().is_none() {
-        return Err("it is not the certificate of an authority: its basic constraints do not say so");
-    }
-    if !certificate.allows(Usage::SignCertificates) {
-        return Err("its key usage does not let it sign certificates");
+    // One that nobody else issued may be a signer's own. It issues nothing then: paths are refused that end with it.
+    if !(certificate.signs() && path::is_self_signed(&certificate)) {
+        if certificate.authority().is_none() {
+            return Err("it is not the certificate of an authority: its basic constraints do not say so");
+        }
+        if !certificate.allows(Usage::SignCertificates) {
+            return Err("its key usage does not let it sign certificates");
+        }
     }
     let der = CertificateDer::from(block.bytes.to_vec());
     let anchor = anchor_from_trusted_cert(&der).map_err(|_| "the certificate is malformed")?.to_owned();
@@ -547,13 +618,4 @@ fn is_of(list: &CertificateRevocationList<'_>, issuer: &Certificate<'_>) -> bool
         (Some(of_key), Some(key)) => of_key == key,
         _ => list.issuer().as_raw() == issuer.inner().subject().as_raw(),
     }
-}
-
-fn is_signed(list: &CertificateRevocationList<'_>, issuer: &Certificate<'_>) -> bool {
-    let spki = SubjectPublicKeyInfoDer::from(issuer.spki());
-    let Ok(key) = RawPublicKeyEntity::try_from(&spki) else { return false };
-    // Whichever algorithm it is: all of these are ones that certificates may be signed with.
-    ALL_VERIFICATION_ALGS.iter().any(|algorithm| {
-        key.verify_signature(*algorithm, list.tbs_cert_list.as_ref(), &list.signature_value.data).is_ok()
-    })
 }

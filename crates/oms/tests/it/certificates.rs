@@ -3,9 +3,10 @@
 use oms::{Signer, Trust, TrustError};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
-    CrlDistributionPoint, CrlIssuingDistributionPoint, CrlScope, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod,
-    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P384_SHA384, PKCS_ECDSA_P521_SHA512, PKCS_ED25519, PKCS_RSA_SHA256,
-    PKCS_RSA_SHA384, RevokedCertParams, RsaKeySize, SerialNumber, date_time_ymd,
+    CrlDistributionPoint, CrlIssuingDistributionPoint, CrlScope, ExtendedKeyUsagePurpose, GeneralSubtree,
+    IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, NameConstraints, PKCS_ECDSA_P384_SHA384,
+    PKCS_ECDSA_P521_SHA512, PKCS_ED25519, PKCS_RSA_SHA256, PKCS_RSA_SHA384, PKCS_RSA_SHA512,
+    RevokedCertParams, RsaKeySize, SerialNumber, date_time_ymd,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -17,6 +18,17 @@ fn late(params: &mut CertificateParams) {
 
 fn early(params: &mut CertificateParams) {
     params.not_before = date_time_ymd(2030, 1, 1);
+}
+
+fn constrain(params: &mut CertificateParams, domain: &str) {
+    let permitted_subtrees = vec![GeneralSubtree::DnsName(domain.to_owned())];
+    params.name_constraints = Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
+}
+
+fn critical(params: &mut CertificateParams) {
+    let mut extension = rcgen::CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![5, 0]);
+    extension.set_criticality(true);
+    params.custom_extensions.push(extension);
 }
 
 fn rsa(algorithm: &'static rcgen::SignatureAlgorithm) -> KeyPair {
@@ -145,20 +157,15 @@ fn plans() {
             },
             "",
         ),
+        ("constrained names", |plan| constrain(&mut plan.middle.0, "models.example.org"), ""),
         (
-            "signer is an authority",
-            |plan| {
-                plan.signer.0.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-            },
-            "is an authority's",
+            "names constrained to others",
+            |plan| constrain(&mut plan.middle.0, "example.net"),
+            "chain of `CN=Ada, O=Example` is refused",
         ),
         (
             "critical extension",
-            |plan| {
-                let mut extension = rcgen::CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![5, 0]);
-                extension.set_criticality(true);
-                plan.signer.0.custom_extensions.push(extension);
-            },
+            |plan| critical(&mut plan.signer.0),
             "chain of `CN=Ada, O=Example` is refused",
         ),
     ];
@@ -169,6 +176,346 @@ fn plans() {
         let found = chain.verify(&chain.trust()).err().unwrap_or_default();
         assert!(found.contains(expected) && found.is_empty() == expected.is_empty(), "{name}: {found}");
     }
+}
+
+/// The same with a signer that is an authority itself, which the reference implementation believes as any other.
+#[test]
+fn plans_of_authorities() {
+    type Change = fn(&mut Plan);
+    let cases: &[(&str, Change, &str)] = &[
+        ("as it is", |_| {}, ""),
+        (
+            "other curves",
+            |plan| {
+                plan.root.1 = KeyPair::generate_for(&PKCS_ECDSA_P521_SHA512).unwrap();
+                plan.middle.1 = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).unwrap();
+                plan.signer.1 = KeyPair::generate_for(&PKCS_ECDSA_P521_SHA512).unwrap();
+            },
+            "",
+        ),
+        (
+            "authorities with RSA",
+            |plan| {
+                plan.root.1 = rsa(&PKCS_RSA_SHA384);
+                plan.middle.1 = rsa(&PKCS_RSA_SHA512);
+            },
+            "",
+        ),
+        (
+            "authorities with Ed25519 and RSA",
+            |plan| {
+                plan.root.1 = rsa(&PKCS_RSA_SHA256);
+                plan.middle.1 = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+            },
+            "",
+        ),
+        (
+            "usage of authorities only",
+            |plan| {
+                plan.signer.0.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+                plan.signer.0.extended_key_usages.clear();
+            },
+            "certificate of `CN=Ada, O=Example` is not for signing",
+        ),
+        (
+            "signer expired",
+            |plan| late(&mut plan.signer.0),
+            "certificate of `CN=Ada, O=Example` or of an authority above it expired",
+        ),
+        (
+            "middle expired",
+            |plan| late(&mut plan.middle.0),
+            "certificate of `CN=Middle, O=Example` or of an authority above it expired",
+        ),
+        (
+            "root expired",
+            |plan| late(&mut plan.root.0),
+            "certificate of `CN=Root, O=Example` or of an authority above it expired",
+        ),
+        (
+            "signer early",
+            |plan| early(&mut plan.signer.0),
+            "certificate of `CN=Ada, O=Example` or of an authority above it is not valid yet",
+        ),
+        (
+            "middle early",
+            |plan| early(&mut plan.middle.0),
+            "certificate of `CN=Middle, O=Example` or of an authority above it is not valid yet",
+        ),
+        (
+            "root early",
+            |plan| early(&mut plan.root.0),
+            "certificate of `CN=Root, O=Example` or of an authority above it is not valid yet",
+        ),
+        (
+            "middle is no authority",
+            |plan| plan.middle.0.is_ca = IsCa::ExplicitNoCa,
+            "`CN=Middle, O=Example` signed a certificate, and",
+        ),
+        (
+            "middle says nothing",
+            |plan| plan.middle.0.is_ca = IsCa::NoCa,
+            "`CN=Middle, O=Example` signed a certificate, and",
+        ),
+        (
+            "middle may not sign certificates",
+            |plan| plan.middle.0.key_usages = vec![KeyUsagePurpose::DigitalSignature],
+            "`CN=Middle, O=Example` signed a certificate, and",
+        ),
+        ("middle says nothing of usage", |plan| plan.middle.0.key_usages.clear(), ""),
+        (
+            "root allows none below",
+            |plan| plan.root.0.is_ca = IsCa::Ca(BasicConstraints::Constrained(0)),
+            "more authorities",
+        ),
+        // The last certificate of a path does not count, whatever it is.
+        (
+            "root allows one below, and that one none",
+            |plan| {
+                plan.root.0.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
+                plan.middle.0.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+            },
+            "",
+        ),
+        (
+            "signer has a critical extension",
+            |plan| critical(&mut plan.signer.0),
+            "certificate of `CN=Ada, O=Example` has the critical extension 1.2.3.4",
+        ),
+        (
+            "middle has a critical extension",
+            |plan| critical(&mut plan.middle.0),
+            "certificate of `CN=Middle, O=Example` has the critical extension 1.2.3.4",
+        ),
+        (
+            "root has a critical extension",
+            |plan| critical(&mut plan.root.0),
+            "certificate of `CN=Root, O=Example` has the critical extension 1.2.3.4",
+        ),
+        (
+            "middle constrains names",
+            |plan| constrain(&mut plan.middle.0, "models.example.org"),
+            "`CN=Middle, O=Example` constrains names",
+        ),
+        (
+            "root constrains names",
+            |plan| constrain(&mut plan.root.0, "models.example.org"),
+            "`CN=Root, O=Example` constrains names",
+        ),
+        // These bind whoever is below it.
+        ("signer constrains names", |plan| constrain(&mut plan.signer.0, "example.net"), ""),
+        (
+            "malformed constraints",
+            |plan| {
+                let extension = rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 30], vec![4, 0]);
+                plan.middle.0.custom_extensions.push(extension);
+            },
+            "chain of `CN=Middle, O=Example` is refused: one of its extensions is malformed",
+        ),
+        (
+            "an extension twice",
+            |plan| {
+                let extension = rcgen::CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![5, 0]);
+                plan.middle.0.custom_extensions = vec![extension.clone(), extension];
+            },
+            "chain of `CN=Middle, O=Example` is refused: it has an extension twice",
+        ),
+    ];
+    for (name, change, expected) in cases {
+        let mut plan = Plan::of_authority();
+        change(&mut plan);
+        let chain = plan.build();
+        let found = chain.verify(&chain.trust()).err().unwrap_or_default();
+        assert!(found.contains(expected) && found.is_empty() == expected.is_empty(), "{name}: {found}");
+    }
+}
+
+#[test]
+fn paths_of_authorities() {
+    let chain = Plan::of_authority().build();
+    let digest = |der: &[u8]| <[u8; 32]>::from(Sha256::digest(der));
+    let digests = |verified: oms::Verified| match verified.signer {
+        Signer::Certificate { chain, .. } => chain,
+        Signer::Key { .. } => panic!("not by a certificate"),
+    };
+    let found = digests(chain.verify(&chain.trust()).unwrap());
+    assert_eq!(found.len(), 3);
+    assert_eq!(found[1..], [digest(chain.middle.der()), digest(chain.root.der())]);
+
+    // An authority in the middle as root; the root in the chain; others that lead nowhere, or are there twice.
+    let mut middle = Trust::new();
+    middle.add_authority("middle", chain.middle.pem().as_bytes()).unwrap();
+    assert_eq!(digests(chain.verify(&middle).unwrap()), [found[0], found[1]]);
+    let namesake = Plan::of_authority().build();
+    let [first, others] = [&chain.signer_pem, &namesake.middle.pem()];
+    let pem = [first, others, &chain.middle.pem(), &chain.middle.pem(), &chain.root.pem()]
+        .map(String::as_str)
+        .concat();
+    let (trust, elsewhere) = (chain.trust(), namesake.trust());
+    let chain = Chain { pem, ..chain };
+    assert_eq!(digests(chain.verify(&trust).unwrap()), found);
+
+    // Names that fit, and keys that do not.
+    let [signer_pem, middle] = [&chain.signer_pem, &chain.middle.pem()];
+    for (pem, words) in [
+        (
+            signer_pem.clone() + middle,
+            "certificate of `CN=Middle, O=Example` is said to be of `CN=Root, O=Example`, whose key",
+        ),
+        (
+            signer_pem.clone() + &namesake.middle.pem(),
+            "certificate of `CN=Ada, O=Example` is said to be of `CN=Middle, O=Example`, whose key",
+        ),
+        (signer_pem.clone(), "certificate of `CN=Ada, O=Example` leads to no trusted root"),
+        (chain.pem.clone(), "certificate of `CN=Ada, O=Example` leads to no trusted root"),
+    ] {
+        let signer = chain.signer.serialize_pem();
+        let signer = oms::KeySigner::from_pem(signer.as_bytes(), Some(pem.as_bytes())).unwrap();
+        let signature = oms::Signature::parse(&oms::sign(&pki::manifest(), &signer).unwrap()).unwrap();
+        let found = signature.verify(&elsewhere, pki::NOW).unwrap_err().to_string();
+        assert!(found.contains(words), "{found}");
+    }
+    assert!(chain.verify(&Trust::new()).unwrap_err().contains("leads to no trusted root"));
+
+    // A signer of its issuer's name, as public examples have it. As root it is none: its issuer is not itself.
+    let mut plan = Plan::of_authority();
+    plan.signer.0.distinguished_name = plan.middle.0.distinguished_name.clone();
+    let chain = plan.build();
+    assert_eq!(digests(chain.verify(&chain.trust()).unwrap()).len(), 3);
+    let mut pinned = Trust::new();
+    let error = pinned.add_authority("signer", chain.signer_pem.as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("does not let it sign certificates"), "{error}");
+
+    // A third authority below one that allows none.
+    let mut plan = Plan::of_authority();
+    plan.middle.0.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    let signer_params = plan.signer.0.clone();
+    let chain = plan.build();
+    let low = CertifiedIssuer::signed_by(authority_params("Low"), pki::key(), &chain.middle).unwrap();
+    let signer_pem = signer_params.signed_by(&chain.signer, &low).unwrap().pem();
+    let pem = signer_pem.clone() + &low.pem() + &chain.middle.pem();
+    let chain = Chain { pem, signer_pem, ..chain };
+    assert!(chain.verify(&chain.trust()).unwrap_err().contains("more authorities"));
+}
+
+#[test]
+fn authorities_that_sign_one_another() {
+    // Each certifies each, under one name: there are more ways than anybody should walk.
+    let keys: Vec<KeyPair> = (0..3).map(|_| pki::key()).collect();
+    let of = |key: &KeyPair| KeyPair::from_pem(&key.serialize_pem()).unwrap();
+    let same: Vec<Authority> = keys
+        .iter()
+        .map(|key| CertifiedIssuer::self_signed(authority_params("Same"), of(key)).unwrap())
+        .collect();
+    let mut pem = String::new();
+    for (place, key) in keys.iter().enumerate() {
+        for (other, issuer) in same.iter().enumerate() {
+            if place != other {
+                pem += &authority_params("Same").signed_by(key, issuer).unwrap().pem();
+            }
+        }
+    }
+    let mut chain = Plan::of_authority().build();
+    let mut params = pki::signer_params();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    chain.signer_pem = params.signed_by(&chain.signer, &same[0]).unwrap().pem();
+    chain.pem = chain.signer_pem.clone() + &pem;
+    assert!(chain.verify(&chain.trust()).unwrap_err().contains("leads to no trusted root"));
+    let mut trust = Trust::new();
+    trust.add_authority("one", same[2].pem().as_bytes()).unwrap();
+    chain.verify(&trust).unwrap();
+    for number in 0..5 {
+        let namesake = CertifiedIssuer::self_signed(authority_params("Same"), pki::key()).unwrap();
+        trust.add_authority(&format!("namesake {number}"), namesake.pem().as_bytes()).unwrap();
+    }
+    chain.verify(&trust).unwrap();
+    let mut without = Trust::new();
+    for number in 0..40 {
+        let namesake = CertifiedIssuer::self_signed(authority_params("Same"), pki::key()).unwrap();
+        without.add_authority(&format!("namesake {number}"), namesake.pem().as_bytes()).unwrap();
+    }
+    assert!(chain.verify(&without).unwrap_err().contains("lead to one another in too many ways"));
+}
+
+/// Issued by nobody else, with this usage.
+fn self_signed(change: impl Fn(&mut CertificateParams)) -> Chain {
+    let mut chain = Plan::of_authority().build();
+    let mut params = pki::signer_params();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.serial_number = Some(3.into());
+    change(&mut params);
+    chain.signer_pem = params.self_signed(&chain.signer).unwrap().pem();
+    chain.pem = chain.signer_pem.clone();
+    chain
+}
+
+#[test]
+fn signers_that_are_their_own_authority() {
+    type Change = fn(&mut CertificateParams);
+    let cases: &[(&str, Change, &str)] = &[
+        ("an authority that only signs models", |_| {}, ""),
+        ("one for certificates too", |params| params.key_usages.push(KeyUsagePurpose::KeyCertSign), ""),
+        ("no authority", |params| params.is_ca = IsCa::ExplicitNoCa, ""),
+        (
+            "expired",
+            |params| late(params),
+            "certificate of `CN=Ada, O=Example` or of an authority above it expired",
+        ),
+        ("early", |params| early(params), "is not valid yet"),
+        ("a critical extension", |params| critical(params), "has the critical extension 1.2.3.4"),
+        (
+            "for certificates only",
+            |params| {
+                params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+                params.extended_key_usages.clear();
+            },
+            "is not for signing",
+        ),
+    ];
+    for (name, change, expected) in cases {
+        let chain = self_signed(change);
+        let mut trust = chain.trust();
+        // Being one's own issuer does not help anybody who is not trusted.
+        let stranger = chain.verify(&trust).unwrap_err();
+        assert!(!expected.is_empty() || stranger.contains("leads to no trusted root"), "{name}: {stranger}");
+        trust.add_authority("ada", chain.signer_pem.as_bytes()).unwrap();
+        let found = chain.verify(&trust);
+        match found {
+            Ok(verified) => {
+                assert!(expected.is_empty(), "{name}");
+                assert_eq!(verified.root, "ada");
+                let Signer::Certificate { chain, .. } = verified.signer else {
+                    panic!("not by a certificate")
+                };
+                assert_eq!(chain.len(), 1);
+            }
+            Err(found) => assert!(found.contains(expected) && !expected.is_empty(), "{name}: {found}"),
+        }
+    }
+    // A signer's own certificate lets it sign models and nobody else's certificates.
+    for is_ca in [IsCa::ExplicitNoCa, IsCa::Ca(BasicConstraints::Unconstrained)] {
+        for below in [IsCa::NoCa, IsCa::Ca(BasicConstraints::Unconstrained)] {
+            let mut params = pki::signer_params();
+            params.is_ca = is_ca;
+            let above = CertifiedIssuer::self_signed(params, pki::key()).unwrap();
+            let mut chain = Plan::new().build();
+            let mut params = pki::signer_params();
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            params.is_ca = below;
+            chain.signer_pem = params.signed_by(&chain.signer, &above).unwrap().pem();
+            chain.pem = chain.signer_pem.clone();
+            let mut trust = Trust::new();
+            trust.add_authority("ada", above.pem().as_bytes()).unwrap();
+            let found = chain.verify(&trust).unwrap_err();
+            assert!(found.contains("`CN=Ada, O=Example` signed a certificate, and"), "{found}");
+        }
+    }
+    // Another certificate for the same name, with another key.
+    let (chain, namesake) = (self_signed(|_| {}), self_signed(|_| {}));
+    let mut trust = Trust::new();
+    trust.add_authority("ada", namesake.signer_pem.as_bytes()).unwrap();
+    let found = chain.verify(&trust).unwrap_err();
+    assert!(found.contains("leads to no trusted root"), "{found}");
 }
 
 #[test]
@@ -294,8 +641,7 @@ impl List {
 }
 
 /// Serial numbers 2 and 3.
-fn numbered() -> Plan {
-    let mut plan = Plan::new();
+fn numbered(mut plan: Plan) -> Plan {
     plan.middle.0.serial_number = Some(2.into());
     plan.signer.0.serial_number = Some(3.into());
     plan
@@ -303,8 +649,35 @@ fn numbered() -> Plan {
 
 #[test]
 fn revocation() {
-    let chain = numbered().build();
-    let elsewhere = numbered().build();
+    for (chain, elsewhere) in [
+        (numbered(Plan::new()).build(), numbered(Plan::new()).build()),
+        (numbered(Plan::of_authority()).build(), numbered(Plan::of_authority()).build()),
+    ] {
+        revocation_of(&chain, &elsewhere);
+    }
+    // Who is above itself revokes itself.
+    let mut params = pki::signer_params();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages.push(KeyUsagePurpose::CrlSign);
+    params.serial_number = Some(3.into());
+    let (of_list, of_chain) = (pki::key(), Plan::of_authority());
+    let key = KeyPair::from_pem(&of_list.serialize_pem()).unwrap();
+    let own = CertifiedIssuer::self_signed(params, of_list).unwrap();
+    let chain = Chain { signer: key, pem: own.pem(), signer_pem: own.pem(), ..of_chain.build() };
+    for (list, words) in [
+        (List::new(), ""),
+        (List::revoking(3), "was revoked by the CRL `crl`"),
+        (List { from: 2024, until: 2026, ..List::new() }, "is out of date"),
+    ] {
+        let mut trust = Trust::new();
+        trust.add_authority("own", own.pem().as_bytes()).unwrap();
+        trust.add_crl("crl", list.by(&own).der()).unwrap();
+        let found = chain.verify(&trust).err().unwrap_or_default();
+        assert!(found.contains(words) && found.is_empty() == words.is_empty(), "{found}");
+    }
+}
+
+fn revocation_of(chain: &Chain, elsewhere: &Chain) {
     // Serial numbers are an issuer's own: 3 of the root is another certificate.
     let cases: Vec<(&str, Vec<rcgen::CertificateRevocationList>, &str)> = vec![
         ("of both, empty", vec![List::new().by(&chain.middle), List::new().by(&chain.root)], ""),
@@ -366,12 +739,12 @@ fn revocation() {
 #[test]
 fn lists_that_nobody_should_have_signed() {
     // One that says it is of the authority's key, and is not.
-    let mut plan = numbered();
+    let mut plan = numbered(Plan::new());
     plan.middle.0.key_identifier_method = KeyIdMethod::PreSpecified(vec![9; 20]);
     let chain = plan.build();
     let forged = List { key_id: KeyIdMethod::PreSpecified(vec![9; 20]), ..List::new() };
     let mut trust = chain.trust();
-    trust.add_crl("forged", forged.by(&numbered().build().middle).der()).unwrap();
+    trust.add_crl("forged", forged.by(&numbered(Plan::new()).build().middle).der()).unwrap();
     assert!(
         chain
             .verify(&trust)
@@ -380,7 +753,7 @@ fn lists_that_nobody_should_have_signed() {
     );
 
     // One of a key that is for certificates only.
-    let mut plan = numbered();
+    let mut plan = numbered(Plan::new());
     plan.middle.0.key_usages = vec![KeyUsagePurpose::KeyCertSign];
     let (unfit_params, unfit_key) =
         (plan.middle.0.clone(), KeyPair::from_pem(&plan.middle.1.serialize_pem()).unwrap());
@@ -395,7 +768,7 @@ fn lists_that_nobody_should_have_signed() {
 
 #[test]
 fn what_is_no_list() {
-    let chain = numbered().build();
+    let chain = numbered(Plan::new()).build();
     let mut trust = chain.trust();
     let list = List::new().by(&chain.middle);
     let part = List { part: true, ..List::new() }.by(&chain.middle);

@@ -68,6 +68,13 @@ impl Plan {
         }
     }
 
+    /// The same, where the signer is an authority too.
+    pub(crate) fn of_authority() -> Plan {
+        let mut plan = Plan::new();
+        plan.signer.0.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        plan
+    }
+
     pub(crate) fn build(self) -> Chain {
         let root = CertifiedIssuer::self_signed(self.root.0, self.root.1).unwrap();
         let middle = CertifiedIssuer::signed_by(self.middle.0, self.middle.1, &root).unwrap();

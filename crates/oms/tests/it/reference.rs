@@ -429,22 +429,96 @@ fn certificates_both_ways() {
         ),
     ];
     for (name, change, fine) in cases {
-        let mut plan = Plan::new();
-        change(&mut plan);
-        for (way, outcome) in both_ways(&mut reference, &plan.build()).into_iter().enumerate() {
-            assert_eq!(outcome.is_ok(), *fine, "{name}, way {way}: {outcome:?}");
+        for plan in [Plan::new, Plan::of_authority] {
+            let mut plan = plan();
+            change(&mut plan);
+            for (way, outcome) in both_ways(&mut reference, &plan.build()).into_iter().enumerate() {
+                assert_eq!(outcome.is_ok(), *fine, "{name}, way {way}: {outcome:?}");
+            }
         }
     }
-    // Another root.
-    let chain = Plan::new().build();
-    let elsewhere = Chain { root: Plan::new().build().root, ..chain };
-    for outcome in both_ways(&mut reference, &elsewhere) {
-        outcome.unwrap_err();
+    for plan in [Plan::new, Plan::of_authority] {
+        // Another root.
+        let elsewhere = Chain { root: plan().build().root, ..plan().build() };
+        for outcome in both_ways(&mut reference, &elsewhere) {
+            outcome.unwrap_err();
+        }
+        // Here alone a certificate must be valid now: there, it is enough that it once was.
+        let mut plan = plan();
+        plan.signer.0.not_after = rcgen::date_time_ymd(2026, 1, 1);
+        let [here, also_here, there, also_there] = both_ways(&mut reference, &plan.build());
+        assert!(here.unwrap_err().contains("expired") && also_here.unwrap_err().contains("expired"));
+        assert_eq!((there, also_there), (Ok(()), Ok(())));
     }
-    // Here alone a certificate must be valid now: there, it is enough that it once was.
-    let mut plan = Plan::new();
-    plan.signer.0.not_after = rcgen::date_time_ymd(2026, 1, 1);
-    let [here, also_here, there, also_there] = both_ways(&mut reference, &plan.build());
-    assert!(here.unwrap_err().contains("expired") && also_here.unwrap_err().contains("expired"));
-    assert_eq!((there, also_there), (Ok(()), Ok(())));
+}
+
+/// With nobody between the root and a signer who is an authority, or nobody above the signer at all.
+#[test]
+fn signers_that_are_authorities() {
+    let mut reference = Reference::start();
+    let authority = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let usages = [KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    type Below = (rcgen::IsCa, Vec<KeyUsagePurpose>, Option<rcgen::CustomExtension>, bool);
+    let mut critical = rcgen::CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![5, 0]);
+    critical.set_criticality(true);
+    let cases: &[(&str, Below)] = &[
+        ("an authority", (authority, usages.to_vec(), None, true)),
+        ("one that only signs models", (authority, usages[..1].to_vec(), None, true)),
+        ("one of no usage", (authority, Vec::new(), None, false)),
+        ("one that signs no models", (authority, usages[1..].to_vec(), None, false)),
+        ("one with a critical extension", (authority, usages.to_vec(), Some(critical), false)),
+        ("no authority", (rcgen::IsCa::ExplicitNoCa, usages[..1].to_vec(), None, true)),
+        ("one that says nothing", (rcgen::IsCa::NoCa, usages[..1].to_vec(), None, true)),
+    ];
+    for (name, (is_ca, usages, extension, fine)) in cases {
+        for alone in [false, true] {
+            let mut params = crate::pki::signer_params();
+            (params.is_ca, params.key_usages) = (*is_ca, usages.clone());
+            params.extended_key_usages.clear();
+            params.custom_extensions.extend(extension.clone());
+            let chain = Plan::new().build();
+            let certificate = if alone {
+                params.self_signed(&chain.signer)
+            } else {
+                params.signed_by(&chain.signer, &chain.root)
+            };
+            let pem = certificate.unwrap().pem();
+            let root = if alone { pem.clone() } else { chain.root.pem() };
+            for trusted in [true, false] {
+                let root = if trusted { root.clone() } else { Plan::new().build().root.pem() };
+                let place = Place::new();
+                let (model, signature) = (place.model(), place.path("model.sig"));
+                let (key, signer) =
+                    (place.file("key", chain.signer.serialize_pem()), place.file("crt", &pem));
+                let root_path = place.file("root", &root);
+                let sign = ["sign", "certificate", &model, "--signature", &signature, "--private_key", &key];
+                let with = ["--signing_certificate", &signer, "--certificate_chain", &root_path];
+                let verify_there = ["verify", "certificate", &model, "--signature", &signature];
+                for there in [true, false] {
+                    if there {
+                        reference.command(&[&sign[..], &with].concat()).unwrap();
+                    } else {
+                        let resources = tree(Path::new(&model), Serialization::Files, &GIT);
+                        let manifest =
+                            Manifest::new("m", Serialization::Files, false, Vec::new(), resources).unwrap();
+                        let own = KeySigner::from_pem(
+                            chain.signer.serialize_pem().as_bytes(),
+                            Some(pem.as_bytes()),
+                        );
+                        fs::write(&signature, oms::sign(&manifest, &own.unwrap()).unwrap()).unwrap();
+                    }
+                    let found = reference
+                        .command(&[&verify_there[..], &["--certificate_chain", &root_path]].concat());
+                    let what = format!("{name}, alone {alone}, trusted {trusted}, signed there {there}");
+                    assert_eq!(found.is_ok(), *fine && trusted, "{what}: {found:?}");
+                    let mut trust = Trust::new();
+                    let found = trust
+                        .add_authority("root", root.as_bytes())
+                        .map_err(|error| words(&error))
+                        .and_then(|()| verify(&model, &signature, &trust).map(drop));
+                    assert_eq!(found.is_ok(), *fine && trusted, "{what}: {found:?}");
+                }
+            }
+        }
+    }
 }
