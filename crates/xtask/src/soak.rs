@@ -30,7 +30,7 @@ use crate::{
 #[derive(clap::Args)]
 pub(crate) struct Soak {
     name: Name,
-    /// Requests, crashes, or simulated machines.
+    /// Requests, crashes, simulated machines, or whole ways.
     #[arg(long, default_value_t = 200)]
     count: u64,
     /// Repeats a soak; a fresh one by default.
@@ -122,6 +122,7 @@ impl Soak {
                 Name::Crash => crash(&state.model, seed, count, progress).during(during),
                 Name::Invariance => invariance(places, &state.model, seed, count),
                 Name::Simulation => simulation(places, seed, count),
+                Name::Models => models(places, &state.model),
             }?;
             for (what, count) in results {
                 *state.results.entry(what).or_default() += count;
@@ -242,6 +243,17 @@ fn simulation(places: &Places, seed: u64, count: u64) -> Result<Counts, Failure>
     counted(&output_of(&mut test)?, "simulation: ")
 }
 
+/// A run of the daemon's test of that name.
+fn models(places: &Places, model: &str) -> Result<Counts, Failure> {
+    let mut test = cargo(places);
+    test.args(["test", "--release", "--package", "cloisterd", "--test", "it", "--"])
+        .args(["--exact", "models::replaced_rolled_back_and_withdrawn_under_a_running_server", "--nocapture"])
+        .env(TEST_PROGRAMS, places.release())
+        .env(TEST_MODELS, places.models())
+        .env("CLOISTER_TEST_MODEL", model);
+    counted(&output_of(&mut test)?, "models: ")
+}
+
 /// What a test says it counted, behind its name, as `3 things, 4 others`.
 fn counted(words: &str, name: &str) -> Result<Counts, Failure> {
     let line = words.lines().find_map(|line| line.split_once(name)).map(|(_, results)| results);
@@ -260,6 +272,7 @@ impl Name {
             Name::Replay => ROUND_OF_REPLAYS,
             Name::Invariance => ROUND_OF_TEST,
             Name::Simulation => ROUND_OF_MACHINES,
+            Name::Models => 1,
         }
     }
 
@@ -269,6 +282,7 @@ impl Name {
             Name::Crash => "crash",
             Name::Invariance => "invariance",
             Name::Simulation => "simulation",
+            Name::Models => "models",
         }
     }
 
@@ -278,6 +292,7 @@ impl Name {
             Name::Replay | Name::Invariance => tests::CODER,
             Name::Crash => tests::SMALL,
             Name::Simulation => "none",
+            Name::Models => "qwen2.5-coder-1.5b-instruct-q4_k_m",
         }
     }
 }

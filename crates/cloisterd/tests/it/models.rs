@@ -1,6 +1,7 @@
 //! A model's whole way, on a running server: imported, approved by two persons, promoted, deployed, replaced,
 //! rolled back, withdrawn; and what it answered is answered again all the while.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -11,6 +12,8 @@ use testkit::server::{MODEL_NAMESPACE, Server};
 struct Fixture {
     server: Server,
     approvers: Approvers,
+    /// Answers, replays with the same bytes, refusals.
+    counted: [Cell<u32>; 3],
 }
 
 impl Fixture {
@@ -25,7 +28,7 @@ impl Fixture {
         server.promote(&approvers, "coder@1").unwrap();
         server.cloisterd(&["model", "deploy", "coder", "coder@1", "--context-tokens", "2048"]).unwrap();
         server.start().unwrap();
-        Fixture { server, approvers }
+        Fixture { server, approvers, counted: Default::default() }
     }
 
     /// Why a command of the administrator's is refused.
@@ -33,6 +36,7 @@ impl Fixture {
         let output = self.server.cloisterd_output(arguments).unwrap();
         let words = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success(), "{arguments:?}: {words}");
+        self.counted[2].update(|count| count + 1);
         words
     }
 
@@ -52,7 +56,14 @@ impl Fixture {
         let answer = self.server.cloister(&["ask", "Say one word.", "--max-tokens", "6", "--json"]).unwrap();
         let answer: Value = serde_json::from_str(&answer).unwrap();
         let record = answer["record"].as_u64().unwrap();
+        self.counted[0].update(|count| count + 1);
         (record, self.weights(record))
+    }
+
+    /// The same bytes again?
+    fn replays(&self, record: u64, how: &str) {
+        assert_eq!(self.server.replay(record).unwrap()["matches"], true, "record {record}, {how}");
+        self.counted[1].update(|count| count + 1);
     }
 
     /// The larger model in a bundle, `coder@2`, signed by a key whose public half lies beside it.
@@ -110,8 +121,8 @@ fn replaced_rolled_back_and_withdrawn_under_a_running_server() {
     let (new_record, new) = fixture.ask();
     assert_ne!(old, new);
     assert_eq!(fixture.weights(old_record), old, "what was answered before was answered by the old one");
-    assert_eq!(fixture.server.replay(old_record).unwrap()["matches"], true, "on the old one, beside the new");
-    assert_eq!(fixture.server.replay(new_record).unwrap()["matches"], true);
+    fixture.replays(old_record, "on the old one, beside the new");
+    fixture.replays(new_record, "where it serves");
 
     // Back again: by two persons, once.
     let words = fixture.refused(&["model", "deploy", "coder", "coder@1"]);
@@ -133,7 +144,7 @@ fn replaced_rolled_back_and_withdrawn_under_a_running_server() {
     assert_eq!(back, old);
     assert!(!fixture.refused(&both).is_empty(), "an approval is for one roll-back");
     for record in [old_record, new_record, back_record] {
-        assert_eq!(fixture.server.replay(record).unwrap()["matches"], true, "record {record}");
+        fixture.replays(record, "after the roll-back");
     }
 
     // For good: under no name does it serve again.
@@ -155,7 +166,7 @@ fn replaced_rolled_back_and_withdrawn_under_a_running_server() {
 
     // A restart changes nothing of it, and the ledger verifies.
     fixture.server.stop().unwrap();
-    assert_eq!(fixture.server.replay(new_record).unwrap()["matches"], true, "without the daemon, too");
+    fixture.replays(new_record, "without the daemon, by withdrawn weights");
     fixture.server.start().unwrap();
     assert_eq!(fixture.ask().1, old);
     fixture.server.cloisterd(&["model", "retire", "coder"]).unwrap();
@@ -165,6 +176,10 @@ fn replaced_rolled_back_and_withdrawn_under_a_running_server() {
     let report = fixture.server.verify().unwrap();
     assert_eq!(report["verdict"], "passed", "{report}");
     assert!(!report.to_string().contains("not_deployed"), "{report}");
+    let [answers, replays, refusals] = fixture.counted.map(|count| count.get());
+    println!(
+        "models: {answers} answers by the model that their record names, {replays} replays to the same bytes, {refusals} refusals"
+    );
 }
 
 /// Whatever is put back by hand in the data directory, the ledger remembers.
