@@ -231,6 +231,9 @@ fn verify_signature(medium: &Medium, policy: &ImportPolicy<'_>) -> Result<Option
         Signer::Certificate { subject, chain, .. } => {
             ("certificate", subject, chain.into_iter().map(Digest).collect())
         }
+        Signer::Sigstore { identity, issuer, chain, .. } => {
+            ("sigstore", format!("{identity} by {issuer}"), chain.into_iter().map(Digest).collect())
+        }
     };
     Ok(Some(SignedBy {
         method: method.to_owned(),

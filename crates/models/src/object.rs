@@ -108,9 +108,9 @@ pub enum Role {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignedBy {
-    /// `key` or `certificate`.
+    /// `key`, `certificate` or `sigstore`.
     pub method: String,
-    /// The key's fingerprint, or the certificate's subject.
+    /// The key's fingerprint, the certificate's subject, or the identity with who vouched for it.
     pub signer: String,
     /// The trust root that it leads to, by the name it was added under.
     pub root: String,

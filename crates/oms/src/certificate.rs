@@ -102,6 +102,14 @@ impl<'d> Certificate<'d> {
         usage || extended
     }
 
+    /// Whether it says both that its key signs, and that it signs code.
+    pub(crate) fn signs_code(&self) -> bool {
+        let usage =
+            self.inner.key_usage().ok().flatten().is_some_and(|usage| usage.value.digital_signature());
+        let extended = self.inner.extended_key_usage().ok().flatten();
+        usage && extended.is_some_and(|extended| extended.value.code_signing)
+    }
+
     /// The identifier of its key, where it gives one.
     pub(crate) fn key_identifier(&self) -> Option<&[u8]> {
         self.inner.iter_extensions().find_map(|extension| match extension.parsed_extension() {

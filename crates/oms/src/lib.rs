@@ -13,9 +13,10 @@
 //! - Revocation counts: [`Trust::add_crl`]. An issuer without any CRL is believed; one with a CRL needs a fresh one.
 //! - Names that could leave the folder, or be two names, are refused; so are JSON objects with a key twice,
 //!   shards that leave bytes out, and resources in no known order.
+//! - Of Sigstore's keyless method, [`Trust::add_sigstore`] names each signer; nothing is fetched.
 //!
-//! Not read, and refused by name: signatures of the 0.2 series, digests other than SHA-256. The keyless method
-//! of Sigstore is parsed and not verified. Entries of transparency logs and time stamps beside a key or a
+//! Not read, and refused by name: signatures of the 0.2 series, digests other than SHA-256, keyless signatures that
+//! logs of Rekor's second version hold. Entries of transparency logs and time stamps beside a key or a
 //! certificate chain are passed over: they prove nothing here, and nothing is concluded from them.
 //!
 //! The statement's own root digest commits to digests but not to names. Whoever needs one digest for a model
@@ -31,6 +32,7 @@ mod path;
 mod pem;
 mod sign;
 mod signature;
+mod sigstore;
 pub mod token;
 mod trust;
 
@@ -41,4 +43,5 @@ pub use manifest::{
 };
 pub use sign::{KeySigner, Material, Sign, SignError, sign, unsigned};
 pub use signature::{CERTIFICATES_MAX, Method, ParseError, SIGNATURE_BYTES_MAX, Signature, is_pae};
+pub use sigstore::TRUSTED_ROOT_BYTES_MAX;
 pub use trust::{CRL_BYTES_MAX, ROOTS_MAX, Signer, Trust, TrustError, Verified, VerifyError};

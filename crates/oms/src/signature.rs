@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use crate::json;
 use crate::key::PublicKey;
 use crate::manifest::{Manifest, ManifestError, shown};
+use crate::sigstore::Claim;
 use crate::trust::{Trust, Verified, VerifyError};
 
 /// The longest signature, in bytes.
@@ -38,7 +39,7 @@ pub struct Signature {
 enum By {
     Key { hint: Option<String>, signed: Vec<u8> },
     Certificates { chain: Vec<Vec<u8>>, signed: Vec<u8> },
-    Sigstore,
+    Sigstore(Claim),
     Nobody,
 }
 
@@ -53,7 +54,7 @@ pub enum Method {
     },
     /// With a key that a certificate is for, whose chain is with it.
     Certificate,
-    /// With a certificate of an hour, and a transparency log's word on when. Not verified here.
+    /// With a certificate of minutes, and a transparency log's word on when.
     Sigstore,
     /// Nobody signed: [`unsigned`](crate::unsigned).
     None,
@@ -156,7 +157,7 @@ impl Signature {
         match &self.by {
             By::Key { hint, .. } => Method::Key { hint: hint.clone() },
             By::Certificates { .. } => Method::Certificate,
-            By::Sigstore => Method::Sigstore,
+            By::Sigstore(_) => Method::Sigstore,
             By::Nobody => Method::None,
         }
     }
@@ -168,14 +169,14 @@ impl Signature {
         match &self.by {
             By::Key { hint, signed } => trust.verify_key(hint.as_deref(), &message, signed),
             By::Certificates { chain, signed } => trust.verify_chain(chain, now_unix_s, &message, signed),
-            By::Sigstore => Err(VerifyError::Sigstore),
+            By::Sigstore(claim) => trust.verify_keyless(claim, &self.payload, &message),
             By::Nobody => Err(VerifyError::Unsigned),
         }
     }
 }
 
 fn by(material: VerificationMaterial, mut signatures: Vec<EnvelopeSignature>) -> Result<By, ParseError> {
-    let VerificationMaterial { public_key, x509_certificate_chain, certificate, .. } = material;
+    let VerificationMaterial { public_key, x509_certificate_chain, certificate, tlog_entries, .. } = material;
     let kinds = [public_key.is_some(), x509_certificate_chain.is_some(), certificate.is_some()];
     if kinds.iter().filter(|there| **there).count() > 1 {
         return Err(ParseError::Bundle("it names a signer in several ways"));
@@ -216,7 +217,13 @@ fn by(material: VerificationMaterial, mut signatures: Vec<EnvelopeSignature>) ->
             }
             Ok(By::Certificates { chain: ders, signed })
         }
-        (Some(_), _, _, Some(_)) => Ok(By::Sigstore),
+        (Some(_), _, _, Some(certificate)) => {
+            let certificate = decoded(&certificate.raw_bytes, "its certificate is not base64")?;
+            if certificate.len() > CERTIFICATE_BYTES_MAX {
+                return Err(ParseError::Bundle("its certificate is longer than 64 KiB"));
+            }
+            Ok(By::Sigstore(Claim { certificate, entries: tlog_entries.unwrap_or_default(), signed }))
+        }
         (Some(_), None, None, None) => Err(ParseError::Bundle("it holds a signature, and names no signer")),
     }
 }

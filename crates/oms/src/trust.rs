@@ -19,6 +19,7 @@ use crate::manifest::shown;
 use crate::path;
 use crate::pem;
 use crate::signature::CERTIFICATE_BYTES_MAX;
+use crate::sigstore::{self, Claim, Keyless};
 
 /// Roots and CRLs of a trust, of each kind, at most.
 pub const ROOTS_MAX: usize = 1024;
@@ -31,6 +32,7 @@ pub struct Trust {
     keys: Vec<(String, PublicKey)>,
     authorities: Vec<Authority>,
     crls: Vec<Crl>,
+    keyless: Vec<Keyless>,
 }
 
 #[derive(Clone, Debug)]
@@ -67,6 +69,14 @@ pub enum TrustError {
     /// Not an authority's certificate.
     #[error("the authority `{name}` cannot be used: {why}")]
     Authority {
+        /// The root's.
+        name: String,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// Not a trusted root of Sigstore that can be used.
+    #[error("the trusted root of Sigstore `{name}` cannot be used: {why}")]
+    Sigstore {
         /// The root's.
         name: String,
         /// What is wrong.
@@ -114,6 +124,17 @@ pub enum Signer {
         /// SHA-256 of each certificate's DER, the signer's first, the root's last, which may be the same.
         chain: Vec<[u8; 32]>,
     },
+    /// A key of minutes, whose certificate Sigstore made for whoever was identified so.
+    Sigstore {
+        /// An address or a name.
+        identity: String,
+        /// Who identified them.
+        issuer: String,
+        /// When a transparency log took the signature, in seconds since 1970.
+        signed_unix_s: i64,
+        /// SHA-256 of each certificate's DER, the signer's first, the root's last.
+        chain: Vec<[u8; 32]>,
+    },
 }
 
 /// Why a signature is not believed.
@@ -122,11 +143,19 @@ pub enum VerifyError {
     /// Nobody signed.
     #[error("the model is not signed")]
     Unsigned,
-    /// The keyless method.
+    /// Somebody who signed by Sigstore's keyless method, and whom no root is for.
     #[error(
-        "the signature is of Sigstore's keyless method, which cannot be verified yet: have the model signed with a key or a certificate"
+        "the signature is keyless, of `{identity}` as `{issuer}` knows them, who are not trusted together: add both if you know whose it is"
     )]
-    Sigstore,
+    UnknownIdentity {
+        /// As the certificate says, which was not verified.
+        identity: String,
+        /// Who identified them, as it says.
+        issuer: String,
+    },
+    /// A keyless signature that says to be of somebody trusted.
+    #[error("the keyless signature is refused: {0}")]
+    Keyless(&'static str),
     /// A key that is no root.
     #[error(
         "the signature is of the key {0}, which is not a trusted root: add the key if you know whose it is"
@@ -259,9 +288,25 @@ impl Trust {
         Ok(())
     }
 
+    /// Adds somebody who signs by Sigstore's keyless method: an address or name, and who identifies them by it, each
+    /// exactly as certificates of this instance of Sigstore have it, whose `trusted_root.json` this is.
+    pub fn add_sigstore(
+        &mut self,
+        name: &str,
+        trusted_root_json: &[u8],
+        identity: &str,
+        issuer: &str,
+    ) -> Result<(), TrustError> {
+        self.fresh(name, self.keyless.len())?;
+        let root = Keyless::parse(name, trusted_root_json, identity, issuer)
+            .map_err(|why| TrustError::Sigstore { name: name.to_owned(), why })?;
+        self.keyless.push(root);
+        Ok(())
+    }
+
     /// Whether there is no root.
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty() && self.authorities.is_empty()
+        self.keys.is_empty() && self.authorities.is_empty() && self.keyless.is_empty()
     }
 
     fn fresh(&self, name: &str, count: usize) -> Result<(), TrustError> {
@@ -270,7 +315,8 @@ impl Trust {
             .iter()
             .map(|(name, _)| name)
             .chain(self.authorities.iter().map(|authority| &authority.name))
-            .chain(self.crls.iter().map(|crl| &crl.name));
+            .chain(self.crls.iter().map(|crl| &crl.name))
+            .chain(self.keyless.iter().map(|root| &root.name));
         if names.any(|other| other == name) {
             return Err(TrustError::Name(shown(name)));
         }
@@ -293,6 +339,15 @@ impl Trust {
             }
         }
         Err(hint.map_or(VerifyError::NoKey, |hint| VerifyError::UnknownKey(shown(hint))))
+    }
+
+    pub(crate) fn verify_keyless(
+        &self,
+        claim: &Claim,
+        payload: &[u8],
+        message: &[u8],
+    ) -> Result<Verified, VerifyError> {
+        sigstore::verify(&self.keyless, claim, payload, message)
     }
 
     pub(crate) fn verify_chain(
@@ -364,6 +419,16 @@ impl Trust {
         let root = self.authorities.get(root).ok_or_else(|| VerifyError::NoRoot(signer.subject()))?;
         let ders = path.iter().map(|certificate| certificate.der()).chain([root.der.as_ref()]);
         Ok((ders.map(digest).collect(), root))
+    }
+
+    /// The path of a signer that is no authority, as digests of certificates, the root's last.
+    pub(crate) fn path_digests(
+        &self,
+        signer: &Certificate<'_>,
+        others: &[Certificate<'_>],
+        now_unix_s: u64,
+    ) -> Result<Vec<[u8; 32]>, VerifyError> {
+        Ok(self.path(signer, others, now_unix_s)?.0)
     }
 
     /// The path of any other signer, in the same way.

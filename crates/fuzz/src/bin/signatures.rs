@@ -1,5 +1,5 @@
 //! What a model's publisher hands over: signatures, with statements and chains; and what an administrator does:
-//! keys, authorities, CRLs.
+//! keys, authorities, CRLs, trusted roots of Sigstore.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -55,6 +55,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mut trust = Trust::new();
     let _not_one = trust.add_crl("crl", bytes);
     let _not_one = trust.add_authority("authority", bytes);
+    let _not_one = trust.add_sigstore("sigstore", bytes, "ada@example.org", "https://login.example.org");
     if trust.add_key("key", bytes).is_ok() {
         let key = PublicKey::from_pem(bytes).expect("it was a root");
         assert_eq!(
@@ -82,5 +83,14 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(signature) = Signature::parse(bytes) {
         again(signature.manifest());
         assert!(signature.verify(&trust, NOW_UNIX_S).is_err(), "nobody here signed anything");
+        let root = include_bytes!("../../seeds/signatures/trusted-root");
+        trust
+            .add_sigstore("seed", root, "ada@example.org", "https://login.example.org")
+            .expect("the seed is one");
+        if signature.verify(&trust, NOW_UNIX_S).is_ok() {
+            let signed = Signature::parse(include_bytes!("../../seeds/signatures/keyless-bundle"));
+            let signed = signed.expect("the seed is one").statement_digest();
+            assert_eq!(signature.statement_digest(), signed, "nobody here signed anything else");
+        }
     }
 });

@@ -336,7 +336,7 @@ fn paths_of_authorities() {
     let digest = |der: &[u8]| <[u8; 32]>::from(Sha256::digest(der));
     let digests = |verified: oms::Verified| match verified.signer {
         Signer::Certificate { chain, .. } => chain,
-        Signer::Key { .. } => panic!("not by a certificate"),
+        Signer::Key { .. } | Signer::Sigstore { .. } => panic!("not by a certificate"),
     };
     let found = digests(chain.verify(&chain.trust()).unwrap());
     assert_eq!(found.len(), 3);

@@ -6,4 +6,5 @@ mod certificates;
 mod pki;
 mod reference;
 mod round;
+mod sigstore;
 mod tampering;

@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use crate::pki::{Chain, NOW, Plan, words};
+use crate::sigstore;
 
 /// The reference implementation, running.
 struct Reference {
@@ -520,5 +521,47 @@ fn signers_that_are_authorities() {
                 }
             }
         }
+    }
+}
+
+/// What is made here as Sigstore would is believed there too, and no more of it.
+#[test]
+fn keyless_as_there() {
+    let mut reference = Reference::start();
+    let place = Place::new();
+    let (model, signature) = (place.model(), place.path("model.sig"));
+    let resources = tree(Path::new(&model), Serialization::Files, &GIT);
+    let manifest = Manifest::new("m", Serialization::Files, false, Vec::new(), resources).unwrap();
+    let instance = sigstore::Instance::new();
+    let bundle = instance.sign(&manifest);
+    fs::write(&signature, bundle.to_string()).unwrap();
+    let config = |instance: &sigstore::Instance| {
+        json!({
+            "mediaType": "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json",
+            "trustedRoot": instance.trusted_root(),
+            "signingConfig": {
+                "mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json",
+                "caUrls": [], "oidcUrls": [], "rekorTlogUrls": [], "tsaUrls": [],
+                "rekorTlogConfig": { "selector": "ANY" }, "tsaConfig": { "selector": "ANY" },
+            },
+        })
+        .to_string()
+    };
+    let other = sigstore::Instance::new();
+    for (instance, identity, issuer, fine) in [
+        (&instance, sigstore::IDENTITY, sigstore::ISSUER, true),
+        (&instance, "bob@example.org", sigstore::ISSUER, false),
+        (&instance, sigstore::IDENTITY, "https://login.example.net", false),
+        (&other, sigstore::IDENTITY, sigstore::ISSUER, false),
+    ] {
+        let trusted = place.file("trust.json", config(instance));
+        let there = ["verify", "sigstore", &model, "--signature", &signature, "--identity", identity];
+        let with = ["--identity_provider", issuer, "--trust_config", &trusted];
+        let found = reference.command(&[&there[..], &with].concat());
+        assert_eq!(found.is_ok(), fine, "{identity} {issuer}: {found:?}");
+        let mut trust = Trust::new();
+        trust.add_sigstore("x", instance.trusted_root().to_string().as_bytes(), identity, issuer).unwrap();
+        let found = verify(&model, &signature, &trust).map(drop);
+        assert_eq!(found.is_ok(), fine, "{identity} {issuer}: {found:?}");
     }
 }

@@ -42,6 +42,7 @@ impl Verify {
             let signer = match signer {
                 Signer::Key { fingerprint } => format!("the key {fingerprint}"),
                 Signer::Certificate { subject, .. } => subject,
+                Signer::Sigstore { identity, issuer, .. } => format!("{identity} by {issuer}"),
             };
             let statement = Digest(signature.statement_digest());
             session.output.line(format!("signed by {signer}, trusted by {root}"))?;

@@ -7,6 +7,7 @@ use models::object::Name;
 use models::vault;
 use protocol::Digest;
 use protocol::admin::Command;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::Digest as _;
 
@@ -21,18 +22,25 @@ const FILE_BYTES_MAX: usize = 8 << 20;
 /// Files of the store at most.
 const FILES_MAX: usize = 1024;
 
-/// Whose signatures on models are believed: public keys, certificate authorities, lists of revoked certificates.
+/// Whose signatures on models are believed: public keys, certificate authorities, lists of revoked certificates,
+/// identities that Sigstore's certificates name.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Trust {
     /// Believes signatures by a key, or by certificates that lead to an authority.
     Add {
         /// What it is called in records.
         name: Name,
-        /// The file: a public key (PEM), certificates (PEM), or a CRL (PEM or DER).
+        /// The file: a public key (PEM), certificates (PEM), a CRL (PEM or DER), or Sigstore's trusted_root.json.
         file: PathBuf,
         /// What it is.
         #[arg(long, value_enum)]
         kind: Sort,
+        /// Of Sigstore: who must have signed, as the certificate names them.
+        #[arg(long, requires = "issuer", required_if_eq("kind", "sigstore"))]
+        identity: Option<String>,
+        /// Of Sigstore: who must have vouched for that, as https://accounts.example.com.
+        #[arg(long, requires = "identity")]
+        issuer: Option<String>,
     },
     /// Believes them no more. What was imported stays as it is.
     Remove {
@@ -59,16 +67,28 @@ pub(crate) enum Sort {
     Authority,
     /// A list of revoked certificates. With one of an authority, it must be fresh.
     Crl,
+    /// An identity that Sigstore's certificates name, checked without its services.
+    Sigstore,
+}
+
+/// What is kept of an identity that Sigstore's certificates name.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Keyless {
+    identity: String,
+    issuer: String,
+    trusted_root: String,
 }
 
 impl Sort {
-    const ALL: [Sort; 3] = [Sort::Key, Sort::Authority, Sort::Crl];
+    const ALL: [Sort; 4] = [Sort::Key, Sort::Authority, Sort::Crl, Sort::Sigstore];
 
     fn name(self) -> &'static str {
         match self {
             Sort::Key => "key",
             Sort::Authority => "authority",
             Sort::Crl => "crl",
+            Sort::Sigstore => "sigstore",
         }
     }
 }
@@ -76,12 +96,18 @@ impl Sort {
 impl Trust {
     pub(super) fn run(self, data: &Data) -> Outcome {
         match self {
-            Trust::Add { name, file, kind } => {
+            Trust::Add { name, file, kind, identity, issuer } => {
                 let _lock = vault_lock(data)?;
-                let bytes = file::read(&file, FILE_BYTES_MAX)?;
+                let mut bytes = file::read(&file, FILE_BYTES_MAX)?;
+                let mut who = String::new();
+                if let (Sort::Sigstore, Some(identity), Some(issuer)) = (kind, identity, issuer) {
+                    who = format!(" of {identity} by {issuer}");
+                    let trusted_root = String::from_utf8(bytes)?;
+                    bytes = serde_json::to_vec(&Keyless { identity, issuer, trusted_root })?;
+                }
                 // What could not be used is refused now, not at the next import.
                 take(&mut oms::Trust::new(), kind, name.as_str(), &bytes)?;
-                let detail = format!("{} {}", kind.name(), Digest(sha2::Sha256::digest(&bytes).into()));
+                let detail = format!("{} {}{who}", kind.name(), Digest(sha2::Sha256::digest(&bytes).into()));
                 ask(data.root(), Command::ModelTrust { added: true, name: name.to_string(), detail })?;
                 vault::replace(&path(data, &name, kind), &bytes)?;
                 output::line(&format!("{name}: {} is believed", kind.name()))?;
@@ -128,6 +154,10 @@ fn take(trust: &mut oms::Trust, kind: Sort, name: &str, bytes: &[u8]) -> Result<
         Sort::Key => trust.add_key(name, bytes)?,
         Sort::Authority => trust.add_authority(name, bytes)?,
         Sort::Crl => trust.add_crl(name, bytes)?,
+        Sort::Sigstore => {
+            let Keyless { identity, issuer, trusted_root } = serde_json::from_slice(bytes)?;
+            trust.add_sigstore(name, trusted_root.as_bytes(), &identity, &issuer)?;
+        }
     }
     Ok(())
 }
