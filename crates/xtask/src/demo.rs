@@ -427,6 +427,7 @@ mod tests {
             "cloisterd",
             &format!(
                 "echo \"cloisterd $*\" >> {0}/seen\ncase $1 in\ninit) mkdir \"$CLOISTER_DATA\";;\n\
+                 model) test $2 = request && for out; do :; done && echo text > \"$out\"; true;;\n\
                  serve) trap 'rm {0}/ready; exit 0' TERM; touch {0}/ready; while :; do sleep 0.01; done;;\nesac\n",
                 root.display()
             ),
@@ -447,7 +448,13 @@ mod tests {
         let seen = std::fs::read_to_string(root.join("seen")).unwrap();
         let stage = stage_folder.path().display();
         let expected = format!(
-            "cloisterd init\ncloisterd model import /m.gguf --name coder\ncloisterd serve\n\
+            "cloisterd init\ncloisterd model import /m.gguf --name coder --unsigned\n\
+             cloisterd user add ada\ncloisterd user enrol-key ada {stage}/source/ada.pub\n\
+             cloisterd user add grace\ncloisterd user enrol-key grace {stage}/source/grace.pub\n\
+             cloisterd model request promotion coder --out {stage}/source/promotion\n\
+             cloisterd model promote {stage}/source/promotion --approval {stage}/source/promotion.ada.sig \
+             --approval {stage}/source/promotion.grace.sig\n\
+             cloisterd model deploy coder coder\ncloisterd serve\n\
              cloister complete {stage}/source/stacks.adb:18:7\ncloister ask --file\n\
              cloister explain 3\ncloister explain 5\ncloisterd jail probe\n\
              cloister ledger verify\n"
