@@ -49,7 +49,7 @@ async fn completions_go_first_and_persons_take_turns() {
     let of = |person: u8, class| Order {
         person: Digest([person; 32]),
         class,
-        tokens_max: 40,
+        tokens_max: 12,
         ..order(prompt.clone())
     };
     let orders = vec![
