@@ -58,6 +58,9 @@ enum Name {
     /// Simulated machines that crash, fail and run out of room at any operation; what was acknowledged is there,
     /// what was erased is nowhere, each ledger verifies.
     Simulation,
+    /// A model's whole way on a running server: carried in, approved, deployed, replaced by another, rolled back,
+    /// withdrawn; what it answered is answered again all the while.
+    Models,
 }
 
 /// Requests or crashes between two points at which a soak can be resumed. Each round has a data directory
