@@ -1,5 +1,6 @@
 //! The daemon and its administration. Every command but `serve` is one file in `commands/`; `serve` is
-//! the supervisor, which starts the gateway (this program again, jailed) and the engine workers.
+//! the supervisor, which starts the gateway (this program again, jailed) and the engine workers. Commands that
+//! look into a stranger's medium start the importer, which is this program once more, in a jail of its own.
 //!
 //! It contains no HTTP client, no resolver and no C++.
 
@@ -10,6 +11,8 @@ mod data;
 mod events;
 mod file;
 mod gateway_process;
+mod import_process;
+mod importer;
 mod key_files;
 mod listeners;
 mod output;
@@ -23,9 +26,11 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    // The gateway is jailed before anything else of this program runs.
-    if std::env::args_os().nth(1).is_some_and(|argument| argument == gateway_process::ARGUMENT) {
-        return gateway_process::main();
+    // The gateway and the importer are jailed before anything else of this program runs.
+    match std::env::args_os().nth(1) {
+        Some(argument) if argument == gateway_process::ARGUMENT => return gateway_process::main(),
+        Some(argument) if argument == import_process::ARGUMENT => return import_process::main(),
+        _ => {}
     }
     let arguments = commands::Arguments::parse();
     match commands::run(arguments) {

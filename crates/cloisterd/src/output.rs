@@ -21,6 +21,11 @@ impl Hinted {
         Hinted { error: error.into(), hint: hint.into(), cause: None }
     }
 
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> &str {
+        &self.hint
+    }
+
     /// The same, with what caused it.
     pub(crate) fn because(self, cause: impl Error + 'static) -> Hinted {
         Hinted { cause: Some(Box::new(cause)), ..self }

@@ -44,6 +44,9 @@ pub enum Kind {
     /// Accepts on inherited listeners and keeps files in its directories: makes no socket but a
     /// local stream pair, and never dials.
     Gateway,
+    /// Reads what a stranger brought, in the paths that are granted for reading, and copies it into those that
+    /// are granted for writing: makes no socket of any kind, and accepts nothing.
+    Importer,
     /// Connects to one Unix socket, in a file system that holds nothing else. See [`apply_with_socket`].
     Relay,
 }

@@ -11,7 +11,11 @@
 mod control;
 
 use std::{
-    fmt, io, ptr,
+    ffi::{CStr, CString},
+    fmt, io,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    ptr,
     sync::{Arc, Barrier},
 };
 
@@ -88,6 +92,37 @@ pub fn run_in_relay() -> Vec<ProbeResult> {
     results
 }
 
+/// Where a process that touches files has to find its way open, and where not. Directories, absolute.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    /// May be read, and not written.
+    pub read_only: Vec<PathBuf>,
+    /// May be written.
+    pub read_write: Vec<PathBuf>,
+    /// May be neither.
+    pub closed: Vec<PathBuf>,
+}
+
+/// The same for inside the importer's jail: it may open files in one more way, and has to find its places as they
+/// are meant. A file that it can make in one of them is removed again.
+#[must_use]
+pub fn run_in_importer(places: &Places) -> Vec<ProbeResult> {
+    let escapes = ATTEMPTS.iter().chain(FROM_IMPORTER);
+    let mut results: Vec<_> = escapes.map(|attempt| attempt.result(attempt.expected)).collect();
+    for path in &places.read_only {
+        results.push(at_place("listing a granted folder", path, list, &[]));
+        results.push(at_place("a file in what is read only", path, make_file, EACCES));
+    }
+    for path in &places.read_write {
+        results.push(at_place("a file in the vault", path, make_file, &[]));
+    }
+    for path in &places.closed {
+        results.push(at_place("listing beside the grants", path, list, EACCES));
+        results.push(at_place("a file beside the grants", path, make_file, EACCES));
+    }
+    results
+}
+
 /// Tries every escape on the calling thread and on `count` new ones, all alive at once.
 ///
 /// A jail that was applied to one thread only holds on some of them and not on others. A thread
@@ -103,13 +138,20 @@ pub fn run_in_relay_on_threads(count: usize) -> Vec<ProbeResult> {
     on_threads(count, run_in_relay)
 }
 
-fn on_threads(count: usize, run: fn() -> Vec<ProbeResult>) -> Vec<ProbeResult> {
+/// [`run_in_importer`] on threads, as [`run_on_threads`].
+#[must_use]
+pub fn run_in_importer_on_threads(count: usize, places: &Places) -> Vec<ProbeResult> {
+    let places = places.clone();
+    on_threads(count, move || run_in_importer(&places))
+}
+
+fn on_threads(count: usize, run: impl Fn() -> Vec<ProbeResult> + Clone + Send + 'static) -> Vec<ProbeResult> {
     let mut results = run();
     let mut threads = Vec::new();
     // Nobody ends before all have begun: each has a thread number of its own.
     let all = Arc::new(Barrier::new(count));
     for number in 0..count {
-        let all = Arc::clone(&all);
+        let (all, run) = (Arc::clone(&all), run.clone());
         let body = move || {
             all.wait();
             run()
@@ -254,6 +296,69 @@ const FROM_RELAY: &[Attempt] = &[
     },
 ];
 
+/// What only the importer could try.
+const FROM_IMPORTER: &[Attempt] = &[
+    Attempt {
+        name: "reading a file by openat2",
+        attempted: "openat2(/etc/passwd)",
+        expected: EACCES,
+        run: || open_2(c"/etc/passwd", libc::O_RDONLY),
+    },
+    Attempt {
+        name: "making a file by openat2",
+        attempted: "openat2(/tmp, O_TMPFILE)",
+        expected: EACCES,
+        run: || open_2(c"/tmp", libc::O_TMPFILE | libc::O_RDWR),
+    },
+    Attempt {
+        name: "a pair of sockets",
+        attempted: "socketpair(AF_UNIX, SOCK_STREAM)",
+        expected: EPERM,
+        run: || pair(libc::SOCK_STREAM),
+    },
+    Attempt {
+        name: "accepting on an open socket",
+        attempted: "accept4(-1)",
+        expected: EPERM,
+        run: || call(libc::SYS_accept4, [-1, 0, 0, 0, 0, 0]),
+    },
+];
+
+/// Something tried at a path. `expected` as in [`Attempt`], but where it is empty the attempt has to succeed.
+fn at_place(name: &str, path: &Path, try_at: fn(&CStr) -> Got, expected: &[c_int]) -> ProbeResult {
+    // A path with a zero byte in it names nothing.
+    let got = CString::new(path.as_os_str().as_bytes()).map_or(Got::Nothing, |path| try_at(&path));
+    let pass = match &got {
+        Got::Refused(errno) => expected.contains(&errno.number()),
+        got => expected.is_empty() && *got == Got::Succeeded,
+    };
+    ProbeResult {
+        name: name.to_owned(),
+        thread: current_thread(),
+        attempted: format!("openat({})", path.display()),
+        expected: expected.iter().map(|&number| Errno::new(number)).collect(),
+        got,
+        verdict: if pass { Verdict::Pass } else { Verdict::Fail },
+    }
+}
+
+fn list(directory: &CStr) -> Got {
+    open(directory, libc::O_RDONLY | libc::O_DIRECTORY)
+}
+
+/// By name, since not every file system can make a file without one.
+fn make_file(directory: &CStr) -> Got {
+    let name = format!("probe-{}", current_thread());
+    let path = [directory.to_bytes(), b"/", name.as_bytes()].concat();
+    let Ok(path) = CString::new(path) else { return Got::Nothing };
+    let got = open(&path, libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY);
+    if got == Got::Succeeded {
+        // SAFETY: the path is a C string; the file was made just now.
+        unsafe { libc::unlink(path.as_ptr()) };
+    }
+    got
+}
+
 fn the_one_socket() -> ProbeResult {
     let got = connect_to(libc::AF_UNIX, libc::SOCK_STREAM, &unix(b"/socket\0"));
     ProbeResult {
@@ -350,7 +455,7 @@ const ATTEMPTS: &[Attempt] = &[
         name: "datagrams from a pair",
         attempted: "socketpair(AF_UNIX, SOCK_DGRAM)",
         expected: EPERM,
-        run: datagram_pair,
+        run: || pair(libc::SOCK_DGRAM),
     },
     Attempt {
         name: "connecting an open socket",
@@ -610,12 +715,11 @@ fn open_socket(family: c_int, socket_type: c_int, protocol: c_int) -> Result<c_i
     if number < 0 { Err(Errno::last()) } else { Ok(number) }
 }
 
-fn datagram_pair() -> Got {
+fn pair(socket_type: c_int) -> Got {
     let mut pair = [-1; 2];
     // SAFETY: the kernel writes two integers into `pair`.
-    let answer = unsafe {
-        libc::socketpair(libc::AF_UNIX, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0, pair.as_mut_ptr())
-    };
+    let answer =
+        unsafe { libc::socketpair(libc::AF_UNIX, socket_type | libc::SOCK_CLOEXEC, 0, pair.as_mut_ptr()) };
     let got = outcome(answer.into());
     if got == Got::Succeeded {
         pair.into_iter().for_each(close);
@@ -723,10 +827,21 @@ fn executable_memory() -> Got {
     Got::Succeeded
 }
 
-fn open(path: &std::ffi::CStr, flags: c_int) -> Got {
+fn open(path: &CStr, flags: c_int) -> Got {
     // SAFETY: the path is a C string; the mode, needed by O_TMPFILE, is an integer.
     let number = unsafe { libc::openat(libc::AT_FDCWD, path.as_ptr(), flags | libc::O_CLOEXEC, 0o600) };
     descriptor(number.into())
+}
+
+fn open_2(path: &CStr, flags: c_int) -> Got {
+    // struct open_how of linux/openat2.h: flags, mode, resolve. The kernel refuses a mode where nothing is made.
+    let flags = u64::from((flags | libc::O_CLOEXEC).cast_unsigned());
+    let makes =
+        flags & u64::from(libc::O_TMPFILE.cast_unsigned()) == u64::from(libc::O_TMPFILE.cast_unsigned());
+    let how: [u64; 3] = [flags, if makes { 0o600 } else { 0 }, 0];
+    let length = c_long::try_from(size_of_val(&how)).unwrap_or(0);
+    let arguments = [libc::AT_FDCWD.into(), address(path.as_ptr()), address(how.as_ptr()), length, 0, 0];
+    descriptor(call_raw(libc::SYS_openat2, arguments))
 }
 
 fn ipv4(octets: [u8; 4], port: u16) -> Address {

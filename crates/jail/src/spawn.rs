@@ -176,6 +176,14 @@ pub fn inherited(number: RawFd) -> Result<OwnedFd, InheritedError> {
     Ok(owned)
 }
 
+/// Points standard error at /dev/null: for a process that is about to read what a stranger wrote, and that was
+/// started at a terminal, which can be read from and driven through that descriptor.
+pub fn leave_standard_error() -> io::Result<()> {
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    // SAFETY: two open descriptors. Nothing in Rust owns number 2: the standard library writes to the number.
+    if unsafe { libc::dup2(null.as_raw_fd(), 2) } < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Everything the child needs, made before the fork: after it, nothing may allocate.
 struct Prepared {
     path: CString,

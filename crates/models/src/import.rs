@@ -744,7 +744,7 @@ impl Staging<'_> {
         for (digest, place) in places {
             let Place::Copied(path) = place else { continue };
             let blob = self.vault.blob_path(digest);
-            std::fs::set_permissions(path, Permissions::from_mode(0o400))
+            set_mode(path, 0o400)
                 .and_then(|()| std::fs::rename(path, &blob))
                 .map_err(|source| StageError::Io { path: blob, intent: "cannot be put in place", source })?;
         }
@@ -848,6 +848,12 @@ pub(crate) fn open_plain(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
 }
 
+/// Sets the mode of a regular file of the vault. By a descriptor: Landlock does not restrict modes by path, so the
+/// jail in which media are read has no call for that.
+fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    open_plain(path)?.set_permissions(Permissions::from_mode(mode))
+}
+
 /// Opens an unfinished copy, made where it is missing. One that was about to get its final name is
 /// read-only already.
 fn open_staged(path: &Path) -> io::Result<File> {
@@ -857,7 +863,7 @@ fn open_staged(path: &Path) -> io::Result<File> {
     options.custom_flags(flags.cast_signed());
     match options.open(path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
+            set_mode(path, 0o600)?;
             options.open(path)
         }
         opened => opened,

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! models/blobs/sha256-HEX          files of objects, and worker programs
+//! models/incoming/                 unfinished copies of an import
 //! models/objects/HEX.json          descriptions; HEX is what persons approve
 //! models/promotions/HEX.proof      that an object was promoted (C2SP tlog-proof)
 //! models/locks/HEX.json, .proof    locks, and that they were deployed
@@ -18,6 +19,7 @@ use protocol::Digest;
 use sha2::{Digest as _, Sha256};
 
 use crate::deployment::{DeploymentsError, FILE_BYTES_MAX, Lock};
+use crate::import::INCOMING;
 
 const CHUNK_BYTES: usize = 1 << 20;
 /// A proof carries a leaf, hashes and a checkpoint.
@@ -74,7 +76,7 @@ pub enum Proven {
 impl Vault {
     /// Opens the vault, making its directories where they are missing.
     pub fn open(root: &Path) -> Result<Vault, VaultError> {
-        for directory in ["blobs", "objects", "promotions", "locks", "trust"] {
+        for directory in ["blobs", INCOMING, "objects", "promotions", "locks", "trust"] {
             let path = root.join(directory);
             DirBuilder::new()
                 .recursive(true)

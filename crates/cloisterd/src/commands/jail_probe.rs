@@ -10,14 +10,16 @@ use protocol::control::{PACKET_BYTES_MAX, Setup, ToGateway, VERSION};
 use super::Outcome;
 use crate::compose::Pinned;
 use crate::data::Data;
+use crate::import_process::{self, Answer, FilePath, PROBE, Task};
+use crate::importer::Importer;
 use crate::settings::Settings;
 use crate::{compose, output, served, supervisor};
 
 /// The jails that the processes run in.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Jail {
-    /// Tries to get out of the engine's, the relay's and the gateway's jail, from every thread, and tries the
-    /// same outside, where it must succeed. Exits with 1 if anything got out. An upstream engine has to be
+    /// Tries to get out of the engine's, the relay's, the gateway's and the importer's jail, from every thread, and
+    /// tries the same outside, where it must succeed. Exits with 1 if anything got out. An upstream engine has to be
     /// there: that its relay reaches it is tried too.
     Probe {
         /// Print JSON.
@@ -34,6 +36,7 @@ impl Jail {
         let mut rows = vec![("outside", jail::probe::control())];
         rows.extend(probe_workers(&data, &settings)?);
         rows.push(("gateway", probe_gateway(&data, &settings)?));
+        rows.push(("importer", probe_importer(&data)?));
         let failed = rows.iter().flat_map(|(_, rows)| rows).any(|row| matches!(row.verdict, Verdict::Fail));
         if json {
             output::line(&serde_json::to_string(&rows)?)?;
@@ -106,4 +109,24 @@ fn probe_gateway(data: &Data, settings: &Settings) -> Result<Vec<ProbeResult>, B
     child.wait()?;
     let (len, _) = answer.ok_or("the gateway could not be jailed; its reason is above")?;
     Ok(serde_json::from_slice(&packet[..len])?)
+}
+
+/// The vault's descriptions stand for a medium: they may be read, and must not be written by it either.
+fn probe_importer(data: &Data) -> Result<Vec<ProbeResult>, Box<dyn std::error::Error>> {
+    served::vault(data)?;
+    let task = import_process::Import {
+        medium: FilePath::absolute(&data.path("models/objects"))?,
+        vault: FilePath::absolute(&data.path("models"))?,
+        name: None,
+        version: None,
+        kind: None,
+        signature: None,
+        serve: false,
+        unsigned: false,
+        now_unix_s: 0,
+    };
+    match Importer::start(Task::Import(Box::new(task)), &[PROBE])?.next()? {
+        Answer::Probed { rows } => Ok(serde_json::from_slice(&rows)?),
+        other => Err(format!("the importer answered {other:?}, and no probe").into()),
+    }
 }

@@ -12,7 +12,7 @@ mod init;
 mod jail_probe;
 mod keys;
 mod man;
-mod model;
+pub(crate) mod model;
 mod query;
 mod replay;
 mod serve;

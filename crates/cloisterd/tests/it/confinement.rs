@@ -8,6 +8,8 @@ use testkit::{http, places};
 fn probes_from_every_thread() {
     let server = Server::new(places::SMALL, &[]).unwrap();
     let rows: Value = serde_json::from_str(&server.cloisterd(&["jail", "probe", "--json"]).unwrap()).unwrap();
+    let places: Vec<_> = rows.as_array().unwrap().iter().map(|place| place[0].as_str().unwrap()).collect();
+    assert_eq!(places, ["outside", "engine", "gateway", "importer"]);
     for place in rows.as_array().unwrap() {
         let (name, rows) = (place[0].as_str().unwrap(), place[1].as_array().unwrap());
         let verdict = |row: &Value| row["verdict"].as_str().unwrap_or("not_tried").to_owned();
@@ -19,6 +21,13 @@ fn probes_from_every_thread() {
             let threads: std::collections::BTreeSet<_> =
                 rows.iter().map(|row| row["thread"].to_string()).collect();
             assert!(threads.len() >= 3, "{name}");
+            if name == "importer" {
+                // Its blobs and unfinished copies it may write; keys, ledger, locks, proofs and roots it may not.
+                let at =
+                    |wanted: &str| rows.iter().filter(|row| row["name"].as_str() == Some(wanted)).count();
+                let each = ["a file in the vault", "a file in what is read only", "a file beside the grants"];
+                assert_eq!(each.map(at), [2, 2, 9].map(|count| count * threads.len()));
+            }
             for wanted in [
                 "tcp over IPv4",
                 "udp over IPv4",

@@ -14,6 +14,7 @@ mod crashes;
 mod durability;
 mod erasure;
 mod evidence;
+mod importer;
 mod inspection;
 mod limits;
 mod models;

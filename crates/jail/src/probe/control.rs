@@ -20,7 +20,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::{
     Errno, Got, KEYCTL_SESSION, PTRACE_SEIZE, ProbeResult, Verdict, address, call_raw, current_thread,
-    descriptor, executable_memory, io_uring, open,
+    descriptor, executable_memory, io_uring, open, open_2,
 };
 
 /// How long a control waits for its own message. Reached only when the machine is broken.
@@ -166,7 +166,7 @@ const CONTROLS: &[Control] = &[
         name: "datagrams from a pair",
         attempted: "socketpair(AF_UNIX, SOCK_DGRAM)",
         needs: Needs::Nothing,
-        run: || as_result(super::datagram_pair()),
+        run: || as_result(super::pair(libc::SOCK_DGRAM)),
     },
     Control {
         name: "io_uring",
@@ -268,6 +268,24 @@ const CONTROLS: &[Control] = &[
         attempted: "openat(/tmp, O_TMPFILE)",
         needs: Needs::Machine(&[libc::EOPNOTSUPP, libc::EROFS]),
         run: || as_result(open(c"/tmp", libc::O_TMPFILE | libc::O_RDWR)),
+    },
+    Control {
+        name: "reading a file by openat2",
+        attempted: "openat2(/etc/passwd)",
+        needs: Needs::Nothing,
+        run: || as_result(open_2(c"/etc/passwd", libc::O_RDONLY)),
+    },
+    Control {
+        name: "making a file by openat2",
+        attempted: "openat2(/tmp, O_TMPFILE)",
+        needs: Needs::Machine(&[libc::EOPNOTSUPP, libc::EROFS]),
+        run: || as_result(open_2(c"/tmp", libc::O_TMPFILE | libc::O_RDWR)),
+    },
+    Control {
+        name: "a pair of sockets",
+        attempted: "socketpair(AF_UNIX, SOCK_STREAM)",
+        needs: Needs::Nothing,
+        run: || as_result(super::pair(libc::SOCK_STREAM)),
     },
     Control {
         name: "reading /proc",

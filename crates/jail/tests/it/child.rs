@@ -4,7 +4,10 @@ use std::{
     fs::{self, File},
     io::{self, Read, Write},
     net::{SocketAddr, TcpListener},
-    os::unix::process::CommandExt,
+    os::unix::{
+        fs::{FileExt, PermissionsExt},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Command, ExitCode},
     sync::mpsc,
@@ -56,10 +59,12 @@ pub(crate) fn main(role: &str) -> ExitCode {
     let end = match role {
         "supervise_engine" => return supervised(Kind::Engine),
         "supervise_gateway" => return supervised(Kind::Gateway),
+        "supervise_importer" => return supervised(Kind::Importer),
         "supervise_relay" => return supervised(Kind::Relay),
         "parent_of_jailed" => return parent_of_jailed(),
         "engine" => jailed(&jail(Kind::Engine), engine),
         "gateway" => jailed(&jail(Kind::Gateway), gateway),
+        "importer" => jailed(&jail(Kind::Importer), importer),
         "relay" => jailed(&jail(Kind::Relay), relay),
         "memory" => jailed(&Jail { memory_bytes_max: Some(256 << 20), ..jail(Kind::Engine) }, memory),
         "sleeper" => jailed(&Jail { keep_fds: vec![3, 4], ..jail(Kind::Engine) }, |mut end| {
@@ -106,6 +111,10 @@ fn jail(kind: Kind) -> Jail {
     let (read_write, read_only, keep_fds) = match kind {
         Kind::Engine => (vec![], vec![], vec![3, 4]),
         Kind::Gateway => (vec![directory], vec![PathBuf::from("/etc/hostname")], vec![3, 4]),
+        Kind::Importer => {
+            let Folders { medium, blobs, incoming, .. } = Folders::of(&directory);
+            (vec![blobs, incoming], vec![medium], vec![3, 4])
+        }
         Kind::Relay => (vec![], vec![], vec![3, 4]),
     };
     // 5 is the resource, where a test passes one; 6 is a leak and is not kept.
@@ -162,7 +171,7 @@ fn jailed(jail: &Jail, body: fn(End)) -> Result<(), ()> {
     told(
         match jail.kind {
             Kind::Relay => jail::apply_with_socket(jail, &directory().join(UPSTREAM)),
-            Kind::Engine | Kind::Gateway => jail::apply(jail),
+            Kind::Engine | Kind::Gateway | Kind::Importer => jail::apply(jail),
         },
         body,
     )
@@ -277,6 +286,101 @@ fn gateway(mut end: End) {
         denied(std::os::unix::fs::symlink("/etc/passwd", directory.join("link")), libc::EPERM)
     }));
     finish(&mut end, work);
+    drop(alive);
+}
+
+/// What the importer's jail is about.
+pub(crate) struct Folders {
+    pub(crate) medium: PathBuf,
+    pub(crate) blobs: PathBuf,
+    pub(crate) incoming: PathBuf,
+    /// Beside them, as the keys are.
+    pub(crate) beside: PathBuf,
+}
+
+impl Folders {
+    pub(crate) fn of(directory: &Path) -> Folders {
+        let [medium, blobs, incoming, beside] =
+            ["medium", "blobs", "incoming", "beside"].map(|name| directory.join(name));
+        Folders { medium, blobs, incoming, beside }
+    }
+
+    /// As anybody's, since who is jailed may be nobody.
+    pub(crate) fn make(&self) {
+        let Folders { medium, blobs, incoming, beside } = self;
+        for folder in [medium, blobs, incoming, beside] {
+            fs::create_dir(folder).unwrap();
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).unwrap();
+        }
+        for folder in [medium, beside] {
+            File::create(folder.join("weights")).unwrap().write_all(MODEL).unwrap();
+        }
+        std::os::unix::fs::symlink("/etc/passwd", medium.join("link")).unwrap();
+    }
+}
+
+fn importer(mut end: End) {
+    use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+    let folders = Folders::of(&directory());
+    let Folders { medium, blobs, incoming, beside } = &folders;
+    let alive = idle_threads();
+    let mut work = common_work();
+    work.push(tried("a medium, beneath its descriptor", || {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(medium, flags, Mode::empty())?;
+        let beneath = |name| openat2(&root, name, OFlags::RDONLY, Mode::empty(), ResolveFlags::BENEATH);
+        let mut bytes = Vec::new();
+        File::from(beneath("weights")?).read_to_end(&mut bytes)?;
+        expect(bytes == MODEL && fs::read_dir(medium)?.count() == 2)?;
+        denied(beneath("link").map_err(io::Error::from), libc::EXDEV)?;
+        denied(beneath("../beside/weights").map_err(io::Error::from), libc::EXDEV)
+    }));
+    work.push(tried("nothing is written on the medium", || {
+        let weights = medium.join("weights");
+        denied(File::options().write(true).open(&weights), libc::EACCES)?;
+        denied(File::create(medium.join("new")), libc::EACCES)?;
+        denied(fs::remove_file(&weights), libc::EACCES)?;
+        denied(fs::rename(&weights, blobs.join("stolen")), libc::EACCES)
+    }));
+    work.push(tried("a copy becomes a blob", || {
+        let (copy, blob) = (incoming.join("copy"), blobs.join("blob"));
+        let lock = File::open(incoming)?;
+        rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+        let file = File::options().create(true).truncate(false).read(true).write(true).open(&copy)?;
+        file.set_len(0)?;
+        file.write_all_at(MODEL, 0)?;
+        file.sync_all()?;
+        file.set_permissions(fs::Permissions::from_mode(0o400))?;
+        fs::rename(&copy, &blob)?;
+        lock.sync_all()?;
+        expect(fs::read(&blob)? == MODEL && rustix::fs::statvfs(incoming)?.f_bavail > 0)?;
+        // Asked for, a folder that is there is no error; another is not made.
+        denied(fs::create_dir(blobs.join("folder")), libc::EEXIST)?;
+        fs::create_dir_all(incoming)?;
+        fs::remove_file(&blob)
+    }));
+    work.push(tried("nothing beside the grants", || {
+        let file = beside.join("weights");
+        denied(File::open(&file), libc::EACCES)?;
+        denied(
+            openat2(CWD, &file, OFlags::RDONLY, Mode::empty(), ResolveFlags::empty())
+                .map_err(io::Error::from),
+            libc::EACCES,
+        )?;
+        denied(File::create(beside.join("new")), libc::EACCES)?;
+        denied(fs::set_permissions(&file, fs::Permissions::from_mode(0o777)), libc::EPERM)?;
+        denied(fs::hard_link(&file, blobs.join("stolen")), libc::EPERM)?;
+        denied(std::os::unix::fs::symlink(&file, blobs.join("link")), libc::EPERM)?;
+        denied(fs::read_dir(beside), libc::EACCES)
+    }));
+    let places = probe::Places {
+        read_only: vec![medium.clone()],
+        read_write: vec![blobs.clone(), incoming.clone()],
+        closed: vec![beside.clone(), directory()],
+    };
+    let probes = probe::run_in_importer_on_threads(THREADS, &places);
+    end.tell(&Report { probes, work, ..Report::default() });
+    end.channel.recv(&mut [0; 16]).unwrap();
     drop(alive);
 }
 

@@ -42,12 +42,15 @@ type Test = (&'static str, fn() -> Ran);
 const TESTS: &[Test] = &[
     ("engine_as_root", || as_root(Kind::Engine)),
     ("gateway_as_root", || as_root(Kind::Gateway)),
+    ("importer_as_root", || as_root(Kind::Importer)),
     ("relay_as_root", || as_root(Kind::Relay)),
     ("engine_as_nobody", || as_nobody(Kind::Engine)),
     ("gateway_as_nobody", || as_nobody(Kind::Gateway)),
+    ("importer_as_nobody", || as_nobody(Kind::Importer)),
     ("relay_as_nobody", || as_nobody(Kind::Relay)),
     ("engine_under_a_supervisor_that_is_nobody", || under_nobody("supervise_engine")),
     ("gateway_under_a_supervisor_that_is_nobody", || under_nobody("supervise_gateway")),
+    ("importer_under_a_supervisor_that_is_nobody", || under_nobody("supervise_importer")),
     ("relay_under_a_supervisor_that_is_nobody", || under_nobody("supervise_relay")),
     ("without_a_jail_every_probe_fails", without_a_jail_every_probe_fails),
     ("control_succeeds_outside", control_succeeds_outside),
@@ -152,8 +155,12 @@ fn supervise(kind: Kind, user: Option<u32>) -> Applied {
     let (role, resource) = match kind {
         Kind::Engine => ("engine", model.as_fd()),
         Kind::Gateway => ("gateway", listener.as_fd()),
+        Kind::Importer => ("importer", model.as_fd()),
         Kind::Relay => ("relay", model.as_fd()),
     };
+    if kind == Kind::Importer {
+        child::Folders::of(directory.path()).make();
+    }
     let started = start(role, user, directory.path(), &[resource, leak.as_fd()]);
 
     if kind == Kind::Gateway {
@@ -212,6 +219,9 @@ fn check_probes(kind: Kind, rows: &[ProbeResult]) {
                 assert!(["inherited sockets", "proxy variables"].contains(&row.name.as_str()))
             }
             Got::Succeeded if kind == Kind::Relay => assert_eq!(row.name, "the one socket"),
+            Got::Succeeded if kind == Kind::Importer => {
+                assert!(["listing a granted folder", "a file in the vault"].contains(&row.name.as_str()))
+            }
             other => panic!("{other} \n{row}"),
         }
         by_thread.entry(row.thread).or_default().push((&row.name, &row.got));
@@ -231,6 +241,10 @@ fn expected_errno(kind: Kind, name: &str, found: &Errno) -> Errno {
         "connecting an open socket" if kind == Kind::Relay => libc::EBADF,
         "the network from a local socket" => libc::EINVAL,
         "reading a file" | "making a file" | "reading /proc" => libc::EACCES,
+        "reading a file by openat2" | "making a file by openat2" => libc::EACCES,
+        "a file in what is read only" | "listing beside the grants" | "a file beside the grants" => {
+            libc::EACCES
+        }
         "clone3" => libc::ENOSYS,
         _ => libc::EPERM,
     })

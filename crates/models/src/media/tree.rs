@@ -85,8 +85,10 @@ pub struct Opened {
 
 impl Tree {
     /// Opens a directory. The path is the operator's own: links in it are followed.
+    ///
+    /// Only as a place to open files beneath: a jail that lets one file be read denies its folder's listing.
     pub fn open(path: &Path) -> Result<Tree, TreeError> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| failed(path, error))?;
         Ok(Tree { root, path: path.to_owned() })
     }
@@ -135,15 +137,14 @@ impl Tree {
         let mut entries = 0;
         while let Some(folder) = folders.pop() {
             let path = self.path.join(&folder);
-            let directory = if folder.is_empty() {
-                Dir::read_from(&self.root)
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let opened = if folder.is_empty() {
+                rustix::fs::openat(&self.root, ".", flags, Mode::empty())
+                    .map_err(|error| failed(&path, error))?
             } else {
-                Dir::new(self.beneath(
-                    &folder,
-                    OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-                )?)
+                self.beneath(&folder, flags)?
             };
-            for entry in directory.map_err(|error| failed(&path, error))? {
+            for entry in Dir::new(opened).map_err(|error| failed(&path, error))? {
                 let entry = entry.map_err(|error| failed(&path, error))?;
                 if matches!(entry.file_name().to_bytes(), b"." | b"..") {
                     continue;

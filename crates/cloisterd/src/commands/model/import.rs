@@ -1,23 +1,25 @@
+use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, ValueEnum};
-use models::import::ImportPolicy;
-use models::media::{self, Options};
-use models::object::{Kind, Name};
+use models::object::{Kind, Name, Object};
 use protocol::admin::ModelStep;
 
-use super::{record, step, trust, vault_lock};
+use super::{record, step, vault_lock};
 use crate::commands::Outcome;
 use crate::data::Data;
+use crate::import_process::{self, Answer, FilePath, Task};
+use crate::importer::Importer;
 use crate::{output, served};
 
 /// Copies a model into the vault, in quarantine, and verifies its signature.
 ///
 /// PATH is a bundle (`cloister bundle create`), an OCI layout as CNCF ModelPack has it, a GGUF file, or a folder
 /// as Hugging Face has it, which is kept as evidence. An import that was interrupted goes on where it was.
-/// Nothing serves of it before two persons approve it. See docs/models.md.
+/// Nothing serves of it before two persons approve it. The medium is read by a process in a jail, and by none else.
+/// See docs/models.md.
 #[derive(Debug, Args)]
 pub(crate) struct Import {
     /// The medium.
@@ -59,30 +61,7 @@ impl Import {
     pub(super) fn run(self, data: &Data) -> Outcome {
         let _lock = vault_lock(data)?;
         let vault = served::vault(data)?;
-        let kind = self.kind.map(|kind| match kind {
-            KindName::Model => Kind::Model,
-            KindName::Adapter => Kind::Adapter,
-            KindName::Draft => Kind::Draft,
-            KindName::Embedding => Kind::Embedding,
-            KindName::Evidence => Kind::Evidence,
-        });
-        let options = Options {
-            name: self.name,
-            version: self.version,
-            kind,
-            signature: self.signature,
-            serve: self.serve,
-        };
-        let medium = media::open(&self.path, &options)?;
-        let trust = trust::trusted(data)?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-        let policy = ImportPolicy { trust: &trust, unsigned: self.unsigned, now_unix_s: now };
-        let bar = output::progress(&format!("importing {}", medium.name));
-        let object = vault.stage(&medium, &policy, &mut |done, total| {
-            bar.set_length(total);
-            bar.set_position(done);
-        })?;
-        bar.finish_and_clear();
+        let object = self.staged(data)?;
         // What the ledger does not know has not happened.
         let medium = serde_json::to_value(object.medium)?;
         let detail = format!("as {}", medium.as_str().unwrap_or_default());
@@ -105,5 +84,62 @@ impl Import {
             ));
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Has the medium read and copied by the importer, and judges what it says came of it.
+    fn staged(&self, data: &Data) -> Result<Object, Box<dyn Error>> {
+        let task = import_process::Import {
+            medium: FilePath::absolute(&self.path)?,
+            vault: FilePath::absolute(&data.path("models"))?,
+            name: self.name.clone(),
+            version: self.version.clone(),
+            kind: self.kind.map(Kind::from),
+            signature: self.signature.as_deref().map(FilePath::absolute).transpose()?,
+            serve: self.serve,
+            unsigned: self.unsigned,
+            now_unix_s: SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(),
+        };
+        let mut importer = Importer::start(Task::Import(Box::new(task)), &[])?;
+        let bar = output::progress("importing");
+        let object = loop {
+            match importer.next()? {
+                Answer::Opened { name } => bar.set_message(format!("importing {name}")),
+                Answer::Progress { done, total } => {
+                    bar.set_length(total);
+                    bar.set_position(done);
+                }
+                Answer::Staged { object } => break Object::parse(&object)?,
+                Answer::Probed { .. } | Answer::Unjailed(_) | Answer::Failed(_) => {
+                    return Err("what reads the medium answered what was not asked".into());
+                }
+            }
+        };
+        bar.finish_and_clear();
+        self.refuse_other(&object)?;
+        Ok(object)
+    }
+
+    /// What was said on the command line holds, whatever a medium made of its reader.
+    fn refuse_other(&self, object: &Object) -> Result<(), Box<dyn Error>> {
+        let named = self.name.as_ref().is_none_or(|name| *name == object.name);
+        let numbered = self.version.as_ref().is_none_or(|version| *version == object.version);
+        let signed = self.unsigned || object.signature.is_some();
+        if named && numbered && signed {
+            return Ok(());
+        }
+        Err(format!("what reads the medium answers with {}, which is not what was asked for", object.title())
+            .into())
+    }
+}
+
+impl From<KindName> for Kind {
+    fn from(kind: KindName) -> Kind {
+        match kind {
+            KindName::Model => Kind::Model,
+            KindName::Adapter => Kind::Adapter,
+            KindName::Draft => Kind::Draft,
+            KindName::Embedding => Kind::Embedding,
+            KindName::Evidence => Kind::Evidence,
+        }
     }
 }

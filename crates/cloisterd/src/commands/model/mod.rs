@@ -5,7 +5,7 @@ mod deploy;
 mod import;
 mod inspect;
 mod list;
-mod trust;
+pub(crate) mod trust;
 mod verify;
 
 use std::path::Path;

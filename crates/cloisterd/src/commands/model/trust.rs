@@ -128,7 +128,7 @@ impl Trust {
                 output::line(&format!("{name}: {} is believed no more", kind.name()))?;
             }
             Trust::List { json } => {
-                let rows = files(data)?.into_iter().map(|(name, kind, path)| {
+                let rows = files(&directory(data))?.into_iter().map(|(name, kind, path)| {
                     let digest = file::read(&path, FILE_BYTES_MAX).map(sha2::Sha256::digest)?;
                     Ok(json!({ "name": name, "kind": kind.name(), "digest": Digest(digest.into()) }))
                 });
@@ -140,10 +140,10 @@ impl Trust {
     }
 }
 
-/// All that is believed.
-pub(super) fn trusted(data: &Data) -> Result<oms::Trust, Box<dyn Error>> {
+/// All that is believed: the folder [`directory`].
+pub(crate) fn trusted(directory: &Path) -> Result<oms::Trust, Box<dyn Error>> {
     let mut trust = oms::Trust::new();
-    for (name, kind, path) in files(data)? {
+    for (name, kind, path) in files(directory)? {
         take(&mut trust, kind, &name, &file::read(&path, FILE_BYTES_MAX)?)?;
     }
     Ok(trust)
@@ -162,7 +162,8 @@ fn take(trust: &mut oms::Trust, kind: Sort, name: &str, bytes: &[u8]) -> Result<
     Ok(())
 }
 
-fn directory(data: &Data) -> PathBuf {
+/// Where they lie.
+pub(crate) fn directory(data: &Data) -> PathBuf {
     data.path("models/trust")
 }
 
@@ -174,13 +175,12 @@ fn path(data: &Data, name: &Name, kind: Sort) -> PathBuf {
 type Believed = (String, Sort, PathBuf);
 
 /// By name. A file that is none of them was put there by nobody of ours: nothing is believed then.
-fn files(data: &Data) -> Result<Vec<Believed>, Box<dyn Error>> {
-    let directory = directory(data);
+fn files(directory: &Path) -> Result<Vec<Believed>, Box<dyn Error>> {
     let mut files = Vec::new();
     if !directory.exists() {
         return Ok(files);
     }
-    for entry in std::fs::read_dir(&directory)? {
+    for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();
         let parsed = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.rsplit_once('.'));
         let sort = parsed.and_then(|(name, ending)| {
