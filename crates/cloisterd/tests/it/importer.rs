@@ -33,6 +33,10 @@ fn put(path: &Path, bytes: &[u8]) {
 }
 
 /// An import under way, and its importer's process, jailed.
+#[expect(
+    clippy::zombie_processes,
+    reason = "whoever is given the parent waits for it; a test that fails is over"
+)]
 fn importing(server: &Server, medium: &Path) -> (Child, u32, Inspection) {
     let mut command = Command::new(places::program("cloisterd").unwrap());
     command.arg("--data").arg(server.data()).args(["model", "import", "--unsigned"]).arg(medium);
@@ -125,7 +129,7 @@ fn words_survive_the_trip() {
          because: the bundle is malformed\n  \
          because: EOF while parsing an object at line 1 column 1",
     );
-    std::fs::set_permissions(&manifest, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&manifest, std::fs::Permissions::from_mode(0o000)).unwrap();
     // By no capability of root's, either.
     refused(&folder, "error: {}/manifest.dsse cannot be read\n  because: Permission denied (os error 13)");
     std::fs::remove_file(&manifest).unwrap();
