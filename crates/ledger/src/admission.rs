@@ -172,6 +172,9 @@ pub enum AdmissionError {
     /// The signatures do not approve it.
     #[error("it is not approved as it must be: {0}")]
     Approval(ApprovalError),
+    /// A promotion rests on an approval that has no leaf of its own, where its key was looked at.
+    #[error("the approval of {0} was not recorded before")]
+    NotRecorded(String),
     /// Nothing serves under the alias.
     #[error("nothing is deployed as {0}")]
     NotDeployed(String),
@@ -303,7 +306,11 @@ impl Admissions {
                 let weights = standing.weights;
                 let weights = weights.ok_or_else(|| AdmissionError::NoWeights(standing.title.clone()))?;
                 self.not_withdrawn(&weights)?;
-                Ok(approved(0)?)
+                approved(0)?;
+                match step.approvals.iter().find(|approval| !standing.approvals.contains(approval)) {
+                    Some(approval) => Err(AdmissionError::NotRecorded(approval.person.clone())),
+                    None => Ok(()),
+                }
             }
             Step::Deployed => {
                 let alias = step.alias.as_deref().ok_or(AdmissionError::Missing(name, "alias"))?;

@@ -993,7 +993,7 @@ impl<'c> Check<'c> {
             let what = format!("the model's step `{}` could not be: {error}", step.step.name());
             self.problem("", None, Some(index), what);
         }
-        // A promotion carries signatures that were given before, by keys that may be revoked meanwhile.
+        // A promotion carries signatures that have leaves of their own; their keys may be revoked meanwhile.
         if step.step != Step::Promoted {
             self.enrolled(index, &format!("model's step `{}`", step.step.name()), &step.approvals);
         }

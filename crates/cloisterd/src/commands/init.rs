@@ -46,7 +46,9 @@ impl Init {
         output::say(&format!("made {}", data.root().display()));
         output::say("the log's verifier key, which auditors keep (as a tlog-policy in log.policy):");
         output::line(&verifier)?;
-        output::say("next: cloisterd model import PATH --name NAME, then cloisterd serve");
+        output::say(
+            "next: import a model, have two persons approve it, deploy it (docs/models.md); then cloisterd serve",
+        );
         Ok(ExitCode::SUCCESS)
     }
 }

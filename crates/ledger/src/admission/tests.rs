@@ -52,11 +52,22 @@ fn withdrawn(number: u8) -> Admission {
     Admission { object: None, signer: None, detail: reason, ..step(Step::Withdrawn, number) }
 }
 
-/// Imported and promoted, from leaf 10 times its number on.
+/// Imported, approved and promoted, from leaf 10 times its number on.
 fn promoted(admissions: &mut Admissions, number: u8) {
     let leaf = u64::from(number) * 10;
     admissions.take(leaf, &step(Step::Imported, number), ORIGIN).unwrap();
-    admissions.take(leaf + 1, &approved(step(Step::Promoted, number), 2, 0), ORIGIN).unwrap();
+    let promotion = approved(step(Step::Promoted, number), 2, 0);
+    recorded(admissions, leaf + 1, &promotion);
+    admissions.take(leaf + 2, &promotion, ORIGIN).unwrap();
+}
+
+/// Its approvals, each with a leaf of its own.
+fn recorded(admissions: &mut Admissions, leaf: u64, promotion: &Admission) {
+    for approval in &promotion.approvals {
+        let approvals = vec![approval.clone()];
+        let approval = Admission { step: Step::Approved, approvals, ..promotion.clone() };
+        admissions.take(leaf, &approval, ORIGIN).unwrap();
+    }
 }
 
 #[test]
@@ -120,7 +131,10 @@ fn two_persons_over_exactly_this() {
     );
     admissions.take(2, &approved(step(Step::Approved, 1), 1, 0), ORIGIN).unwrap();
     assert_eq!(admissions.object(&Digest([1; 32])).unwrap().approvals.len(), 1);
-    admissions.take(3, &good, ORIGIN).unwrap();
+    let unrecorded = AdmissionError::NotRecorded("person-2".to_owned());
+    assert_eq!(admissions.check(&good, ORIGIN), Err(unrecorded), "whose key nobody has looked at");
+    recorded(&mut admissions, 3, &good);
+    admissions.take(4, &good, ORIGIN).unwrap();
     admissions.check(&deployed(1), ORIGIN).unwrap();
 }
 
