@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::{Value, json};
 use testkit::server::Server;
@@ -74,7 +75,7 @@ fn a_flipped_byte_in_the_ledger() {
     let ledger = server.data().join("ledger");
     let backup = tempfile::tempdir().unwrap();
     let copy = |from: &Path, to: &Path| {
-        let status = std::process::Command::new("cp").arg("-aT").args([from, to]).status().unwrap();
+        let status = Command::new("cp").arg("-aT").args([from, to]).status().unwrap();
         assert!(status.success());
     };
     copy(&ledger, &backup.path().join("ledger"));
@@ -137,10 +138,13 @@ fn a_flipped_byte_in_the_model_or_the_engine_is_refused() {
     testkit_write(&proof, &kept);
     // Another engine than the one that the deployment pins.
     let other = server.root().join("another-engine");
-    fs::copy(testkit::places::program("cloister-engine").unwrap(), &other).unwrap();
+    fs::copy(places::program("cloister-engine").unwrap(), &other).unwrap();
     fs::OpenOptions::new().append(true).open(&other).unwrap().write_all(b"x").unwrap();
-    server.configure(&format!("[engine]\nprogram = {:?}\n", other.to_str().unwrap())).unwrap();
-    let words = refused(&server);
+    // By the variable: it goes before the configuration, and who runs tests may have set it.
+    let mut serve = Command::new(places::program("cloisterd").unwrap());
+    serve.env("CLOISTER_ENGINE", &other).arg("--data").arg(server.data()).arg("serve");
+    let output = serve.output().unwrap();
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(words.contains("if you changed the engine on purpose: `cloisterd model deploy`"), "{words}");
 }
 
@@ -158,7 +162,7 @@ fn roll_back() {
     let old = tempfile::tempdir().unwrap();
     let ledger = server.data().join("ledger");
     let copy = |from: &Path, to: &Path| {
-        let status = std::process::Command::new("cp").arg("-aT").args([from, to]).status().unwrap();
+        let status = Command::new("cp").arg("-aT").args([from, to]).status().unwrap();
         assert!(status.success());
     };
     copy(&ledger, &old.path().join("ledger"));
