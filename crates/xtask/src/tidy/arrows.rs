@@ -18,9 +18,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("jail", &[]),
     ("kernels", &[]),
     ("llama", &["kernels"]),
-    ("oms", &["tlog"]),
     ("protocol", &[]),
     ("tlog", &[]),
+    ("oms", &["tlog"]),
     // Services.
     ("identity", &["approval", "protocol"]),
     ("ledger", &["approval", "protocol", "tlog"]),
