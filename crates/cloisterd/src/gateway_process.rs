@@ -2,7 +2,7 @@
 //! what to do, jails itself while it has one thread, and only then opens the ledger, starts a runtime
 //! and accepts. From then on it cannot open a socket, connect or execute.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::error::Error;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -184,7 +184,7 @@ impl Control {
                     self.asked.spare_up(&self.runtime, *facts, descriptors);
                 }
                 Ok(Some((ToGateway::NoSpare { lock, reason }, _))) => self.asked.answer(lock, &Err(reason)),
-                Ok(Some((ToGateway::Reloaded(answer), _))) => self.asked.reloaded(&answer),
+                Ok(Some((ToGateway::Reloaded(answer), _))) => self.asked.reloaded(answer),
                 Ok(Some((answer @ (ToGateway::Extended { .. } | ToGateway::Refused { .. }), _))) => {
                     let _nobody_asked = self.notarised.send(answer);
                 }
@@ -225,29 +225,27 @@ impl Control {
 #[derive(Default)]
 struct Asked {
     spares: Mutex<HashMap<Digest, Waiting<engine::Deployment>>>,
+    /// Answered in the order in which they were asked.
     reloads: Mutex<Waiting<Vec<DeploymentFacts>>>,
     /// The worker that ran a record again last: most records of one sample need the same.
     kept: Mutex<Option<(Digest, engine::Deployment, Instant)>>,
 }
 
-type Waiting<T> = Vec<oneshot::Sender<Result<T, String>>>;
+type Waiting<T> = VecDeque<oneshot::Sender<Result<T, String>>>;
 
 /// A worker that runs records again ends when nobody needed it for so long.
 const SPARE_KEPT: Duration = Duration::from_secs(20);
 
 impl Asked {
     fn answer(&self, lock: Digest, answer: &Result<engine::Deployment, String>) {
-        if let Ok(deployment) = answer {
-            *locked(&self.kept) = Some((lock, deployment.clone(), Instant::now()));
-        }
         for waiting in locked(&self.spares).remove(&lock).into_iter().flatten() {
             let _gone = waiting.send(answer.clone());
         }
     }
 
-    fn reloaded(&self, answer: &Result<Vec<DeploymentFacts>, String>) {
-        for waiting in locked(&self.reloads).drain(..) {
-            let _gone = waiting.send(answer.clone());
+    fn reloaded(&self, answer: Result<Vec<DeploymentFacts>, String>) {
+        if let Some(waiting) = locked(&self.reloads).pop_front() {
+            let _gone = waiting.send(answer);
         }
     }
 
@@ -265,24 +263,29 @@ impl Asked {
                 Some(socket) => compose::spare(facts, socket).await,
                 None => Err("the supervisor handed over no socket".to_owned()),
             };
+            if let Ok(deployment) = &answer {
+                asked.keep(lock, deployment);
+            }
             asked.answer(lock, &answer);
         });
     }
 
-    /// The kept worker, if it is by that lock.
-    fn kept(&self, lock: Digest) -> Option<engine::Deployment> {
-        let mut kept = locked(&self.kept);
-        let (of, deployment, used) = kept.as_mut()?;
-        if *of != lock || deployment.worker.is_gone() {
-            *kept = None;
-            return None;
-        }
-        *used = Instant::now();
-        Some(deployment.clone())
+    /// Keeps a worker from now on for [`SPARE_KEPT`]. Called inside a runtime.
+    fn keep(self: &Arc<Asked>, lock: Digest, deployment: &engine::Deployment) {
+        *locked(&self.kept) = Some((lock, deployment.clone(), Instant::now()));
+        let asked = Arc::clone(self);
+        tokio::spawn(async move {
+            // What is used again meanwhile is let go of by a later one of these.
+            tokio::time::sleep(SPARE_KEPT).await;
+            locked(&asked.kept).take_if(|(_, _, used)| used.elapsed() >= SPARE_KEPT);
+        });
     }
 
-    fn drop_unused(&self) {
-        locked(&self.kept).take_if(|(_, _, used)| used.elapsed() >= SPARE_KEPT);
+    /// The kept worker, if it is by that lock. Another is let go of: there is room for one.
+    fn kept(&self, lock: Digest) -> Option<engine::Deployment> {
+        let mut kept = locked(&self.kept);
+        kept.take_if(|(of, deployment, _)| *of != lock || deployment.worker.is_gone());
+        kept.as_ref().map(|(_, deployment, _)| deployment.clone())
     }
 }
 
@@ -297,12 +300,16 @@ struct Supervisor {
 }
 
 impl Supervisor {
+    /// Waits for an answer, and asks for one unless another's will do.
     fn ask<T: Send + 'static>(
         &self,
-        question: &FromGateway,
-        answer: oneshot::Receiver<Result<T, String>>,
+        question: Option<&FromGateway>,
+        waiting: &mut Waiting<T>,
     ) -> Supervised<T> {
-        let sent = send(&self.channel, question).map_err(|error| error.to_string());
+        let (sender, answer) = oneshot::channel();
+        waiting.push_back(sender);
+        let sent = question.map_or(Ok(()), |question| send(&self.channel, question));
+        let sent = sent.map_err(|error| error.to_string());
         Box::pin(async move {
             sent?;
             answer.await.unwrap_or_else(|_| Err("the supervisor is gone".to_owned()))
@@ -312,23 +319,19 @@ impl Supervisor {
 
 impl Supervision for Supervisor {
     fn spare(&self, lock: Digest) -> Supervised<engine::Deployment> {
-        let asked = Arc::clone(&self.asked);
-        tokio::spawn(async move {
-            tokio::time::sleep(SPARE_KEPT + Duration::from_secs(1)).await;
-            asked.drop_unused();
-        });
         if let Some(kept) = self.asked.kept(lock) {
+            self.asked.keep(lock, &kept);
             return Box::pin(async { Ok(kept) });
         }
-        let (sender, answer) = oneshot::channel();
-        locked(&self.asked.spares).entry(lock).or_default().push(sender);
-        self.ask(&FromGateway::Spare { lock }, answer)
+        let mut spares = locked(&self.asked.spares);
+        let waiting = spares.entry(lock).or_default();
+        let question = FromGateway::Spare { lock };
+        self.ask(waiting.is_empty().then_some(&question), waiting)
     }
 
     fn reload(&self) -> Supervised<Vec<DeploymentFacts>> {
-        let (sender, answer) = oneshot::channel();
-        locked(&self.asked.reloads).push(sender);
-        self.ask(&FromGateway::Reload, answer)
+        // Each asks: what it is about may be newer than another's question.
+        self.ask(Some(&FromGateway::Reload), &mut locked(&self.asked.reloads))
     }
 }
 

@@ -280,7 +280,8 @@ const DIGITS_MIN: usize = 8;
 /// Whether a name means an object: its name, `name@version`, or digits of its digest or its weights'.
 pub fn means(name: &str, title: &str, digests: &[Digest]) -> bool {
     let digits = name.strip_prefix("sha256:").unwrap_or(name);
-    let is_digits = digits.len() >= DIGITS_MIN && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let is_digits =
+        digits.len() >= DIGITS_MIN && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
     name == title
         || title.split_once('@').is_some_and(|(before, _)| before == name)
         || (is_digits && digests.iter().any(|digest| digest.hex().starts_with(digits)))

@@ -11,6 +11,7 @@ use std::sync::mpsc;
 use protocol::Digest;
 use protocol::digest::unhex;
 
+use crate::deployment::means;
 use crate::hashing::hash_range;
 use crate::import::open_plain;
 use crate::object::{OBJECT_BYTES_MAX, Object, ObjectError, ObjectFile};
@@ -20,8 +21,6 @@ use crate::vault::Vault;
 pub const OBJECTS: &str = "objects";
 /// Objects of a vault at most.
 pub const OBJECTS_MAX: usize = 65_536;
-/// Hexadecimal digits that name an object, at least.
-const DIGITS_MIN: usize = 8;
 /// Candidates that an error names at most.
 const CANDIDATES_MAX: usize = 10;
 /// Messages between threads that hash and the one that tells of it.
@@ -189,15 +188,9 @@ impl Vault {
     /// The one object that is meant: by name, by `name@version`, or by at least eight hexadecimal digits of
     /// its own digest or its weights', with or without `sha256:`.
     pub fn find(&self, wanted: &str) -> Result<Object, ObjectsError> {
-        let digits = wanted.strip_prefix("sha256:").unwrap_or(wanted);
-        let is_digits =
-            digits.len() >= DIGITS_MIN && digits.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
-        let by_digest = |digest: &Digest| is_digits && digest.hex().starts_with(digits);
         let fits = |object: &Object| {
-            object.name.as_str() == wanted
-                || object.title() == wanted
-                || by_digest(&object.digest())
-                || object.weights().is_some_and(|weights| by_digest(&weights.digest))
+            let digests = object.weights().map(|weights| weights.digest).into_iter().chain([object.digest()]);
+            means(wanted, &object.title(), &digests.collect::<Vec<Digest>>())
         };
         let mut found: Vec<Object> = self.objects()?.into_iter().filter(fits).collect();
         match found.len() {

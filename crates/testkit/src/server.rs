@@ -162,6 +162,12 @@ impl Server {
             .ok_or_else(|| format!("the daemon has no child {name}").into())
     }
 
+    /// How many processes of that name the daemon has.
+    pub fn children_named(&self, name: &str) -> Result<usize, Failure> {
+        let children = children(self.pid().ok_or("the daemon does not run")?)?;
+        Ok(children.iter().filter(|&&pid| command_name(pid).is_some_and(|known| known == name)).count())
+    }
+
     /// Stops the daemon as an administrator would.
     pub fn stop(&mut self) -> Result<(), Failure> {
         let Some(mut daemon) = self.daemon.take() else { return Ok(()) };

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use testkit::persons::Approvers;
@@ -66,25 +67,25 @@ impl Fixture {
         self.counted[1].update(|count| count + 1);
     }
 
-    /// The larger model in a bundle, `coder@2`, signed by a key whose public half lies beside it.
-    fn signed_bundle(&self) -> String {
-        let path = |name: &str| self.server.root().join(name).to_str().unwrap().to_owned();
-        let (media, key) = (path("media"), path("publisher.pem"));
-        openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", &key]);
-        openssl(&["ec", "-in", &key, "-pubout", "-out", &path("publisher.pub")]);
-        let mut create = vec!["bundle", "create", "--out", &media, "--name", "coder", "--version", "2"];
-        let weights = model(places::CODER);
-        create.extend(["--weights", &weights, "--training-data", "public code", "--licence", "Apache-2.0"]);
-        self.server.cloister(&create).unwrap();
-        self.server.cloister(&["bundle", "sign", &media, "--key", &key]).unwrap();
-        media
-    }
-
     fn weights(&self, record: u64) -> String {
         let explained = self.server.cloister(&["explain", &record.to_string(), "--json"]).unwrap();
         let explained: Value = serde_json::from_str(&explained).unwrap();
         explained["leaf"]["event"]["model"].as_str().unwrap().to_owned()
     }
+}
+
+/// A model in a bundle, `coder` of that version, signed by that publisher, whose public key lies beside it.
+fn signed_bundle(server: &Server, publisher: &str, weights: &str, version: &str) -> String {
+    let path = |name: &str| server.root().join(name).to_str().unwrap().to_owned();
+    let (media, key) = (path(&format!("media-{version}")), path(&format!("{publisher}.pem")));
+    openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", &key]);
+    openssl(&["ec", "-in", &key, "-pubout", "-out", &path(&format!("{publisher}.pub"))]);
+    let mut create = vec!["bundle", "create", "--out", &media, "--name", "coder", "--version", version];
+    let weights = model(weights);
+    create.extend(["--weights", &weights, "--training-data", "public code", "--licence", "Apache-2.0"]);
+    server.cloister(&create).unwrap();
+    server.cloister(&["bundle", "sign", &media, "--key", &key]).unwrap();
+    media
 }
 
 fn openssl(arguments: &[&str]) {
@@ -102,7 +103,7 @@ fn replaced_rolled_back_and_withdrawn_under_a_running_server() {
     let (old_record, old) = fixture.ask();
 
     // A second version replaces the first, without a restart. It comes in a bundle that somebody signed.
-    let bundle = fixture.signed_bundle();
+    let bundle = signed_bundle(&fixture.server, "publisher", places::CODER, "2");
     let words = fixture.refused(&["model", "import", &bundle]);
     assert!(words.contains("its signature is not accepted"), "nobody is believed yet: {words}");
     let publisher = fixture.server.root().join("publisher.pub").to_str().unwrap().to_owned();
@@ -145,6 +146,13 @@ fn replaced_rolled_back_and_withdrawn_under_a_running_server() {
     assert!(!fixture.refused(&both).is_empty(), "an approval is for one roll-back");
     for record in [old_record, new_record, back_record] {
         fixture.replays(record, "after the roll-back");
+    }
+
+    // The workers that ran records again are let go of.
+    let deadline = Instant::now() + Duration::from_secs(90);
+    while fixture.server.children_named("cloister-engine").unwrap() > 1 {
+        assert!(Instant::now() < deadline, "a worker for replays stays");
+        std::thread::sleep(Duration::from_millis(200));
     }
 
     // For good: under no name does it serve again.
