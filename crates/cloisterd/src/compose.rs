@@ -415,7 +415,7 @@ impl Supervision for HereAndNow {
             let pinned = pinned_once(&self.data, &self.settings, lock)?;
             Ok::<_, Box<dyn Error>>((pinned.facts(), pinned.launch(&self.settings)?))
         })();
-        let launched = launched.map_err(|error| error.to_string());
+        let launched = launched.map_err(|error| output::on_one_line(&*error));
         Box::pin(async move {
             let (facts, launched) = launched?;
             spare(facts, launched.socket).await

@@ -59,6 +59,17 @@ pub(crate) fn report(error: &(dyn Error + 'static)) {
     say(&text);
 }
 
+/// An error and its causes on one line, for who is told of it by another process.
+pub(crate) fn on_one_line(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text.push_str(&format!(": {source}"));
+        cause = source.source();
+    }
+    text
+}
+
 /// A JSON document for scripts, or rows for people.
 pub(crate) fn document(value: &Value, json: bool) -> std::io::Result<()> {
     if json {

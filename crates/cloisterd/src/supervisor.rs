@@ -228,7 +228,7 @@ impl Supervisor {
                 return Ok(true);
             }
             FromGateway::Reload => {
-                let answer = ToGateway::Reloaded(self.reload().map_err(|error| error.to_string()));
+                let answer = ToGateway::Reloaded(self.reload().map_err(|error| output::on_one_line(&*error)));
                 return self.tell_gateway(&answer, &[]).map(|()| true);
             }
             FromGateway::Spare { lock } => return self.start_spare(lock).map(|()| true),
@@ -294,7 +294,10 @@ impl Supervisor {
                 self.ending.push(launched.child);
                 Ok(())
             }
-            Err(error) => self.tell_gateway(&ToGateway::NoSpare { lock, reason: error.to_string() }, &[]),
+            Err(error) => {
+                let reason = output::on_one_line(&*error);
+                self.tell_gateway(&ToGateway::NoSpare { lock, reason }, &[])
+            }
         }
     }
 

@@ -18,7 +18,7 @@ impl Approvers {
         let mut keys = Vec::new();
         for name in ["amelia", "bessie"] {
             let key = server.root().join(format!("{name}.key"));
-            generate(&key)?;
+            generate(&key, "ed25519")?;
             server.cloisterd(&["user", "add", name])?;
             let public = key.with_added_extension("pub");
             server.cloisterd(&["user", "enrol-key", name, text(&public)?])?;
@@ -33,9 +33,9 @@ impl Approvers {
     }
 }
 
-/// Makes an Ed25519 key without a passphrase, and its public half beside it.
-pub fn generate(key: &Path) -> Result<(), Failure> {
-    run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "", "-f"]).arg(key))
+/// Makes a key of that kind without a passphrase, and its public half beside it.
+pub fn generate(key: &Path, kind: &str) -> Result<(), Failure> {
+    run(Command::new("ssh-keygen").args(["-q", "-t", kind, "-N", "", "-C", "", "-f"]).arg(key))
 }
 
 /// Signs a file, as `ssh-keygen -Y sign` does. Returns the signature's path, which names the key.

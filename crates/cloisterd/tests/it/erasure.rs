@@ -2,36 +2,28 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::{Value, json};
 use testkit::server::Server;
-use testkit::{http, places};
+use testkit::{http, persons, places};
 
 struct Approver {
-    name: &'static str,
     key: PathBuf,
 }
 
 impl Approver {
     fn new(server: &Server, directory: &Path, name: &'static str, kind: &str) -> Approver {
         let key = directory.join(name);
-        let made = Command::new("ssh-keygen").args(["-q", "-N", "", "-t", kind, "-f"]).arg(&key).status();
-        assert!(made.unwrap().success());
+        persons::generate(&key, kind).unwrap();
         server.cloisterd(&["user", "add", name]).unwrap();
         let public = key.with_extension("pub");
         server.cloisterd(&["user", "enrol-key", name, public.to_str().unwrap()]).unwrap();
-        Approver { name, key }
+        Approver { key }
     }
 
     /// The signature's file.
     fn signs(&self, text: &Path) -> String {
-        let copy = text.with_extension(self.name);
-        fs::copy(text, &copy).unwrap();
-        let sign = ["-q", "-Y", "sign", "-n", "erasure@cloister", "-f"];
-        let signed = Command::new("ssh-keygen").args(sign).args([&self.key, &copy]).status();
-        assert!(signed.unwrap().success());
-        format!("{}.sig", copy.display())
+        persons::sign(&self.key, "erasure@cloister", text).unwrap()
     }
 }
 

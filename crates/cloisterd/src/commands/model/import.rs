@@ -47,6 +47,19 @@ pub(crate) struct Import {
     json: bool,
 }
 
+/// Removes copies that interrupted imports left, which the same import would have gone on with.
+#[derive(Debug, Args)]
+pub(crate) struct Clean {}
+
+impl Clean {
+    pub(super) fn run(self, data: &Data) -> Outcome {
+        let _lock = vault_lock(data)?;
+        let removed = served::vault(data)?.clean_incoming()?;
+        output::line(&format!("{removed} unfinished copies removed"))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
 /// What an object is.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum KindName {

@@ -31,6 +31,7 @@ use crate::output::Hinted;
 pub(crate) enum Model {
     Inspect(inspect::Inspect),
     Import(import::Import),
+    Clean(import::Clean),
     List(list::List),
     Request(admit::Request),
     Approve(admit::Approve),
@@ -58,6 +59,7 @@ impl Model {
         match self {
             Model::Inspect(_) => Ok(ExitCode::SUCCESS),
             Model::Import(command) => command.run(&data),
+            Model::Clean(command) => command.run(&data),
             Model::List(command) => command.run(&data),
             Model::Request(command) => command.run(&data),
             Model::Approve(command) => command.run(&data),
