@@ -92,6 +92,18 @@ pub trait Supervision: Send + Sync {
 
     /// What is to serve from now on, by `deployments.lock`.
     fn reload(&self) -> Supervised<Vec<DeploymentFacts>>;
+
+    /// Has the jails looked at.
+    fn posture(&self) -> Supervised<RecordedPosture>;
+}
+
+/// A look at the jails that is in the ledger.
+#[derive(Clone, Debug)]
+pub struct RecordedPosture {
+    /// The posture leaf.
+    pub record: u64,
+    /// The [`Posture`](protocol::posture::Posture), as JSON.
+    pub text: Arc<str>,
 }
 
 /// What comes of it in a while, or why not.

@@ -34,6 +34,26 @@ pub(crate) fn threads() -> u32 {
     std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1))
 }
 
+/// As the daemon sets them, but that nothing is kept of conversations.
+pub(crate) fn settings(
+    profile: EngineProfile,
+    slots: u32,
+    context_tokens: u32,
+    speculation: Speculation,
+) -> WorkerSettings {
+    WorkerSettings {
+        version: VERSION,
+        supervisor_pid: std::process::id(),
+        profile,
+        context_tokens,
+        slots,
+        queue_max: 64,
+        threads: threads(),
+        kept_bytes_max: 0,
+        speculation,
+    }
+}
+
 impl Bare {
     pub(crate) async fn start(
         model: &str,
@@ -53,18 +73,16 @@ impl Bare {
     ) -> Result<Bare, Failure> {
         let program = launch::freeze_program(&places::program("cloister-engine")?)?;
         let model = launch::freeze_model(&places::model(model)?, &mut |_| {})?;
-        let settings = WorkerSettings {
-            version: VERSION,
-            supervisor_pid: std::process::id(),
-            profile,
-            context_tokens,
-            slots,
-            queue_max: 64,
-            threads: threads(),
-            kept_bytes_max: 0,
-            speculation,
-        };
-        let launched = launch::launch(&program, &model, &settings)?;
+        Bare::of(&program, &model, &settings(profile, slots, context_tokens, speculation)).await
+    }
+
+    /// Of a program and a model that are frozen already.
+    pub(crate) async fn of(
+        program: &launch::Frozen,
+        model: &launch::Frozen,
+        settings: &WorkerSettings,
+    ) -> Result<Bare, Failure> {
+        let launched = launch::launch(program, model, settings)?;
         let (worker, ready) = Worker::connect(launched.socket).await?;
         Ok(Bare { worker, ready, child: launched.child })
     }

@@ -8,6 +8,7 @@
 
 mod appends;
 mod bare;
+mod jail_cost;
 mod large_ledger;
 mod memory;
 mod overhead;
@@ -57,6 +58,21 @@ enum What {
         #[arg(long)]
         quick: bool,
     },
+    /// The jail: a worker's start and decode speed, with it and without.
+    Jail {
+        /// A test model that fills in the middle.
+        #[arg(long, default_value = testkit::places::CODER)]
+        model: String,
+        /// Few repetitions: shows that it works, measures nothing.
+        #[arg(long)]
+        quick: bool,
+    },
+    /// One side of `jail`, started by it.
+    #[command(hide = true)]
+    JailSide {
+        #[arg(long)]
+        model: String,
+    },
     /// Appends beside SQLite, verification, proofs, queries, bytes a record.
     Ledger {
         /// Requests in the ledger that is verified and queried; two leaves each.
@@ -94,9 +110,18 @@ enum Table {
 }
 
 fn main() -> ExitCode {
+    #[cfg(feature = "weaken")]
+    jail::leave_out(std::env::var(jail::WITHOUT).unwrap_or_default());
     let measured = match Arguments::parse().what {
         What::Engine { model, peer, only, quick } => engine(&model, peer.as_deref(), &only, quick),
         What::Vault { model, quick } => vault::measure(&model, quick),
+        What::Jail { model, quick } => jail_cost::measure(&model, quick),
+        What::JailSide { model } => tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(Failure::from)
+            .and_then(|runtime| runtime.block_on(jail_cost::measure_side(&model))),
         What::Ledger { records, directory, quick } => {
             appends::measure(quick).and_then(|()| large_ledger::measure(records, directory, quick))
         }

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Instant;
 
+use jail::probe::Places;
 use llama::{Batch, Context, ContextSettings, Model, ModelSettings};
 use protocol::worker::{
     EngineProfile, FillTokens, ModelFacts, Ready, StepCost, ToWorker, VERSION, WorkerSettings,
@@ -21,10 +22,12 @@ use crate::scheduler::{Limits, Scheduler, batch_tokens};
 
 const SOCKET: RawFd = 3;
 const MODEL: RawFd = 4;
+const OVERSIGHT: RawFd = 5;
 
 pub(crate) fn run() -> Result<(), Box<dyn Error>> {
     let mut socket = UnixStream::from(jail::spawn::inherited(SOCKET)?);
     let mut model_file = File::from(jail::spawn::inherited(MODEL)?);
+    let oversight = jail::spawn::inherited(OVERSIGHT)?;
     let settings: WorkerSettings = read_frame(&mut socket)?.ok_or("the supervisor sent no settings")?;
     if settings.version != VERSION {
         return Err(
@@ -32,19 +35,20 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
         );
     }
     let reproducible = settings.profile == EngineProfile::Reproducible;
-    jail::apply(&jail::Jail {
+    let applied = jail::apply(&jail::Jail {
         name: "cloister-engine".to_owned(),
         kind: jail::Kind::Engine,
         parent_pid: settings.supervisor_pid,
         read_write: Vec::new(),
         read_only: Vec::new(),
-        keep_fds: vec![SOCKET, MODEL],
+        keep_fds: vec![SOCKET, MODEL, OVERSIGHT],
         memory_bytes_max: None,
         open_files_max: 64,
     })?;
     if std::env::args().nth(1).as_deref() == Some("--probe") {
         return probe(&mut socket);
     }
+    jail::oversight::answer(oversight, &applied, Places::default())?;
     if !jail::sealed::is_sealed(&model_file) {
         return Err("the model's file is not sealed: it could change after it was checked".into());
     }
@@ -124,7 +128,7 @@ fn step_costs(context: &mut Context) -> Result<Vec<StepCost>, Box<dyn Error>> {
 
 /// Tries to get out, from this thread and from new ones, and answers with what happened.
 fn probe(socket: &mut UnixStream) -> Result<(), Box<dyn Error>> {
-    let results = jail::probe::run_on_threads(2);
+    let results = jail::probe::run_on_threads(jail::Kind::Engine, &Places::default(), 2);
     socket.write_all(&serde_json::to_vec(&results)?)?;
     Ok(())
 }

@@ -14,6 +14,8 @@ mod start;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "weaken")]
+    jail::leave_out(std::env::var(jail::WITHOUT).unwrap_or_default());
     match start::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -6,16 +6,19 @@ use std::os::fd::RawFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use jail::probe::Places;
 use protocol::frame;
 use protocol::relay::{RelaySettings, VERSION};
 
 use crate::serve;
 
 const SOCKET: RawFd = 3;
+const OVERSIGHT: RawFd = 4;
 const OPEN_FILES_MAX: u64 = 256;
 
 pub(crate) fn run() -> Result<(), Box<dyn Error>> {
     let mut socket = UnixStream::from(jail::spawn::inherited(SOCKET)?);
+    let oversight = jail::spawn::inherited(OVERSIGHT)?;
     let settings = read_settings(&mut socket)?;
     if settings.version != VERSION {
         return Err(
@@ -28,19 +31,20 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
         parent_pid: settings.supervisor_pid,
         read_write: Vec::new(),
         read_only: Vec::new(),
-        keep_fds: vec![SOCKET],
+        keep_fds: vec![SOCKET, OVERSIGHT],
         memory_bytes_max: None,
         open_files_max: OPEN_FILES_MAX,
     };
-    jail::apply_with_socket(&jail, Path::new(&settings.socket)).map_err(|error| {
+    let applied = jail::apply_with_socket(&jail, Path::new(&settings.socket)).map_err(|error| {
         let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
         format!("the relay cannot be jailed: {error}{cause}")
     })?;
     if std::env::args().nth(1).as_deref() == Some("--probe") {
-        let results = jail::probe::run_in_relay_on_threads(2);
+        let results = jail::probe::run_on_threads(jail::Kind::Relay, &Places::default(), 2);
         socket.write_all(&serde_json::to_vec(&results)?)?;
         return Ok(());
     }
+    jail::oversight::answer(oversight, &applied, Places::default())?;
     // One thread: it waits for the upstream, and computes nothing.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     runtime.block_on(serve::serve(socket, settings))

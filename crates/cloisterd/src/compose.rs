@@ -425,6 +425,11 @@ impl Supervision for HereAndNow {
     fn reload(&self) -> Supervised<Vec<DeploymentFacts>> {
         Box::pin(async { Ok(Vec::new()) })
     }
+
+    fn posture(&self) -> Supervised<assist::RecordedPosture> {
+        let none = "no daemon runs, so there is nothing to look at: start `cloisterd serve`";
+        Box::pin(async move { Err(none.to_owned()) })
+    }
 }
 
 /// A worker that serves nobody, once it is up.

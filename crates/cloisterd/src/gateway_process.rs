@@ -12,13 +12,18 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use assist::{Assist, Parts, Supervised, Supervision};
+use assist::{Assist, Parts, RecordedPosture, Supervised, Supervision};
 use engine::{Deployments, Worker};
 use identity::Identity;
 use jail::channel::Channel;
+use jail::probe::Places;
 use ledger::{AppendError, Entry, Event, Ledger, Notary, NotaryError};
 use protocol::Digest;
-use protocol::control::{DeploymentFacts, FromGateway, PACKET_BYTES_MAX, Setup, ToGateway, VERSION};
+use protocol::control::{
+    DeploymentFacts, FromGateway, PACKET_BYTES_MAX, POSTURE_BYTES_MAX, Setup, ToGateway, VERSION,
+};
+use protocol::posture::{Occasion, Summary};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{oneshot, watch};
 
 use crate::{compose, output};
@@ -29,6 +34,7 @@ pub(crate) const ARGUMENT: &str = "gateway-process";
 pub(crate) const EXIT_FATAL: u8 = 78;
 
 const CONTROL: RawFd = 3;
+const OVERSIGHT: RawFd = 4;
 const OPEN_FILES_MAX: u64 = 4096;
 /// Time that running requests have when the daemon stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -63,24 +69,37 @@ fn run() -> Result<(), Box<dyn Error>> {
         return Err(format!("the supervisor speaks version {}, this gateway {VERSION}", setup.version).into());
     }
     let data = PathBuf::from(&setup.data);
-    let mut keep_fds = vec![CONTROL];
+    let oversight = jail::spawn::inherited(OVERSIGHT)?;
+    let mut keep_fds = vec![CONTROL, OVERSIGHT];
     keep_fds.extend(descriptors.iter().map(AsRawFd::as_raw_fd));
-    jail::apply(&jail::Jail {
+    let applied = jail::apply(&jail::Jail {
         name: "cloister-gateway".to_owned(),
         kind: jail::Kind::Gateway,
         parent_pid: setup.supervisor_pid,
-        read_write: vec![data.join("ledger"), data.join("identity")],
+        read_write: granted(&data),
         read_only: Vec::new(),
         keep_fds,
         memory_bytes_max: None,
         open_files_max: OPEN_FILES_MAX,
     })?;
     if std::env::args().nth(2).as_deref() == Some("--probe") {
-        let results = jail::probe::run_on_threads(2);
+        let results = jail::probe::run_on_threads(jail::Kind::Gateway, &places(&data), 2);
         channel.send(&serde_json::to_vec(&results)?, &[])?;
         return Ok(());
     }
+    jail::oversight::answer(oversight, &applied, places(&data))?;
     serve(channel, *setup, &data, descriptors)
+}
+
+/// What the gateway's own probes find in a data directory: its two folders, and nothing else.
+pub(crate) fn places(data: &Path) -> Places {
+    let closed = ["", "keys", "notary", "models", "run"].map(|name| data.join(name));
+    let closed = closed.into_iter().chain(["/".into(), "/tmp".into()]).collect();
+    Places { read_only: Vec::new(), read_write: granted(data), closed }
+}
+
+fn granted(data: &Path) -> Vec<PathBuf> {
+    ["ledger", "identity"].map(|name| data.join(name)).into()
 }
 
 /// Everything after the jail.
@@ -93,6 +112,7 @@ fn serve(
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_io().enable_time().build()?;
     let deployments = Arc::new(Deployments::new(setup.deployments.clone()));
     let asked = Arc::new(Asked::default());
+    let (postures, looked) = unbounded_channel();
     let (notarised, notary_answers) = std::sync::mpsc::channel();
     let (stop, stopped) = watch::channel(false);
     let control = Control {
@@ -101,6 +121,7 @@ fn serve(
         deployments: Arc::clone(&deployments),
         notarised,
         asked: Arc::clone(&asked),
+        postures,
         stop,
     };
     std::thread::Builder::new().name("control".to_owned()).spawn(move || control.run())?;
@@ -127,7 +148,7 @@ fn serve(
         assist::check_admitted(&admissions, facts)?;
     }
     let identity = Identity::open(&data.join("identity"), setup.owner_uid)?;
-    let supervision = Arc::new(Supervisor { channel: Arc::clone(&channel), asked });
+    let supervision = Arc::new(Supervisor { channel: Arc::clone(&channel), asked: Arc::clone(&asked) });
     let served = runtime.block_on(async {
         let assist = Assist::new(Parts {
             identity,
@@ -139,6 +160,7 @@ fn serve(
             admissions,
             supervision,
         });
+        tokio::spawn(record_postures(assist.clone(), looked, Arc::clone(&channel), asked));
         let (admin, listeners) = listeners(descriptors)?;
         send(&channel, &FromGateway::Ready).map_err(|error| error.to_string())?;
         let mut stopped = stopped;
@@ -154,6 +176,33 @@ fn serve(
     served?;
     ledger.close()?;
     Ok(())
+}
+
+/// What the supervisor saw, and its rows as JSON.
+type Looked = (Summary, Arc<str>);
+
+/// Writes each look at the jails down, tells the supervisor, and whoever asked for it.
+async fn record_postures(
+    assist: Assist,
+    mut looked: UnboundedReceiver<Looked>,
+    channel: Arc<Channel>,
+    asked: Arc<Asked>,
+) {
+    while let Some((summary, text)) = looked.recv().await {
+        let recorded = assist.record_posture(summary, &text).await;
+        if let Err(error) = &recorded {
+            tracing::error!(error, "a look at the jails is not recorded");
+        }
+        if let Err(error) = send(&channel, &FromGateway::Recorded(recorded.clone())) {
+            tracing::error!(error, "the supervisor does not hear of a record");
+        }
+        if summary.occasion == Occasion::Request {
+            let answer = recorded.map(|record| RecordedPosture { record, text });
+            for waiting in locked(&asked.postures).drain(..) {
+                let _gone = waiting.send(answer.clone());
+            }
+        }
+    }
 }
 
 fn listeners(descriptors: Vec<OwnedFd>) -> Result<(UnixListener, Vec<gateway::Listener>), Box<dyn Error>> {
@@ -172,11 +221,13 @@ struct Control {
     deployments: Arc<Deployments>,
     notarised: Sender<ToGateway>,
     asked: Arc<Asked>,
+    postures: UnboundedSender<Looked>,
     stop: watch::Sender<bool>,
 }
 
 impl Control {
     fn run(self) {
+        let mut posture = Vec::new();
         loop {
             match receive(&self.channel) {
                 Ok(Some((ToGateway::WorkerUp { lock }, descriptors))) => self.connect(lock, descriptors),
@@ -187,6 +238,17 @@ impl Control {
                 Ok(Some((ToGateway::Reloaded(answer), _))) => self.asked.reloaded(answer),
                 Ok(Some((answer @ (ToGateway::Extended { .. } | ToGateway::Refused { .. }), _))) => {
                     let _nobody_asked = self.notarised.send(answer);
+                }
+                Ok(Some((ToGateway::PosturePart(part), _))) => {
+                    if posture.len() + part.len() > POSTURE_BYTES_MAX {
+                        tracing::error!("the supervisor says too much");
+                        break;
+                    }
+                    posture.extend(part);
+                }
+                Ok(Some((ToGateway::Posture(summary), _))) => {
+                    let text = String::from_utf8_lossy(&std::mem::take(&mut posture)).as_ref().into();
+                    let _stopping = self.postures.send((summary, text));
                 }
                 // The notary's answers are still needed: the last leaves are signed after this.
                 Ok(Some((ToGateway::Shutdown, _))) => {
@@ -227,6 +289,8 @@ struct Asked {
     spares: Mutex<HashMap<Digest, Waiting<engine::Deployment>>>,
     /// Answered in the order in which they were asked.
     reloads: Mutex<Waiting<Vec<DeploymentFacts>>>,
+    /// All answered by the next look that was asked for.
+    postures: Mutex<Waiting<RecordedPosture>>,
     /// The worker that ran a record again last: most records of one sample need the same.
     kept: Mutex<Option<(Digest, engine::Deployment, Instant)>>,
 }
@@ -332,6 +396,10 @@ impl Supervision for Supervisor {
     fn reload(&self) -> Supervised<Vec<DeploymentFacts>> {
         // Each asks: what it is about may be newer than another's question.
         self.ask(Some(&FromGateway::Reload), &mut locked(&self.asked.reloads))
+    }
+
+    fn posture(&self) -> Supervised<RecordedPosture> {
+        self.ask(Some(&FromGateway::Posture), &mut locked(&self.asked.postures))
     }
 }
 

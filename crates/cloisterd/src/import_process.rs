@@ -233,7 +233,7 @@ fn probe(task: &Task) -> Result<Answer, Box<dyn Error>> {
     closed.extend(["keys", "ledger", "identity"].map(|name| data.join(name)));
     closed.extend([vault.clone(), data.to_owned(), "/tmp".into(), "/".into()]);
     let places = jail::probe::Places { read_only, read_write, closed };
-    let rows = jail::probe::run_in_importer_on_threads(2, &places);
+    let rows = jail::probe::run_on_threads(jail::Kind::Importer, &places, 2);
     Ok(Answer::Probed { rows: serde_json::to_vec(&rows)? })
 }
 

@@ -43,6 +43,11 @@ impl Listeners {
         Ok(Listeners { admin: unix(ADMIN_SOCKET)?, unix: unix(SOCKET)?, tcp: tcp.transpose()? })
     }
 
+    /// The TCP address that is listened on.
+    pub(crate) fn tcp_address(&self) -> Option<SocketAddr> {
+        self.tcp.as_ref().and_then(|tcp| tcp.local_addr().ok())
+    }
+
     /// In the order that `ToGateway::Setup` states.
     pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
         let mut descriptors = vec![self.admin.as_fd(), self.unix.as_fd()];

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use protocol::control::Limits;
 use protocol::worker::Speculation;
@@ -27,6 +28,9 @@ pub(crate) const LOG_VARIABLE: &str = "CLOISTER_LOG";
 /// The file's name in the data directory.
 pub(crate) const FILE_NAME: &str = "cloister.toml";
 
+/// Seconds between two looks at the jails, where the configuration does not say.
+const AIRGAP_INTERVAL_S: u32 = 3600;
+
 /// Nobody waits longer for an upstream engine.
 const SILENCE_S_MAX: u32 = 3600;
 
@@ -44,6 +48,44 @@ pub(crate) struct Settings {
     pub(crate) engine: Engine,
     /// The relays to upstream engines.
     pub(crate) relay: Relay,
+    /// The proof that nothing leaves.
+    pub(crate) airgap: Airgap,
+}
+
+/// The proof that nothing leaves.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Airgap {
+    /// Seconds between two looks at the jails; an hour when absent.
+    pub(crate) interval_s: Option<u32>,
+    /// What happens when a jail does not hold.
+    pub(crate) on_failure: OnFailure,
+}
+
+/// What happens when a jail does not hold. Either way it is in the ledger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum OnFailure {
+    /// The daemon stops.
+    #[default]
+    Stop,
+    /// It goes on, a weaker claim: every posture record says so.
+    Record,
+}
+
+impl Airgap {
+    /// Between two looks at the jails.
+    pub(crate) fn interval(&self) -> Duration {
+        Duration::from_secs(self.interval_s.unwrap_or(AIRGAP_INTERVAL_S).into())
+    }
+
+    /// Weaker claims that are accepted, by the names of the settings.
+    pub(crate) fn accepted(&self) -> Vec<String> {
+        match self.on_failure {
+            OnFailure::Stop => Vec::new(),
+            OnFailure::Record => vec!["airgap.on_failure = \"record\"".to_owned()],
+        }
+    }
 }
 
 /// Where the server listens, beside its Unix socket.
@@ -130,6 +172,9 @@ impl Settings {
         }
         if settings.engine.threads == Some(0) {
             return Err(wrong("engine.threads is 0: at least one".to_owned()));
+        }
+        if settings.airgap.interval_s == Some(0) {
+            return Err(wrong("airgap.interval_s is 0: at least one second".to_owned()));
         }
         if !(1..=SILENCE_S_MAX).contains(&settings.relay.silence_s_max.unwrap_or(1)) {
             return Err(wrong(format!("relay.silence_s_max: 1 to {SILENCE_S_MAX} seconds")));

@@ -7,22 +7,28 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use jail::Kind;
 use jail::channel::Channel;
+use jail::oversight::Oversight;
 use jail::spawn::{Child, Exit};
 use ledger::{LocalNotary, Notary};
 use models::deployment::Lock;
 use protocol::Digest;
-use protocol::control::{DeploymentFacts, FromGateway, PACKET_BYTES_MAX, Setup, ToGateway, VERSION};
+use protocol::control::{
+    DeploymentFacts, FromGateway, PACKET_BYTES_MAX, POSTURE_PART_BYTES_MAX, Setup, Source, ToGateway, VERSION,
+};
 use protocol::frame;
+use protocol::posture::Flow;
 use rustix::event::{PollFd, PollFlags, Timespec};
 
+use crate::airgap::{Overseer, Surroundings};
 use crate::compose::Pinned;
 use crate::data::{self, Data, Keys};
 use crate::gateway_process::{ARGUMENT, EXIT_FATAL};
 use crate::listeners::Listeners;
 use crate::output;
-use crate::settings::Settings;
-use crate::{compose, served, settings};
+use crate::settings::{OnFailure, Settings};
+use crate::{compose, gateway_process, served, settings};
 
 /// A process that dies is started again after this, doubled at each death that comes soon,
 const RESTART_WAIT_MIN: Duration = Duration::from_millis(100);
@@ -30,6 +36,8 @@ const RESTART_WAIT_MIN: Duration = Duration::from_millis(100);
 const RESTART_WAIT_MAX: Duration = Duration::from_secs(10);
 /// A process that ran this long was healthy.
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
+/// The gateway has that long to record that the jails do not hold.
+const RECORD_WAIT: Duration = Duration::from_secs(10);
 /// The gateway has that long to finish.
 const SHUTDOWN_WAIT: Duration = Duration::from_secs(15);
 
@@ -46,11 +54,20 @@ pub(crate) struct Supervisor {
     ending: Vec<Child>,
     gateway: Option<Gateway>,
     gateway_restarts: Restarts,
+    overseer: Overseer,
+    /// What a look at the jails found wrong; once that is recorded, or after a while, everything stops.
+    condemned: Option<Condemned>,
+}
+
+struct Condemned {
+    why: String,
+    deadline: Instant,
 }
 
 struct Gateway {
     child: Child,
     channel: Channel,
+    is_ready: bool,
 }
 
 struct WorkerSlot {
@@ -73,6 +90,7 @@ enum Woken {
     GatewayEnded,
     WorkerEnded(usize),
     SpareEnded(usize),
+    Overseen(u32),
     Timer,
 }
 
@@ -92,7 +110,10 @@ impl Supervisor {
         }
         let pinned = compose::pinned(&data, &settings, deployments)?;
         let workers = pinned.into_iter().map(WorkerSlot::new).collect();
+        let overseer = Overseer::new(settings.airgap.interval());
         let listeners = Listeners::open(&data, settings.server.tcp)?;
+        // From here on nothing that this process starts can make a network socket, whatever its jail.
+        jail::give_up_networks()?;
         Ok(Supervisor {
             data,
             _lock: lock,
@@ -104,6 +125,8 @@ impl Supervisor {
             ending: Vec::new(),
             gateway: None,
             gateway_restarts: Restarts::new(),
+            overseer,
+            condemned: None,
         })
     }
 
@@ -112,6 +135,11 @@ impl Supervisor {
         let signals = signals()?;
         loop {
             self.start_what_is_due()?;
+            self.look_at_jails()?;
+            if let Some(condemned) = self.condemned.take_if(|condemned| condemned.deadline <= Instant::now())
+            {
+                return self.shut_down().and(Err(condemned.why.into()));
+            }
             match self.wait(&signals)? {
                 Woken::Signal => break,
                 Woken::Gateway => {
@@ -122,8 +150,11 @@ impl Supervisor {
                 Woken::GatewayEnded => self.gateway_ended()?,
                 Woken::WorkerEnded(index) => self.worker_ended(index),
                 Woken::SpareEnded(index) => {
-                    self.ending.swap_remove(index).wait()?;
+                    let child = self.ending.swap_remove(index);
+                    self.overseer.forget(child.pid());
+                    child.wait()?;
                 }
+                Woken::Overseen(pid) => self.overseer.hear(pid),
                 Woken::Timer => {}
             }
         }
@@ -141,6 +172,9 @@ impl Supervisor {
             if slot.child.is_none() && slot.restarts.is_due() {
                 slot.restarts.starts();
                 let launched = slot.deployment.launch(&self.settings)?;
+                let facts = slot.deployment.facts();
+                let (name, program) = (process_name(&facts), facts.engine_build);
+                self.overseer.watch(name, launched.child.pid(), program, launched.oversight);
                 let up = ToGateway::WorkerUp { lock: slot.deployment.lock() };
                 send(&gateway.channel, &up, &[launched.socket.as_fd()])?;
                 slot.child = Some(launched.child);
@@ -149,10 +183,74 @@ impl Supervisor {
         Ok(())
     }
 
-    fn start_gateway(&self) -> Result<Gateway, Box<dyn Error>> {
-        let (channel, child) = spawn_gateway(&[])?;
+    fn start_gateway(&mut self) -> Result<Gateway, Box<dyn Error>> {
+        let SpawnedGateway { channel, child, oversight } = spawn_gateway(&self.data, &[])?;
         send(&channel, &ToGateway::Setup(Box::new(self.setup()?)), &self.listeners.descriptors())?;
-        Ok(Gateway { child, channel })
+        self.overseer.watch("gateway".to_owned(), child.pid(), self.overseer.own_program(), oversight);
+        Ok(Gateway { child, channel, is_ready: false })
+    }
+
+    /// Begins, goes on with, or ends a look at the jails. What it came to goes into the ledger, through the gateway.
+    fn look_at_jails(&mut self) -> Result<(), Box<dyn Error>> {
+        let Some(gateway) = self.gateway.as_ref().filter(|gateway| gateway.is_ready) else { return Ok(()) };
+        let surroundings = Surroundings {
+            tcp: self.listeners.tcp_address(),
+            accepted: self.settings.airgap.accepted(),
+            flows: self.flows(),
+        };
+        let Some(posture) = self.overseer.advance(&surroundings) else { return Ok(()) };
+        for failure in posture.failures() {
+            output::say(&format!("airgap: FAIL: {failure}"));
+        }
+        let first = posture.failures().next().map(ToString::to_string);
+        if let (Some(first), OnFailure::Stop) = (first, self.settings.airgap.on_failure) {
+            let count = posture.failures().count();
+            let why = format!("the jails do not hold ({count} findings), so nothing is served: {first}");
+            self.condemned.get_or_insert(Condemned { why, deadline: Instant::now() + RECORD_WAIT });
+        }
+        let text = serde_json::to_vec(&posture)?;
+        let parts = text.chunks(POSTURE_PART_BYTES_MAX).map(|part| ToGateway::PosturePart(part.to_vec()));
+        let summary = posture.summary(compose::clock_state());
+        for message in parts.chain([ToGateway::Posture(summary)]) {
+            // A gateway that died meanwhile is noticed by its process; its successor is looked at, too.
+            if let Err(error) = send(&gateway.channel, &message, &[]) {
+                output::say(&format!("the gateway does not take a look at the jails: {error}"));
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Every way by which anything goes between these processes, and to and from people.
+    fn flows(&self) -> Vec<Flow> {
+        let flow = |from: &str, to: &str, by: &str, carries: &str| Flow {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            by: by.to_owned(),
+            carries: carries.to_owned(),
+        };
+        let path = |name| self.data.path(name).display().to_string();
+        let mut flows = vec![
+            flow("people", "gateway", &path(crate::listeners::SOCKET), "requests and answers"),
+            flow("administrators", "gateway", &path(crate::listeners::ADMIN_SOCKET), "commands and answers"),
+            flow("gateway", "supervisor", "a socket pair", "hashes of leaves, and checkpoints over them"),
+        ];
+        if let Some(address) = self.listeners.tcp_address() {
+            let by = format!("tcp {address}");
+            flows.push(flow("people with a token", "gateway", &by, "requests and answers"));
+        }
+        for slot in &self.workers {
+            let facts = slot.deployment.facts();
+            let name = process_name(&facts);
+            flows.push(flow("gateway", &name, "a socket pair", "prompts as tokens, and tokens"));
+            if let Source::Upstream { socket } = &facts.source {
+                flows.push(flow(&name, "the site's inference server", socket, "prompts and texts"));
+            }
+        }
+        let name = "every jailed process";
+        flows.push(flow("supervisor", name, "a socket pair each", "requests for probes, and outcomes"));
+        flows.push(flow(name, "the daemon's standard error", "the same descriptor", "messages"));
+        flows
     }
 
     fn setup(&self) -> Result<Setup, Box<dyn Error>> {
@@ -188,6 +286,7 @@ impl Supervisor {
         for (index, child) in self.ending.iter().enumerate() {
             watched.push((Woken::SpareEnded(index), readable(child.as_fd())));
         }
+        watched.extend(self.overseer.lines().map(|(pid, line)| (Woken::Overseen(pid), readable(line))));
         let mut polled: Vec<_> = watched.iter().map(|(_, fd)| fd.clone()).collect();
         let timeout = self.next_start().map(|wait| Timespec {
             tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
@@ -203,13 +302,16 @@ impl Supervisor {
         Ok(first.map_or(Woken::Timer, |((woken, _), _)| woken))
     }
 
-    /// Time until something is to be started again.
+    /// Time until something is to be started again, or the jails are to be looked at.
     fn next_start(&self) -> Option<Duration> {
         let gateway = self.gateway.is_none().then_some(&self.gateway_restarts);
         let workers = self.workers.iter().filter(|slot| slot.child.is_none()).map(|slot| &slot.restarts);
-        let waits =
-            gateway.into_iter().chain(workers).map(|r| r.due.saturating_duration_since(Instant::now()));
-        waits.min()
+        let starts = gateway.into_iter().chain(workers).map(|restarts| restarts.due);
+        let is_ready = self.gateway.as_ref().is_some_and(|gateway| gateway.is_ready);
+        let looks = self.overseer.due().filter(|_| is_ready);
+        let stops = self.condemned.as_ref().map(|condemned| condemned.deadline);
+        let first = starts.chain(looks).chain(stops).min()?;
+        Some(first.saturating_duration_since(Instant::now()))
     }
 
     /// Answers one message; false when the gateway's end of the channel is closed.
@@ -224,6 +326,20 @@ impl Supervisor {
                 output::say(&format!("serving on {}", self.data.path(crate::listeners::SOCKET).display()));
                 if let Some(tcp) = self.listeners.tcp.as_ref().and_then(|tcp| tcp.local_addr().ok()) {
                     output::say(&format!("serving on http://{tcp} (with a token: `cloisterd token issue`)"));
+                }
+                gateway.is_ready = true;
+                return Ok(true);
+            }
+            FromGateway::Posture => {
+                self.overseer.request();
+                return Ok(true);
+            }
+            FromGateway::Recorded(recorded) => {
+                if let Err(error) = recorded {
+                    output::say(&format!("a look at the jails is not in the ledger: {error}"));
+                }
+                if let Some(condemned) = &mut self.condemned {
+                    condemned.deadline = Instant::now();
                 }
                 return Ok(true);
             }
@@ -289,6 +405,8 @@ impl Supervisor {
         });
         match started {
             Ok((facts, launched)) => {
+                let name = format!("{}, to run a record again", process_name(&facts));
+                self.overseer.watch(name, launched.child.pid(), facts.engine_build, launched.oversight);
                 let up = ToGateway::SpareUp { facts: Box::new(facts) };
                 self.tell_gateway(&up, &[launched.socket.as_fd()])?;
                 self.ending.push(launched.child);
@@ -305,6 +423,7 @@ impl Supervisor {
     fn gateway_ended(&mut self) -> Result<(), Box<dyn Error>> {
         let Some(gateway) = self.gateway.take() else { return Ok(()) };
         let exit = gateway.child.wait()?;
+        self.overseer.forget(gateway.child.pid());
         if exit == Exit::Code(i32::from(EXIT_FATAL)) {
             return Err("the gateway cannot start; its reason is above".into());
         }
@@ -317,6 +436,7 @@ impl Supervisor {
         let slot = &mut self.workers[index];
         let Some(child) = slot.child.take() else { return };
         let exit = child.wait();
+        self.overseer.forget(child.pid());
         let alias = slot.deployment.alias();
         output::say(&format!("the worker of {alias} ended ({exit:?}); starting it again"));
         slot.restarts.ended();
@@ -351,9 +471,26 @@ impl Supervisor {
     }
 }
 
-/// Starts this program as the gateway, with its end of the control channel.
-pub(crate) fn spawn_gateway(more: &[&str]) -> Result<(Channel, Child), Box<dyn Error>> {
-    let (ours, theirs) = Channel::pair()?;
+/// What a worker is called in the proof.
+fn process_name(facts: &DeploymentFacts) -> String {
+    let kind = match facts.source {
+        Source::Model { .. } => "engine",
+        Source::Upstream { .. } => "relay",
+    };
+    format!("{kind} {}", facts.alias)
+}
+
+/// The gateway's process, and our ends of its lines.
+pub(crate) struct SpawnedGateway {
+    pub(crate) channel: Channel,
+    pub(crate) child: Child,
+    pub(crate) oversight: Oversight,
+}
+
+/// Starts this program as the gateway of a data directory.
+pub(crate) fn spawn_gateway(data: &Data, more: &[&str]) -> Result<SpawnedGateway, Box<dyn Error>> {
+    let (channel, theirs) = Channel::pair()?;
+    let (oversight, its_end) = Oversight::of(Kind::Gateway, gateway_process::places(data.root()))?;
     let program = std::env::current_exe()?;
     let mut arguments = vec![ARGUMENT];
     arguments.extend(more);
@@ -363,9 +500,9 @@ pub(crate) fn spawn_gateway(more: &[&str]) -> Result<(Channel, Child), Box<dyn E
         name: "cloister-gateway",
         arguments: &arguments,
         environment: &[(settings::LOG_VARIABLE, &log)],
-        descriptors: &[theirs.as_fd()],
+        descriptors: &[theirs.as_fd(), its_end.as_fd()],
     })?;
-    Ok((ours, child))
+    Ok(SpawnedGateway { channel, child, oversight })
 }
 
 /// Sends a message to the gateway.

@@ -8,6 +8,9 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use jail::Kind;
+use jail::oversight::Oversight;
+use jail::probe::Places;
 use jail::sealed::{Purpose, SealError, SealedFile};
 use jail::spawn::{Child, Command, Program, SpawnError};
 use protocol::Digest;
@@ -40,6 +43,8 @@ pub struct Launched {
     pub child: Child,
     /// The gateway's end of its socket.
     pub socket: UnixStream,
+    /// The supervisor's line to its jail.
+    pub oversight: Oversight,
 }
 
 /// Why a worker was not started.
@@ -121,14 +126,15 @@ struct Start<'a> {
     arguments: &'a [&'a str],
     environment: &'a [(&'a str, &'a str)],
     model: Option<&'a Frozen>,
+    kind: Kind,
 }
 
 fn engine<'a>(arguments: &'a [&'a str], model: &'a Frozen) -> Start<'a> {
-    Start { name: "cloister-engine", arguments, environment: &[SPIN], model: Some(model) }
+    Start { name: "cloister-engine", arguments, environment: &[SPIN], model: Some(model), kind: Kind::Engine }
 }
 
 fn relay<'a>(arguments: &'a [&'a str]) -> Start<'a> {
-    Start { name: "cloister-relay", arguments, environment: &[], model: None }
+    Start { name: "cloister-relay", arguments, environment: &[], model: None, kind: Kind::Relay }
 }
 
 fn start(program: &Frozen, settings: &impl Serialize, how: &Start<'_>) -> Result<Launched, LaunchError> {
@@ -138,6 +144,8 @@ fn start(program: &Frozen, settings: &impl Serialize, how: &Start<'_>) -> Result
     ours.write_all(&settings_frame).map_err(LaunchError::Socket)?;
     let mut descriptors = vec![theirs.as_fd()];
     descriptors.extend(how.model.map(|model| model.file.as_fd()));
+    let (oversight, its_end) = Oversight::of(how.kind, Places::default()).map_err(LaunchError::Socket)?;
+    descriptors.push(its_end.as_fd());
     let child = jail::spawn::spawn(&Command {
         program: Program::File(program.file.as_fd()),
         name: how.name,
@@ -146,7 +154,7 @@ fn start(program: &Frozen, settings: &impl Serialize, how: &Start<'_>) -> Result
         descriptors: &descriptors,
     })
     .map_err(LaunchError::Spawn)?;
-    Ok(Launched { child, socket: ours })
+    Ok(Launched { child, socket: ours, oversight })
 }
 
 fn freeze(

@@ -15,6 +15,7 @@ use axum::routing::{get, post};
 use http_body_util::BodyExt;
 use identity::Credential;
 use protocol::RecordNumber;
+use serde_json::json;
 use tokio::time::timeout;
 use tracing::Instrument;
 
@@ -50,6 +51,7 @@ pub(crate) fn router<W: Walk>(app: Arc<App<W>>) -> Router {
         .route("/v1/completions", post(completion::<W>))
         .route("/infill", post(infill::<W>))
         .route("/v1/models", get(models::<W>))
+        .route("/v1beta/server_setting", get(server_setting::<W>))
         .route("/v1/cloister/records/{record}", get(record::<W>))
         .route("/v1/cloister/decisions", post(decision::<W>))
         .route("/v1/cloister/ledger/query", get(query::<W>))
@@ -224,6 +226,14 @@ fn visible(text: &str) -> String {
 async fn models<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> Response<Body> {
     match app.walk.identify(&credential(&request), "openai.models").await {
         Ok(()) => json_response(StatusCode::OK, &openai::models(&app.walk.deployments())),
+        Err(refusal) => Fault::from(refusal).into_response(Shape::OpenAi),
+    }
+}
+
+/// Tabby's clients ask the server whether they may send telemetry to their makers. They may not.
+async fn server_setting<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> Response<Body> {
+    match app.walk.identify(&credential(&request), "tabby.server_setting").await {
+        Ok(()) => json_response(StatusCode::OK, &json!({ "disable_client_side_telemetry": true })),
         Err(refusal) => Fault::from(refusal).into_response(Shape::OpenAi),
     }
 }

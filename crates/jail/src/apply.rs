@@ -10,7 +10,7 @@ use std::{
 use rustix::process::{Resource, Rlimit, Signal};
 use serde::{Deserialize, Serialize};
 
-use crate::{capabilities, descriptors, files, mounts, namespaces, seccomp};
+use crate::{Layer, capabilities, descriptors, files, layer::left_out, mounts, namespaces, seccomp};
 
 /// What a process keeps. Everything not named here is given up.
 #[derive(Clone, Debug)]
@@ -65,10 +65,16 @@ pub struct Applied {
     /// The kernel's Landlock ABI, at least [`crate::LANDLOCK_ABI_MIN`]. From 6 on, abstract sockets and
     /// signals are scoped; from 9 on, pathname sockets; from 10 on, UDP is denied here too.
     pub landlock_abi: u32,
+    /// Whether Landlock by itself refused a file and a TCP port, tried before the seccomp table came on top of it.
+    pub landlock_refuses: bool,
     /// System calls that the seccomp table admits, with or without conditions on their arguments.
     pub system_calls_allowed: u32,
     /// Descriptors that stayed open.
     pub descriptors: Vec<RawFd>,
+    /// [`Jail::read_write`].
+    pub read_write: Vec<PathBuf>,
+    /// [`Jail::read_only`].
+    pub read_only: Vec<PathBuf>,
 }
 
 /// How the namespaces were entered.
@@ -104,19 +110,34 @@ fn confine(jail: &Jail, socket: Option<&Path>) -> Result<Applied, JailError> {
     require_single_thread()?;
     name_process(&jail.name);
     let kept = descriptors::close_all_but(&jail.keep_fds)?;
-    set_limits(jail)?;
+    #[cfg(feature = "weaken")]
+    if left_out(Layer::Descriptors) {
+        std::mem::forget(fs::File::open("/etc/hostname"));
+    }
+    if !left_out(Layer::Limits) {
+        set_limits(jail)?;
+    }
     let entered = namespaces::enter()?;
     let dials = jail.kind == Kind::Relay;
-    if dials {
+    if dials && !left_out(Layer::MountNamespace) {
         mounts::keep_only(socket)?;
     }
-    capabilities::drop_all()?;
+    if !left_out(Layer::Capabilities) {
+        capabilities::drop_all()?;
+    }
     follow_parent(jail.parent_pid)?;
     rustix::thread::set_no_new_privs(true)
         .map_err(|errno| JailError::NoNewPrivileges { source: errno.into() })?;
     let filter = seccomp::Filter::build(jail.kind)?;
     let landlock_abi = files::restrict(&jail.read_write, &jail.read_only, dials)?;
-    filter.install()?;
+    // While seccomp does not hide it.
+    let landlock_refuses = files::refuses();
+    if !landlock_refuses && !left_out(Layer::Landlock) {
+        return Err(JailError::LandlockNotEnforced);
+    }
+    if !left_out(Layer::Seccomp) {
+        filter.install()?;
+    }
 
     Ok(Applied {
         name: jail.name.clone(),
@@ -124,8 +145,11 @@ fn confine(jail: &Jail, socket: Option<&Path>) -> Result<Applied, JailError> {
         route: entered.route,
         network_namespace: entered.network_namespace,
         landlock_abi,
+        landlock_refuses,
         system_calls_allowed: filter.allowed,
         descriptors: kept,
+        read_write: jail.read_write.clone(),
+        read_only: jail.read_only.clone(),
     })
 }
 
@@ -349,6 +373,13 @@ pub enum JailError {
     SeccompTable {
         /// Which table.
         kind: Kind,
+        /// The cause.
+        #[source]
+        source: seccompiler::BackendError,
+    },
+    /// The supervisor's filter does not compile.
+    #[error("the filter of the supervisor does not compile; this is a defect of this build")]
+    Networks {
         /// The cause.
         #[source]
         source: seccompiler::BackendError,

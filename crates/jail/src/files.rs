@@ -11,7 +11,7 @@ use landlock::{
 };
 use rustix::fs::FileType;
 
-use crate::JailError;
+use crate::{JailError, Layer, layer::left_out};
 
 /// The oldest Landlock ABI that the jail accepts: 4 (Linux 6.7) is the first that denies TCP.
 pub const LANDLOCK_ABI_MIN: u32 = 4;
@@ -41,11 +41,33 @@ pub(crate) fn restrict(read_write: &[PathBuf], read_only: &[PathBuf], dials: boo
         let (root, _) = open(Path::new("/"), "a directory")?;
         ruleset = add(ruleset, root, AccessFs::ResolveUnix.into())?;
     }
+    if left_out(Layer::Landlock) {
+        return Ok(abi);
+    }
     let status = ruleset.restrict_self().map_err(failed)?;
     if status.ruleset == RulesetStatus::NotEnforced || !status.no_new_privs {
         return Err(JailError::LandlockNotEnforced);
     }
     Ok(abi)
+}
+
+/// Whether the rules hold on this thread: neither the root can be listed nor a TCP port be taken. Nobody grants either.
+pub(crate) fn refuses() -> bool {
+    use rustix::{
+        fs::{Mode, OFlags},
+        io::Errno,
+        net::{AddressFamily, Ipv4Addr, SocketAddrV4, SocketFlags, SocketType},
+    };
+    let listed = rustix::fs::open("/", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let socket =
+        rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None);
+    let bound = match socket {
+        Ok(socket) => rustix::net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)),
+        // Whoever started this process gave such sockets up already, for it and for itself.
+        Err(Errno::PERM | Errno::AFNOSUPPORT) => Err(Errno::ACCESS),
+        Err(errno) => Err(errno),
+    };
+    listed.err() == Some(Errno::ACCESS) && bound.err() == Some(Errno::ACCESS)
 }
 
 fn kernel_abi() -> Result<u32, JailError> {

@@ -3,8 +3,8 @@
 //! [`apply`] confines the calling process in layers, each of which suffices for most of what the
 //! others forbid: an empty network namespace, no capabilities, Landlock, and a seccomp allow-list.
 //! [`probe`] attempts the escapes from inside, [`inspect`] reads the result from outside, and
-//! neither believes the other. [`sealed`], [`channel`] and [`spawn`] are how a jailed process gets
-//! what it needs: by descriptor.
+//! neither believes the other; [`oversight`] asks for probes while the process works. [`sealed`], [`channel`] and
+//! [`spawn`] are how a jailed process gets what it needs: by descriptor.
 //!
 //! Landlock, `unshare` and plain seccomp bind the calling thread only. So `apply` belongs at the
 //! top of `main` of a freshly executed process, and refuses when a second thread exists.
@@ -21,6 +21,7 @@ mod apply;
 mod capabilities;
 mod descriptors;
 mod files;
+mod layer;
 mod mounts;
 mod namespaces;
 mod seccomp;
@@ -29,6 +30,7 @@ pub mod channel;
 pub mod clock;
 pub mod errno;
 pub mod inspect;
+pub mod oversight;
 pub mod probe;
 pub mod sealed;
 pub mod spawn;
@@ -36,4 +38,8 @@ pub mod spawn;
 pub use apply::{Applied, Jail, JailError, Kind, Route, apply, apply_with_socket};
 pub use errno::Errno;
 pub use files::LANDLOCK_ABI_MIN;
+pub use layer::Layer;
+#[cfg(feature = "weaken")]
+pub use layer::{WITHOUT, leave_out};
 pub use mounts::SOCKET;
+pub use seccomp::give_up_networks;

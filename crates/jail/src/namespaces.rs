@@ -4,7 +4,7 @@ use std::{fs, io, io::Write, os::fd::AsRawFd, path::Path};
 
 use rustix::thread::{CapabilitySet, UnshareFlags};
 
-use crate::{JailError, Route};
+use crate::{JailError, Layer, Route, layer::left_out};
 
 /// What was entered.
 pub(crate) struct Entered {
@@ -17,7 +17,14 @@ pub(crate) struct Entered {
 pub(crate) fn enter() -> Result<Entered, JailError> {
     let before = network_namespace()?;
     let route = if may_unshare() { Route::Direct } else { Route::UserNamespace };
-    let namespaces = UnshareFlags::NEWNET | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
+    let mut namespaces = UnshareFlags::NEWNET | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
+    for (layer, flag) in [
+        (Layer::NetworkNamespace, UnshareFlags::NEWNET),
+        (Layer::IpcNamespace, UnshareFlags::NEWIPC),
+        (Layer::HostnameNamespace, UnshareFlags::NEWUTS),
+    ] {
+        namespaces.set(flag, !left_out(layer));
+    }
     match route {
         Route::Direct => {
             unshare(namespaces).map_err(|source| JailError::Namespaces { source })?;
@@ -35,10 +42,12 @@ pub(crate) fn enter() -> Result<Entered, JailError> {
         }
     }
     let after = network_namespace()?;
-    if before == after {
-        return Err(JailError::NetworkUnchanged { inode: after });
+    if !left_out(Layer::NetworkNamespace) {
+        if before == after {
+            return Err(JailError::NetworkUnchanged { inode: after });
+        }
+        require_only_a_loopback_that_is_down()?;
     }
-    require_only_a_loopback_that_is_down()?;
     Ok(Entered { route, network_namespace: after })
 }
 

@@ -14,7 +14,7 @@ use std::{
     ffi::{CStr, CString},
     fmt, io,
     os::unix::ffi::OsStrExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     ptr,
     sync::{Arc, Barrier},
 };
@@ -22,7 +22,7 @@ use std::{
 use libc::{c_int, c_long, c_void};
 use serde::{Deserialize, Serialize};
 
-use crate::{Errno, inspect::names_a_proxy};
+use crate::{Errno, Kind, Layer, inspect::names_a_proxy};
 
 pub use control::control;
 
@@ -31,6 +31,8 @@ pub use control::control;
 pub struct ProbeResult {
     /// What escape it stands for; the same in every run, and in [`control`].
     pub name: String,
+    /// Which layer stops it first: where it is not stopped, that one is missing.
+    pub layer: Layer,
     /// The thread that tried.
     pub thread: u32,
     /// The calls, in words.
@@ -72,26 +74,6 @@ pub enum Verdict {
     NotTried(String),
 }
 
-/// Tries every escape on the calling thread. For inside a jail.
-#[must_use]
-pub fn run() -> Vec<ProbeResult> {
-    ATTEMPTS.iter().map(|attempt| attempt.result(attempt.expected)).collect()
-}
-
-/// The same for inside the relay's jail: it may make local stream sockets, so that something else stops some
-/// of the attempts, and the one socket must be there.
-#[must_use]
-pub fn run_in_relay() -> Vec<ProbeResult> {
-    let expected = |attempt: &Attempt| {
-        let other = IN_RELAY.iter().find(|(name, _)| *name == attempt.name);
-        other.map_or(attempt.expected, |(_, expected)| *expected)
-    };
-    let escapes = ATTEMPTS.iter().chain(FROM_RELAY);
-    let mut results: Vec<_> = escapes.map(|attempt| attempt.result(expected(attempt))).collect();
-    results.push(the_one_socket());
-    results
-}
-
 /// Where a process that touches files has to find its way open, and where not. Directories, absolute.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places {
@@ -103,24 +85,121 @@ pub struct Places {
     pub closed: Vec<PathBuf>,
 }
 
-/// The same for inside the importer's jail: it may open files in one more way, and has to find its places as they
-/// are meant. A file that it can make in one of them is removed again.
+/// One attempt, before it is made: what is tried, and what has to come of it.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    name: String,
+    attempted: String,
+    layer: Layer,
+    must: Must,
+    way: Way,
+}
+
+/// What has to come of an attempt.
+#[derive(Clone, Copy, Debug)]
+enum Must {
+    /// One of these stops it.
+    BeRefused(&'static [c_int]),
+    Succeed,
+    /// Reach a socket: nobody may listen there at the moment.
+    Reach,
+    FindNothing,
+}
+
+#[derive(Clone, Debug)]
+enum Way {
+    Call(fn() -> Got),
+    /// At a path.
+    At(fn(&CStr) -> Got, PathBuf),
+}
+
+/// Everything that is tried in a jail of that kind, always in the same order: whoever knows the kind and the places
+/// needs the outcomes only, to say what they mean.
+///
+/// Who touches files has to find its places as they are meant. A file that can be made in one of them is removed
+/// again.
 #[must_use]
-pub fn run_in_importer(places: &Places) -> Vec<ProbeResult> {
-    let escapes = ATTEMPTS.iter().chain(FROM_IMPORTER);
-    let mut results: Vec<_> = escapes.map(|attempt| attempt.result(attempt.expected)).collect();
+pub fn probes(kind: Kind, places: &Places) -> Vec<Probe> {
+    let own: (&[Attempt], &[Otherwise]) = match kind {
+        Kind::Engine | Kind::Gateway => (&[], &[]),
+        Kind::Importer => (FROM_IMPORTER, &[]),
+        Kind::Relay => (FROM_RELAY, IN_RELAY),
+    };
+    let opens = matches!(kind, Kind::Gateway | Kind::Importer);
+    let mut probes: Vec<Probe> =
+        ATTEMPTS.iter().chain(own.0).map(|attempt| attempt.probe(own.1, opens)).collect();
+    if kind == Kind::Relay {
+        probes.push(Probe {
+            name: "the one socket".to_owned(),
+            attempted: format!("socket(AF_UNIX, SOCK_STREAM), connect {}", crate::SOCKET),
+            layer: Layer::MountNamespace,
+            must: Must::Reach,
+            way: Way::Call(|| connect_to(libc::AF_UNIX, libc::SOCK_STREAM, &unix(b"/socket\0"))),
+        });
+    }
+    let mut at = |name: &str, path: &PathBuf, way, must| {
+        probes.push(Probe {
+            name: name.to_owned(),
+            attempted: format!("openat({})", path.display()),
+            layer: Layer::Landlock,
+            must,
+            way: Way::At(way, path.clone()),
+        });
+    };
     for path in &places.read_only {
-        results.push(at_place("listing a granted folder", path, list, &[]));
-        results.push(at_place("a file in what is read only", path, make_file, EACCES));
+        at("listing a granted folder", path, list, Must::Succeed);
+        at("a file in what is read only", path, make_file, Must::BeRefused(EACCES));
     }
     for path in &places.read_write {
-        results.push(at_place("a file in the vault", path, make_file, &[]));
+        at("a file in a granted folder", path, make_file, Must::Succeed);
     }
     for path in &places.closed {
-        results.push(at_place("listing beside the grants", path, list, EACCES));
-        results.push(at_place("a file beside the grants", path, make_file, EACCES));
+        at("listing beside the grants", path, list, Must::BeRefused(EACCES));
+        at("a file beside the grants", path, make_file, Must::BeRefused(EACCES));
     }
-    results
+    probes
+}
+
+impl Probe {
+    /// Tries it, on the calling thread.
+    #[must_use]
+    pub fn run(&self) -> Got {
+        match &self.way {
+            Way::Call(call) => call(),
+            // A path with a zero byte in it names nothing.
+            Way::At(try_at, path) => {
+                CString::new(path.as_os_str().as_bytes()).map_or(Got::Nothing, |path| try_at(&path))
+            }
+        }
+    }
+
+    /// What an outcome means.
+    #[must_use]
+    pub fn judge(&self, thread: u32, got: Got) -> ProbeResult {
+        let pass = match (self.must, &got) {
+            (Must::BeRefused(expected), Got::Refused(errno)) => expected.contains(&errno.number()),
+            (Must::Succeed | Must::Reach, Got::Succeeded) | (Must::FindNothing, Got::FoundNothing) => true,
+            (Must::Reach, Got::Refused(errno)) => NOBODY_LISTENS.contains(&errno.number()),
+            _ => false,
+        };
+        let expected: &[c_int] = if let Must::BeRefused(expected) = self.must { expected } else { &[] };
+        ProbeResult {
+            name: self.name.clone(),
+            layer: self.layer,
+            thread,
+            attempted: self.attempted.clone(),
+            expected: expected.iter().map(|&number| Errno::new(number)).collect(),
+            got,
+            verdict: if pass { Verdict::Pass } else { Verdict::Fail },
+        }
+    }
+}
+
+/// Tries every escape of a kind of jail on the calling thread. For inside it.
+#[must_use]
+pub fn run(kind: Kind, places: &Places) -> Vec<ProbeResult> {
+    let thread = current_thread();
+    probes(kind, places).iter().map(|probe| probe.judge(thread, probe.run())).collect()
 }
 
 /// Tries every escape on the calling thread and on `count` new ones, all alive at once.
@@ -128,33 +207,16 @@ pub fn run_in_importer(places: &Places) -> Vec<ProbeResult> {
 /// A jail that was applied to one thread only holds on some of them and not on others. A thread
 /// that cannot be started is a failed row.
 #[must_use]
-pub fn run_on_threads(count: usize) -> Vec<ProbeResult> {
-    on_threads(count, run)
-}
-
-/// [`run_in_relay`] on threads, as [`run_on_threads`].
-#[must_use]
-pub fn run_in_relay_on_threads(count: usize) -> Vec<ProbeResult> {
-    on_threads(count, run_in_relay)
-}
-
-/// [`run_in_importer`] on threads, as [`run_on_threads`].
-#[must_use]
-pub fn run_in_importer_on_threads(count: usize, places: &Places) -> Vec<ProbeResult> {
-    let places = places.clone();
-    on_threads(count, move || run_in_importer(&places))
-}
-
-fn on_threads(count: usize, run: impl Fn() -> Vec<ProbeResult> + Clone + Send + 'static) -> Vec<ProbeResult> {
-    let mut results = run();
+pub fn run_on_threads(kind: Kind, places: &Places, count: usize) -> Vec<ProbeResult> {
+    let mut results = run(kind, places);
     let mut threads = Vec::new();
     // Nobody ends before all have begun: each has a thread number of its own.
     let all = Arc::new(Barrier::new(count));
     for number in 0..count {
-        let (all, run) = (Arc::clone(&all), run.clone());
+        let (all, places) = (Arc::clone(&all), places.clone());
         let body = move || {
             all.wait();
-            run()
+            run(kind, &places)
         };
         match std::thread::Builder::new().name(format!("probe-{number}")).spawn(body) {
             Ok(thread) => threads.push(thread),
@@ -184,6 +246,7 @@ pub fn all_pass(results: &[ProbeResult]) -> bool {
 fn no_thread(error: &io::Error) -> ProbeResult {
     ProbeResult {
         name: "a thread to probe on".to_owned(),
+        layer: Layer::Limits,
         thread: current_thread(),
         attempted: "clone".to_owned(),
         expected: Vec::new(),
@@ -238,6 +301,8 @@ impl fmt::Display for Got {
 /// A row of the table below.
 struct Attempt {
     name: &'static str,
+    /// Which layer stops it first.
+    layer: Layer,
     attempted: &'static str,
     /// Empty for what is looked for and must not be there.
     expected: &'static [c_int],
@@ -245,20 +310,17 @@ struct Attempt {
 }
 
 impl Attempt {
-    fn result(&self, expected: &[c_int]) -> ProbeResult {
-        let got = (self.run)();
-        let pass = match &got {
-            Got::Refused(errno) => expected.contains(&errno.number()),
-            Got::FoundNothing => expected.is_empty(),
-            Got::Succeeded | Got::Found(_) | Got::Nothing => false,
-        };
-        ProbeResult {
+    /// `opens`: whether files are opened at all in that jail, so that Landlock decides about them.
+    fn probe(&self, otherwise: &[Otherwise], opens: bool) -> Probe {
+        let other = otherwise.iter().find(|(name, ..)| *name == self.name);
+        let (expected, layer) =
+            other.map_or((self.expected, self.layer), |(_, expected, layer)| (*expected, *layer));
+        Probe {
             name: self.name.to_owned(),
-            thread: current_thread(),
             attempted: self.attempted.to_owned(),
-            expected: expected.iter().map(|&number| Errno::new(number)).collect(),
-            got,
-            verdict: if pass { Verdict::Pass } else { Verdict::Fail },
+            layer: if layer == Layer::Landlock && !opens { Layer::Seccomp } else { layer },
+            must: if expected.is_empty() { Must::FindNothing } else { Must::BeRefused(expected) },
+            way: Way::Call(self.run),
         }
     }
 }
@@ -266,30 +328,45 @@ impl Attempt {
 const EPERM: &[c_int] = &[libc::EPERM];
 const EACCES: &[c_int] = &[libc::EACCES];
 
+/// The answers of a socket that is there.
+const NOBODY_LISTENS: &[c_int] = &[libc::ECONNREFUSED, libc::EAGAIN];
+
+/// The layer that stops what is tried under that name.
+fn layer_of(name: &str) -> Layer {
+    let attempts = ATTEMPTS.iter().chain(FROM_RELAY).chain(FROM_IMPORTER);
+    attempts.into_iter().find(|attempt| attempt.name == name).map_or(Layer::Seccomp, |attempt| attempt.layer)
+}
+
 /// What stops an attempt in the relay's jail, where that is not the refusal of `socket` or `connect`: nobody in
 /// its network has a name, its file system has no such path, and a descriptor that is none connects nothing.
-const IN_RELAY: &[(&str, &[c_int])] = &[
-    ("abstract unix socket", &[libc::ECONNREFUSED, libc::EPERM]),
-    ("pathname unix socket", &[libc::ENOENT]),
-    ("connecting an open socket", &[libc::EBADF]),
+const IN_RELAY: &[Otherwise] = &[
+    ("abstract unix socket", &[libc::ECONNREFUSED, libc::EPERM], Layer::NetworkNamespace),
+    ("pathname unix socket", &[libc::ENOENT], Layer::MountNamespace),
+    ("connecting an open socket", &[libc::EBADF], Layer::Descriptors),
 ];
+
+/// An attempt by name, what stops it, and which layer does.
+type Otherwise = (&'static str, &'static [c_int], Layer);
 
 /// What only the relay could try.
 const FROM_RELAY: &[Attempt] = &[
     Attempt {
         name: "datagrams to a path",
+        layer: Layer::Seccomp,
         attempted: "socket(AF_UNIX, SOCK_DGRAM), connect /run/systemd/journal/socket",
         expected: EPERM,
         run: || connect_to(libc::AF_UNIX, libc::SOCK_DGRAM, &unix(b"/run/systemd/journal/socket\0")),
     },
     Attempt {
         name: "the network from a local socket",
+        layer: Layer::Seccomp,
         attempted: "socket(AF_UNIX, SOCK_STREAM), connect 192.0.2.1:443",
         expected: &[libc::EINVAL],
         run: || connect_to(libc::AF_UNIX, libc::SOCK_STREAM, &ipv4([192, 0, 2, 1], 443)),
     },
     Attempt {
         name: "a listener at a path",
+        layer: Layer::Seccomp,
         attempted: "socket(AF_UNIX, SOCK_STREAM), bind /probe",
         expected: EPERM,
         run: bind_path,
@@ -300,47 +377,33 @@ const FROM_RELAY: &[Attempt] = &[
 const FROM_IMPORTER: &[Attempt] = &[
     Attempt {
         name: "reading a file by openat2",
+        layer: Layer::Landlock,
         attempted: "openat2(/etc/passwd)",
         expected: EACCES,
         run: || open_2(c"/etc/passwd", libc::O_RDONLY),
     },
     Attempt {
         name: "making a file by openat2",
+        layer: Layer::Landlock,
         attempted: "openat2(/tmp, O_TMPFILE)",
         expected: EACCES,
         run: || open_2(c"/tmp", libc::O_TMPFILE | libc::O_RDWR),
     },
     Attempt {
         name: "a pair of sockets",
+        layer: Layer::Seccomp,
         attempted: "socketpair(AF_UNIX, SOCK_STREAM)",
         expected: EPERM,
         run: || pair(libc::SOCK_STREAM),
     },
     Attempt {
         name: "accepting on an open socket",
+        layer: Layer::Seccomp,
         attempted: "accept4(-1)",
         expected: EPERM,
         run: || call(libc::SYS_accept4, [-1, 0, 0, 0, 0, 0]),
     },
 ];
-
-/// Something tried at a path. `expected` as in [`Attempt`], but where it is empty the attempt has to succeed.
-fn at_place(name: &str, path: &Path, try_at: fn(&CStr) -> Got, expected: &[c_int]) -> ProbeResult {
-    // A path with a zero byte in it names nothing.
-    let got = CString::new(path.as_os_str().as_bytes()).map_or(Got::Nothing, |path| try_at(&path));
-    let pass = match &got {
-        Got::Refused(errno) => expected.contains(&errno.number()),
-        got => expected.is_empty() && *got == Got::Succeeded,
-    };
-    ProbeResult {
-        name: name.to_owned(),
-        thread: current_thread(),
-        attempted: format!("openat({})", path.display()),
-        expected: expected.iter().map(|&number| Errno::new(number)).collect(),
-        got,
-        verdict: if pass { Verdict::Pass } else { Verdict::Fail },
-    }
-}
 
 fn list(directory: &CStr) -> Got {
     open(directory, libc::O_RDONLY | libc::O_DIRECTORY)
@@ -359,254 +422,299 @@ fn make_file(directory: &CStr) -> Got {
     got
 }
 
-fn the_one_socket() -> ProbeResult {
-    let got = connect_to(libc::AF_UNIX, libc::SOCK_STREAM, &unix(b"/socket\0"));
-    ProbeResult {
-        name: "the one socket".to_owned(),
-        thread: current_thread(),
-        attempted: format!("socket(AF_UNIX, SOCK_STREAM), connect {}", crate::SOCKET),
-        expected: Vec::new(),
-        verdict: if got == Got::Succeeded { Verdict::Pass } else { Verdict::Fail },
-        got,
-    }
-}
-
 /// Names are shared with [`control`] where both try the same way out.
 const ATTEMPTS: &[Attempt] = &[
     Attempt {
         name: "tcp over IPv4",
+        layer: Layer::Seccomp,
         attempted: "socket(AF_INET, SOCK_STREAM), connect 192.0.2.1:443",
         expected: EPERM,
         run: || connect_internet(libc::AF_INET, libc::SOCK_STREAM, 443),
     },
     Attempt {
         name: "tcp over IPv6",
+        layer: Layer::Seccomp,
         attempted: "socket(AF_INET6, SOCK_STREAM), connect [2001:db8::1]:443",
         expected: EPERM,
         run: || connect_internet(libc::AF_INET6, libc::SOCK_STREAM, 443),
     },
     Attempt {
         name: "tcp to this machine",
+        layer: Layer::Seccomp,
         attempted: "socket(AF_INET, SOCK_STREAM), connect 127.0.0.1:22",
         expected: EPERM,
         run: || connect_to(libc::AF_INET, libc::SOCK_STREAM, &ipv4([127, 0, 0, 1], 22)),
     },
     Attempt {
         name: "udp over IPv4",
+        layer: Layer::Seccomp,
         attempted: "socket(AF_INET, SOCK_DGRAM), connect 192.0.2.1:9",
         expected: EPERM,
         run: || connect_internet(libc::AF_INET, libc::SOCK_DGRAM, 9),
     },
     Attempt {
         name: "udp over IPv6",
+        layer: Layer::Seccomp,
         attempted: "socket(AF_INET6, SOCK_DGRAM), connect [2001:db8::1]:9",
         expected: EPERM,
         run: || connect_internet(libc::AF_INET6, libc::SOCK_DGRAM, 9),
     },
     Attempt {
         name: "dns",
+        layer: Layer::Seccomp,
         attempted: "socket(AF_INET, SOCK_DGRAM), query to 192.0.2.53:53",
         expected: EPERM,
         run: || connect_to(libc::AF_INET, libc::SOCK_DGRAM, &ipv4([192, 0, 2, 53], 53)),
     },
     Attempt {
         name: "icmp, unprivileged",
+        layer: Layer::Seccomp,
         attempted: "socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP)",
         expected: EPERM,
         run: || socket(libc::AF_INET, libc::SOCK_DGRAM, libc::IPPROTO_ICMP),
     },
     Attempt {
         name: "icmp, raw",
+        layer: Layer::Seccomp,
         attempted: "socket(AF_INET, SOCK_RAW, IPPROTO_ICMP)",
         expected: EPERM,
         run: || socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_ICMP),
     },
     Attempt {
         name: "packet socket",
+        layer: Layer::Seccomp,
         attempted: "socket(AF_PACKET, SOCK_RAW)",
         expected: EPERM,
         run: || socket(libc::AF_PACKET, libc::SOCK_RAW, 0),
     },
     Attempt {
         name: "netlink",
+        layer: Layer::Seccomp,
         attempted: "socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)",
         expected: EPERM,
         run: || socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE),
     },
     Attempt {
         name: "vsock",
+        layer: Layer::Seccomp,
         attempted: "socket(AF_VSOCK, SOCK_STREAM)",
         expected: EPERM,
         run: || socket(libc::AF_VSOCK, libc::SOCK_STREAM, 0),
     },
     Attempt {
         name: "abstract unix socket",
+        layer: Layer::Seccomp,
         attempted: "socket(AF_UNIX, SOCK_STREAM), connect @/tmp/.X11-unix/X0",
         expected: EPERM,
         run: || connect_to(libc::AF_UNIX, libc::SOCK_STREAM, &unix(b"\0/tmp/.X11-unix/X0")),
     },
     Attempt {
         name: "pathname unix socket",
+        layer: Layer::Seccomp,
         attempted: "socket(AF_UNIX, SOCK_STREAM), connect /run/systemd/journal/stdout",
         expected: EPERM,
         run: || connect_to(libc::AF_UNIX, libc::SOCK_STREAM, &unix(b"/run/systemd/journal/stdout\0")),
     },
     Attempt {
         name: "datagrams from a pair",
+        layer: Layer::Seccomp,
         attempted: "socketpair(AF_UNIX, SOCK_DGRAM)",
         expected: EPERM,
         run: || pair(libc::SOCK_DGRAM),
     },
     Attempt {
         name: "connecting an open socket",
+        layer: Layer::Seccomp,
         attempted: "connect(-1, 192.0.2.1:443)",
         expected: EPERM,
         run: || connect_descriptor(-1, &ipv4([192, 0, 2, 1], 443)),
     },
     Attempt {
         name: "binding an open socket",
+        layer: Layer::Seccomp,
         attempted: "bind(-1)",
         expected: EPERM,
         run: || call(libc::SYS_bind, [-1, 0, 0, 0, 0, 0]),
     },
     Attempt {
         name: "listening on an open socket",
+        layer: Layer::Seccomp,
         attempted: "listen(-1)",
         expected: EPERM,
         run: || call(libc::SYS_listen, [-1, 1, 0, 0, 0, 0]),
     },
     Attempt {
         name: "tcp fast open, sendto",
+        layer: Layer::Seccomp,
         attempted: "sendto(-1, MSG_FASTOPEN)",
         expected: EPERM,
         run: || call(libc::SYS_sendto, [-1, 0, 0, libc::MSG_FASTOPEN.into(), 0, 0]),
     },
     Attempt {
         name: "tcp fast open, sendmsg",
+        layer: Layer::Seccomp,
         attempted: "sendmsg(-1, MSG_FASTOPEN)",
         expected: EPERM,
         run: || call(libc::SYS_sendmsg, [-1, 0, libc::MSG_FASTOPEN.into(), 0, 0, 0]),
     },
     Attempt {
         name: "tcp fast open, sendmmsg",
+        layer: Layer::Seccomp,
         attempted: "sendmmsg(-1)",
         expected: EPERM,
         run: || call(libc::SYS_sendmmsg, [-1, 0, 0, 0, 0, 0]),
     },
     Attempt {
         name: "inherited sockets",
+        layer: Layer::Descriptors,
         attempted: "getsockopt(0 to 1023, SO_DOMAIN, SO_TYPE): one that could send anywhere",
         expected: &[],
         run: inherited_sockets,
     },
     Attempt {
         name: "proxy variables",
+        layer: Layer::Environment,
         attempted: "the environment: http_proxy and the like",
         expected: &[],
         run: proxy_variables,
     },
-    Attempt { name: "io_uring", attempted: "io_uring_setup(1)", expected: EPERM, run: io_uring },
-    Attempt { name: "execve", attempted: "execve(/bin/true)", expected: EPERM, run: execve },
-    Attempt { name: "execveat", attempted: "execveat(/bin/true)", expected: EPERM, run: execveat },
-    Attempt { name: "fork", attempted: "clone(SIGCHLD)", expected: EPERM, run: fork },
+    Attempt {
+        name: "io_uring",
+        layer: Layer::Seccomp,
+        attempted: "io_uring_setup(1)",
+        expected: EPERM,
+        run: io_uring,
+    },
+    Attempt {
+        name: "execve",
+        layer: Layer::Seccomp,
+        attempted: "execve(/bin/true)",
+        expected: EPERM,
+        run: execve,
+    },
+    Attempt {
+        name: "execveat",
+        layer: Layer::Seccomp,
+        attempted: "execveat(/bin/true)",
+        expected: EPERM,
+        run: execveat,
+    },
+    Attempt { name: "fork", layer: Layer::Seccomp, attempted: "clone(SIGCHLD)", expected: EPERM, run: fork },
     Attempt {
         name: "clone3",
+        layer: Layer::Seccomp,
         attempted: "clone3(null)",
         expected: &[libc::ENOSYS],
         run: || call(libc::SYS_clone3, [0, 0, 0, 0, 0, 0]),
     },
     Attempt {
         name: "ptrace",
+        layer: Layer::Seccomp,
         attempted: "ptrace(PTRACE_SEIZE, 0)",
         expected: EPERM,
         run: || call(libc::SYS_ptrace, [PTRACE_SEIZE, 0, 0, 0, 0, 0]),
     },
     Attempt {
         name: "another process's memory",
+        layer: Layer::Seccomp,
         attempted: "process_vm_readv(parent, nothing)",
         expected: EPERM,
         run: || call(libc::SYS_process_vm_readv, [parent(), 0, 0, 0, 0, 0]),
     },
     Attempt {
         name: "another process's descriptors",
+        layer: Layer::Seccomp,
         attempted: "pidfd_open(parent)",
         expected: EPERM,
         run: || descriptor(call_raw(libc::SYS_pidfd_open, [parent(), 0, 0, 0, 0, 0])),
     },
     Attempt {
         name: "signal to another process",
+        layer: Layer::Seccomp,
         attempted: "kill(parent, 0)",
         expected: EPERM,
         run: || call(libc::SYS_kill, [parent(), 0, 0, 0, 0, 0]),
     },
     Attempt {
         name: "signal to another's thread",
+        layer: Layer::Seccomp,
         attempted: "tgkill(parent, parent, 0)",
         expected: EPERM,
         run: || call(libc::SYS_tgkill, [parent(), parent(), 0, 0, 0, 0]),
     },
     Attempt {
         name: "bpf",
+        layer: Layer::Seccomp,
         attempted: "bpf(BPF_MAP_CREATE, nothing)",
         expected: EPERM,
         run: || call(libc::SYS_bpf, [0, 0, 0, 0, 0, 0]),
     },
     Attempt {
         name: "userfaultfd",
+        layer: Layer::Seccomp,
         attempted: "userfaultfd(O_CLOEXEC)",
         expected: EPERM,
         run: || descriptor(call_raw(libc::SYS_userfaultfd, [libc::O_CLOEXEC.into(), 0, 0, 0, 0, 0])),
     },
     Attempt {
         name: "perf events",
+        layer: Layer::Seccomp,
         attempted: "perf_event_open(nothing)",
         expected: EPERM,
         run: || call(libc::SYS_perf_event_open, [0, 0, -1, -1, 0, 0]),
     },
     Attempt {
         name: "mount",
+        layer: Layer::Seccomp,
         attempted: "mount(tmpfs on a path that is not there)",
         expected: EPERM,
         run: mount,
     },
     Attempt {
         name: "new user namespace",
+        layer: Layer::Seccomp,
         attempted: "unshare(CLONE_NEWUSER)",
         expected: EPERM,
         run: || call(libc::SYS_unshare, [libc::CLONE_NEWUSER.into(), 0, 0, 0, 0, 0]),
     },
     Attempt {
         name: "another network namespace",
+        layer: Layer::Seccomp,
         attempted: "setns(-1, CLONE_NEWNET)",
         expected: EPERM,
         run: || call(libc::SYS_setns, [-1, libc::CLONE_NEWNET.into(), 0, 0, 0, 0]),
     },
     Attempt {
         name: "reading a file",
+        layer: Layer::Landlock,
         attempted: "openat(/etc/passwd)",
         expected: EACCES,
         run: || open(c"/etc/passwd", libc::O_RDONLY),
     },
     Attempt {
         name: "making a file",
+        layer: Layer::Landlock,
         attempted: "openat(/tmp, O_TMPFILE)",
         expected: EACCES,
         run: || open(c"/tmp", libc::O_TMPFILE | libc::O_RDWR),
     },
     Attempt {
         name: "reading /proc",
+        layer: Layer::Landlock,
         attempted: "openat(/proc/self/environ)",
         expected: EACCES,
         run: || open(c"/proc/self/environ", libc::O_RDONLY),
     },
     Attempt {
         name: "a file by its handle",
+        layer: Layer::Seccomp,
         attempted: "open_by_handle_at(no handle)",
         expected: EPERM,
         run: || call(libc::SYS_open_by_handle_at, [libc::AT_FDCWD.into(), 0, 0, 0, 0, 0]),
     },
     Attempt {
         name: "mode of a file by its path",
+        layer: Layer::Seccomp,
         attempted: "fchmodat(a path that is not there)",
         expected: EPERM,
         run: || {
@@ -616,6 +724,7 @@ const ATTEMPTS: &[Attempt] = &[
     },
     Attempt {
         name: "memory file",
+        layer: Layer::Seccomp,
         attempted: "memfd_create",
         expected: EPERM,
         run: || {
@@ -625,18 +734,21 @@ const ATTEMPTS: &[Attempt] = &[
     },
     Attempt {
         name: "executable memory",
+        layer: Layer::Seccomp,
         attempted: "mmap(PROT_READ | PROT_WRITE | PROT_EXEC)",
         expected: EPERM,
         run: executable_memory,
     },
     Attempt {
         name: "keys",
+        layer: Layer::Seccomp,
         attempted: "keyctl(KEYCTL_GET_KEYRING_ID, session)",
         expected: EPERM,
         run: || call(libc::SYS_keyctl, KEYCTL_SESSION),
     },
     Attempt {
         name: "weakening the filter",
+        layer: Layer::Seccomp,
         attempted: "seccomp(SECCOMP_GET_ACTION_AVAIL)",
         expected: EPERM,
         run: || call(libc::SYS_seccomp, [2, 0, 0, 0, 0, 0]),

@@ -135,6 +135,35 @@ impl Filter {
     }
 }
 
+/// The bit of an x32 program's call numbers, on x86-64.
+const X32: i64 = 0x4000_0000;
+
+/// What the supervisor gives up once its listeners are open, for itself and for all that it starts: sockets of any
+/// family but the local one, and the calls that would make one unseen.
+///
+/// It binds the calling thread and those that it starts later; call it while there is one.
+pub fn give_up_networks() -> Result<(), JailError> {
+    rustix::thread::set_no_new_privs(true)
+        .map_err(|errno| JailError::NoNewPrivileges { source: errno.into() })?;
+    let compile = || -> Result<BpfProgram, BackendError> {
+        let architecture = TargetArch::try_from(std::env::consts::ARCH)?;
+        let other_family = |families| {
+            SeccompCondition::new(0, SeccompCmpArgLen::Dword, families, low(libc::AF_UNIX))
+                .and_then(|condition| SeccompRule::new(vec![condition]))
+        };
+        let mut calls = BTreeMap::new();
+        // The second numbers are those of x32 programs, which a list of what is refused has to name.
+        for bit in [0, X32] {
+            calls.insert(libc::SYS_socket | bit, vec![other_family(SeccompCmpOp::Ne)?]);
+            calls.insert(libc::SYS_io_uring_setup | bit, Vec::new());
+        }
+        let eperm = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+        SeccompFilter::new(calls, SeccompAction::Allow, eperm, architecture)?.try_into()
+    };
+    let program = compile().map_err(|source| JailError::Networks { source })?;
+    seccompiler::apply_filter(&program).map_err(|source| JailError::Seccomp { source })
+}
+
 fn compile_conditions(all: &[Condition]) -> Result<SeccompRule, BackendError> {
     let condition = |condition: &Condition| match *condition {
         Condition::Equals(argument, value) => {

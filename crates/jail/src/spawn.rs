@@ -234,6 +234,14 @@ impl Prepared {
         for (name, value) in command.environment {
             environment.push(CString::new(format!("{name}={value}"))?);
         }
+        #[cfg(feature = "weaken")]
+        {
+            use crate::layer::{Layer, WITHOUT, left_out, left_out_names};
+            environment.push(CString::new(format!("{WITHOUT}={}", left_out_names()))?);
+            if left_out(Layer::Environment) {
+                environment.push(c"https_proxy=http://192.0.2.1:3128".to_owned());
+            }
+        }
         Ok(Prepared { path, arguments, environment, sources, null, first_free, _owned: owned })
     }
 

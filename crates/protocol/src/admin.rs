@@ -63,6 +63,8 @@ pub enum Command {
     },
     /// Deployments, workers, ledger's head.
     Status,
+    /// Has the jails looked at, and that recorded. The answer: `record`, and the `posture` itself.
+    AirgapVerify,
     /// What a witness is to cosign, as the text of a request.
     WitnessExport {
         /// Leaves that the witness has cosigned; without a number, those of the last cosigned checkpoint.

@@ -7,12 +7,19 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Digest;
+use crate::posture::Summary;
 
 /// The version of this conversation.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// The longest packet, in bytes: [`LEAF_HASHES_MAX`] hashes and room.
 pub const PACKET_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of a posture that a packet may carry.
+pub const POSTURE_PART_BYTES_MAX: usize = 32 << 10;
+
+/// Bytes of a whole posture.
+pub const POSTURE_BYTES_MAX: usize = 4 << 20;
 
 /// Leaf hashes a packet may carry.
 pub const LEAF_HASHES_MAX: usize = 1024;
@@ -52,6 +59,10 @@ pub enum ToGateway {
         /// Why not.
         reason: String,
     },
+    /// A part of a [`Posture`](crate::posture::Posture) as JSON; at most [`POSTURE_PART_BYTES_MAX`].
+    PosturePart(Vec<u8>),
+    /// The parts make a whole, of which this is to be recorded: answered by [`FromGateway::Recorded`].
+    Posture(Summary),
     /// Finish what runs and exit.
     Shutdown,
 }
@@ -71,6 +82,10 @@ pub enum FromGateway {
         /// RFC 6962 leaf hashes, at most [`LEAF_HASHES_MAX`].
         hashes: Vec<[u8; 32]>,
     },
+    /// Asks for a look at the jails; answered by a [`ToGateway::Posture`] that was begun after this.
+    Posture,
+    /// Answer to [`ToGateway::Posture`]: the leaf's number, or why there is none.
+    Recorded(Result<u64, String>),
     /// Asks the supervisor to look at `deployments.lock` again; answered by [`ToGateway::Reloaded`].
     Reload,
     /// Asks for a worker by a lock that was deployed once, to run a record again; answered by

@@ -1,10 +1,11 @@
 //! The types that cross from one Cloister process to another, and their framing. No I/O.
 //!
-//! Five conversations exist, each with a module:
+//! Four conversations exist, each with a module, and what several of them carry:
 //! - [`worker`]: gateway and engine worker, over a stream socketpair;
 //! - [`control`]: supervisor and gateway, over a seqpacket socketpair that also carries descriptors;
 //! - [`relay`]: what the supervisor tells a relay, which then speaks [`worker`] too;
 //! - [`admin`]: administration commands and the gateway, over the admin Unix socket;
+//! - [`posture`]: what a look at the jails came to, over [`control`] and [`admin`];
 //! - [`digest`], [`ids`]: the words all of them share.
 //!
 //! Every message is versioned by the first message of its conversation and limited in length by
@@ -15,6 +16,7 @@ pub mod control;
 pub mod digest;
 pub mod frame;
 pub mod ids;
+pub mod posture;
 pub mod relay;
 pub mod released;
 pub mod worker;

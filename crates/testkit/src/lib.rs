@@ -11,6 +11,7 @@ pub mod peer;
 pub mod persons;
 pub mod places;
 pub mod server;
+pub mod sink;
 pub mod upstream;
 
 /// What a check found wrong, in words. Tests panic with it; soaks print it and stop.

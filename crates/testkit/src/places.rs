@@ -23,6 +23,15 @@ pub fn program(name: &str) -> Result<PathBuf, Failure> {
     existing(directory.join(name))
 }
 
+/// Programs of the same sources that can leave a layer of their jails out, by name, built by `cargo xtask test`.
+pub fn weakened(name: &str) -> Result<PathBuf, Failure> {
+    let directory = match std::env::var_os("CLOISTER_TEST_WEAKENED") {
+        Some(directory) => PathBuf::from(directory),
+        None => program("cloisterd")?.with_file_name("weakened"),
+    };
+    existing(directory.join(name))
+}
+
 /// A test model's file, fetched by `cargo xtask fetch`.
 pub fn model(name: &str) -> Result<PathBuf, Failure> {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);

@@ -24,12 +24,23 @@ pub struct Server {
     daemon: Option<Child>,
     /// A directory that another file system is mounted on.
     mounted: Option<PathBuf>,
+    /// Whether its programs can leave a layer of their jails out.
+    weakened: bool,
 }
 
 impl Server {
     /// A new data directory with a model as deployment `coder`, admitted by two persons; not running yet.
     pub fn new(model: &str, deploy_arguments: &[&str]) -> Result<Server, Failure> {
-        let server = Server::empty()?;
+        Server::empty()?.with(model, deploy_arguments)
+    }
+
+    /// The same, of programs that can leave a layer of their jails out: [`Server::start_without`].
+    pub fn weakened(model: &str) -> Result<Server, Failure> {
+        Server::initialised(true)?.with(model, &[])
+    }
+
+    fn with(self, model: &str, deploy_arguments: &[&str]) -> Result<Server, Failure> {
+        let server = self;
         let approvers = Approvers::enrolled(&server)?;
         let model = places::model(model)?;
         let path = model.to_str().ok_or("the model's path is not UTF-8")?;
@@ -55,9 +66,22 @@ impl Server {
 
     /// A new data directory without a deployment.
     pub fn empty() -> Result<Server, Failure> {
-        let server = Server { root: tempfile::tempdir()?, daemon: None, mounted: None };
+        Server::initialised(false)
+    }
+
+    fn initialised(weakened: bool) -> Result<Server, Failure> {
+        let server = Server { root: tempfile::tempdir()?, daemon: None, mounted: None, weakened };
         server.cloisterd(&["init"])?;
         Ok(server)
+    }
+
+    fn daemon_command(&self) -> Result<Command, Failure> {
+        if !self.weakened {
+            return Ok(Command::new(places::program("cloisterd")?));
+        }
+        let mut command = Command::new(places::weakened("cloisterd")?);
+        command.env("CLOISTER_ENGINE", places::weakened("cloister-engine")?);
+        Ok(command)
     }
 
     /// The same, running.
@@ -109,7 +133,14 @@ impl Server {
 
     /// Starts the daemon and waits until it answers.
     pub fn start(&mut self) -> Result<(), Failure> {
-        self.spawn(Command::new(places::program("cloisterd")?))
+        self.spawn(self.daemon_command()?)
+    }
+
+    /// Starts it with a layer of every jail left out, by the layer's name. Only for a weakened one.
+    pub fn start_without(&mut self, layer: &str) -> Result<(), Failure> {
+        let mut command = self.daemon_command()?;
+        command.env("CLOISTER_TEST_WITHOUT", layer);
+        self.spawn(command)
     }
 
     /// Starts it under another program, as a tracer; its arguments come first.
@@ -224,7 +255,7 @@ impl Server {
 
     /// Runs an administration command, whatever comes of it.
     pub fn cloisterd_output(&self, arguments: &[&str]) -> Result<Output, Failure> {
-        let mut command = Command::new(places::program("cloisterd")?);
+        let mut command = self.daemon_command()?;
         Ok(command.arg("--data").arg(self.data()).args(arguments).stdin(Stdio::null()).output()?)
     }
 

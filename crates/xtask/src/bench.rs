@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use crate::{
-    build::Build,
+    build::{self, Build},
     failure::Failure,
     fetch, machine,
-    places::{Places, TEST_MODELS, TEST_PROGRAMS},
+    places::{Places, TEST_MODELS, TEST_PROGRAMS, TEST_WEAKENED},
     process::{cargo, run},
     setup::Setup,
     test_models,
@@ -38,13 +38,19 @@ enum What {
     Ledger,
     /// A model carried in: packing, import, verification, the start to the first token, memory.
     Vault,
+    /// The jail: a worker's start and decode speed, with it and without.
+    Jail,
 }
 
 impl Bench {
     pub(crate) fn run(&self, places: &Places) -> Result<(), Failure> {
         Setup {}.run()?;
         let mut bench = cargo(places);
-        bench.args(["run", "--release", "--quiet", "--package", "bench", "--"]);
+        bench.args(["run", "--release", "--quiet", "--package", "bench"]);
+        if matches!(self.what, What::Jail) {
+            bench.args(["--features", "weaken"]).env(TEST_WEAKENED, build::weakened(places)?);
+        }
+        bench.arg("--");
         match self.what {
             What::Engine => {
                 let model = fetch::known(&self.model)?;
@@ -58,6 +64,11 @@ impl Bench {
                 let model = fetch::known(&self.model)?;
                 fetch::model_path(places, model.name)?;
                 bench.args(["vault", "--model", model.name]);
+            }
+            What::Jail => {
+                let model = fetch::known(&self.model)?;
+                fetch::model_path(places, model.name)?;
+                bench.args(["jail", "--model", model.name]);
             }
             What::Ledger => {
                 bench.args(["ledger", "--records", &self.records.to_string()]);

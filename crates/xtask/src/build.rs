@@ -1,6 +1,9 @@
 //! `cargo xtask build`: the programs, side by side in the target's release folder.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     engine,
@@ -28,13 +31,40 @@ impl Build {
     }
 }
 
+/// Builds programs of the same sources that can leave a layer of their jails out, for the tests that see whether its
+/// absence is noticed, and returns their folder. To be called before what ships is built: Cargo puts both into one
+/// place, and what is built last stays there.
+pub(crate) fn weakened(places: &Places) -> Result<PathBuf, Failure> {
+    const FEATURE: &str = "cloisterd/weaken,cloister-relay/weaken";
+    let packages = ["--package", "cloisterd", "--package", "cloister-relay"];
+    run(cargo(places).args(["build", "--release", "--locked", "--features", FEATURE]).args(packages))?;
+    let mut worker = engine::engine_cargo(places, "build", engine::LEVEL);
+    let worker_feature = ["--package", "cloister-engine", "--features", "cloister-engine/weaken"];
+    run(worker.arg("--locked").args(worker_feature))?;
+    let folder = places.release().join("weakened");
+    fs::create_dir_all(&folder).during(|| folder.display().to_string())?;
+    let programs = [
+        places.release().join("cloisterd"),
+        places.release().join("cloister-relay"),
+        engine::program(places),
+    ];
+    for program in programs {
+        let name = program.file_name().unwrap_or_default();
+        copy(&program, &folder.join(name))?;
+    }
+    Ok(folder)
+}
+
 /// Puts the worker where cloisterd looks for it: beside its own executable.
 pub(crate) fn put_beside(places: &Places, worker: &Path) -> Result<(), Failure> {
-    let destination = places.release().join("cloister-engine");
+    copy(worker, &places.release().join("cloister-engine"))
+}
+
+fn copy(program: &Path, destination: &Path) -> Result<(), Failure> {
     let part = destination.with_extension("part");
     // Renamed into place: a daemon that runs from this folder keeps the file it has open. A copy, not
     // a link: the next build writes into the original.
-    fs::copy(worker, &part)
-        .and_then(|_| fs::rename(&part, &destination))
+    fs::copy(program, &part)
+        .and_then(|_| fs::rename(&part, destination))
         .during(|| format!("{} could not be put in place", destination.display()))
 }

@@ -37,13 +37,18 @@ impl Engine {
 /// Builds the worker for `level` and returns its path.
 pub(crate) fn build(places: &Places, level: &str) -> Result<PathBuf, Failure> {
     run(engine_cargo(places, "build", level).args(["--package", "cloister-engine"]))?;
-    let program = places.engine_target().join(NATIVE).join("release/cloister-engine");
+    let program = program(places);
     if elf::linkage(&program).during(|| program.display().to_string())? != Linkage::Static {
         return Err(Failure::new(format!("{} is not linked statically", program.display()))
             .hint("Look at the features `static-openmp` and `static-stdcxx` of llama-cpp-sys-2."));
     }
     println!("{}\nstatic, SHA-256 {}", program.display(), sha256_of(&program)?);
     Ok(program)
+}
+
+/// Where the worker is once it is built.
+pub(crate) fn program(places: &Places) -> PathBuf {
+    places.engine_target().join(NATIVE).join("release/cloister-engine")
 }
 
 /// Cargo in the engine's configuration. Builds, lints and tests of `llama` and `cloister-engine` all

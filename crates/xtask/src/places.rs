@@ -18,6 +18,8 @@ const CI: &str = "CI";
 pub(crate) const ENGINE: &str = "CLOISTER_ENGINE";
 /// Given to tests: the folder of the programs, as `build` leaves them.
 pub(crate) const TEST_PROGRAMS: &str = "CLOISTER_TEST_PROGRAMS";
+/// Given to tests: the folder of programs that can leave a layer of their jails out.
+pub(crate) const TEST_WEAKENED: &str = "CLOISTER_TEST_WEAKENED";
 /// Given to tests: the folder of the test models, `NAME.gguf` each.
 pub(crate) const TEST_MODELS: &str = "CLOISTER_TEST_MODELS";
 /// Read, to repeat a run, and given to tests: a decimal u64.

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     failure::Failure,
-    process::{in_path, output_of, run, succeeds},
+    process::{in_path, is_root, run, succeeds},
 };
 
 /// Installs what is missing with apt-get when it can; otherwise prints the command to run.
@@ -55,8 +55,18 @@ const NEEDS: &[Need] = &[
         present: has_softhsm,
     },
     Need {
+        package: "iproute2",
+        reason: "brings `ip`, which makes networks for tests",
+        present: || in_path("ip").is_some(),
+    },
+    Need {
+        package: "tcpdump",
+        reason: "captures what leaves, in tests: nothing of ours",
+        present: || in_path("tcpdump").is_some(),
+    },
+    Need {
         package: "strace",
-        reason: "shows in a test that fdatasync precedes the answer",
+        reason: "shows in tests which sockets are made, and that fdatasync precedes the answer",
         present: || in_path("strace").is_some(),
     },
     Need {
@@ -112,10 +122,6 @@ impl Setup {
         Err(Failure::new(format!("installed, but still not found: {}", still.join(", ")))
             .hint("Another version may come first in PATH: `type -a gcc python3` shows them."))
     }
-}
-
-fn is_root() -> bool {
-    output_of(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
 }
 
 /// GCC's Ada front end, as `gcc` itself finds it.

@@ -30,7 +30,7 @@ use crate::{
 #[derive(clap::Args)]
 pub(crate) struct Soak {
     name: Name,
-    /// Requests, crashes, simulated machines, or whole ways.
+    /// Requests, crashes, simulated machines, whole ways, or seconds.
     #[arg(long, default_value_t = 200)]
     count: u64,
     /// Repeats a soak; a fresh one by default.
@@ -61,8 +61,13 @@ enum Name {
     /// A model's whole way on a running server: carried in, approved, deployed, replaced by another, rolled back,
     /// withdrawn; what it answered is answered again all the while.
     Models,
+    /// Seconds of mixed load in a network that tempts: a capture at the end of the only route sees what was planted,
+    /// and nothing of ours.
+    Egress,
 }
 
+/// Seconds of load in one round.
+const ROUND_OF_SECONDS: u64 = 120;
 /// Requests or crashes between two points at which a soak can be resumed. Each round has a data directory
 /// of its own.
 const ROUND: u64 = 50;
@@ -126,6 +131,7 @@ impl Soak {
                 Name::Invariance => invariance(places, &state.model, seed, count),
                 Name::Simulation => simulation(places, seed, count),
                 Name::Models => models(places, &state.model),
+                Name::Egress => egress(places, &state.model, seed, count),
             }?;
             for (what, count) in results {
                 *state.results.entry(what).or_default() += count;
@@ -257,6 +263,19 @@ fn models(places: &Places, model: &str) -> Result<Counts, Failure> {
     counted(&output_of(&mut test)?, "models: ")
 }
 
+/// A run of the daemon's test of that name, that many seconds long.
+fn egress(places: &Places, model: &str, seed: u64, seconds: u64) -> Result<Counts, Failure> {
+    let mut test = cargo(places);
+    test.args(["test", "--release", "--package", "cloisterd", "--test", "it", "--"])
+        .args(["--exact", "egress::no_packet_under_a_mixed_load", "--nocapture"])
+        .env(TEST_PROGRAMS, places.release())
+        .env(TEST_MODELS, places.models())
+        .env("CLOISTER_TEST_SEED", seed.to_string())
+        .env("CLOISTER_TEST_MODEL", model)
+        .env("CLOISTER_TEST_SECONDS", seconds.to_string());
+    counted(&output_of(&mut test)?, "egress: ")
+}
+
 /// What a test says it counted, behind its name, as `3 things, 4 others`.
 fn counted(words: &str, name: &str) -> Result<Counts, Failure> {
     let line = words.lines().find_map(|line| line.split_once(name)).map(|(_, results)| results);
@@ -276,6 +295,7 @@ impl Name {
             Name::Invariance => ROUND_OF_TEST,
             Name::Simulation => ROUND_OF_MACHINES,
             Name::Models => 1,
+            Name::Egress => ROUND_OF_SECONDS,
         }
     }
 
@@ -286,13 +306,14 @@ impl Name {
             Name::Invariance => "invariance",
             Name::Simulation => "simulation",
             Name::Models => "models",
+            Name::Egress => "egress",
         }
     }
 
     fn model(self) -> &'static str {
         match self {
             // Fills holes, and its kernels are those that could break invariance.
-            Name::Replay | Name::Invariance => tests::CODER,
+            Name::Replay | Name::Invariance | Name::Egress => tests::CODER,
             Name::Crash => tests::SMALL,
             Name::Simulation => "none",
             Name::Models => "qwen2.5-coder-1.5b-instruct-q4_k_m",

@@ -15,8 +15,8 @@ use crate::{
     engine::{self, engine_cargo},
     failure::{During as _, Failure},
     fetch, fuzz,
-    places::{ENGINE, Places, TEST_MODELS, TEST_PROGRAMS, TEST_SEED},
-    process::{cargo, run, shown, words},
+    places::{ENGINE, Places, TEST_MODELS, TEST_PROGRAMS, TEST_SEED, TEST_WEAKENED},
+    process::{cargo, run, shown, without_network, words},
     python::pythons,
     setup::Setup,
     tidy::Tidy,
@@ -56,6 +56,8 @@ impl Test {
         steps.next("clippy");
         let clippy = ["clippy", "--release", LOCKED, "--all-targets", "--", "-D", "warnings"];
         run(cargo(places).args(clippy))?;
+        steps.next("build: programs that can leave a layer of their jails out");
+        let weakened = build::weakened(places)?;
         steps.next("engine: the static worker");
         let worker = engine::build(places, engine::LEVEL)?;
         steps.next("clippy of the engine");
@@ -68,19 +70,19 @@ impl Test {
         steps.next(&format!("test, {TEST_SEED}={seed}"));
         let environment = |mut command: Command| {
             command.env(ENGINE, &worker).env(TEST_MODELS, places.models());
-            command.env(TEST_PROGRAMS, places.release());
+            command.env(TEST_PROGRAMS, places.release()).env(TEST_WEAKENED, &weakened);
             command
                 .envs(pythons.iter().map(|(name, python)| (name, python)))
                 .env(TEST_SEED, seed.to_string());
             command
         };
         let mut total = Counts::default();
-        let mut test = environment(cargo(places));
-        test.args(["test", "--release", LOCKED, "--no-fail-fast"]);
+        let mut test = environment(without_network(&cargo(places)));
+        test.args(["test", "--release", LOCKED, "--offline", "--no-fail-fast"]);
         let mut result = self.run_tests(test, &mut total);
         steps.next("test of the engine");
-        let mut test = environment(engine_cargo(places, "test", engine::LEVEL));
-        test.args(ENGINE_PACKAGES).args([LOCKED, "--no-fail-fast"]);
+        let mut test = environment(without_network(&engine_cargo(places, "test", engine::LEVEL)));
+        test.args(ENGINE_PACKAGES).args([LOCKED, "--offline", "--no-fail-fast"]);
         result = self.run_tests(test, &mut total).and(result);
 
         steps.next(&format!("fuzz: each target for {} s", fuzz::SECONDS_IN_TEST));

@@ -88,7 +88,8 @@ fn probe_workers(data: &Data, settings: &Settings) -> Result<Vec<Probed>, Box<dy
 }
 
 fn probe_gateway(data: &Data, settings: &Settings) -> Result<Vec<ProbeResult>, Box<dyn std::error::Error>> {
-    let (channel, child) = supervisor::spawn_gateway(&["--probe"])?;
+    let supervisor::SpawnedGateway { channel, child, oversight: _oversight } =
+        supervisor::spawn_gateway(data, &["--probe"])?;
     let setup = Setup {
         version: VERSION,
         supervisor_pid: std::process::id(),

@@ -1,6 +1,8 @@
 //! The administration commands, one file each.
 
 mod administer;
+mod airgap;
+mod airgap_report;
 mod backup;
 mod completions;
 mod config;
@@ -58,6 +60,8 @@ enum Command {
     Replay(replay::Replay),
     Status(administer::Status),
     #[command(subcommand)]
+    Airgap(airgap::Airgap),
+    #[command(subcommand)]
     Jail(jail_probe::Jail),
     #[command(subcommand)]
     Config(config::Config),
@@ -82,6 +86,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Keys(command) => command.run(&data),
         Command::Replay(command) => command.run(&data),
         Command::Status(command) => command.run(&data),
+        Command::Airgap(command) => command.run(&data),
         Command::Jail(command) => command.run(&data),
         Command::Config(command) => command.run(&data),
         Command::Completions(command) => command.run(),

@@ -1,5 +1,6 @@
 //! The jails of the processes that serve, tried from inside and looked at from outside.
 
+use jail::Kind;
 use serde_json::Value;
 use testkit::server::Server;
 use testkit::{http, places};
@@ -25,7 +26,8 @@ fn probes_from_every_thread() {
                 // Its blobs and unfinished copies it may write; keys, ledger, locks, proofs and roots it may not.
                 let at =
                     |wanted: &str| rows.iter().filter(|row| row["name"].as_str() == Some(wanted)).count();
-                let each = ["a file in the vault", "a file in what is read only", "a file beside the grants"];
+                let each =
+                    ["a file in a granted folder", "a file in what is read only", "a file beside the grants"];
                 assert_eq!(each.map(at), [2, 2, 9].map(|count| count * threads.len()));
             }
             for wanted in [
@@ -55,9 +57,9 @@ fn serving_processes_from_outside() {
     let request =
         serde_json::json!({ "messages": [{ "role": "user", "content": "hello" }], "max_tokens": 4 });
     assert_eq!(http::post(&server.socket(), "/v1/chat/completions", &request).unwrap().status, 200);
-    for name in ["cloister-gateway", "cloister-engine"] {
+    for (name, kind) in [("cloister-gateway", Kind::Gateway), ("cloister-engine", Kind::Engine)] {
         let inspection = jail::inspect::inspect(server.child_pid(name).unwrap()).unwrap();
         assert!(inspection.threads.len() >= 3, "{name}");
-        assert_eq!(inspection.findings(), Vec::<String>::new(), "{name}");
+        assert_eq!(inspection.findings(kind, &[server.data()]), Vec::<String>::new(), "{name}");
     }
 }

@@ -68,8 +68,9 @@ fn it_is_jailed_while_it_reads() {
     let server = Server::empty().unwrap();
     let medium = slow_medium(&server);
     let (mut parent, importer, inspection) = importing(&server, &medium);
-    assert_eq!(inspection.findings(), Vec::<String>::new());
-    assert_ne!(inspection.network_namespace, inspection.own_network_namespace);
+    let granted = [medium.clone(), server.data().join("models")];
+    assert_eq!(inspection.findings(jail::Kind::Importer, &granted), Vec::<String>::new());
+    assert_ne!(inspection.namespaces.network, inspection.own_namespaces.network);
     let [thread] = inspection.threads.as_slice() else { panic!("{:?}", inspection.threads) };
     assert_eq!((thread.name.as_str(), thread.seccomp, thread.no_new_privs), ("cloister-import", 2, true));
     assert_eq!((thread.effective, thread.permitted, thread.bounding), (0, 0, 0));

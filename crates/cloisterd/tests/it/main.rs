@@ -7,11 +7,13 @@
     reason = "a test that cannot go on fails, and prints its seed"
 )]
 
+mod airgap;
 mod backups;
 mod clients;
 mod confinement;
 mod crashes;
 mod durability;
+mod egress;
 mod erasure;
 mod evidence;
 mod importer;

@@ -161,7 +161,7 @@ fn the_relays_jail() {
     }
     server.start().unwrap();
     let pid = server.child_pid("cloister-relay").unwrap();
-    assert_eq!(jail::inspect::inspect(pid).unwrap().findings(), Vec::<String>::new());
+    assert_eq!(jail::inspect::inspect(pid).unwrap().findings(jail::Kind::Relay, &[]), Vec::<String>::new());
     let mounts = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
     let mut points: Vec<_> = mounts.lines().filter_map(|line| line.split(' ').nth(4)).collect();
     points.sort_unstable();

@@ -49,7 +49,7 @@ fn launched(model: &str, settings: &WorkerSettings) -> Launched {
 }
 
 async fn worker(model: &str) -> (Worker, Ready, jail::spawn::Child) {
-    let Launched { child, socket } = launched(model, &settings());
+    let Launched { child, socket, oversight: _until_it_is_ready } = launched(model, &settings());
     let (worker, ready) = Worker::connect(socket).await.unwrap();
     (worker, ready, child)
 }
@@ -261,7 +261,7 @@ async fn every_thread_of_a_serving_worker_is_confined() {
     generate(&worker, order(prompt)).await.unwrap();
     let inspection = jail::inspect::inspect(child.pid()).unwrap();
     assert!(inspection.threads.len() >= 3, "{inspection:?}");
-    assert_eq!(inspection.findings(), Vec::<String>::new());
+    assert_eq!(inspection.findings(jail::Kind::Engine, &[]), Vec::<String>::new());
 }
 
 #[test]
@@ -281,7 +281,8 @@ async fn a_damaged_header_ends_the_worker() {
     file.write_all(&bytes).unwrap();
     let program = launch::freeze_program(&places::program("cloister-engine").unwrap()).unwrap();
     let model = launch::freeze_model(file.path(), &mut |_| {}).unwrap();
-    let Launched { child, socket } = launch::launch(&program, &model, &settings()).unwrap();
+    let Launched { child, socket, oversight: _oversight } =
+        launch::launch(&program, &model, &settings()).unwrap();
     assert_eq!(Worker::connect(socket).await.err(), Some(WorkerError::Gone));
     assert_eq!(child.wait().unwrap(), jail::spawn::Exit::Code(1));
 }

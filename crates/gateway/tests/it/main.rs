@@ -265,6 +265,9 @@ async fn models_health_and_records() {
     assert_eq!(models["data"][0]["n_ctx_train"], 32768);
     assert_eq!(models["data"][0]["meta"]["n_ctx"], 4096);
     assert_eq!(server.tcp_get("/v1/models", &[]).await.status, 401);
+    let setting = server.get("/v1beta/server_setting", &[]).await.json();
+    assert_eq!(setting["disable_client_side_telemetry"], true);
+    assert_eq!(server.tcp_get("/v1beta/server_setting", &[]).await.status, 401);
 
     assert_eq!(server.tcp_get("/health", &[]).await.json(), json!({"status": "ok"}));
     server.walk.break_ledger("disk full");

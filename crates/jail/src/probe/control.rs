@@ -83,6 +83,7 @@ impl Control {
         };
         ProbeResult {
             name: self.name.to_owned(),
+            layer: super::layer_of(self.name),
             thread: current_thread(),
             attempted: self.attempted.to_owned(),
             expected: Vec::new(),

@@ -73,7 +73,8 @@ pub(crate) fn main(role: &str) -> ExitCode {
         }),
         "unjailed" => {
             let mut end = End::take();
-            end.tell(&Report { probes: probe::run(), ..Report::default() });
+            let probes = probe::run(Kind::Engine, &probe::Places::default());
+            end.tell(&Report { probes, ..Report::default() });
             Ok(())
         }
         "threaded" => {
@@ -226,7 +227,7 @@ fn engine(mut end: End) {
         File::from(descriptors.pop().unwrap()).read_to_end(&mut text)?;
         end.channel.send(&text, &[]).map_err(io::Error::other)
     }));
-    finish(&mut end, work);
+    finish(&mut end, Kind::Engine, &probe::Places::default(), work);
     drop(alive);
 }
 
@@ -257,8 +258,7 @@ fn relay(mut end: End) {
         denied(File::open("/etc/hostname"), libc::EACCES)?;
         denied(fs::read_dir("/"), libc::EACCES)
     }));
-    end.tell(&Report { probes: probe::run_in_relay_on_threads(THREADS), work, ..Report::default() });
-    end.channel.recv(&mut [0; 16]).unwrap();
+    finish(&mut end, Kind::Relay, &probe::Places::default(), work);
     drop(alive);
 }
 
@@ -285,7 +285,9 @@ fn gateway(mut end: End) {
             .or_else(|_| denied(fs::hard_link("/etc/hostname", directory.join("stolen")), libc::EPERM))?;
         denied(std::os::unix::fs::symlink("/etc/passwd", directory.join("link")), libc::EPERM)
     }));
-    finish(&mut end, work);
+    let closed = vec!["/".into(), directory.parent().unwrap().to_owned()];
+    let places = probe::Places { read_only: Vec::new(), read_write: vec![directory], closed };
+    finish(&mut end, Kind::Gateway, &places, work);
     drop(alive);
 }
 
@@ -378,9 +380,7 @@ fn importer(mut end: End) {
         read_write: vec![blobs.clone(), incoming.clone()],
         closed: vec![beside.clone(), directory()],
     };
-    let probes = probe::run_in_importer_on_threads(THREADS, &places);
-    end.tell(&Report { probes, work, ..Report::default() });
-    end.channel.recv(&mut [0; 16]).unwrap();
+    finish(&mut end, Kind::Importer, &places, work);
     drop(alive);
 }
 
@@ -497,8 +497,9 @@ fn memory(mut end: End) {
 }
 
 /// Probes, tells, and waits for the test.
-fn finish(end: &mut End, work: Vec<(String, String)>) {
-    end.tell(&Report { probes: probe::run_on_threads(THREADS), work, ..Report::default() });
+fn finish(end: &mut End, kind: Kind, places: &probe::Places, work: Vec<(String, String)>) {
+    let probes = probe::run_on_threads(kind, places, THREADS);
+    end.tell(&Report { probes, work, ..Report::default() });
     end.channel.recv(&mut [0; 16]).unwrap();
 }
 

@@ -199,7 +199,7 @@ fn supervise(kind: Kind, user: Option<u32>) -> Applied {
     assert_eq!(neighbour.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "nobody came");
     check_probes(kind, &report.probes);
     check_work(&report.work);
-    check_inspection(&inspection, &applied);
+    check_inspection(kind, &inspection, &applied);
     applied
 }
 
@@ -219,8 +219,9 @@ fn check_probes(kind: Kind, rows: &[ProbeResult]) {
                 assert!(["inherited sockets", "proxy variables"].contains(&row.name.as_str()))
             }
             Got::Succeeded if kind == Kind::Relay => assert_eq!(row.name, "the one socket"),
-            Got::Succeeded if kind == Kind::Importer => {
-                assert!(["listing a granted folder", "a file in the vault"].contains(&row.name.as_str()))
+            Got::Succeeded if matches!(kind, Kind::Importer | Kind::Gateway) => {
+                let open = ["listing a granted folder", "a file in a granted folder"];
+                assert!(open.contains(&row.name.as_str()));
             }
             other => panic!("{other} \n{row}"),
         }
@@ -257,14 +258,16 @@ fn check_work(work: &[(String, String)]) {
     }
 }
 
-fn check_inspection(inspection: &Inspection, applied: &Applied) {
-    assert_eq!(inspection.findings(), Vec::<String>::new());
+fn check_inspection(kind: Kind, inspection: &Inspection, applied: &Applied) {
+    let granted = [&applied.read_write[..], &applied.read_only[..]].concat();
+    assert_eq!(inspection.findings(kind, &granted), Vec::<String>::new());
+    assert!(applied.landlock_refuses);
     assert_eq!(inspection.threads.first().unwrap().name, "jail-test");
     assert!(applied.landlock_abi >= jail::LANDLOCK_ABI_MIN);
     assert!(inspection.threads.len() > THREADS, "threads are alive while it is inspected: {inspection:?}");
     assert!(inspection.threads.iter().all(|thread| thread.seccomp == 2 && thread.no_new_privs));
-    assert_eq!(inspection.network_namespace, applied.network_namespace);
-    assert_ne!(inspection.network_namespace, inspection.own_network_namespace);
+    assert_eq!(inspection.namespaces.network, applied.network_namespace);
+    assert_ne!(inspection.namespaces.network, inspection.own_namespaces.network);
     let names: Vec<&str> = inspection.interfaces.iter().map(|interface| interface.name.as_str()).collect();
     assert_eq!(names, ["lo"]);
     let leaked = inspection.descriptors.iter().find(|descriptor| descriptor.target.contains("hostname"));

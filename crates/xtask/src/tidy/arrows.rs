@@ -50,7 +50,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "fuzz",
         &[
-            "approval", "assist", "client", "custody", "gateway", "gguf", "ledger", "models", "oms",
+            "approval", "assist", "client", "custody", "gateway", "gguf", "jail", "ledger", "models", "oms",
             "protocol", "tlog",
         ],
     ),

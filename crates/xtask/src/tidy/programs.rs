@@ -7,29 +7,8 @@ use crate::{
     process::{cargo, output_of},
 };
 
-/// Crates that must not be in cloisterd, and why.
-const BANNED: &[(&str, &str)] = &[
-    ("client", "dials: for people's programs and the relay only"),
-    ("llama", "C++ belongs into the worker"),
-    ("llama-cpp-sys-2", "C++ belongs into the worker"),
-    ("attohttpc", "HTTP client"),
-    ("awc", "HTTP client"),
-    ("curl", "HTTP client"),
-    ("curl-sys", "HTTP client"),
-    ("isahc", "HTTP client"),
-    ("minreq", "HTTP client"),
-    ("reqwest", "HTTP client"),
-    ("surf", "HTTP client"),
-    ("tungstenite", "dials"),
-    ("ureq", "HTTP client"),
-    ("domain", "resolver"),
-    ("hickory-client", "resolver"),
-    ("hickory-proto", "resolver"),
-    ("hickory-resolver", "resolver"),
-    ("trust-dns-client", "resolver"),
-    ("trust-dns-proto", "resolver"),
-    ("trust-dns-resolver", "resolver"),
-];
+/// Crates that must not be in cloisterd, and why: `name: reason`, a line each. The daemon looks for them, too.
+const BANNED: &str = include_str!("../../../cloisterd/src/airgap/dialling-crates.txt");
 
 /// Features that turn a crate the daemon needs into a client.
 const BANNED_FEATURES: &[(&str, &str)] = &[
@@ -60,7 +39,8 @@ fn findings(tree: &str) -> Vec<Finding> {
             let trace = format!("`cargo tree -p cloisterd -e normal,features -i {name}` shows who wants it");
             findings.push(Finding::new("crates/cloisterd/Cargo.toml", 0, format!("{message}; {trace}")));
         };
-        if let Some((_, reason)) = BANNED.iter().find(|(banned, _)| *banned == name) {
+        let banned = BANNED.lines().filter_map(|line| line.split_once(": "));
+        if let Some((_, reason)) = banned.into_iter().find(|(banned, _)| *banned == name) {
             report(format!("cloisterd holds `{name}` ({reason})"));
         }
         for (_, feature) in BANNED_FEATURES.iter().filter(|(banned, _)| *banned == name) {
