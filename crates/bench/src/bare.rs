@@ -63,6 +63,7 @@ impl Bare {
             threads: threads(),
             kept_bytes_max: 0,
             speculation,
+            accept: Vec::new(),
         };
         let launched = launch::launch(&program, &model, &settings)?;
         let (worker, ready) = Worker::connect(launched.socket).await?;

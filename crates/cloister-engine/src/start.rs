@@ -32,7 +32,7 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
         );
     }
     let reproducible = settings.profile == EngineProfile::Reproducible;
-    jail::apply(&jail::Jail {
+    let applied = jail::apply(&jail::Jail {
         name: "cloister-engine".to_owned(),
         kind: jail::Kind::Engine,
         parent_pid: settings.supervisor_pid,
@@ -41,7 +41,11 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
         keep_fds: vec![SOCKET, MODEL],
         memory_bytes_max: None,
         open_files_max: 64,
+        accept: jail::weaker::parse_all(&settings.accept)?,
     })?;
+    if let Some(warning) = applied.warning() {
+        log("warning", &warning);
+    }
     if std::env::args().nth(1).as_deref() == Some("--probe") {
         return probe(&mut socket);
     }
@@ -83,6 +87,7 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
         sequence_tokens,
         reproducible,
         costs.clone(),
+        jail::weaker::names(&applied.weaker),
     ))));
     let limits = Limits {
         sequences: settings.slots,
@@ -147,6 +152,7 @@ fn ready(
     context_tokens: u32,
     reproducible: bool,
     step_costs: Vec<StepCost>,
+    weaker: Vec<String>,
 ) -> Ready {
     Ready {
         version: VERSION,
@@ -171,6 +177,7 @@ fn ready(
         end_of_text_spelling: model.end_of_text_spelling(),
         begin_of_text_spelling: model.begin_of_text_spelling(),
         model: facts,
+        weaker,
     }
 }
 

@@ -65,7 +65,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     let data = PathBuf::from(&setup.data);
     let mut keep_fds = vec![CONTROL];
     keep_fds.extend(descriptors.iter().map(AsRawFd::as_raw_fd));
-    jail::apply(&jail::Jail {
+    let applied = jail::apply(&jail::Jail {
         name: "cloister-gateway".to_owned(),
         kind: jail::Kind::Gateway,
         parent_pid: setup.supervisor_pid,
@@ -74,7 +74,11 @@ fn run() -> Result<(), Box<dyn Error>> {
         keep_fds,
         memory_bytes_max: None,
         open_files_max: OPEN_FILES_MAX,
+        accept: jail::weaker::parse_all(&setup.accept)?,
     })?;
+    if let Some(warning) = applied.warning() {
+        output::say(&warning);
+    }
     if std::env::args().nth(2).as_deref() == Some("--probe") {
         let results = jail::probe::run_on_threads(2);
         channel.send(&serde_json::to_vec(&results)?, &[])?;

@@ -19,10 +19,12 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use crate::compose::Pinned;
 use crate::data::{self, Data, Keys};
 use crate::gateway_process::{ARGUMENT, EXIT_FATAL};
+use crate::host::activation::Activated;
+use crate::host::cgroups::Cgroups;
 use crate::listeners::Listeners;
 use crate::output;
 use crate::settings::Settings;
-use crate::{compose, served, settings};
+use crate::{compose, host, served, settings};
 
 /// A process that dies is started again after this, doubled at each death that comes soon,
 const RESTART_WAIT_MIN: Duration = Duration::from_millis(100);
@@ -41,6 +43,7 @@ pub(crate) struct Supervisor {
     keys: Keys,
     notary: LocalNotary,
     listeners: Listeners,
+    cgroups: Option<Cgroups>,
     workers: Vec<WorkerSlot>,
     /// Workers that serve no more, or run a record again: they end when the gateway lets go of them.
     ending: Vec<Child>,
@@ -82,6 +85,7 @@ impl Supervisor {
         data: Data,
         lock: data::Lock,
         settings: Settings,
+        activated: Option<Activated>,
     ) -> Result<Supervisor, Box<dyn Error>> {
         // Before models are checked, which takes long: a wrong passphrase is known at once.
         let (notary, keys) = compose::local_notary(&data)?;
@@ -92,7 +96,11 @@ impl Supervisor {
         }
         let pinned = compose::pinned(&data, &settings, deployments)?;
         let workers = pinned.into_iter().map(WorkerSlot::new).collect();
-        let listeners = Listeners::open(&data, settings.server.tcp)?;
+        let listeners = match activated {
+            Some(activated) => Listeners::activated(activated, settings.server.tcp)?,
+            None => Listeners::open(&data, settings.server.tcp)?,
+        };
+        let cgroups = host::cgroups_of(&settings)?;
         Ok(Supervisor {
             data,
             _lock: lock,
@@ -100,6 +108,7 @@ impl Supervisor {
             keys,
             notary,
             listeners,
+            cgroups,
             workers,
             ending: Vec::new(),
             gateway: None,
@@ -141,6 +150,12 @@ impl Supervisor {
             if slot.child.is_none() && slot.restarts.is_due() {
                 slot.restarts.starts();
                 let launched = slot.deployment.launch(&self.settings)?;
+                host::confine(
+                    self.cgroups.as_ref(),
+                    "worker",
+                    &launched.child,
+                    self.settings.worker_limits(),
+                )?;
                 let up = ToGateway::WorkerUp { lock: slot.deployment.lock() };
                 send(&gateway.channel, &up, &[launched.socket.as_fd()])?;
                 slot.child = Some(launched.child);
@@ -151,6 +166,8 @@ impl Supervisor {
 
     fn start_gateway(&self) -> Result<Gateway, Box<dyn Error>> {
         let (channel, child) = spawn_gateway(&[])?;
+        // Before it is told anything: it waits for that.
+        host::confine(self.cgroups.as_ref(), "gateway", &child, self.settings.gateway_limits())?;
         send(&channel, &ToGateway::Setup(Box::new(self.setup()?)), &self.listeners.descriptors())?;
         Ok(Gateway { child, channel })
     }
@@ -169,6 +186,7 @@ impl Supervisor {
             deployments: self.workers.iter().map(|slot| slot.deployment.facts()).collect(),
             limits: self.settings.limits(),
             clock: compose::clock_state(),
+            accept: self.settings.jail.accept_names(),
         })
     }
 
@@ -221,7 +239,7 @@ impl Supervisor {
             packet.get(frame::HEADER_BYTES..len).ok_or("the gateway sent a packet that is too short")?;
         let answer = match frame::decode(payload)? {
             FromGateway::Ready => {
-                output::say(&format!("serving on {}", self.data.path(crate::listeners::SOCKET).display()));
+                output::say(&format!("serving on {}", self.listeners.path().display()));
                 if let Some(tcp) = self.listeners.tcp.as_ref().and_then(|tcp| tcp.local_addr().ok()) {
                     output::say(&format!("serving on http://{tcp} (with a token: `cloisterd token issue`)"));
                 }
@@ -285,7 +303,9 @@ impl Supervisor {
     fn start_spare(&mut self, lock: Digest) -> Result<(), Box<dyn Error>> {
         let started = served::once(&self.data, lock, &self.notary.verifier()).and_then(|locked| {
             let pinned = compose::pinned_once(&self.data, &self.settings, locked)?;
-            Ok((pinned.facts(), pinned.launch(&self.settings)?))
+            let launched = pinned.launch(&self.settings)?;
+            host::confine(self.cgroups.as_ref(), "worker", &launched.child, self.settings.worker_limits())?;
+            Ok((pinned.facts(), launched))
         });
         match started {
             Ok((facts, launched)) => {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::Digest;
 
 /// The version of this conversation.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// The longest packet, in bytes: [`LEAF_HASHES_MAX`] hashes and room.
 pub const PACKET_BYTES_MAX: usize = 64 << 10;
@@ -108,6 +108,8 @@ pub struct Setup {
     pub limits: Limits,
     /// How the clock stood: the gateway's jail has no call to ask.
     pub clock: ClockState,
+    /// Names of what its jail may go without, where the kernel lacks it.
+    pub accept: Vec<String>,
 }
 
 /// Whether the kernel's clock is disciplined by a source of time: what leaves' times are worth.

@@ -11,6 +11,7 @@ mod backups;
 mod clients;
 mod confinement;
 mod crashes;
+mod deployment;
 mod durability;
 mod erasure;
 mod evidence;
