@@ -270,7 +270,10 @@ pub enum JailError {
         source: io::Error,
     },
     /// The user namespace could not be given its one user and group.
-    #[error("cannot write {file} of the new user namespace")]
+    #[error(
+        "cannot write {file} of the new user namespace; user 0 needs CAP_SETFCAP for that (Linux 5.12): without it, \
+         start as another user"
+    )]
     IdentityMap {
         /// The file of /proc.
         file: &'static str,

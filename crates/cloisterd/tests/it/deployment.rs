@@ -42,7 +42,7 @@ fn serves_on_sockets_of_a_service_manager() {
     server.start_under(activated_by(&[(&unix, "cloister"), (&admin, "admin")])).unwrap();
     assert!(!ask(&server).trim().is_empty());
     // By the administrators' socket: the data directory is locked.
-    assert!(server.cloisterd(&["status"]).unwrap().contains("coder"));
+    assert!(server.cloisterd(&["status"]).unwrap().contains("\"deployments\": 1"));
     assert!(server.log().contains(&format!("serving on {unix}")), "{}", server.log());
     for name in ["cloister-gateway", "cloister-engine"] {
         let inspection = jail::inspect::inspect(server.child_pid(name).unwrap()).unwrap();
@@ -206,9 +206,17 @@ fn call_of(line: &str) -> Option<&str> {
     Some(name).filter(|name| !name.is_empty() && is_name(name))
 }
 
+/// What is done inside a container before the daemon starts, with all rights there: over the container's process
+/// numbers, and over the user's namespace.
+#[derive(Clone, Copy, Default)]
+struct Prepare {
+    root: &'static str,
+    user: &'static str,
+}
+
 /// What a container is to the daemon: a file system of its own that is read only but for the data, no network, no
-/// capability, its own numbers of processes, and no /sys. `prepare` is done inside before, with all rights there.
-fn container(server: &Server, prepare: &str) -> Command {
+/// capability, its own numbers of processes, and no /sys.
+fn container(server: &Server, prepare: Prepare) -> Command {
     const ENTER: &str = r#"set -e
 inside=$1 data=$2 programs=$3
 shift 3
@@ -225,7 +233,10 @@ pivot_root . old
 umount -l /old
 mount -o remount,bind,ro /
 "#;
-    const START: &str = r#"
+    // As a user who is not root: root without capabilities may not be mapped once more.
+    const START: &str = r#"exec unshare --user --map-user=1000 --map-group=1000 --keep-caps sh -c "$USER_PART" sh "$@"
+"#;
+    const USER_PART: &str = r#"
 exec setpriv --bounding-set=-all --inh-caps=-all --ambient-caps=-all --securebits=+noroot,+noroot_locked --no-new-privs "$@"
 "#;
     let inside = server.root().join("inside");
@@ -234,20 +245,22 @@ exec setpriv --bounding-set=-all --inh-caps=-all --ambient-caps=-all --securebit
     assert_eq!(places::program("cloister-engine").unwrap().parent(), programs.parent());
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--mount", "--net", "--ipc", "--uts", "--pid", "--fork"]);
-    command.args(["sh", "-c", &format!("{ENTER}{prepare}{START}"), "sh"]);
+    command.args(["sh", "-c", &format!("{ENTER}{}{START}", prepare.root), "sh"]);
+    command.env("USER_PART", format!("{}{USER_PART}", prepare.user));
     command.arg(&inside).arg(server.data()).arg(programs.parent().unwrap());
     command.env_remove("CLOISTER_ENGINE");
     command
 }
 
 /// As an administrator of such a host sets it; it is the container's own setting here.
-const USER_NAMESPACES_OFF: &str = "echo 0 > /proc/sys/user/max_user_namespaces\n";
+const USER_NAMESPACES_OFF: Prepare =
+    Prepare { root: "", user: "echo 0 > /proc/sys/user/max_user_namespaces" };
 
 #[test]
 fn a_container_with_user_namespaces_has_the_whole_jail() {
     let mut server = Server::new(places::SMALL, &[]).unwrap();
     server.configure("[jail]\naccept = ['shared-network-namespace', 'no-landlock']").unwrap();
-    server.start_under(container(&server, "")).unwrap();
+    server.start_under(container(&server, Prepare::default())).unwrap();
     assert!(!ask(&server).trim().is_empty());
     let log = server.log();
     assert!(!log.contains("weaker than a whole jail"), "{log}");
@@ -283,7 +296,7 @@ fn without_user_namespaces_the_start_names_what_is_missing() {
 fn a_limit_without_a_cgroup_is_refused() {
     let mut server = Server::new(places::SMALL, &[]).unwrap();
     server.configure("[engine]\nmemory_mib_max = 4096").unwrap();
-    let refused = server.start_under(container(&server, "")).unwrap_err().to_string();
+    let refused = server.start_under(container(&server, Prepare::default())).unwrap_err().to_string();
     assert!(refused.contains("engine.memory_mib_max is set, and no cgroup can hold it"), "{refused}");
     assert!(refused.contains("cgroup v2 is not mounted"), "{refused}");
 }
@@ -308,7 +321,7 @@ fn no_process_leaves_a_core_dump() {
 fn programs_in_memory_that_are_forbidden_are_named() {
     let mut server = Server::new(places::SMALL, &[]).unwrap();
     // The container's own setting, as that of its process numbers.
-    let forbid = "echo 2 > /proc/sys/vm/memfd_noexec\n";
+    let forbid = Prepare { root: "echo 2 > /proc/sys/vm/memfd_noexec\n", user: "" };
     let refused = server.start_under(container(&server, forbid)).unwrap_err().to_string();
     assert!(refused.contains("sysctl vm.memfd_noexec must be below 2"), "{refused}");
 }
