@@ -51,6 +51,7 @@ pub(crate) fn settings(
         threads: threads(),
         kept_bytes_max: 0,
         speculation,
+        accept: Vec::new(),
     }
 }
 

@@ -44,7 +44,11 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
         keep_fds: vec![SOCKET, MODEL, OVERSIGHT],
         memory_bytes_max: None,
         open_files_max: 64,
+        accept: jail::weaker::parse_all(&settings.accept)?,
     })?;
+    if let Some(warning) = applied.warning() {
+        log("warning", &warning);
+    }
     if std::env::args().nth(1).as_deref() == Some("--probe") {
         return probe(&mut socket);
     }
@@ -87,6 +91,7 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
         sequence_tokens,
         reproducible,
         costs.clone(),
+        jail::weaker::names(&applied.weaker),
     ))));
     let limits = Limits {
         sequences: settings.slots,
@@ -151,6 +156,7 @@ fn ready(
     context_tokens: u32,
     reproducible: bool,
     step_costs: Vec<StepCost>,
+    weaker: Vec<String>,
 ) -> Ready {
     Ready {
         version: VERSION,
@@ -175,6 +181,7 @@ fn ready(
         end_of_text_spelling: model.end_of_text_spelling(),
         begin_of_text_spelling: model.begin_of_text_spelling(),
         model: facts,
+        weaker,
     }
 }
 

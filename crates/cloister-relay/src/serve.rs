@@ -35,8 +35,12 @@ const LAST_WORDS_WAIT: Duration = Duration::from_secs(5);
 /// What a task was, and whether the relay can go on.
 type Ended = (GenerationId, Result<(), ServerError>);
 
-/// Serves until the gateway is gone, or the upstream cannot be reached.
-pub(crate) async fn serve(socket: StdUnixStream, settings: RelaySettings) -> Result<(), Box<dyn Error>> {
+/// Serves until the gateway is gone, or the upstream cannot be reached. `weaker` names what its jail goes without.
+pub(crate) async fn serve(
+    socket: StdUnixStream,
+    settings: RelaySettings,
+    weaker: Vec<String>,
+) -> Result<(), Box<dyn Error>> {
     socket.set_nonblocking(true)?;
     let (mut reading, mut writing) = UnixStream::from_std(socket)?.into_split();
     match receive(&mut reading).await? {
@@ -49,12 +53,13 @@ pub(crate) async fn serve(socket: StdUnixStream, settings: RelaySettings) -> Res
     }
     // The gateway waits for the answer to its greeting: what is read meanwhile is its end.
     let mut early = [0];
-    let (upstream, ready) = tokio::select! {
+    let (upstream, mut ready) = tokio::select! {
         asked = ask(&settings) => asked.map_err(|error| {
             format!("the upstream engine at {} cannot be used: {error}", settings.socket)
         })?,
         _ = reading.read(&mut early) => return Ok(()),
     };
+    ready.weaker = weaker;
     let sizes = (ready.vocabulary > 0).then_some(ready.vocabulary);
     send(&mut writing, &FromWorker::Ready(Box::new(ready))).await?;
 
@@ -117,6 +122,7 @@ async fn ask(settings: &RelaySettings) -> Result<(Upstream, Ready), ServerError>
             name: model,
             chat_template: Some(stated.chat_template.clone()).filter(|template| !template.is_empty()),
         },
+        weaker: Vec::new(),
     };
     let slots = Slots::new(stated.total_slots, settings.queue_max);
     Ok((Upstream { server, stated, slots }, ready))

@@ -34,11 +34,15 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
         keep_fds: vec![SOCKET, OVERSIGHT],
         memory_bytes_max: None,
         open_files_max: OPEN_FILES_MAX,
+        accept: jail::weaker::parse_all(&settings.accept)?,
     };
     let applied = jail::apply_with_socket(&jail, Path::new(&settings.socket)).map_err(|error| {
         let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
         format!("the relay cannot be jailed: {error}{cause}")
     })?;
+    if let Some(warning) = applied.warning() {
+        log(&warning);
+    }
     if std::env::args().nth(1).as_deref() == Some("--probe") {
         let results = jail::probe::run_on_threads(jail::Kind::Relay, &Places::default(), 2);
         socket.write_all(&serde_json::to_vec(&results)?)?;
@@ -47,7 +51,7 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
     jail::oversight::answer(oversight, &applied, Places::default())?;
     // One thread: it waits for the upstream, and computes nothing.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-    runtime.block_on(serve::serve(socket, settings))
+    runtime.block_on(serve::serve(socket, settings, jail::weaker::names(&applied.weaker)))
 }
 
 fn read_settings(socket: &mut UnixStream) -> Result<RelaySettings, Box<dyn Error>> {

@@ -243,6 +243,7 @@ fn relay_settings(upstream: &Upstream, settings: &Settings) -> RelaySettings {
         model: upstream.model_stated.clone(),
         queue_max: settings.relay.queue_max.unwrap_or(QUEUE_MAX),
         silence_ms_max: settings.relay.silence_s_max.unwrap_or(SILENCE_S_MAX).saturating_mul(1000),
+        accept: settings.jail.accept_names(),
     }
 }
 
@@ -258,6 +259,7 @@ fn worker_settings(deployment: &Deployment, settings: &Settings) -> WorkerSettin
         threads: deployment.threads.unwrap_or_else(|| settings.threads()),
         kept_bytes_max: settings.engine.kept_mib_max.unwrap_or(KEPT_MIB_MAX) << 20,
         speculation: settings.engine.speculation,
+        accept: settings.jail.accept_names(),
     }
 }
 

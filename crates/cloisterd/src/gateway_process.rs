@@ -81,7 +81,11 @@ fn run() -> Result<(), Box<dyn Error>> {
         keep_fds,
         memory_bytes_max: None,
         open_files_max: OPEN_FILES_MAX,
+        accept: jail::weaker::parse_all(&setup.accept)?,
     })?;
+    if let Some(warning) = applied.warning() {
+        output::say(&warning);
+    }
     if std::env::args().nth(2).as_deref() == Some("--probe") {
         let results = jail::probe::run_on_threads(jail::Kind::Gateway, &places(&data), 2);
         channel.send(&serde_json::to_vec(&results)?, &[])?;

@@ -49,6 +49,8 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(50);
 pub(crate) struct Request {
     /// Who asks, and must outlive it.
     pub(crate) parent_pid: u32,
+    /// Names of what its jail may go without, where the kernel lacks it.
+    pub(crate) accept: Vec<String>,
     pub(crate) task: Task,
 }
 
@@ -76,6 +78,8 @@ pub(crate) struct Import {
 /// What the importer answers: any number of the first sorts, then one of the last.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Answer {
+    /// The jail goes without something that was accepted. First, and only then.
+    Weakened { warning: String },
     /// The medium is one, and calls itself so.
     Opened { name: Name },
     /// Bytes.
@@ -149,8 +153,14 @@ fn run(socket: &UnixStream) -> Result<Answer, Box<dyn Error>> {
     if let Err(error) = jail::spawn::leave_standard_error() {
         return Ok(Answer::Unjailed(Failure::of(&error)));
     }
-    if let Err(error) = jail::apply(&request.jail()) {
-        return Ok(Answer::Unjailed(Failure::of(&error)));
+    let accept = jail::weaker::parse_all(&request.accept)?;
+    match jail::apply(&request.jail(accept)) {
+        Ok(applied) => {
+            if let Some(warning) = applied.warning() {
+                tell(socket, &Answer::Weakened { warning })?;
+            }
+        }
+        Err(error) => return Ok(Answer::Unjailed(Failure::of(&error))),
     }
     // Nobody would read what the standard library says of a panic; it is told below.
     std::panic::set_hook(Box::new(|_| ()));
@@ -171,7 +181,7 @@ fn run(socket: &UnixStream) -> Result<Answer, Box<dyn Error>> {
 }
 
 impl Request {
-    fn jail(&self) -> jail::Jail {
+    fn jail(&self, accept: Vec<jail::Weaker>) -> jail::Jail {
         let (read_only, read_write) = match &self.task {
             Task::Import(import) => import.places(),
         };
@@ -185,6 +195,7 @@ impl Request {
             keep_fds: vec![SOCKET],
             memory_bytes_max: Some(MEMORY_BYTES_MAX),
             open_files_max: OPEN_FILES_MAX,
+            accept,
         }
     }
 }

@@ -11,7 +11,7 @@ use jail::spawn::{Child, Exit};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::import_process::{self, ARGUMENT, Answer, CAUSES_MAX, Failure, NAME, Request, Task};
-use crate::output::Hinted;
+use crate::output::{self, Hinted};
 
 /// Characters of an error's text at most: names on a medium are 512 bytes long, and some texts hold several.
 const WORDS_CHARACTERS_MAX: usize = 16 << 10;
@@ -22,6 +22,8 @@ const END_WAIT_MAX: Duration = Duration::from_secs(2);
 pub(crate) struct Importer {
     socket: UnixStream,
     child: Child,
+    /// Whether it has told what its jail goes without.
+    weakened: bool,
 }
 
 /// An error that another process told of.
@@ -34,8 +36,8 @@ struct Told {
 }
 
 impl Importer {
-    /// Starts one, and tells it what to do.
-    pub(crate) fn start(task: Task, more: &[&str]) -> Result<Importer, Box<dyn Error>> {
+    /// Starts one, and tells it what to do. `accept` names what its jail may go without.
+    pub(crate) fn start(task: Task, accept: Vec<String>, more: &[&str]) -> Result<Importer, Box<dyn Error>> {
         let (socket, theirs) = UnixStream::pair()?;
         let program = std::env::current_exe()?;
         let mut arguments = vec![ARGUMENT];
@@ -48,8 +50,8 @@ impl Importer {
             descriptors: &[theirs.as_fd()],
         })?;
         drop(theirs);
-        let importer = Importer { socket, child };
-        let request = Request { parent_pid: std::process::id(), task };
+        let importer = Importer { socket, child, weakened: false };
+        let request = Request { parent_pid: std::process::id(), accept, task };
         import_process::tell(&importer.socket, &request)?;
         Ok(importer)
     }
@@ -59,6 +61,12 @@ impl Importer {
         let answer = import_process::receive(&self.socket)
             .map_err(|error| format!("what reads the medium gave no answer that makes sense: {error}"))?;
         match answer {
+            // Once at most: then it has nothing to say but what comes of the medium.
+            Some(Answer::Weakened { warning }) if !self.weakened => {
+                self.weakened = true;
+                output::say(&shortened(&warning, WORDS_CHARACTERS_MAX));
+                self.next()
+            }
             None => Err(self.ended().into()),
             Some(Answer::Failed(failure)) => Err(told(failure, None).into()),
             Some(Answer::Unjailed(failure)) => {

@@ -1,4 +1,5 @@
-//! The listeners, opened by the supervisor and handed to the gateway, which cannot open any.
+//! The listeners, opened by the supervisor or before by a service manager, and handed to the gateway, which cannot
+//! open any.
 
 use std::fs::Permissions;
 use std::net::{SocketAddr, TcpListener};
@@ -8,6 +9,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use crate::data::Data;
+use crate::host::activation::Activated;
 
 /// The users' socket.
 pub(crate) const SOCKET: &str = "run/cloister.sock";
@@ -29,6 +31,12 @@ pub(crate) enum ListenError {
     Unix(PathBuf, #[source] std::io::Error),
     #[error("{0} cannot be listened on: choose another address as server.tcp in cloister.toml")]
     Tcp(SocketAddr, #[source] std::io::Error),
+    #[error(
+        "server.tcp is {0}, and the service manager hands over no socket `tcp`: enable cloister-tcp.socket, or remove server.tcp from cloister.toml"
+    )]
+    NoTcp(SocketAddr),
+    #[error("server.tcp is {0}, and the service manager's socket `tcp` is at {1}: let them agree")]
+    OtherTcp(SocketAddr, SocketAddr),
 }
 
 impl Listeners {
@@ -46,6 +54,27 @@ impl Listeners {
     /// The TCP address that is listened on.
     pub(crate) fn tcp_address(&self) -> Option<SocketAddr> {
         self.tcp.as_ref().and_then(|tcp| tcp.local_addr().ok())
+    }
+
+    /// Takes those of a service manager: no others are opened then. What the configuration says of TCP must agree.
+    pub(crate) fn activated(activated: Activated, tcp: Option<SocketAddr>) -> Result<Listeners, ListenError> {
+        let address = activated.tcp.as_ref().and_then(|listener| listener.local_addr().ok());
+        match (tcp, address) {
+            (Some(wanted), None) => return Err(ListenError::NoTcp(wanted)),
+            (Some(wanted), Some(found)) if wanted != found => {
+                return Err(ListenError::OtherTcp(wanted, found));
+            }
+            _ => {}
+        }
+        Ok(Listeners { admin: activated.admin, unix: activated.unix, tcp: activated.tcp })
+    }
+
+    /// Where the users' and the administrators' sockets lie.
+    pub(crate) fn paths(&self) -> [PathBuf; 2] {
+        [&self.unix, &self.admin].map(|listener| {
+            let address = listener.local_addr().ok();
+            address.and_then(|address| address.as_pathname().map(Path::to_owned)).unwrap_or_default()
+        })
     }
 
     /// In the order that `ToGateway::Setup` states.

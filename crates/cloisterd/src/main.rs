@@ -12,6 +12,7 @@ mod data;
 mod events;
 mod file;
 mod gateway_process;
+mod host;
 mod import_process;
 mod importer;
 mod key_files;
@@ -34,6 +35,10 @@ fn main() -> ExitCode {
         Some(argument) if argument == gateway_process::ARGUMENT => return gateway_process::main(),
         Some(argument) if argument == import_process::ARGUMENT => return import_process::main(),
         _ => {}
+    }
+    if let Err(error) = host::memory::forbid_dumps() {
+        output::report(&*error);
+        return ExitCode::FAILURE;
     }
     let arguments = commands::Arguments::parse();
     match commands::run(arguments) {

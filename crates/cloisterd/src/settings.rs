@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use jail::weaker::{self, Weaker};
 use protocol::control::Limits;
 use protocol::worker::Speculation;
 use serde::Deserialize;
+
+use crate::host::cgroups;
 
 /// Overrides the data directory, as `--data` does.
 pub(crate) const DATA_VARIABLE: &str = "CLOISTER_DATA";
@@ -22,6 +25,8 @@ pub(crate) const PASSPHRASE_VARIABLE: &str = "CLOISTER_PASSPHRASE_FILE";
 const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
 /// The credential that seals keys.
 const CREDENTIAL: &str = "cloister-key";
+/// What a service manager says of the sockets that it opened: for whom, how many, and their names.
+const LISTEN_VARIABLES: [&str; 3] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"];
 /// Filters the log, as `info` or `cloisterd=debug`.
 pub(crate) const LOG_VARIABLE: &str = "CLOISTER_LOG";
 
@@ -30,6 +35,10 @@ pub(crate) const FILE_NAME: &str = "cloister.toml";
 
 /// Seconds between two looks at the jails, where the configuration does not say.
 const AIRGAP_INTERVAL_S: u32 = 3600;
+/// Threads that any process has.
+const PROCESSES_MIN: u32 = 64;
+/// Processes and threads of a jailed process, where the configuration does not say: more than any needs.
+const PROCESSES_MAX: u32 = 4096;
 
 /// Nobody waits longer for an upstream engine.
 const SILENCE_S_MAX: u32 = 3600;
@@ -50,6 +59,8 @@ pub(crate) struct Settings {
     pub(crate) relay: Relay,
     /// The proof that nothing leaves.
     pub(crate) airgap: Airgap,
+    /// The jails of all processes.
+    pub(crate) jail: Jail,
 }
 
 /// The proof that nothing leaves.
@@ -120,6 +131,8 @@ pub(crate) struct Engine {
     pub(crate) queue_max: Option<u32>,
     /// Memory of a worker for what conversations left behind when others took their sequence, in MiB.
     pub(crate) kept_mib_max: Option<u64>,
+    /// Memory of a worker in MiB, beside its model, which takes a cgroup; no limit when absent.
+    pub(crate) memory_mib_max: Option<u64>,
     /// Guessing tokens: `measured` where it pays, `off`, `always`.
     pub(crate) speculation: Speculation,
 }
@@ -134,6 +147,32 @@ pub(crate) struct Relay {
     pub(crate) queue_max: Option<u32>,
     /// Seconds of an upstream engine's silence after which a request fails. A long prompt is evaluated in silence.
     pub(crate) silence_s_max: Option<u32>,
+}
+
+/// The jails of all processes.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Jail {
+    /// What a jail may go without, by name, where the kernel or the host lacks it; nothing when absent.
+    accept: Vec<Weaker>,
+    /// Processes and threads that each jailed process may have, where there are cgroups; 4096 when absent.
+    pub(crate) processes_max: Option<u32>,
+    /// Memory of the gateway in MiB, which takes a cgroup; no limit when absent.
+    pub(crate) gateway_memory_mib_max: Option<u64>,
+}
+
+impl Jail {
+    fn limits(&self, memory_mib_max: Option<u64>) -> cgroups::Limits {
+        cgroups::Limits {
+            memory_bytes_max: memory_mib_max.map(|mib| mib.saturating_mul(1 << 20)),
+            processes_max: self.processes_max.unwrap_or(PROCESSES_MAX),
+        }
+    }
+
+    /// Names of what is accepted, as they cross to other processes.
+    pub(crate) fn accept_names(&self) -> Vec<String> {
+        weaker::names(&self.accept)
+    }
 }
 
 /// Why the configuration is of no use.
@@ -170,6 +209,9 @@ impl Settings {
                 "server.tcp is {address}: only loopback addresses, as 127.0.0.1:8390, until connections are encrypted"
             )));
         }
+        if settings.jail.processes_max.is_some_and(|processes| processes < PROCESSES_MIN) {
+            return Err(wrong(format!("jail.processes_max: {PROCESSES_MIN} at least, since threads count")));
+        }
         if settings.engine.threads == Some(0) {
             return Err(wrong("engine.threads is 0: at least one".to_owned()));
         }
@@ -193,6 +235,22 @@ impl Settings {
             requests_per_person_max: set.requests_per_person_max.unwrap_or(default.requests_per_person_max),
             disk_free_bytes_min: set.disk_free_bytes_min.unwrap_or(default.disk_free_bytes_min),
         }
+    }
+
+    /// What a worker's cgroup allows.
+    pub(crate) fn worker_limits(&self) -> cgroups::Limits {
+        self.jail.limits(self.engine.memory_mib_max)
+    }
+
+    /// What the gateway's cgroup allows.
+    pub(crate) fn gateway_limits(&self) -> cgroups::Limits {
+        self.jail.limits(self.jail.gateway_memory_mib_max)
+    }
+
+    /// A limit that only a cgroup with the memory controller holds, by its name in the file.
+    pub(crate) fn memory_limit(&self) -> Option<&'static str> {
+        let gateway = self.jail.gateway_memory_mib_max.map(|_| "jail.gateway_memory_mib_max");
+        gateway.or(self.engine.memory_mib_max.map(|_| "engine.memory_mib_max"))
     }
 
     /// The worker program: the environment's, the file's, or the one beside this program.
@@ -239,6 +297,21 @@ pub(crate) fn credential_file() -> Option<PathBuf> {
     std::env::var_os(CREDENTIALS_VARIABLE).map(|directory| Path::new(&directory).join(CREDENTIAL))
 }
 
+/// What a service manager says of the sockets that it opened for this process.
+#[derive(Debug)]
+pub(crate) struct ListenVariables {
+    /// How many.
+    pub(crate) count: String,
+    /// Their names, with colons between them.
+    pub(crate) names: String,
+}
+
+/// `None` where no socket is for this process.
+pub(crate) fn listen_variables() -> Option<ListenVariables> {
+    let [process, count, names] = LISTEN_VARIABLES.map(|name| std::env::var(name).unwrap_or_default());
+    (process == std::process::id().to_string()).then_some(ListenVariables { count, names })
+}
+
 /// The data directory: the flag's, the environment's, or the user's own.
 pub(crate) fn data_directory(flag: Option<PathBuf>) -> PathBuf {
     flag.or_else(|| std::env::var_os(DATA_VARIABLE).map(PathBuf::from)).unwrap_or_else(|| {
@@ -280,5 +353,17 @@ mod tests {
         assert!(parse("[limits]\nrequests_max = 'x'").unwrap_err().contains("requests_max"));
         assert!(parse("[relay]\nsilence_s_max = 0").unwrap_err().contains("relay.silence_s_max"));
         assert!(parse("[engine]\nthreads = 0").unwrap_err().contains("threads"));
+    }
+
+    /// A weaker jail that no jail knows would be a word without effect.
+    #[test]
+    fn only_known_names_are_accepted() {
+        let settings = parse("[jail]\naccept = ['no-landlock', 'shared-network-namespace']").unwrap();
+        assert_eq!(settings.jail.accept_names(), ["no-landlock", "shared-network-namespace"]);
+        let error = parse("[jail]\naccept = ['no-seccomp']").unwrap_err();
+        for weaker in Weaker::ALL {
+            assert!(error.contains(weaker.name()), "{error}");
+        }
+        assert!(parse("").unwrap().jail.accept_names().is_empty());
     }
 }

@@ -25,10 +25,12 @@ use crate::airgap::{Overseer, Surroundings};
 use crate::compose::Pinned;
 use crate::data::{self, Data, Keys};
 use crate::gateway_process::{ARGUMENT, EXIT_FATAL};
+use crate::host::activation::Activated;
+use crate::host::cgroups::Cgroups;
 use crate::listeners::Listeners;
 use crate::output;
 use crate::settings::{OnFailure, Settings};
-use crate::{compose, gateway_process, served, settings};
+use crate::{compose, gateway_process, host, served, settings};
 
 /// A process that dies is started again after this, doubled at each death that comes soon,
 const RESTART_WAIT_MIN: Duration = Duration::from_millis(100);
@@ -49,6 +51,7 @@ pub(crate) struct Supervisor {
     keys: Keys,
     notary: LocalNotary,
     listeners: Listeners,
+    cgroups: Option<Cgroups>,
     workers: Vec<WorkerSlot>,
     /// Workers that serve no more, or run a record again: they end when the gateway lets go of them.
     ending: Vec<Child>,
@@ -100,6 +103,7 @@ impl Supervisor {
         data: Data,
         lock: data::Lock,
         settings: Settings,
+        activated: Option<Activated>,
     ) -> Result<Supervisor, Box<dyn Error>> {
         // Before models are checked, which takes long: a wrong passphrase is known at once.
         let (notary, keys) = compose::local_notary(&data)?;
@@ -111,7 +115,11 @@ impl Supervisor {
         let pinned = compose::pinned(&data, &settings, deployments)?;
         let workers = pinned.into_iter().map(WorkerSlot::new).collect();
         let overseer = Overseer::new(settings.airgap.interval());
-        let listeners = Listeners::open(&data, settings.server.tcp)?;
+        let listeners = match activated {
+            Some(activated) => Listeners::activated(activated, settings.server.tcp)?,
+            None => Listeners::open(&data, settings.server.tcp)?,
+        };
+        let cgroups = host::cgroups_of(&settings)?;
         // From here on nothing that this process starts can make a network socket, whatever its jail.
         jail::give_up_networks()?;
         Ok(Supervisor {
@@ -121,6 +129,7 @@ impl Supervisor {
             keys,
             notary,
             listeners,
+            cgroups,
             workers,
             ending: Vec::new(),
             gateway: None,
@@ -172,6 +181,12 @@ impl Supervisor {
             if slot.child.is_none() && slot.restarts.is_due() {
                 slot.restarts.starts();
                 let launched = slot.deployment.launch(&self.settings)?;
+                host::confine(
+                    self.cgroups.as_ref(),
+                    "worker",
+                    &launched.child,
+                    self.settings.worker_limits(),
+                )?;
                 let facts = slot.deployment.facts();
                 let (name, program) = (process_name(&facts), facts.engine_build);
                 self.overseer.watch(name, launched.child.pid(), program, launched.oversight);
@@ -185,6 +200,8 @@ impl Supervisor {
 
     fn start_gateway(&mut self) -> Result<Gateway, Box<dyn Error>> {
         let SpawnedGateway { channel, child, oversight } = spawn_gateway(&self.data, &[])?;
+        // Before it is told anything: it waits for that.
+        host::confine(self.cgroups.as_ref(), "gateway", &child, self.settings.gateway_limits())?;
         send(&channel, &ToGateway::Setup(Box::new(self.setup()?)), &self.listeners.descriptors())?;
         self.overseer.watch("gateway".to_owned(), child.pid(), self.overseer.own_program(), oversight);
         Ok(Gateway { child, channel, is_ready: false })
@@ -229,10 +246,10 @@ impl Supervisor {
             by: by.to_owned(),
             carries: carries.to_owned(),
         };
-        let path = |name| self.data.path(name).display().to_string();
+        let [users, admin] = self.listeners.paths().map(|path| path.display().to_string());
         let mut flows = vec![
-            flow("people", "gateway", &path(crate::listeners::SOCKET), "requests and answers"),
-            flow("administrators", "gateway", &path(crate::listeners::ADMIN_SOCKET), "commands and answers"),
+            flow("people", "gateway", &users, "requests and answers"),
+            flow("administrators", "gateway", &admin, "commands and answers"),
             flow("gateway", "supervisor", "a socket pair", "hashes of leaves, and checkpoints over them"),
         ];
         if let Some(address) = self.listeners.tcp_address() {
@@ -267,6 +284,7 @@ impl Supervisor {
             deployments: self.workers.iter().map(|slot| slot.deployment.facts()).collect(),
             limits: self.settings.limits(),
             clock: compose::clock_state(),
+            accept: self.settings.jail.accept_names(),
         })
     }
 
@@ -323,7 +341,8 @@ impl Supervisor {
             packet.get(frame::HEADER_BYTES..len).ok_or("the gateway sent a packet that is too short")?;
         let answer = match frame::decode(payload)? {
             FromGateway::Ready => {
-                output::say(&format!("serving on {}", self.data.path(crate::listeners::SOCKET).display()));
+                let [users, _] = self.listeners.paths();
+                output::say(&format!("serving on {}", users.display()));
                 if let Some(tcp) = self.listeners.tcp.as_ref().and_then(|tcp| tcp.local_addr().ok()) {
                     output::say(&format!("serving on http://{tcp} (with a token: `cloisterd token issue`)"));
                 }
@@ -401,7 +420,9 @@ impl Supervisor {
     fn start_spare(&mut self, lock: Digest) -> Result<(), Box<dyn Error>> {
         let started = served::once(&self.data, lock, &self.notary.verifier()).and_then(|locked| {
             let pinned = compose::pinned_once(&self.data, &self.settings, locked)?;
-            Ok((pinned.facts(), pinned.launch(&self.settings)?))
+            let launched = pinned.launch(&self.settings)?;
+            host::confine(self.cgroups.as_ref(), "worker", &launched.child, self.settings.worker_limits())?;
+            Ok((pinned.facts(), launched))
         });
         match started {
             Ok((facts, launched)) => {

@@ -10,7 +10,7 @@ use std::{
 use rustix::process::{Resource, Rlimit, Signal};
 use serde::{Deserialize, Serialize};
 
-use crate::{Layer, capabilities, descriptors, files, layer::left_out, mounts, namespaces, seccomp};
+use crate::{Layer, Weaker, capabilities, descriptors, files, layer::left_out, mounts, namespaces, seccomp};
 
 /// What a process keeps. Everything not named here is given up.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub struct Jail {
     pub memory_bytes_max: Option<u64>,
     /// Limit of open descriptors.
     pub open_files_max: u64,
+    /// What the jail may go without, where the kernel or the host lacks it.
+    pub accept: Vec<Weaker>,
 }
 
 /// Which process is jailed.
@@ -60,10 +62,11 @@ pub struct Applied {
     pub kind: Kind,
     /// How the namespaces were entered.
     pub route: Route,
-    /// Inode of the new, empty network namespace.
+    /// Inode of the empty network namespace: a new one, but by [`Route::Inherited`].
     pub network_namespace: u64,
-    /// The kernel's Landlock ABI, at least [`crate::LANDLOCK_ABI_MIN`]. From 6 on, abstract sockets and
-    /// signals are scoped; from 9 on, pathname sockets; from 10 on, UDP is denied here too.
+    /// The kernel's Landlock ABI, at least [`crate::LANDLOCK_ABI_MIN`] where less was not accepted; 0 is none.
+    /// From 6 on, abstract sockets and signals are scoped; from 9 on, pathname sockets; from 10 on, UDP is
+    /// denied here too.
     pub landlock_abi: u32,
     /// Whether Landlock by itself refused a file and a TCP port, tried before the seccomp table came on top of it.
     pub landlock_refuses: bool,
@@ -75,6 +78,20 @@ pub struct Applied {
     pub read_write: Vec<PathBuf>,
     /// [`Jail::read_only`].
     pub read_only: Vec<PathBuf>,
+    /// What it goes without, all of it accepted by [`Jail::accept`]; empty for a whole jail.
+    pub weaker: Vec<Weaker>,
+}
+
+impl Applied {
+    /// A line for the log when the jail is not whole.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let lost = self.weaker.iter().map(|weaker| format!("{weaker} ({})", weaker.lost()));
+        let lost: Vec<String> = lost.collect();
+        let name = &self.name;
+        (!lost.is_empty())
+            .then(|| format!("{name}: weaker than a whole jail, as accepted: {}", lost.join("; ")))
+    }
 }
 
 /// How the namespaces were entered.
@@ -86,6 +103,9 @@ pub enum Route {
     /// Through a user namespace that maps the process's own user and group only. In it, every other
     /// user reads as 65534, also in the peer credentials of a socket: 65534 identifies nobody.
     UserNamespace,
+    /// Not entered: the process stayed where it was started, in a network that somebody else had emptied.
+    /// [`Weaker::SharedNetworkNamespace`] was accepted.
+    Inherited,
 }
 
 /// Confines this process. Nothing is taken back on an error: the process must end.
@@ -117,8 +137,10 @@ fn confine(jail: &Jail, socket: Option<&Path>) -> Result<Applied, JailError> {
     if !left_out(Layer::Limits) {
         set_limits(jail)?;
     }
-    let entered = namespaces::enter()?;
     let dials = jail.kind == Kind::Relay;
+    // Who may connect needs a file system of its own, which takes the same rights as a network of its own.
+    let may_stay = jail.accept.contains(&Weaker::SharedNetworkNamespace) && !dials;
+    let entered = namespaces::enter(may_stay)?;
     if dials && !left_out(Layer::MountNamespace) {
         mounts::keep_only(socket)?;
     }
@@ -129,27 +151,30 @@ fn confine(jail: &Jail, socket: Option<&Path>) -> Result<Applied, JailError> {
     rustix::thread::set_no_new_privs(true)
         .map_err(|errno| JailError::NoNewPrivileges { source: errno.into() })?;
     let filter = seccomp::Filter::build(jail.kind)?;
-    let landlock_abi = files::restrict(&jail.read_write, &jail.read_only, dials)?;
+    let landlock = files::restrict(&jail.read_write, &jail.read_only, dials, &jail.accept)?;
     // While seccomp does not hide it.
-    let landlock_refuses = files::refuses();
-    if !landlock_refuses && !left_out(Layer::Landlock) {
+    let landlock_refuses = files::refuse(landlock.weaker);
+    let is_there = landlock.weaker != Some(Weaker::NoLandlock) && !left_out(Layer::Landlock);
+    if is_there && !landlock_refuses {
         return Err(JailError::LandlockNotEnforced);
     }
     if !left_out(Layer::Seccomp) {
         filter.install()?;
     }
+    let stayed = (entered.route == Route::Inherited).then_some(Weaker::SharedNetworkNamespace);
 
     Ok(Applied {
         name: jail.name.clone(),
         kind: jail.kind,
         route: entered.route,
         network_namespace: entered.network_namespace,
-        landlock_abi,
+        landlock_abi: landlock.abi,
         landlock_refuses,
         system_calls_allowed: filter.allowed,
         descriptors: kept,
         read_write: jail.read_write.clone(),
         read_only: jail.read_only.clone(),
+        weaker: stayed.into_iter().chain(landlock.weaker).collect(),
     })
 }
 
@@ -170,14 +195,22 @@ fn name_process(name: &str) {
 /// `RLIMIT_FSIZE` is not set: standard error may be a file, and a limit of 0 would kill the process
 /// at its first line of log. `RLIMIT_NPROC` is not set: it counts every process of the user.
 fn set_limits(jail: &Jail) -> Result<(), JailError> {
-    // Not 0: a `core_pattern` that is a pipe ignores 0. The kernel refuses to dump at all at 1.
-    set_limit("core dumps", Resource::Core, 1)?;
+    forbid_core_dumps()?;
     set_limit("locked memory", Resource::Memlock, 0)?;
     set_limit("open files", Resource::Nofile, jail.open_files_max)?;
     if let Some(bytes) = jail.memory_bytes_max {
         set_limit("memory", Resource::As, bytes)?;
     }
     Ok(())
+}
+
+/// Lets this process, and all that it starts, leave no core dump.
+///
+/// Not by a limit of 0, which a `core_pattern` that is a pipe ignores: the kernel refuses to dump at all at 1. A
+/// hard limit of 0 that was set before stays.
+pub fn forbid_core_dumps() -> Result<(), JailError> {
+    let hard = rustix::process::getrlimit(Resource::Core).maximum;
+    set_limit("core dumps", Resource::Core, hard.unwrap_or(1).min(1))
 }
 
 fn set_limit(what: &'static str, resource: Resource, value: u64) -> Result<(), JailError> {
@@ -241,7 +274,9 @@ pub enum JailError {
     #[error(
         "cannot make a user namespace, which a process that is not root needs for an empty network; \
          allow it (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone=1, \
-         kernel.apparmor_restrict_unprivileged_userns=0) or start as root"
+         kernel.apparmor_restrict_unprivileged_userns=0) or start as root. Where systemd (PrivateNetwork=yes) \
+         or root has made an empty network first, the setting jail.accept = [\"shared-network-namespace\"] in \
+         cloister.toml accepts that one, but for a relay"
     )]
     UserNamespace {
         /// The cause.
@@ -251,7 +286,8 @@ pub enum JailError {
     /// A privileged process was refused its namespaces.
     #[error(
         "cannot make network, IPC and UTS namespaces; the kernel needs CONFIG_NET_NS, CONFIG_IPC_NS and \
-         CONFIG_UTS_NS, and a container must not forbid unshare"
+         CONFIG_UTS_NS, and a container must not forbid unshare. Where the network is empty already, the \
+         setting jail.accept = [\"shared-network-namespace\"] in cloister.toml accepts that one, but for a relay"
     )]
     Namespaces {
         /// The cause.
@@ -259,7 +295,10 @@ pub enum JailError {
         source: io::Error,
     },
     /// The user namespace could not be given its one user and group.
-    #[error("cannot write {file} of the new user namespace")]
+    #[error(
+        "cannot write {file} of the new user namespace; user 0 needs CAP_SETFCAP for that (Linux 5.12): without it, \
+         start as another user"
+    )]
     IdentityMap {
         /// The file of /proc.
         file: &'static str,
@@ -272,6 +311,18 @@ pub enum JailError {
     NetworkUnchanged {
         /// Its inode.
         inode: u64,
+    },
+    /// The network that is there is not one that may be accepted.
+    #[error(
+        "shared-network-namespace is accepted, but {why}; start this process in an empty network \
+         (systemd: PrivateNetwork=yes; a container: --network none; by hand: unshare --net)"
+    )]
+    NetworkShared {
+        /// What is wrong with it.
+        why: String,
+        /// Why there is no other.
+        #[source]
+        source: Box<JailError>,
     },
     /// The new network namespace has more than a loopback that is down.
     #[error(
@@ -323,7 +374,8 @@ pub enum JailError {
     /// Landlock is absent.
     #[error(
         "Landlock is not available; the kernel needs CONFIG_SECURITY_LANDLOCK and `landlock` in the \
-         lsm= boot parameter (see /sys/kernel/security/lsm)"
+         lsm= boot parameter (see /sys/kernel/security/lsm). The setting jail.accept = [\"no-landlock\"] in \
+         cloister.toml accepts to go without"
     )]
     LandlockAbsent {
         /// The cause.
@@ -331,7 +383,11 @@ pub enum JailError {
         source: io::Error,
     },
     /// Landlock is too old to deny TCP.
-    #[error("Landlock ABI {found} is too old: {} (Linux 6.7) is needed", crate::LANDLOCK_ABI_MIN)]
+    #[error(
+        "Landlock ABI {found} is too old: {} (Linux 6.7) is needed, which denies TCP. The setting jail.accept = \
+         [\"landlock-without-tcp\"] in cloister.toml accepts to go without that",
+        crate::LANDLOCK_ABI_MIN
+    )]
     LandlockOld {
         /// The kernel's ABI.
         found: u32,

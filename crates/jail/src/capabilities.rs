@@ -11,14 +11,18 @@ const CAPABILITY_NUMBER_MAX: libc::c_ulong = 63;
 
 /// Empties the bounding, ambient, inheritable, permitted and effective sets and locks the secure
 /// bits, so that no program run by user 0 gains any.
+///
+/// A process that may not do that, having no capability, must have been started with an empty bounding set: then
+/// there is nothing that the bits would decide about.
 pub(crate) fn drop_all() -> Result<(), JailError> {
+    let before = rustix::thread::capabilities(None).map_err(failed("read the capabilities"))?;
     // Both need CAP_SETPCAP, so they come before the sets are emptied.
     for number in 0..=CAPABILITY_NUMBER_MAX {
         if !drop_from_bounding_set(number)? {
             break;
         }
     }
-    rustix::thread::set_capabilities_secure_bits(
+    let locked = rustix::thread::set_capabilities_secure_bits(
         CapabilitiesSecureBits::NO_ROOT
             | CapabilitiesSecureBits::NO_ROOT_LOCKED
             | CapabilitiesSecureBits::NO_SETUID_FIXUP
@@ -26,8 +30,11 @@ pub(crate) fn drop_all() -> Result<(), JailError> {
             | CapabilitiesSecureBits::KEEP_CAPS_LOCKED
             | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE
             | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE_LOCKED,
-    )
-    .map_err(failed("lock the secure bits"))?;
+    );
+    match locked {
+        Err(rustix::io::Errno::PERM) if before.permitted.is_empty() => {}
+        locked => locked.map_err(failed("lock the secure bits"))?,
+    }
     rustix::thread::clear_ambient_capability_set().map_err(failed("clear the ambient capabilities"))?;
     let none = CapabilitySets {
         effective: CapabilitySet::empty(),
@@ -47,15 +54,17 @@ pub(crate) fn drop_all() -> Result<(), JailError> {
 /// False when the kernel has no capability of that number.
 fn drop_from_bounding_set(number: libc::c_ulong) -> Result<bool, JailError> {
     // SAFETY: both options of prctl take integers only.
-    let (known, dropped) = unsafe {
-        let known = libc::prctl(libc::PR_CAPBSET_READ, number, 0, 0, 0) >= 0;
-        (known, known && libc::prctl(libc::PR_CAPBSET_DROP, number, 0, 0, 0) == 0)
+    let (held, dropped) = unsafe {
+        let held = libc::prctl(libc::PR_CAPBSET_READ, number, 0, 0, 0);
+        (held, held == 1 && libc::prctl(libc::PR_CAPBSET_DROP, number, 0, 0, 0) == 0)
     };
-    if known && !dropped {
+    if held == 1 && !dropped {
         let source = io::Error::last_os_error();
-        return Err(JailError::Capabilities { what: "empty the bounding set", source });
+        let what = "empty the bounding set of capabilities; a process that has none has to be started with an \
+                    empty one (systemd: CapabilityBoundingSet=, by hand: setpriv --bounding-set=-all)";
+        return Err(JailError::Capabilities { what, source });
     }
-    Ok(known)
+    Ok(held >= 0)
 }
 
 fn failed(what: &'static str) -> impl Fn(rustix::io::Errno) -> JailError {

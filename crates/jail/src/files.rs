@@ -11,9 +11,9 @@ use landlock::{
 };
 use rustix::fs::FileType;
 
-use crate::{JailError, Layer, layer::left_out};
+use crate::{JailError, Layer, Weaker, layer::left_out};
 
-/// The oldest Landlock ABI that the jail accepts: 4 (Linux 6.7) is the first that denies TCP.
+/// The oldest Landlock ABI that the jail takes unasked: 4 (Linux 6.7) is the first that denies TCP.
 pub const LANDLOCK_ABI_MIN: u32 = 4;
 
 /// The Landlock ABI that is the first to decide about sockets that have a path.
@@ -22,37 +22,61 @@ const LANDLOCK_ABI_SOCKETS: u32 = 9;
 /// `LANDLOCK_CREATE_RULESET_VERSION` of linux/landlock.h, which libc lacks.
 const CREATE_RULESET_VERSION: u32 = 1;
 
-/// Restricts this thread and answers the kernel's ABI. `dials`: sockets that have a path in what is mounted
-/// may be connected to.
-pub(crate) fn restrict(read_write: &[PathBuf], read_only: &[PathBuf], dials: bool) -> Result<u32, JailError> {
-    let abi = kernel_abi()?;
-    if abi < LANDLOCK_ABI_MIN {
+/// What was restricted.
+pub(crate) struct Restricted {
+    /// The kernel's ABI; 0 is none.
+    pub(crate) abi: u32,
+    /// What it lacks, and was accepted.
+    pub(crate) weaker: Option<Weaker>,
+}
+
+/// Restricts this thread. `dials`: sockets that have a path in what is mounted may be connected to.
+pub(crate) fn restrict(
+    read_write: &[PathBuf],
+    read_only: &[PathBuf],
+    dials: bool,
+    accept: &[Weaker],
+) -> Result<Restricted, JailError> {
+    // Whatever the kernel has, what is granted must be there.
+    let directories = read_write.iter().map(|path| directory(path)).collect::<Result<Vec<_>, _>>()?;
+    let readable = read_only.iter().map(|path| open(path, "a file or a directory"));
+    let readable = readable.collect::<Result<Vec<_>, _>>()?;
+    let abi = match kernel_abi() {
+        Err(JailError::LandlockAbsent { .. }) if accept.contains(&Weaker::NoLandlock) => {
+            return Ok(Restricted { abi: 0, weaker: Some(Weaker::NoLandlock) });
+        }
+        abi => abi?,
+    };
+    let weaker = (abi < LANDLOCK_ABI_MIN).then_some(Weaker::LandlockWithoutTcp);
+    if weaker.is_some_and(|weaker| !accept.contains(&weaker)) {
         return Err(JailError::LandlockOld { found: abi });
     }
     let failed = |error: RulesetError| JailError::Landlock { source: Box::new(error) };
-    let mut ruleset = handled().map_err(failed)?;
-    for path in read_write {
-        ruleset = grant_directory(ruleset, path)?;
+    let known = known(abi);
+    let mut ruleset = handled(known).map_err(failed)?;
+    for opened in directories {
+        ruleset = add(ruleset, opened, DIRECTORY & AccessFs::from_all(known))?;
     }
-    for path in read_only {
-        ruleset = grant_reading(ruleset, path)?;
+    for (opened, file_type) in readable {
+        ruleset = grant_reading(ruleset, opened, file_type)?;
     }
     if dials && abi >= LANDLOCK_ABI_SOCKETS {
         let (root, _) = open(Path::new("/"), "a directory")?;
         ruleset = add(ruleset, root, AccessFs::ResolveUnix.into())?;
     }
     if left_out(Layer::Landlock) {
-        return Ok(abi);
+        return Ok(Restricted { abi, weaker });
     }
     let status = ruleset.restrict_self().map_err(failed)?;
     if status.ruleset == RulesetStatus::NotEnforced || !status.no_new_privs {
         return Err(JailError::LandlockNotEnforced);
     }
-    Ok(abi)
+    Ok(Restricted { abi, weaker })
 }
 
-/// Whether the rules hold on this thread: neither the root can be listed nor a TCP port be taken. Nobody grants either.
-pub(crate) fn refuses() -> bool {
+/// Whether the rules hold on this thread, as far as what is accepted leaves them: neither the root can be listed nor a
+/// TCP port be taken. Nobody grants either.
+pub(crate) fn refuse(weaker: Option<Weaker>) -> bool {
     use rustix::{
         fs::{Mode, OFlags},
         io::Errno,
@@ -67,7 +91,8 @@ pub(crate) fn refuses() -> bool {
         Err(Errno::PERM | Errno::AFNOSUPPORT) => Err(Errno::ACCESS),
         Err(errno) => Err(errno),
     };
-    listed.err() == Some(Errno::ACCESS) && bound.err() == Some(Errno::ACCESS)
+    let restricts_tcp = weaker != Some(Weaker::LandlockWithoutTcp);
+    listed.err() == Some(Errno::ACCESS) && (!restricts_tcp || bound.err() == Some(Errno::ACCESS))
 }
 
 fn kernel_abi() -> Result<u32, JailError> {
@@ -83,13 +108,27 @@ fn kernel_abi() -> Result<u32, JailError> {
     u32::try_from(answer).map_err(|_| JailError::LandlockAbsent { source: io::Error::last_os_error() })
 }
 
-/// Everything that the oldest accepted ABI can deny is required; what later ones add is taken when
+/// The accesses that are required of a kernel: those of its ABI, up to the fourth.
+fn known(abi: u32) -> ABI {
+    match abi {
+        1 => ABI::V1,
+        2 => ABI::V2,
+        3 => ABI::V3,
+        _ => ABI::V4,
+    }
+}
+
+/// Everything that the kernel's ABI can deny, up to the fourth, is required; what later ones add is taken when
 /// the kernel has it. Handled and not granted is denied.
-fn handled() -> Result<RulesetCreated, RulesetError> {
-    Ruleset::default()
+fn handled(known: ABI) -> Result<RulesetCreated, RulesetError> {
+    let mut ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
-        .handle_access(AccessFs::from_all(ABI::V4))?
-        .handle_access(AccessNet::from_all(ABI::V4))?
+        .handle_access(AccessFs::from_all(known))?;
+    let net: BitFlags<AccessNet> = AccessNet::from_all(known);
+    if !net.is_empty() {
+        ruleset = ruleset.handle_access(net)?;
+    }
+    ruleset
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::IoctlDev | AccessFs::ResolveUnix)?
         .handle_access(AccessNet::BindUdp | AccessNet::ConnectSendUdp)?
@@ -98,21 +137,25 @@ fn handled() -> Result<RulesetCreated, RulesetError> {
         .map(|created| created.set_compatibility(CompatLevel::HardRequirement))
 }
 
-/// No execution, no devices, no sockets, no pipes, no symbolic links.
-fn grant_directory(ruleset: RulesetCreated, path: &Path) -> Result<RulesetCreated, JailError> {
-    let access: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
-        ReadFile | ReadDir | WriteFile | Truncate | MakeReg | MakeDir | RemoveFile | RemoveDir | Refer
-    });
+/// In a directory: no execution, no devices, no sockets, no pipes, no symbolic links.
+const DIRECTORY: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
+    ReadFile | ReadDir | WriteFile | Truncate | MakeReg | MakeDir | RemoveFile | RemoveDir | Refer
+});
+
+fn directory(path: &Path) -> Result<PathFd, JailError> {
     let (opened, file_type) = open(path, "a directory")?;
     if file_type != FileType::Directory {
         let source = io::Error::from(io::ErrorKind::NotADirectory);
         return Err(JailError::Grant { path: path.to_owned(), expected: "a directory", source });
     }
-    add(ruleset, opened, access)
+    Ok(opened)
 }
 
-fn grant_reading(ruleset: RulesetCreated, path: &Path) -> Result<RulesetCreated, JailError> {
-    let (opened, file_type) = open(path, "a file or a directory")?;
+fn grant_reading(
+    ruleset: RulesetCreated,
+    opened: PathFd,
+    file_type: FileType,
+) -> Result<RulesetCreated, JailError> {
     let access = if file_type == FileType::Directory {
         AccessFs::ReadFile | AccessFs::ReadDir
     } else {

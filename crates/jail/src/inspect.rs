@@ -135,19 +135,7 @@ pub struct Descriptor {
 /// Reads one process. Needs its user, or root, in a user namespace that is its own or an ancestor.
 pub fn inspect(pid: u32) -> Result<Inspection, InspectError> {
     let root = PathBuf::from(format!("/proc/{pid}"));
-    let mut threads = Vec::new();
-    for (tid, path) in numbered(&root.join("task"))? {
-        // A thread may end between the listing and here.
-        if let Some(status) = present(&path.join("status"), |path| fs::read_to_string(path))? {
-            threads.push(thread_state(tid, &status, &path)?);
-        }
-    }
-    let mut descriptors = Vec::new();
-    for (number, path) in numbered(&root.join("fd"))? {
-        if let Some(target) = present(&path, |path| fs::read_link(path))? {
-            descriptors.push(Descriptor { number, target: target.to_string_lossy().into_owned() });
-        }
-    }
+    let (threads, descriptors) = (threads(pid)?, descriptors(pid)?);
     let namespaces = namespaces(&root)?;
     let devices = root.join("net/dev");
     let table = read(&devices, |path| fs::read_to_string(path))?;
@@ -188,6 +176,29 @@ pub fn inspect(pid: u32) -> Result<Inspection, InspectError> {
         proxy_variables: proxy_variables(&environment),
         own_seccomp_filters: own_seccomp_filters()?,
     })
+}
+
+/// The threads of a process. Anybody may read that.
+pub fn threads(pid: u32) -> Result<Vec<ThreadState>, InspectError> {
+    let mut threads = Vec::new();
+    for (tid, path) in numbered(Path::new(&format!("/proc/{pid}/task")))? {
+        // A thread may end between the listing and here.
+        if let Some(status) = present(&path.join("status"), |path| fs::read_to_string(path))? {
+            threads.push(thread_state(tid, &status, &path)?);
+        }
+    }
+    Ok(threads)
+}
+
+/// The open descriptors of a process. One's own can be read always.
+pub fn descriptors(pid: u32) -> Result<Vec<Descriptor>, InspectError> {
+    let mut descriptors = Vec::new();
+    for (number, path) in numbered(Path::new(&format!("/proc/{pid}/fd")))? {
+        if let Some(target) = present(&path, |path| fs::read_link(path))? {
+            descriptors.push(Descriptor { number, target: target.to_string_lossy().into_owned() });
+        }
+    }
+    Ok(descriptors)
 }
 
 /// Tables of /proc/PID/net, one socket a row after the heading. Packet and netlink sockets are there too.

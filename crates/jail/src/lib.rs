@@ -9,10 +9,11 @@
 //! Landlock, `unshare` and plain seccomp bind the calling thread only. So `apply` belongs at the
 //! top of `main` of a freshly executed process, and refuses when a second thread exists.
 //!
-//! What this crate does not do: it never falls back. A kernel that lacks a part is an error that
-//! names the part. What stays visible to a jailed process: the metadata of files whose path it knows
-//! (Landlock does not restrict `stat`), the clock, and the machine's load. There is no PID namespace, and
-//! a mount namespace for the relay only, which may connect: Landlock and seccomp deny what those would hide.
+//! What this crate does not do: it never falls back unasked. A kernel that lacks a part is an error that
+//! names the part, and the [`weaker`] jail that somebody could accept by name. What stays visible to a jailed
+//! process: the metadata of files whose path it knows (Landlock does not restrict `stat`), the clock, and the
+//! machine's load. There is no PID namespace, and a mount namespace for the relay only, which may connect:
+//! Landlock and seccomp deny what those would hide.
 //!
 //! This is one of the two crates that may use `unsafe`; its interface is safe.
 #![allow(unsafe_code, reason = "system calls that rustix lacks; the point of this crate is to hold them")]
@@ -34,8 +35,9 @@ pub mod oversight;
 pub mod probe;
 pub mod sealed;
 pub mod spawn;
+pub mod weaker;
 
-pub use apply::{Applied, Jail, JailError, Kind, Route, apply, apply_with_socket};
+pub use apply::{Applied, Jail, JailError, Kind, Route, apply, apply_with_socket, forbid_core_dumps};
 pub use errno::Errno;
 pub use files::LANDLOCK_ABI_MIN;
 pub use layer::Layer;
@@ -43,3 +45,4 @@ pub use layer::Layer;
 pub use layer::{WITHOUT, leave_out};
 pub use mounts::SOCKET;
 pub use seccomp::give_up_networks;
+pub use weaker::Weaker;

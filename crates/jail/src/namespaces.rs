@@ -13,8 +13,9 @@ pub(crate) struct Entered {
     pub(crate) network_namespace: u64,
 }
 
-/// Enters new namespaces and verifies that the network is another one and empty.
-pub(crate) fn enter() -> Result<Entered, JailError> {
+/// Enters new namespaces and verifies that the network is another one and empty. Where the process may make none
+/// and `may_stay`, it stays in the one it is in, if that is empty.
+pub(crate) fn enter(may_stay: bool) -> Result<Entered, JailError> {
     let before = network_namespace()?;
     let route = if may_unshare() { Route::Direct } else { Route::UserNamespace };
     let mut namespaces = UnshareFlags::NEWNET | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
@@ -25,21 +26,25 @@ pub(crate) fn enter() -> Result<Entered, JailError> {
     ] {
         namespaces.set(flag, !left_out(layer));
     }
-    match route {
-        Route::Direct => {
-            unshare(namespaces).map_err(|source| JailError::Namespaces { source })?;
-        }
+    // Read before: inside, an unmapped user is 65534.
+    let user = rustix::process::geteuid().as_raw();
+    let group = rustix::process::getegid().as_raw();
+    // The kernel makes all that is asked for in one call, or nothing.
+    let unshared = match route {
         Route::UserNamespace => {
-            // Read before: inside, an unmapped user is 65534.
-            let user = rustix::process::geteuid().as_raw();
-            let group = rustix::process::getegid().as_raw();
-            unshare(namespaces | UnshareFlags::NEWUSER)
-                .map_err(|source| JailError::UserNamespace { source })?;
-            // A group map is refused to the unprivileged until setgroups is given up.
-            write_map("/proc/self/setgroups", "deny")?;
-            write_map("/proc/self/uid_map", &format!("{user} {user} 1"))?;
-            write_map("/proc/self/gid_map", &format!("{group} {group} 1"))?;
+            unshare(namespaces | UnshareFlags::NEWUSER).map_err(|source| JailError::UserNamespace { source })
         }
+        _ => unshare(namespaces).map_err(|source| JailError::Namespaces { source }),
+    };
+    match unshared {
+        Err(refused) if may_stay => return stay(before, refused),
+        unshared => unshared?,
+    }
+    if route == Route::UserNamespace {
+        // A group map is refused to the unprivileged until setgroups is given up.
+        write_map("/proc/self/setgroups", "deny")?;
+        write_map("/proc/self/uid_map", &format!("{user} {user} 1"))?;
+        write_map("/proc/self/gid_map", &format!("{group} {group} 1"))?;
     }
     let after = network_namespace()?;
     if !left_out(Layer::NetworkNamespace) {
@@ -49,6 +54,35 @@ pub(crate) fn enter() -> Result<Entered, JailError> {
         require_only_a_loopback_that_is_down()?;
     }
     Ok(Entered { route, network_namespace: after })
+}
+
+/// Answers the network that somebody else made, if it is not the machine's first and holds nothing but a loopback.
+/// That one may be up, as systemd leaves it: a process without sockets reaches nobody by it.
+fn stay(network_namespace: u64, refused: JailError) -> Result<Entered, JailError> {
+    let why = match is_the_first_network() {
+        Some(false) => {
+            let interfaces = interfaces()?;
+            if interfaces == ["lo"] {
+                return Ok(Entered { route: Route::Inherited, network_namespace });
+            }
+            format!("its network holds {}", interfaces.join(", "))
+        }
+        Some(true) => "its network is the machine's own".to_owned(),
+        None => "whether its network is the machine's own cannot be told: /proc/sys is hidden \
+                 (systemd: ProcSubset=all)"
+            .to_owned(),
+    };
+    Err(JailError::NetworkShared { why, source: Box::new(refused) })
+}
+
+/// By what is set for the machine as a whole: the kernel shows it in the first network namespace and in no other.
+/// `None` where not even what every namespace shows is to be seen.
+fn is_the_first_network() -> Option<bool> {
+    let settings = Path::new("/proc/sys/net/core");
+    if !settings.join("somaxconn").exists() {
+        return None;
+    }
+    Some(settings.join("netdev_max_backlog").exists())
 }
 
 /// By capability, not by user: root in a container may lack them, and then a user namespace may do.
@@ -80,10 +114,7 @@ fn network_namespace() -> Result<u64, JailError> {
 }
 
 fn require_only_a_loopback_that_is_down() -> Result<(), JailError> {
-    let path = Path::new("/proc/self/net/dev");
-    let table =
-        fs::read_to_string(path).map_err(|source| JailError::Proc { path: path.to_owned(), source })?;
-    let interfaces: Vec<&str> = interface_names(&table).collect();
+    let interfaces = interfaces()?;
     if interfaces != ["lo"] {
         return Err(JailError::NetworkNotEmpty { found: interfaces.join(", ") });
     }
@@ -91,6 +122,13 @@ fn require_only_a_loopback_that_is_down() -> Result<(), JailError> {
         return Err(JailError::NetworkNotEmpty { found: "lo, and it is up".to_owned() });
     }
     Ok(())
+}
+
+fn interfaces() -> Result<Vec<String>, JailError> {
+    let path = Path::new("/proc/self/net/dev");
+    let table =
+        fs::read_to_string(path).map_err(|source| JailError::Proc { path: path.to_owned(), source })?;
+    Ok(interface_names(&table).map(str::to_owned).collect())
 }
 
 /// Names of the interfaces in the text of /proc/net/dev: two lines of heading, then `name: counters`.

@@ -236,6 +236,7 @@ mod tests {
             descriptors: vec![],
             read_write: vec![],
             read_only: vec![],
+            weaker: vec![],
         }
     }
 

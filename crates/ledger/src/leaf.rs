@@ -132,7 +132,7 @@ pub enum Event {
         passed: u32,
         /// Probes that did not.
         failed: u32,
-        /// Probes that this machine cannot make.
+        /// Probes that this machine cannot make, or whose outcome is accepted by name.
         untried: u32,
         /// How the clock stood; absent where nobody asked.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -123,6 +123,8 @@ pub struct Setup {
     pub limits: Limits,
     /// How the clock stood: the gateway's jail has no call to ask.
     pub clock: ClockState,
+    /// Names of what its jail may go without, where the kernel lacks it.
+    pub accept: Vec<String>,
 }
 
 /// Whether the kernel's clock is disciplined by a source of time: what leaves' times are worth.

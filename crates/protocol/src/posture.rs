@@ -138,6 +138,8 @@ pub enum Verdict {
     Fail,
     /// This machine cannot show it. Never a pass.
     Untried,
+    /// Not as it has to be, and the configuration accepts that by name. Never a pass.
+    Accepted,
     /// Nothing that Cloister enforces.
     Advice,
 }
@@ -151,7 +153,7 @@ pub struct Summary {
     pub passed: u32,
     /// Rows that did not.
     pub failed: u32,
-    /// Rows that this machine cannot show.
+    /// Rows that this machine cannot show, or that are accepted as they are.
     pub untried: u32,
     /// How the clock stood.
     pub clock: ClockState,
@@ -169,7 +171,7 @@ impl Posture {
             occasion: self.occasion,
             passed: count(Verdict::Pass),
             failed: count(Verdict::Fail),
-            untried: count(Verdict::Untried),
+            untried: count(Verdict::Untried).saturating_add(count(Verdict::Accepted)),
             clock,
         }
     }

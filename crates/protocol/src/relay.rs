@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The version of these settings.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The first frame that the supervisor sends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,4 +21,6 @@ pub struct RelaySettings {
     pub queue_max: u32,
     /// Milliseconds of silence after which the upstream counts as gone.
     pub silence_ms_max: u32,
+    /// Names of what its jail may go without, where the kernel lacks it.
+    pub accept: Vec<String>,
 }

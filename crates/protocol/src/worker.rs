@@ -8,7 +8,7 @@ use crate::Digest;
 use crate::ids::GenerationId;
 
 /// The version of this conversation. Both sides refuse another.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// A token's number in the model's vocabulary.
 pub type Token = i32;
@@ -302,6 +302,8 @@ pub struct Ready {
     pub begin_of_text_spelling: String,
     /// What the GGUF says of itself.
     pub model: ModelFacts,
+    /// Names of what the worker's jail goes without, as it found when it was applied; empty for a whole one.
+    pub weaker: Vec<String>,
 }
 
 /// What a GGUF says of itself, read in the worker's jail by our own reader.
@@ -363,6 +365,8 @@ pub struct WorkerSettings {
     pub kept_bytes_max: u64,
     /// When to guess tokens.
     pub speculation: Speculation,
+    /// Names of what its jail may go without, where the kernel lacks it.
+    pub accept: Vec<String>,
 }
 
 /// When tokens are guessed from what stands in the prompt already, and evaluated together with the one

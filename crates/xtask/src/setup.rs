@@ -70,6 +70,11 @@ const NEEDS: &[Need] = &[
         present: || in_path("strace").is_some(),
     },
     Need {
+        package: "systemd",
+        reason: "brings `systemd-socket-activate` and `systemd-analyze`, for tests of the units",
+        present: || in_path("systemd-socket-activate").is_some() && in_path("systemd-analyze").is_some(),
+    },
+    Need {
         package: "python3",
         reason: "runs pip, the openai client and the reference of model signing",
         present: || in_path("python3").is_some(),

@@ -47,6 +47,7 @@ impl Fixture {
             model: None,
             queue_max: 4,
             silence_ms_max: SILENCE_MS_MAX,
+            accept: Vec::new(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use jail::inspect::{Inspection, inspect};
+use jail::inspect::{self, Inspection};
 use jail::oversight::{Heard, Oversight};
 use jail::probe::ProbeResult;
 use protocol::Digest;
@@ -68,7 +68,7 @@ pub(crate) struct Surroundings {
 impl Overseer {
     /// Tries outside of any jail what the processes will try inside, before the supervisor gives such sockets up.
     pub(crate) fn new(interval: Duration) -> Overseer {
-        let mut constant = control();
+        let mut constant = own_control();
         constant.extend(program::rows());
         Overseer {
             watched: Vec::new(),
@@ -178,6 +178,11 @@ impl Overseer {
         let mut all = vec![self.supervisor(surroundings, &table, &mut rows)];
         all.extend(self.watched.iter().filter_map(|watched| watched.look(surroundings, &table, &mut rows)));
         rows.extend(host::rows());
+        let mut accepted = surroundings.accepted.clone();
+        let weaker = all.iter().filter_map(|process| process.jail.as_ref()).flat_map(|jail| &jail.weaker);
+        accepted.extend(weaker.map(|weaker| format!("jail.accept = [\"{weaker}\"]")));
+        accepted.sort();
+        accepted.dedup();
         let uname = rustix::system::uname();
         let words = [uname.sysname(), uname.release(), uname.machine()].map(|word| word.to_string_lossy());
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -187,7 +192,7 @@ impl Overseer {
             time_unix_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
             software: ledger::SOFTWARE.to_owned(),
             kernel: words.join(" "),
-            accepted: surroundings.accepted.clone(),
+            accepted,
             processes: all,
             flows: surroundings.flows.clone(),
             rows,
@@ -198,14 +203,15 @@ impl Overseer {
     fn supervisor(&self, surroundings: &Surroundings, table: &Sockets, rows: &mut Vec<Row>) -> Process {
         const NAME: &str = "supervisor";
         let pid = std::process::id();
-        let inspection = inspect(pid).inspect_err(|error| rows.push(processes::unread(NAME, error))).ok();
-        if let Some(inspection) = &inspection {
-            let holds = inspection.threads.iter().all(|thread| thread.seccomp == 2 && thread.no_new_privs);
-            let found = if holds { "given up" } else { "not given up" };
-            let how = "/proc/self/task/TID/status";
-            rows.push(row(NAME, "seccomp", "sockets of any network", how, "given up", found));
-        }
-        let process = processes::process(NAME, pid, self.own_program, None, inspection.as_ref(), table);
+        // Not more: it leaves no dump, so its memory and environment are closed to its own user, too.
+        let seen = inspect::threads(pid).and_then(|threads| Ok((threads, inspect::descriptors(pid)?)));
+        let (threads, descriptors) =
+            seen.inspect_err(|error| rows.push(processes::unread(NAME, error))).unwrap_or_default();
+        let holds = threads.iter().all(|thread| thread.seccomp == 2 && thread.no_new_privs);
+        let found = if holds && !threads.is_empty() { "given up" } else { "not given up" };
+        let how = "/proc/self/task/TID/status";
+        rows.push(row(NAME, "seccomp", "sockets of any network", how, "given up", found));
+        let process = processes::process(NAME, pid, self.own_program, None, &threads, &descriptors, table);
         rows.push(processes::sockets(NAME, &process.sockets, surroundings.tcp));
         process
     }
@@ -227,7 +233,8 @@ impl Watched {
     fn look(&self, surroundings: &Surroundings, table: &Sockets, rows: &mut Vec<Row>) -> Option<Process> {
         let Watched { name, pid, oversight, .. } = self;
         let mut own = Vec::new();
-        let inspection = inspect(*pid).inspect_err(|error| own.push(processes::unread(name, error))).ok();
+        let inspection =
+            inspect::inspect(*pid).inspect_err(|error| own.push(processes::unread(name, error))).ok();
         let program = processes::program_digest(*pid);
         own.extend(processes::applied(name, oversight.applied(), inspection.as_ref()));
         match (&self.answer, &self.broken) {
@@ -242,9 +249,15 @@ impl Watched {
         let checks = inspection.as_ref().map(|inspection: &Inspection| inspection.checks(kind, &granted));
         own.extend(checks.into_iter().flat_map(|checks| processes::inspected(name, checks)));
         own.push(processes::program(name, self.program, program));
+        let (threads, descriptors) = inspection
+            .as_ref()
+            .map(|inspection| (&inspection.threads[..], &inspection.descriptors[..]))
+            .unwrap_or_default();
         let process =
-            processes::process(name, *pid, program, oversight.applied(), inspection.as_ref(), table);
+            processes::process(name, *pid, program, oversight.applied(), threads, descriptors, table);
         own.push(processes::sockets(name, &process.sockets, surroundings.tcp));
+        let weaker = oversight.applied().map(|applied| applied.weaker.clone()).unwrap_or_default();
+        processes::accept(&mut own, &weaker);
         // Asked last: whatever was not seen because it was ending is explained by this.
         if has_ended(*pid) {
             return None;
@@ -264,13 +277,17 @@ fn has_ended(pid: u32) -> bool {
 
 /// The positive control: what is refused inside has to succeed outside, or the probes cannot tell.
 pub(crate) fn control() -> Vec<Row> {
-    let mut rows = processes::tried(CONTROL, &jail::probe::control());
-    // Who started the daemon may have forbidden it sockets already: then the control cannot be had.
-    if inspect(std::process::id()).is_ok_and(|own| own.threads.iter().all(|thread| thread.seccomp == 2)) {
-        for row in rows.iter_mut().filter(|row| row.verdict == Verdict::Fail) {
-            row.verdict = Verdict::Untried;
-            row.found = format!("{}: whoever started the daemon forbids it", row.found);
-        }
+    processes::tried(CONTROL, &jail::probe::control())
+}
+
+/// The control where the daemon runs. A host that forbids the daemon itself such sockets, as systemd's unit does, or has
+/// no loopback, has nothing to show by it: that is no fault of a jail. `airgap verify` tries the control once more,
+/// where the administrator is.
+fn own_control() -> Vec<Row> {
+    let mut rows = control();
+    for row in rows.iter_mut().filter(|row| row.verdict == Verdict::Fail) {
+        row.verdict = Verdict::Untried;
+        row.found = format!("{}: cannot be had where the daemon runs", row.found);
     }
     rows
 }

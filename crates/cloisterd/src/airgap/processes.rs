@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use jail::Applied;
-use jail::inspect::{Check, InspectError, Inspection};
+use jail::inspect::{Check, Descriptor, InspectError, Inspection, ThreadState};
 use jail::probe::{Got, ProbeResult};
+use jail::{Applied, Weaker};
 use protocol::Digest;
 use protocol::posture::{Jail, Process, Row, Socket, Verdict};
 use sha2::{Digest as _, Sha256};
@@ -109,6 +109,25 @@ pub(super) fn unread(place: &str, error: &InspectError) -> Row {
     row(place, "seccomp", "the process, from outside", "/proc/PID", "readable", &found)
 }
 
+/// Rows that fail for want of a piece that the configuration accepts to be without are told as such.
+pub(super) fn accept(rows: &mut [Row], weaker: &[Weaker]) {
+    let explains = |weaker: &Weaker, row: &Row| match weaker {
+        Weaker::SharedNetworkNamespace => {
+            ["a network of its own", "message queues of its own", "a host name of its own"]
+                .contains(&row.name.as_str())
+        }
+        // What is left of it is tried as such.
+        Weaker::LandlockWithoutTcp => false,
+        Weaker::NoLandlock => row.layer == "landlock",
+    };
+    for row in rows.iter_mut().filter(|row| row.verdict == Verdict::Fail) {
+        if let Some(weaker) = weaker.iter().find(|weaker| explains(weaker, row)) {
+            row.verdict = Verdict::Accepted;
+            row.found = format!("{}: accepted by jail.accept = [\"{weaker}\"]", row.found);
+        }
+    }
+}
+
 /// Rows on the sockets that a process holds. Those of the internet belong to a declared listener.
 pub(super) fn sockets(place: &str, sockets: &[Socket], tcp: Option<SocketAddr>) -> Row {
     let declared = tcp.map(|address| address.to_string());
@@ -156,12 +175,13 @@ pub(super) fn process(
     pid: u32,
     program: Option<Digest>,
     applied: Option<&Applied>,
-    inspection: Option<&Inspection>,
+    threads: &[ThreadState],
+    descriptors: &[Descriptor],
     table: &Sockets,
 ) -> Process {
     let mut sockets = Vec::new();
     let mut files = BTreeSet::new();
-    for descriptor in inspection.into_iter().flat_map(|inspection| &inspection.descriptors) {
+    for descriptor in descriptors {
         match table.of(&descriptor.target) {
             Some(socket) => sockets.push(socket),
             None => {
@@ -179,16 +199,16 @@ pub(super) fn process(
             route: match applied.route {
                 jail::Route::Direct => "direct".to_owned(),
                 jail::Route::UserNamespace => "user namespace".to_owned(),
+                jail::Route::Inherited => "inherited".to_owned(),
             },
             network_namespace: applied.network_namespace,
             landlock_abi: applied.landlock_abi,
             system_calls_allowed: applied.system_calls_allowed,
             read_write: shown(&applied.read_write),
             read_only: shown(&applied.read_only),
-            weaker: Vec::new(),
+            weaker: applied.weaker.iter().map(ToString::to_string).collect(),
         }),
-        threads: inspection
-            .map_or(0, |inspection| u32::try_from(inspection.threads.len()).unwrap_or(u32::MAX)),
+        threads: u32::try_from(threads.len()).unwrap_or(u32::MAX),
         sockets,
         files: files.into_iter().collect(),
     }

@@ -141,6 +141,7 @@ pub(super) fn word(verdict: Verdict) -> &'static str {
         Verdict::Pass => "pass",
         Verdict::Fail => "FAIL",
         Verdict::Untried => "untried",
+        Verdict::Accepted => "ACCEPTED",
         Verdict::Advice => "advice",
     }
 }

@@ -36,7 +36,7 @@ impl Jail {
         let mut rows = vec![("outside", jail::probe::control())];
         rows.extend(probe_workers(&data, &settings)?);
         rows.push(("gateway", probe_gateway(&data, &settings)?));
-        rows.push(("importer", probe_importer(&data)?));
+        rows.push(("importer", probe_importer(&data, &settings)?));
         let failed = rows.iter().flat_map(|(_, rows)| rows).any(|row| matches!(row.verdict, Verdict::Fail));
         if json {
             output::line(&serde_json::to_string(&rows)?)?;
@@ -103,6 +103,7 @@ fn probe_gateway(data: &Data, settings: &Settings) -> Result<Vec<ProbeResult>, B
         deployments: Vec::new(),
         limits: settings.limits(),
         clock: protocol::control::ClockState::default(),
+        accept: settings.jail.accept_names(),
     };
     supervisor::send(&channel, &ToGateway::Setup(Box::new(setup)), &[])?;
     let mut packet = vec![0; PACKET_BYTES_MAX];
@@ -113,7 +114,7 @@ fn probe_gateway(data: &Data, settings: &Settings) -> Result<Vec<ProbeResult>, B
 }
 
 /// The vault's descriptions stand for a medium: they may be read, and must not be written by it either.
-fn probe_importer(data: &Data) -> Result<Vec<ProbeResult>, Box<dyn std::error::Error>> {
+fn probe_importer(data: &Data, settings: &Settings) -> Result<Vec<ProbeResult>, Box<dyn std::error::Error>> {
     served::vault(data)?;
     let task = import_process::Import {
         medium: FilePath::absolute(&data.path("models/objects"))?,
@@ -126,7 +127,8 @@ fn probe_importer(data: &Data) -> Result<Vec<ProbeResult>, Box<dyn std::error::E
         unsigned: false,
         now_unix_s: 0,
     };
-    match Importer::start(Task::Import(Box::new(task)), &[PROBE])?.next()? {
+    let accept = settings.jail.accept_names();
+    match Importer::start(Task::Import(Box::new(task)), accept, &[PROBE])?.next()? {
         Answer::Probed { rows } => Ok(serde_json::from_slice(&rows)?),
         other => Err(format!("the importer answered {other:?}, and no probe").into()),
     }

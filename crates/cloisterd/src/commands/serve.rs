@@ -5,7 +5,8 @@ use clap::Args;
 
 use super::Outcome;
 use crate::data::Data;
-use crate::output::Hinted;
+use crate::host::{activation, memory};
+use crate::output::{self, Hinted};
 use crate::settings::Settings;
 use crate::supervisor::Supervisor;
 
@@ -15,6 +16,8 @@ pub(crate) struct Serve {}
 
 impl Serve {
     pub(crate) fn run(&self, data: &Path) -> Outcome {
+        // Before anything is opened: the numbers are as the service manager left them.
+        let activated = activation::take()?;
         let data = Data::open(data)?;
         let settings = Settings::read(data.root())?;
         let lock = data.try_lock()?.ok_or_else(|| {
@@ -23,7 +26,8 @@ impl Serve {
                 "stop it, or choose another data directory with --data",
             )
         })?;
-        Supervisor::new(data, lock, settings)?.run()?;
+        memory::swap_warnings().iter().for_each(|warning| output::say(warning));
+        Supervisor::new(data, lock, settings, activated)?.run()?;
         Ok(ExitCode::SUCCESS)
     }
 }

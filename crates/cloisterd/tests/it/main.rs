@@ -12,6 +12,7 @@ mod backups;
 mod clients;
 mod confinement;
 mod crashes;
+mod deployment;
 mod durability;
 mod egress;
 mod erasure;

@@ -35,6 +35,7 @@ fn settings() -> WorkerSettings {
         threads: 2,
         kept_bytes_max: 64 << 20,
         speculation: Speculation::Measured,
+        accept: Vec::new(),
     }
 }
 

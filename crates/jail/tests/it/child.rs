@@ -24,6 +24,8 @@ use jail::{
 use rustix::net::SendFlags;
 use serde::{Deserialize, Serialize};
 
+use super::hosts::ACCEPT;
+
 /// Names of variables that tell the child what to be.
 pub(crate) const ROLE: &str = "JAIL_ROLE";
 /// The user to become first; empty for none.
@@ -56,6 +58,7 @@ pub(crate) struct Report {
 
 pub(crate) fn main(role: &str) -> ExitCode {
     become_user();
+    super::hosts::enter();
     let end = match role {
         "supervise_engine" => return supervised(Kind::Engine),
         "supervise_gateway" => return supervised(Kind::Gateway),
@@ -129,7 +132,13 @@ fn jail(kind: Kind) -> Jail {
         keep_fds: keep_fds.into_iter().chain(resource.then_some(5)).collect(),
         memory_bytes_max: None,
         open_files_max: 256,
+        accept: accepted(),
     }
+}
+
+fn accepted() -> Vec<jail::Weaker> {
+    let names = std::env::var(ACCEPT).unwrap();
+    names.split(',').filter(|name| !name.is_empty()).map(|name| name.parse().unwrap()).collect()
 }
 
 fn directory() -> PathBuf {

@@ -12,6 +12,7 @@ use crate::commands::Outcome;
 use crate::data::Data;
 use crate::import_process::{self, Answer, FilePath, Task};
 use crate::importer::Importer;
+use crate::settings::Settings;
 use crate::{output, served};
 
 /// Copies a model into the vault, in quarantine, and verifies its signature.
@@ -112,7 +113,8 @@ impl Import {
             unsigned: self.unsigned,
             now_unix_s: SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(),
         };
-        let mut importer = Importer::start(Task::Import(Box::new(task)), &[])?;
+        let accept = Settings::read(data.root())?.jail.accept_names();
+        let mut importer = Importer::start(Task::Import(Box::new(task)), accept, &[])?;
         let bar = output::progress("importing");
         let object = loop {
             match importer.next()? {
@@ -122,7 +124,7 @@ impl Import {
                     bar.set_position(done);
                 }
                 Answer::Staged { object } => break Object::parse(&object)?,
-                Answer::Probed { .. } | Answer::Unjailed(_) | Answer::Failed(_) => {
+                Answer::Weakened { .. } | Answer::Probed { .. } | Answer::Unjailed(_) | Answer::Failed(_) => {
                     return Err("what reads the medium answered what was not asked".into());
                 }
             }
