@@ -11,8 +11,9 @@
 //!
 //! What this crate does not do: it never falls back. A kernel that lacks a part is an error that
 //! names the part. What stays visible to a jailed process: the metadata of files whose path it knows
-//! (Landlock does not restrict `stat`), the clock, and the machine's load. There is no PID namespace, and
-//! a mount namespace for the relay only, which may connect: Landlock and seccomp deny what those would hide.
+//! (Landlock does not restrict `stat`), the clock, and the machine's load. There is a mount namespace for the relay,
+//! which may connect, and for tools, which run programs of others; a PID namespace for tools only. For the rest Landlock
+//! and seccomp deny what those would hide. [`tool`] runs such programs, each in a jail of its own.
 //!
 //! This is one of the two crates that may use `unsafe`; its interface is safe.
 #![allow(unsafe_code, reason = "system calls that rustix lacks; the point of this crate is to hold them")]
@@ -32,8 +33,10 @@ pub mod inspect;
 pub mod probe;
 pub mod sealed;
 pub mod spawn;
+pub mod tool;
 
 pub use apply::{Applied, Jail, JailError, Kind, Route, apply, apply_with_socket};
 pub use errno::Errno;
 pub use files::LANDLOCK_ABI_MIN;
 pub use mounts::SOCKET;
+pub use seccomp::{Admission, Answer, admissions};
