@@ -19,6 +19,9 @@
 //! that right up, for good reasons, so it runs no tools itself: it asks its supervisor. Whoever calls [`run`] sees only
 //! bytes, with limits, of what the tool wrote.
 //!
+//! What lies in scratch afterwards is a stranger's: links there point anywhere. Make scratch for the run, open what you
+//! want of it beneath its descriptor, through no link, and execute none of it outside.
+//!
 //! What is not limited: processor time is limited for each process, and for all together by the time of the clock;
 //! the length of files likewise for each file, not for all together: put `scratch` on a file system with a limit.
 

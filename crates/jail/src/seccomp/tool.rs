@@ -28,6 +28,10 @@ pub(super) const NOT_OF_BASE: &[i64] = &[
     libc::SYS_prlimit64,
 ];
 
+/// Set-user-ID and set-group-ID. Outside the jail, a program with the first in scratch would run as the tool's user,
+/// which may be root, for whoever can reach it. `openat2` has its mode behind a pointer, so it is not here.
+const SET_IDS: libc::c_int = 0o6000;
+
 // Requests of ioctl as the ints that the filter compares; libc's type differs between C libraries.
 const TCGETS: libc::c_int = 0x5401;
 const TIOCGPGRP: libc::c_int = 0x540f;
@@ -101,8 +105,7 @@ pub(super) const RULES: &[Rule] = &[
         "flags of descriptors; whether there is a terminal, which there is not",
     ),
     // Files: Landlock decides, and what is mounted for reading only is not written.
-    allow(libc::SYS_openat, "files; Landlock decides"),
-    allow(libc::SYS_openat2, "files; Landlock decides"),
+    allow_when(libc::SYS_openat, &[&[Masked(3, SET_IDS, 0)]], "files; Landlock decides; no set-user-ID"),
     allow(libc::SYS_newfstatat, "metadata"),
     allow(libc::SYS_statx, "metadata"),
     allow(libc::SYS_faccessat, "whether a file is there"),
@@ -125,8 +128,16 @@ pub(super) const RULES: &[Rule] = &[
     allow(libc::SYS_flock, "locks of tools"),
     allow(libc::SYS_statfs, "kind of a file system"),
     allow(libc::SYS_fstatfs, "kind of a file system"),
-    allow(libc::SYS_fchmod, "a linker makes its output a program; only scratch is mounted for writing"),
-    allow(libc::SYS_fchmodat, "a linker makes its output a program; only scratch is mounted for writing"),
+    allow_when(
+        libc::SYS_fchmod,
+        &[&[Masked(1, SET_IDS, 0)]],
+        "a linker makes its output a program; only scratch is mounted for writing; no set-user-ID",
+    ),
+    allow_when(
+        libc::SYS_fchmodat,
+        &[&[Masked(2, SET_IDS, 0)]],
+        "a linker makes its output a program; only scratch is mounted for writing; no set-user-ID",
+    ),
     allow(libc::SYS_utimensat, "touch; only scratch is mounted for writing"),
     allow(libc::SYS_mkdirat, "directories; Landlock decides"),
     allow(libc::SYS_unlinkat, "removing; Landlock decides"),
@@ -161,14 +172,18 @@ pub(super) const LEGACY_RULES: &[Rule] = &[
     allow(libc::SYS_pipe, "a driver reads its passes"),
     allow(libc::SYS_dup2, "redirection"),
     allow(libc::SYS_select, "waiting for many"),
-    allow(libc::SYS_open, "files; Landlock decides"),
-    allow(libc::SYS_creat, "files; Landlock decides"),
+    allow_when(libc::SYS_open, &[&[Masked(2, SET_IDS, 0)]], "files; Landlock decides; no set-user-ID"),
+    allow_when(libc::SYS_creat, &[&[Masked(1, SET_IDS, 0)]], "files; Landlock decides; no set-user-ID"),
     allow(libc::SYS_stat, "metadata"),
     allow(libc::SYS_lstat, "metadata"),
     allow(libc::SYS_access, "whether a file is there"),
     allow(libc::SYS_readlink, "canonical paths"),
     allow(libc::SYS_getdents, "listing a directory"),
-    allow(libc::SYS_chmod, "a linker makes its output a program; only scratch is mounted for writing"),
+    allow_when(
+        libc::SYS_chmod,
+        &[&[Masked(1, SET_IDS, 0)]],
+        "a linker makes its output a program; only scratch is mounted for writing; no set-user-ID",
+    ),
     allow(libc::SYS_utime, "touch; only scratch is mounted for writing"),
     allow(libc::SYS_utimes, "touch; only scratch is mounted for writing"),
     allow(libc::SYS_futimesat, "touch; only scratch is mounted for writing"),

@@ -903,6 +903,15 @@ pub(crate) const ATTEMPTS: &[Attempt] = &[
         ..ROW
     },
     Attempt {
+        name: "python: programs with a set-user-ID bit",
+        files: &[("tree/a.py", SET_USER_PY)],
+        program: PYTHON,
+        arguments: &["a.py"],
+        says: &["plain done", "chmod EPERM", "fchmod EPERM", "open EPERM"],
+        achieves: Achieves::Words(&["chmod done", "open done"]),
+        ..ROW
+    },
+    Attempt {
         name: "python: devices, pipes and sockets with a name in scratch",
         files: &[("tree/a.py", NODES_PY)],
         program: PYTHON,
@@ -1088,6 +1097,18 @@ def code():
     shutil.copyfile('/bin/true', '{SCRATCH}/code')
     with open('{SCRATCH}/code', 'rb') as file: mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ | mmap.PROT_EXEC, flags=mmap.MAP_PRIVATE)
 attempt('map', code)
+";
+
+const SET_USER_PY: &str = r"
+import ctypes, errno, os
+def attempt(name, body):
+    try: body(); print(name, 'done')
+    except OSError as error: print(name, errno.errorcode[error.errno])
+path = '{SCRATCH}/program'
+attempt('plain', lambda: os.chmod(os.open(path, os.O_CREAT | os.O_WRONLY, 0o700) and path, 0o755))
+attempt('chmod', lambda: os.chmod(path, 0o4755))
+attempt('fchmod', lambda: os.fchmod(os.open(path, os.O_RDONLY), 0o2755))
+attempt('open', lambda: os.open('{SCRATCH}/other', os.O_CREAT | os.O_WRONLY, 0o4755))
 ";
 
 const NODES_PY: &str = r"
