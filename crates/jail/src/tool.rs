@@ -62,7 +62,7 @@ const REPORT_BYTES_MAX: usize = 4096;
 /// How long after the tool's own time the launcher may take to end it, on a machine that is busy.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// The tool's name for temporary files is `scratch`; these are what a Debian toolchain lies in.
+/// What the toolchain of a Debian system lies in.
 const TOOLCHAIN: &[&str] =
     &["/usr", "/bin", "/lib", "/lib32", "/lib64", "/sbin", "/etc/alternatives", "/etc/ld.so.cache"];
 

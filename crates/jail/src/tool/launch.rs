@@ -150,17 +150,21 @@ fn keep_outside(mut ends: Ends) -> Result<(), Refusal> {
     // The inner keeper sees by this pipe whether the outer one lives.
     let (life, alive) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
         .map_err(|errno| Refusal::io("make a pipe", errno.into()))?;
+    // The tool waits on this one until both keepers are confined.
+    let ready = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+        .map_err(|errno| Refusal::io("make a pipe", errno.into()))?;
     let report = ends.report.as_raw_fd();
     let inner = fork("start the inner keeper", || {
         // SAFETY: the child's own copy, which it never uses; the child ends without dropping its owner.
         unsafe { libc::close(alive.as_raw_fd()) };
-        match keep_inside(ends, &plan, entered.route, &life, &keeper, &tool) {
+        match keep_inside(ends, &plan, entered.route, &life, &ready, &keeper, &tool) {
             Ok(ended) => tell(report, &Report::Ended(ended)),
             Err(refusal) => tell(report, &Report::Failed(refusal.chain())),
         }
     })?;
     apply::follow_parent(parent_pid)?;
     confine_keeper(&keeper)?;
+    say_ready(&ready)?;
     wait_for(inner)
 }
 
@@ -170,6 +174,7 @@ fn keep_inside(
     plan: &Plan,
     route: Route,
     life: &OwnedFd,
+    ready: &(OwnedFd, OwnedFd),
     keeper: &Filter,
     tool: &Filter,
 ) -> Result<Ended, Refusal> {
@@ -185,12 +190,13 @@ fn keep_inside(
     let deadline = Instant::now() + Duration::from_millis(plan.order.limits.wall_ms_max);
     let report = ends.report.as_raw_fd();
     let pid = fork("start the tool", || {
-        let refusal = become_tool(&ends, plan, counted, tool);
+        let refusal = become_tool(&ends, plan, counted, ready, tool);
         tell(report, &Report::Failed(refusal.chain()));
     })?;
     let Ends { stdin, stdout, stderr, .. } = ends;
     drop((stdin, stdout, stderr));
     confine_keeper(keeper)?;
+    say_ready(ready)?;
     loop {
         if let Some(ended) = reap(pid)? {
             return Ok(ended);
@@ -206,8 +212,14 @@ fn keep_inside(
 }
 
 /// In the tool's process: all of the jail, then the program. Answers only what failed.
-fn become_tool(ends: &Ends, plan: &Plan, processes_max: Option<u64>, filter: &Filter) -> Refusal {
-    match try_become_tool(ends, plan, processes_max, filter) {
+fn become_tool(
+    ends: &Ends,
+    plan: &Plan,
+    processes_max: Option<u64>,
+    ready: &(OwnedFd, OwnedFd),
+    filter: &Filter,
+) -> Refusal {
+    match try_become_tool(ends, plan, processes_max, ready, filter) {
         Ok(never) => match never {},
         Err(refusal) => refusal,
     }
@@ -217,6 +229,7 @@ fn try_become_tool(
     ends: &Ends,
     plan: &Plan,
     processes_max: Option<u64>,
+    ready: &(OwnedFd, OwnedFd),
     filter: &Filter,
 ) -> Result<std::convert::Infallible, Refusal> {
     // No terminal, if the caller had one.
@@ -251,6 +264,7 @@ fn try_become_tool(
             return Err(Refusal::last("close all other descriptors"));
         }
     }
+    wait_until_ready(ready)?;
     filter.install()?;
     // SAFETY: null-terminated arrays of C strings, all owned by `plan` and this frame.
     unsafe { libc::execve(plan.program.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
@@ -310,6 +324,23 @@ fn confine_keeper(filter: &Filter) -> Result<(), JailError> {
     capabilities::drop_all()?;
     files::restrict(&[], &[], false)?;
     filter.install()
+}
+
+/// By a keeper, to the tool.
+fn say_ready((_, writer): &(OwnedFd, OwnedFd)) -> Result<(), Refusal> {
+    rustix::io::write(writer, &[0]).map_err(|errno| Refusal::io("let the tool begin", errno.into()))?;
+    Ok(())
+}
+
+/// By the tool: both keepers are confined. When one of them could not be, this process is ended with it.
+fn wait_until_ready((reader, _): &(OwnedFd, OwnedFd)) -> Result<(), Refusal> {
+    for _ in 0..KEEPERS {
+        let read = rustix::io::retry_on_intr(|| rustix::io::read(reader, &mut [0]));
+        if read.map_err(|errno| Refusal::io("wait for the keepers", errno.into()))? == 0 {
+            return Err(Refusal::io("wait for the keepers", io::ErrorKind::UnexpectedEof.into()));
+        }
+    }
+    Ok(())
 }
 
 fn read_order(file: &mut File) -> Result<Order, Refusal> {

@@ -814,6 +814,19 @@ pub(crate) const ATTEMPTS: &[Attempt] = &[
         ],
         ..ROW
     },
+    // Landlock alone stops this one: the folders are there.
+    Attempt {
+        name: "listing folders beside the grants",
+        arguments: &["-c", "ls / /dev /tmp {TREE}/.. && echo all are listed"],
+        says: &[
+            "cannot open directory '/': Permission denied",
+            "cannot open directory '/dev': Permission denied",
+            "cannot open directory '/tmp': Permission denied",
+            "cannot open directory '{TREE}/..': Permission denied",
+        ],
+        achieves: Achieves::Words(&["all are listed"]),
+        ..ROW
+    },
     // Python, for what only calls can do.
     Attempt {
         name: "python: sockets of each family",

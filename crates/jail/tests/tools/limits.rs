@@ -3,6 +3,7 @@
 use std::{fs, time::Duration};
 
 use jail::{
+    inspect::inspect,
     spawn::Exit,
     tool::{End, Limits, Outcome, Task, run},
 };
@@ -115,6 +116,31 @@ pub(crate) const TESTS: &[Test] = &[
         assert!(text.starts_with("77\n0\n"), "{text}");
         assert_eq!(text.matches("Operation not permitted").count(), 4, "{text}");
     }),
+    ("a run, looked at from outside, on every thread of every process", || {
+        let ground = Ground::new();
+        let script = "import threading, time  # {TREE}\nfor _ in range(3): threading.Thread(target=time.sleep, args=(600,)).start()\n";
+        let script = ground.fill(script);
+        let tool = task(&ground.tree, &ground.scratch, "/usr/bin/python3", &["-c", &script]);
+        let runner = std::thread::spawn(move || run(&launcher(), &tool).unwrap());
+        let inspection = loop {
+            let found = processes_of(&ground).first().and_then(|pid| inspect(pid.unsigned_abs()).ok());
+            match found {
+                // Three, and the first: all that it starts are there.
+                Some(inspection) if inspection.threads.len() == 4 => break inspection,
+                _ => std::thread::sleep(Duration::from_millis(20)),
+            }
+            assert!(!runner.is_finished(), "it ended");
+        };
+        let inner = parent_of(inspection.pid);
+        let outer = parent_of(inner);
+        assert_eq!(parent_of(outer), std::process::id());
+        for inspection in [inspection, inspect(inner).unwrap(), inspect(outer).unwrap()] {
+            assert_eq!(inspection.findings(), Vec::<String>::new());
+        }
+        let pid = rustix::process::Pid::from_raw(processes_of(&ground)[0]).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        assert_eq!(runner.join().unwrap().end, End::Exited(Exit::Signal(libc::SIGKILL)));
+    }),
     ("the whole run ends with whoever asked for it", || {
         let ground = Ground::new();
         let mut asking = std::process::Command::new("/proc/self/exe")
@@ -156,6 +182,11 @@ fn processes_of(ground: &Ground) -> Vec<i32> {
         }
     }
     found
+}
+
+fn parent_of(pid: u32) -> u32 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit(')').next().unwrap().split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 fn nothing_is_left(ground: &Ground) {

@@ -125,6 +125,27 @@ pub(crate) const TESTS: &[Test] = &[
         // Each counts its processes from its own first one: the keeper is 1, the shell 2.
         assert_eq!([text(&here), text(&thread.join().unwrap())], ["2\n", "2\n"]);
     }),
+    ("a tool is run by a process that has no network already", || {
+        let ground = Ground::new();
+        // As root, and as a user who needs a user namespace for that, and another for the run.
+        let how: &[&str] =
+            if rustix::process::geteuid().is_root() { &["-n"] } else { &["-U", "--map-current-user", "-n"] };
+        // A copy, since a target folder often lies where only root may go.
+        let program = ground.outside.join("program");
+        std::fs::copy("/proc/self/exe", &program).unwrap();
+        let output = std::process::Command::new("/usr/bin/unshare")
+            .args(how)
+            .arg(&program)
+            .args([crate::ONCE, ground.tree.to_str().unwrap(), ground.scratch.to_str().unwrap()])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success() && said == "from a tool\n",
+            "{said}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }),
     ("the environment is what was given", || {
         let ground = Ground::new();
         let outcome = run(&launcher(), &task(&ground.tree, &ground.scratch, "/usr/bin/env", &[])).unwrap();
@@ -167,4 +188,11 @@ fn ends_well(task: &Task, says: &str) -> Outcome {
     assert!(succeeded(&outcome), "{:?}: {}", outcome.end, text(&outcome));
     assert!(text(&outcome).contains(says), "{}", text(&outcome));
     outcome
+}
+
+/// In a process of its own: one tool, whose output it passes on.
+pub(crate) fn once() {
+    let [tree, scratch] = [2, 3].map(|number| std::env::args().nth(number).unwrap());
+    let tool = task(tree.as_ref(), scratch.as_ref(), "/bin/echo", &["from a tool"]);
+    print!("{}", text(&run(&launcher(), &tool).unwrap()));
 }
