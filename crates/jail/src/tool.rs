@@ -11,8 +11,8 @@
 //! of is gone when [`run`] returns, also when the caller is killed.
 //!
 //! Each run has a network, IPC and host name of its own as other jails do, and beside them a file system that holds
-//! the granted paths and nothing else: what is not granted is not even seen to exist. There is no /proc. Landlock says
-//! once more what may be read, written and executed; seccomp has a table of its own (`seccomp/tool.rs`), without
+//! the granted paths and nothing else: what is not granted is not even seen to exist. No file of /proc can be opened.
+//! Landlock says once more what may be read, written and executed; seccomp has a table of its own (`seccomp/tool.rs`), without
 //! any socket. All of it binds everything that the tool starts.
 //!
 //! The launcher needs the right to make namespaces: it is root, or makes a user namespace. A jailed process has given
@@ -85,6 +85,10 @@ pub struct Task {
     pub scratch: PathBuf,
     /// Whether what lies in `scratch` may be executed: for running what was compiled.
     pub scratch_executes: bool,
+    /// Whether there is a /proc, of the run's own processes, of which links can be read and no file can be opened. A
+    /// program needs it whose libraries lie beside itself (`$ORIGIN`), such as a compiler that is not Debian's. Where a
+    /// container forbids to mount one, the run is refused.
+    pub finds_itself: bool,
     /// What it reads on standard input; nothing without.
     pub stdin: Option<Vec<u8>>,
     /// What it may use.
@@ -258,6 +262,7 @@ struct Order {
     read_only: Vec<OsString>,
     scratch: OsString,
     scratch_executes: bool,
+    finds_itself: bool,
     limits: Limits,
 }
 
@@ -274,6 +279,7 @@ impl Order {
             read_only: words(&task.read_only),
             scratch: task.scratch.clone().into(),
             scratch_executes: task.scratch_executes,
+            finds_itself: task.finds_itself,
             limits: task.limits,
         };
         let bytes = postcard::to_stdvec(&order).map_err(|source| ToolError::Order { source })?;
@@ -485,6 +491,7 @@ mod tests {
             read_only: Vec::new(),
             scratch: "/scratch".into(),
             scratch_executes: false,
+            finds_itself: false,
             stdin: None,
             limits: Limits::default(),
         };

@@ -2,7 +2,8 @@
 //! processes, runs programs, loads code and works on files. What is run and which files: Landlock and the tool's
 //! own file system decide. It has a process namespace of its own, so that it signals nobody else.
 //!
-//! There is no call here that makes a socket, not even a pair: none of the tools needs one.
+//! There is no call here that makes a socket, not even a pair: compilers need none. (Rust's standard library makes a
+//! pair where it starts a program under a changed `PATH`: rustc does so for its linker, which it therefore cannot start.)
 
 use super::{
     Condition::{Equals, Masked},

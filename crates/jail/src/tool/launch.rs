@@ -185,7 +185,7 @@ fn keep_inside(
         return Err(Refusal::io("go on without the outer keeper", io::ErrorKind::BrokenPipe.into()));
     }
     let counted = count_processes(route, plan.order.limits.processes_max)?;
-    root::enter(plan.paths(&plan.toolchain))?;
+    root::enter(plan.paths(&plan.toolchain), plan.order.finds_itself)?;
     hold_children()?;
     let deadline = Instant::now() + Duration::from_millis(plan.order.limits.wall_ms_max);
     let report = ends.report.as_raw_fd();

@@ -36,7 +36,8 @@ enum Taken {
 }
 
 /// Enters the new root. Of `paths.toolchain` the symbolic links are kept as links; what they point to has to be granted.
-pub(super) fn enter(paths: ToolPaths<'_>) -> Result<(), JailError> {
+/// `processes`: with a /proc of this process's own namespace, which Landlock opens nothing of.
+pub(super) fn enter(paths: ToolPaths<'_>, processes: bool) -> Result<(), JailError> {
     apart(paths)?;
     // SAFETY: unshare can break the sharing of descriptors between threads that others rely on; there is one
     // thread, and CLONE_FILES is not among the flags.
@@ -69,6 +70,10 @@ pub(super) fn enter(paths: ToolPaths<'_>) -> Result<(), JailError> {
     }
     places.push((paths.scratch, taken));
 
+    if processes {
+        places.push((Path::new(STAGE), Taken::Directory(own_processes()?)));
+    }
+
     let root = empty_root()?;
     for (path, taken) in places {
         place(path, taken).map_err(|source| JailError::Grant {
@@ -99,7 +104,8 @@ fn apart(paths: ToolPaths<'_>) -> Result<(), JailError> {
     for (number, path) in all.iter().enumerate() {
         let plain = path.is_absolute()
             && path.components().skip(1).all(|part| matches!(part, Component::Normal(_)))
-            && path.components().count() > 1;
+            && path.components().count() > 1
+            && !path.starts_with(STAGE);
         let alone = all
             .iter()
             .enumerate()
@@ -107,7 +113,7 @@ fn apart(paths: ToolPaths<'_>) -> Result<(), JailError> {
         if !plain || !alone {
             return Err(JailError::Grant {
                 path: (*path).to_owned(),
-                expected: "without `..`, not the root, and in no other granted path",
+                expected: "without `..`, not the root nor in /proc, and in no other granted path",
                 source: io::ErrorKind::InvalidInput.into(),
             });
         }
@@ -179,6 +185,21 @@ fn empty_root() -> Result<OwnedFd, JailError> {
     rustix::mount::move_mount(&root, "", CWD, STAGE, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
         .map_err(&make)?;
     Ok(root)
+}
+
+/// Processes and nothing else of what a /proc has, and of those only what the tool could trace: its own.
+fn own_processes() -> Result<OwnedFd, JailError> {
+    let make =
+        failed("mount a /proc of the tool's own; a container that hides parts of its own forbids that");
+    let system = rustix::mount::fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC).map_err(&make)?;
+    rustix::mount::fsconfig_set_string(&system, "subset", "pid").map_err(&make)?;
+    rustix::mount::fsconfig_set_string(&system, "hidepid", "ptraceable").map_err(&make)?;
+    rustix::mount::fsconfig_create(&system).map_err(&make)?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC
+        | MountAttrFlags::MOUNT_ATTR_NOSUID;
+    rustix::mount::fsmount(&system, FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(&make)
 }
 
 /// Gives it its name. The grants lie apart, so that all parents are the new root's own directories.

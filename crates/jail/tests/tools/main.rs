@@ -130,6 +130,7 @@ fn task(tree: &Path, scratch: &Path, program: &str, arguments: &[&str]) -> Task 
         read_only: vec![tree.to_owned()],
         scratch: scratch.to_owned(),
         scratch_executes: false,
+        finds_itself: false,
         stdin: None,
         limits: Limits { wall_ms_max: 60_000, ..Limits::default() },
     }

@@ -146,6 +146,37 @@ pub(crate) const TESTS: &[Test] = &[
             String::from_utf8_lossy(&output.stderr)
         );
     }),
+    ("a program finds itself, and nothing else in /proc", || {
+        let ground = Ground::new();
+        let script = ground.fill(
+            "readlink /proc/self/exe; cat /proc/self/environ; ls /proc; cat /proc/1/cmdline; readlink /proc/1/exe; \
+             readlink /proc/{PARENT}/exe; echo 1 > /proc/sys/kernel/pid_max; echo c > /proc/self/comm; true",
+        );
+        let mut tool = task(&ground.tree, &ground.scratch, "/bin/sh", &["-c", &script]);
+        let outcome = ends_well(&tool, "ls: cannot access '/proc'");
+        assert!(outcome.stdout.bytes.is_empty(), "{}", text(&outcome));
+        tool.finds_itself = true;
+        let outcome = match run(&launcher(), &tool) {
+            Err(error)
+                if error.to_string().contains("a container that hides parts of its own forbids that") =>
+            {
+                println!("NOT TRIED: {error}");
+                return;
+            }
+            outcome => outcome.unwrap(),
+        };
+        assert_eq!(outcome.stdout.bytes, b"/usr/bin/readlink\n", "{}", text(&outcome));
+        let said = text(&outcome);
+        for expected in [
+            "cat: /proc/self/environ: Permission denied",
+            "ls: cannot open directory '/proc': Permission denied",
+            "cat: /proc/1/cmdline: No such file or directory",
+            "cannot create /proc/sys/kernel/pid_max: Directory nonexistent",
+            "cannot create /proc/self/comm: ",
+        ] {
+            assert!(said.contains(expected), "{expected}: {said}");
+        }
+    }),
     ("the environment is what was given", || {
         let ground = Ground::new();
         let outcome = run(&launcher(), &task(&ground.tree, &ground.scratch, "/usr/bin/env", &[])).unwrap();
@@ -166,6 +197,7 @@ pub(crate) const TESTS: &[Test] = &[
         refused(&|task| task.read_only.push("/nonexistent".into()), "cannot grant /nonexistent");
         refused(&|task| task.read_only.push("relative".into()), "cannot grant relative");
         refused(&|task| task.read_only.push("/".into()), "cannot grant");
+        refused(&|task| task.read_only.push("/proc/self".into()), "nor in /proc");
         refused(&|task| task.read_only.push(ground.scratch.join("inner")), "in no other granted path");
         refused(&|task| task.scratch = "/etc/hostname".into(), "cannot grant /etc/hostname");
         refused(&|task| task.directory = ground.outside.clone(), "cannot enter the tool's directory");
