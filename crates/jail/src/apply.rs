@@ -51,6 +51,16 @@ pub enum Kind {
     Importer,
     /// Connects to one Unix socket, in a file system that holds nothing else. See [`apply_with_socket`].
     Relay,
+    /// Reads source trees in the paths that are granted for reading, and keeps an index in one that is granted for
+    /// writing: makes no socket of any kind, and runs nothing.
+    Indexer,
+    /// The same for who judges suggestions by what compilers say of them, which it has its supervisor run: see
+    /// [`crate::tool`].
+    Checker,
+    /// A compiler or another program of others, with whatever it starts. Only [`crate::tool`] applies it.
+    Tool,
+    /// Waits for a tool's end, and runs no code but ours. Only [`crate::tool`] applies it.
+    ToolKeeper,
 }
 
 /// What was applied, for the log and the ledger.
@@ -127,6 +137,9 @@ pub fn apply_with_socket(jail: &Jail, socket: &Path) -> Result<Applied, JailErro
 }
 
 fn confine(jail: &Jail, socket: Option<&Path>) -> Result<Applied, JailError> {
+    if matches!(jail.kind, Kind::Tool | Kind::ToolKeeper) {
+        return Err(JailError::OnlyForTools { kind: jail.kind });
+    }
     require_single_thread()?;
     name_process(&jail.name);
     let kept = descriptors::close_all_but(&jail.keep_fds)?;
@@ -178,7 +191,7 @@ fn confine(jail: &Jail, socket: Option<&Path>) -> Result<Applied, JailError> {
     })
 }
 
-fn require_single_thread() -> Result<(), JailError> {
+pub(crate) fn require_single_thread() -> Result<(), JailError> {
     let path = Path::new("/proc/self/task");
     let threads =
         fs::read_dir(path).map_err(|source| JailError::Proc { path: path.to_owned(), source })?.count();
@@ -186,7 +199,7 @@ fn require_single_thread() -> Result<(), JailError> {
 }
 
 /// For `ps` only, so a name that cannot be set is no reason to stop.
-fn name_process(name: &str) {
+pub(crate) fn name_process(name: &str) {
     if let Ok(name) = CString::new(name) {
         let _ = rustix::thread::set_name(&name);
     }
@@ -213,12 +226,12 @@ pub fn forbid_core_dumps() -> Result<(), JailError> {
     set_limit("core dumps", Resource::Core, hard.unwrap_or(1).min(1))
 }
 
-fn set_limit(what: &'static str, resource: Resource, value: u64) -> Result<(), JailError> {
+pub(crate) fn set_limit(what: &'static str, resource: Resource, value: u64) -> Result<(), JailError> {
     rustix::process::setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })
         .map_err(|errno| JailError::Limit { what, value, source: errno.into() })
 }
 
-fn follow_parent(parent_pid: u32) -> Result<(), JailError> {
+pub(crate) fn follow_parent(parent_pid: u32) -> Result<(), JailError> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|errno| JailError::DeathSignal { source: errno.into() })?;
     // The parent may have ended before the line above.
@@ -229,6 +242,12 @@ fn follow_parent(parent_pid: u32) -> Result<(), JailError> {
 /// Why a jail could not be applied. The process must not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum JailError {
+    /// That jail belongs to a tool, which does not apply it itself.
+    #[error("a jail of kind {kind:?} is applied by jail::tool only; this is a defect of this build")]
+    OnlyForTools {
+        /// Which was asked for.
+        kind: Kind,
+    },
     /// Namespaces and filters would bind one thread and miss the others.
     #[error(
         "{threads} threads run already; the jail has to be applied at the start of main, before any runtime"

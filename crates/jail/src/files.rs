@@ -183,3 +183,58 @@ fn add(
         .add_rule(PathBeneath::new(opened, access))
         .map_err(|error| JailError::Landlock { source: Box::new(error) })
 }
+
+/// What remains to a tool, by its own paths. All absolute.
+#[derive(Clone, Copy)]
+pub(crate) struct ToolPaths<'a> {
+    /// May be read and executed.
+    pub(crate) toolchain: &'a [PathBuf],
+    /// May be read.
+    pub(crate) read_only: &'a [PathBuf],
+    /// May be read and written; files, directories and symbolic links may be made and removed.
+    pub(crate) scratch: &'a Path,
+    /// Whether what lies in `scratch` may be executed too.
+    pub(crate) scratch_executes: bool,
+    /// Device files that may be read and written.
+    pub(crate) devices: &'a [PathBuf],
+}
+
+/// Restricts this thread, and what it will execute, to a tool's paths. No devices, sockets or pipes can be made.
+pub(crate) fn restrict_tool(paths: ToolPaths<'_>) -> Result<(), JailError> {
+    let abi = kernel_abi()?;
+    if abi < LANDLOCK_ABI_MIN {
+        return Err(JailError::LandlockOld { found: abi });
+    }
+    let failed = |error: RulesetError| JailError::Landlock { source: Box::new(error) };
+    let mut ruleset = handled(known(abi)).map_err(failed)?;
+    for path in paths.toolchain {
+        let (opened, file_type) = open(path, "a file or a directory")?;
+        let access = if file_type == FileType::Directory {
+            AccessFs::Execute | AccessFs::ReadFile | AccessFs::ReadDir
+        } else {
+            AccessFs::Execute | AccessFs::ReadFile
+        };
+        ruleset = add(ruleset, opened, access)?;
+    }
+    for path in paths.read_only {
+        let (opened, file_type) = open(path, "a file or a directory")?;
+        ruleset = grant_reading(ruleset, opened, file_type)?;
+    }
+    for path in paths.devices {
+        let (opened, _) = open(path, "a device file")?;
+        ruleset = add(ruleset, opened, AccessFs::ReadFile | AccessFs::WriteFile)?;
+    }
+    let (scratch, _) = open(paths.scratch, "a directory")?;
+    let mut access: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
+        ReadFile | ReadDir | WriteFile | Truncate | MakeReg | MakeDir | MakeSym | RemoveFile | RemoveDir | Refer
+    });
+    if paths.scratch_executes {
+        access |= AccessFs::Execute;
+    }
+    ruleset = add(ruleset, scratch, access)?;
+    let status = ruleset.restrict_self().map_err(failed)?;
+    if status.ruleset == RulesetStatus::NotEnforced || !status.no_new_privs {
+        return Err(JailError::LandlockNotEnforced);
+    }
+    Ok(())
+}

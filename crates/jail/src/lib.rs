@@ -12,8 +12,9 @@
 //! What this crate does not do: it never falls back unasked. A kernel that lacks a part is an error that
 //! names the part, and the [`weaker`] jail that somebody could accept by name. What stays visible to a jailed
 //! process: the metadata of files whose path it knows (Landlock does not restrict `stat`), the clock, and the
-//! machine's load. There is no PID namespace, and a mount namespace for the relay only, which may connect:
-//! Landlock and seccomp deny what those would hide.
+//! machine's load. There is a mount namespace for the relay, which may connect, and for tools, which run programs of
+//! others; a PID namespace for tools only. For the rest Landlock and seccomp deny what those would hide. [`tool`] runs
+//! such programs, each in a jail of its own.
 //!
 //! This is one of the two crates that may use `unsafe`; its interface is safe.
 #![allow(unsafe_code, reason = "system calls that rustix lacks; the point of this crate is to hold them")]
@@ -35,6 +36,7 @@ pub mod oversight;
 pub mod probe;
 pub mod sealed;
 pub mod spawn;
+pub mod tool;
 pub mod weaker;
 
 pub use apply::{Applied, Jail, JailError, Kind, Route, apply, apply_with_socket, forbid_core_dumps};
@@ -44,5 +46,5 @@ pub use layer::Layer;
 #[cfg(feature = "weaken")]
 pub use layer::{WITHOUT, leave_out};
 pub use mounts::SOCKET;
-pub use seccomp::give_up_networks;
+pub use seccomp::{Admission, Answer, admissions, give_up_networks};
 pub use weaker::Weaker;

@@ -121,11 +121,11 @@ enum Way {
 #[must_use]
 pub fn probes(kind: Kind, places: &Places) -> Vec<Probe> {
     let own: (&[Attempt], &[Otherwise]) = match kind {
-        Kind::Engine | Kind::Gateway => (&[], &[]),
-        Kind::Importer => (FROM_IMPORTER, &[]),
+        Kind::Engine | Kind::Gateway | Kind::Tool | Kind::ToolKeeper => (&[], &[]),
+        Kind::Importer | Kind::Indexer | Kind::Checker => (FROM_IMPORTER, &[]),
         Kind::Relay => (FROM_RELAY, IN_RELAY),
     };
-    let opens = matches!(kind, Kind::Gateway | Kind::Importer);
+    let opens = matches!(kind, Kind::Gateway | Kind::Importer | Kind::Indexer | Kind::Checker);
     let mut probes: Vec<Probe> =
         ATTEMPTS.iter().chain(own.0).map(|attempt| attempt.probe(own.1, opens)).collect();
     if kind == Kind::Relay {

@@ -11,7 +11,10 @@ mod base;
 mod engine;
 mod gateway;
 mod importer;
+mod indexer;
+mod keeper;
 mod relay;
+mod tool;
 
 use std::collections::BTreeMap;
 
@@ -20,15 +23,14 @@ use seccompiler::{
     SeccompRule, TargetArch,
 };
 
-use crate::{JailError, Kind};
+use crate::{Errno, JailError, Kind};
 
 /// One row of a table.
 struct Rule {
     /// Its number on this architecture: `libc::SYS_…`.
     call: i64,
     then: Then,
-    /// What needs the call, or why it is answered so. For the reader of the table.
-    #[allow(dead_code, reason = "documentation that cannot be left out: the constructors demand it")]
+    /// What needs the call, or why it is answered so. For the reader of the table, and of docs/jails.md.
     reason: &'static str,
 }
 
@@ -69,12 +71,52 @@ const fn refuse(call: i64, errno: libc::c_int, reason: &'static str) -> Rule {
 
 fn tables(kind: Kind) -> impl Iterator<Item = &'static Rule> {
     let own: &[&[Rule]] = match kind {
+        Kind::Indexer | Kind::Checker => &[indexer::RULES, indexer::LEGACY_RULES],
+        Kind::Tool => &[tool::RULES, tool::LEGACY_RULES],
+        Kind::ToolKeeper => &[keeper::RULES],
         Kind::Engine => &[engine::RULES, engine::LEGACY_RULES],
         Kind::Gateway => &[gateway::RULES, gateway::LEGACY_RULES],
         Kind::Importer => &[importer::RULES, importer::LEGACY_RULES],
         Kind::Relay => &[engine::RULES, engine::LEGACY_RULES, relay::RULES],
     };
-    [base::RULES, base::LEGACY_RULES].into_iter().chain(own.iter().copied()).flatten()
+    let base = [base::RULES, base::LEGACY_RULES].into_iter().flatten();
+    let left_out: &[i64] = if kind == Kind::Tool { tool::NOT_OF_BASE } else { &[] };
+    base.filter(|rule| !left_out.contains(&rule.call)).chain(own.iter().copied().flatten())
+}
+
+/// One row of a kind's table, for documents and for tests that try the calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Admission {
+    /// The call's number on this architecture.
+    pub call: i64,
+    /// How it is answered.
+    pub answer: Answer,
+    /// What needs the call, or why it is answered so.
+    pub reason: &'static str,
+}
+
+/// How a table answers a call that is in it. One that is not in it answers `EPERM`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The kernel decides.
+    Admitted,
+    /// The kernel decides, where the arguments are as the table says; otherwise `EPERM`.
+    AdmittedWhen,
+    /// This error, which callers take for an answer.
+    Refused(Errno),
+}
+
+/// The table of a kind, row by row.
+pub fn admissions(kind: Kind) -> impl Iterator<Item = Admission> {
+    tables(kind).map(|rule| Admission {
+        call: rule.call,
+        answer: match rule.then {
+            Then::Allow => Answer::Admitted,
+            Then::AllowWhen(_) => Answer::AdmittedWhen,
+            Then::Refuse(errno) => Answer::Refused(Errno::new(errno)),
+        },
+        reason: rule.reason,
+    })
 }
 
 /// A compiled filter: programs to install in this order.
@@ -240,13 +282,25 @@ mod tests {
         (libc::SYS_fchownat, "Landlock does not restrict owners"),
         (libc::SYS_setxattr, "Landlock does not restrict attributes"),
         (libc::SYS_seccomp, "nothing to add"),
-        (libc::SYS_openat2, "one way to open is enough, but to the importer, which opens beneath the medium"),
+        (libc::SYS_openat2, "one way to open is enough, but to who opens beneath a medium or a tree"),
     ];
 
     /// What the relay may do nonetheless, of which the file system and the network decide the rest.
     const DIALS: &[i64] = &[libc::SYS_socket, libc::SYS_connect];
 
-    const KINDS: [Kind; 4] = [Kind::Engine, Kind::Gateway, Kind::Importer, Kind::Relay];
+    /// What a tool may do nonetheless: it runs programs, in a process namespace and a file system of its own.
+    const RUNS: &[i64] = &[libc::SYS_execve, libc::SYS_kill, libc::SYS_fchmodat];
+
+    const KINDS: [Kind; 8] = [
+        Kind::Engine,
+        Kind::Gateway,
+        Kind::Importer,
+        Kind::Relay,
+        Kind::Indexer,
+        Kind::Checker,
+        Kind::Tool,
+        Kind::ToolKeeper,
+    ];
 
     #[test]
     fn nothing_forbidden_is_admitted() {
@@ -254,8 +308,9 @@ mod tests {
             for rule in tables(kind) {
                 let excepted = match kind {
                     Kind::Relay => DIALS.contains(&rule.call),
-                    Kind::Importer => rule.call == libc::SYS_openat2,
-                    Kind::Engine | Kind::Gateway => false,
+                    Kind::Importer | Kind::Indexer | Kind::Checker => rule.call == libc::SYS_openat2,
+                    Kind::Tool => RUNS.contains(&rule.call),
+                    Kind::Engine | Kind::Gateway | Kind::ToolKeeper => false,
                 };
                 if excepted {
                     continue;
@@ -282,11 +337,30 @@ mod tests {
         }
     }
 
-    /// Whoever parses a stranger's medium has one socket, which it was handed, and makes no other.
+    /// A tool has no socket and gets none. What the table leaves out of the base is in the base.
     #[test]
-    fn the_importer_makes_no_socket() {
+    fn a_tool_knows_no_socket() {
+        let calls = [
+            libc::SYS_socketpair,
+            libc::SYS_accept4,
+            libc::SYS_setsockopt,
+            libc::SYS_sendto,
+            libc::SYS_sendmsg,
+            libc::SYS_recvmsg,
+        ];
+        assert!(tables(Kind::Tool).all(|rule| !calls.contains(&rule.call)));
+        for left_out in tool::NOT_OF_BASE {
+            assert!(tables(Kind::ToolKeeper).any(|rule| rule.call == *left_out), "{left_out}");
+        }
+    }
+
+    /// Whoever parses a stranger's medium or tree has one socket, which it was handed, and makes no other.
+    #[test]
+    fn readers_of_strangers_files_make_no_socket() {
         let calls = [libc::SYS_socketpair, libc::SYS_accept, libc::SYS_accept4, libc::SYS_setsockopt];
-        assert!(tables(Kind::Importer).all(|rule| !calls.contains(&rule.call)));
+        for kind in [Kind::Importer, Kind::Indexer, Kind::Checker] {
+            assert!(tables(kind).all(|rule| !calls.contains(&rule.call)), "{kind:?}");
+        }
     }
 
     #[test]

@@ -30,6 +30,26 @@ const NEEDS: &[Need] = &[
     Need { package: "libclang-dev", reason: "reads llama.cpp's headers for bindgen", present: has_libclang },
     Need { package: "gnat-12", reason: "the Ada compiler that looks at completions", present: has_gnat },
     Need {
+        package: "gprbuild",
+        reason: "builds an Ada project in the jail of a tool",
+        present: || in_path("gprbuild").is_some(),
+    },
+    Need {
+        package: "ghdl-mcode",
+        reason: "simulates VHDL in the jail of a tool",
+        present: || in_path("ghdl").is_some(),
+    },
+    Need {
+        package: "iverilog",
+        reason: "simulates Verilog in the jail of a tool",
+        present: || in_path("vvp").is_some(),
+    },
+    Need {
+        package: "netcat-openbsd",
+        reason: "tries to connect from the jail of a tool",
+        present: || in_path("nc").is_some(),
+    },
+    Need {
         package: "curl",
         reason: "speaks TCP to the server in tests",
         present: || in_path("curl").is_some(),

@@ -21,6 +21,7 @@ use protocol::worker::{
 use testkit::places;
 
 mod experts;
+mod hostile;
 mod invariance;
 mod turns;
 

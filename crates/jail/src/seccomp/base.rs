@@ -6,7 +6,7 @@ use super::{
 };
 
 /// `CLONE_NEW*`: a thread may not bring a namespace along.
-const CLONE_NEW_ANY: libc::c_int = libc::CLONE_NEWNS
+pub(super) const CLONE_NEW_ANY: libc::c_int = libc::CLONE_NEWNS
     | libc::CLONE_NEWCGROUP
     | libc::CLONE_NEWUTS
     | libc::CLONE_NEWIPC
@@ -15,7 +15,7 @@ const CLONE_NEW_ANY: libc::c_int = libc::CLONE_NEWNS
     | libc::CLONE_NEWNET;
 
 /// `FIONBIO` as the int that the filter compares; libc's type differs between C libraries.
-const FIONBIO: libc::c_int = 0x5421;
+pub(super) const FIONBIO: libc::c_int = 0x5421;
 
 pub(super) const RULES: &[Rule] = &[
     // Open descriptors.

@@ -25,6 +25,7 @@ use rustix::net::SendFlags;
 use serde::{Deserialize, Serialize};
 
 use super::hosts::ACCEPT;
+use crate::hostile;
 
 /// Names of variables that tell the child what to be.
 pub(crate) const ROLE: &str = "JAIL_ROLE";
@@ -68,12 +69,27 @@ pub(crate) fn main(role: &str) -> ExitCode {
         "engine" => jailed(&jail(Kind::Engine), engine),
         "gateway" => jailed(&jail(Kind::Gateway), gateway),
         "importer" => jailed(&jail(Kind::Importer), importer),
+        "indexer" => jailed(&jail(Kind::Indexer), indexer),
+        "checker" => jailed(&jail(Kind::Checker), indexer),
         "relay" => jailed(&jail(Kind::Relay), relay),
         "memory" => jailed(&Jail { memory_bytes_max: Some(256 << 20), ..jail(Kind::Engine) }, memory),
         "sleeper" => jailed(&Jail { keep_fds: vec![3, 4], ..jail(Kind::Engine) }, |mut end| {
             end.report.take().unwrap().write_all(b"jailed").unwrap();
             thread::sleep(Duration::from_secs(600));
         }),
+        "hostile_engine" => jailed(&jail(Kind::Engine), |end| hostile::worker(end, Kind::Engine)),
+        "hostile_gateway" => jailed(&jail(Kind::Gateway), |end| hostile::worker(end, Kind::Gateway)),
+        "hostile_importer" => jailed(&jail(Kind::Importer), |end| hostile::worker(end, Kind::Importer)),
+        "hostile_relay" => jailed(&jail(Kind::Relay), |end| hostile::worker(end, Kind::Relay)),
+        "hostile_indexer" => jailed(&jail(Kind::Indexer), |end| hostile::worker(end, Kind::Indexer)),
+        "tool" => jailed(&jail(Kind::Tool), |_| ()),
+        "interrupt" => jailed(&jail(Kind::Engine), |_| {
+            hostile::by_interrupt();
+        }),
+        "interrupt_unjailed" => {
+            let own = i64::from(std::process::id());
+            return if hostile::by_interrupt() == own { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
         "unjailed" => {
             let mut end = End::take();
             let probes = probe::run(Kind::Engine, &probe::Places::default());
@@ -115,11 +131,11 @@ fn jail(kind: Kind) -> Jail {
     let (read_write, read_only, keep_fds) = match kind {
         Kind::Engine => (vec![], vec![], vec![3, 4]),
         Kind::Gateway => (vec![directory], vec![PathBuf::from("/etc/hostname")], vec![3, 4]),
-        Kind::Importer => {
+        Kind::Importer | Kind::Indexer | Kind::Checker => {
             let Folders { medium, blobs, incoming, .. } = Folders::of(&directory);
             (vec![blobs, incoming], vec![medium], vec![3, 4])
         }
-        Kind::Relay => (vec![], vec![], vec![3, 4]),
+        Kind::Relay | Kind::Tool | Kind::ToolKeeper => (vec![], vec![], vec![3, 4]),
     };
     // 5 is the resource, where a test passes one; 6 is a leak and is not kept.
     let resource = fs::metadata("/proc/self/fd/5").is_ok();
@@ -150,8 +166,8 @@ fn refused(read_write: &[&str]) -> Result<(), ()> {
 }
 
 /// This side's ends of what the test passed.
-struct End {
-    channel: Channel,
+pub(crate) struct End {
+    pub(crate) channel: Channel,
     /// Until it is told.
     report: Option<File>,
     applied: Option<Applied>,
@@ -166,7 +182,7 @@ impl End {
         }
     }
 
-    fn tell(&mut self, report: &Report) {
+    pub(crate) fn tell(&mut self, report: &Report) {
         let text = serde_json::to_vec(&Report {
             applied: self.applied.clone(),
             error: report.error.clone(),
@@ -181,7 +197,7 @@ fn jailed(jail: &Jail, body: fn(End)) -> Result<(), ()> {
     told(
         match jail.kind {
             Kind::Relay => jail::apply_with_socket(jail, &directory().join(UPSTREAM)),
-            Kind::Engine | Kind::Gateway | Kind::Importer => jail::apply(jail),
+            _ => jail::apply(jail),
         },
         body,
     )
@@ -393,6 +409,42 @@ fn importer(mut end: End) {
     drop(alive);
 }
 
+/// What an index is made of: the tree is read, and files come and go in one folder.
+fn indexer(mut end: End) {
+    let kind = end.applied.as_ref().unwrap().kind;
+    use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+    let folders = Folders::of(&directory());
+    let Folders { medium: tree, blobs: index, incoming: scratch, beside } = &folders;
+    let alive = idle_threads();
+    let mut work = common_work();
+    work.push(tried("a tree, beneath its descriptor", || {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(tree, flags, Mode::empty())?;
+        let beneath = |name| openat2(&root, name, OFlags::RDONLY, Mode::empty(), ResolveFlags::BENEATH);
+        let mut bytes = Vec::new();
+        File::from(beneath("weights")?).read_to_end(&mut bytes)?;
+        expect(bytes == MODEL && fs::read_dir(tree)?.count() == 2)?;
+        denied(beneath("link").map_err(io::Error::from), libc::EXDEV)?;
+        denied(File::open(tree.join("link")), libc::EACCES)
+    }));
+    work.push(tried("files of an index", || files(index).and_then(|()| files(scratch))));
+    work.push(tried("SQLite in WAL mode", || sqlite(index).map_err(io::Error::other)));
+    work.push(tried("nothing beside the grants, and nothing in the tree", || {
+        denied(File::open(beside.join("weights")), libc::EACCES)?;
+        denied(File::create(tree.join("new")), libc::EACCES)?;
+        denied(fs::remove_file(tree.join("weights")), libc::EACCES)?;
+        denied(std::os::unix::fs::symlink("/etc/passwd", index.join("link")), libc::EPERM)?;
+        denied(std::process::Command::new("/bin/true").status(), libc::EPERM)
+    }));
+    let places = probe::Places {
+        read_only: vec![tree.clone()],
+        read_write: vec![index.clone(), scratch.clone()],
+        closed: vec![beside.clone(), directory()],
+    };
+    finish(&mut end, kind, &places, work);
+    drop(alive);
+}
+
 async fn serve_one(listener: TcpListener) -> io::Result<()> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     listener.set_nonblocking(true)?;
@@ -544,16 +596,16 @@ fn parent_of_jailed() -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn tried(what: &str, body: impl FnOnce() -> io::Result<()>) -> (String, String) {
+pub(crate) fn tried(what: &str, body: impl FnOnce() -> io::Result<()>) -> (String, String) {
     let outcome = body().map_or_else(|error| error.to_string(), |()| "ok".to_owned());
     (what.to_owned(), outcome)
 }
 
-fn expect(holds: bool) -> io::Result<()> {
+pub(crate) fn expect(holds: bool) -> io::Result<()> {
     if holds { Ok(()) } else { Err(io::Error::other("not as expected")) }
 }
 
-fn denied<T>(outcome: io::Result<T>, errno: i32) -> io::Result<()> {
+pub(crate) fn denied<T>(outcome: io::Result<T>, errno: i32) -> io::Result<()> {
     match outcome {
         Err(error) if error.raw_os_error() == Some(errno) => Ok(()),
         Err(error) => Err(error),

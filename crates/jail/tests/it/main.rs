@@ -3,10 +3,11 @@
 //! It has its own `main` because a jail is applied before any thread exists, and libtest runs a test
 //! on a thread. Run as root it tries everything as root and as user 65534; as another user, as that
 //! user only, and says so.
-#![allow(unsafe_code, reason = "one shared mapping")]
+#![allow(unsafe_code, reason = "one shared mapping, and calls by number")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a test")]
 
 mod child;
+mod hostile;
 mod hosts;
 
 use std::{
@@ -46,10 +47,14 @@ const TESTS: &[Test] = &[
     ("gateway_as_root", || as_root(Kind::Gateway)),
     ("importer_as_root", || as_root(Kind::Importer)),
     ("relay_as_root", || as_root(Kind::Relay)),
+    ("indexer_as_root", || as_root(Kind::Indexer)),
+    ("checker_as_root", || as_root(Kind::Checker)),
     ("engine_as_nobody", || as_nobody(Kind::Engine)),
     ("gateway_as_nobody", || as_nobody(Kind::Gateway)),
     ("importer_as_nobody", || as_nobody(Kind::Importer)),
     ("relay_as_nobody", || as_nobody(Kind::Relay)),
+    ("indexer_as_nobody", || as_nobody(Kind::Indexer)),
+    ("checker_as_nobody", || as_nobody(Kind::Checker)),
     ("engine_under_a_supervisor_that_is_nobody", || under_nobody("supervise_engine")),
     ("gateway_under_a_supervisor_that_is_nobody", || under_nobody("supervise_gateway")),
     ("importer_under_a_supervisor_that_is_nobody", || under_nobody("supervise_importer")),
@@ -67,6 +72,13 @@ const TESTS: &[Test] = &[
     ("a_descriptor_that_is_not_open_is_refused", || {
         refused("closed_descriptor", "descriptor 77 is to be kept")
     }),
+    ("a_tools_jail_is_not_for_others", || refused("tool", "applied by jail::tool only")),
+    ("a_hostile_engine", || hostile_worker(Kind::Engine)),
+    ("a_hostile_gateway", || hostile_worker(Kind::Gateway)),
+    ("a_hostile_importer", || hostile_worker(Kind::Importer)),
+    ("a_hostile_relay", || hostile_worker(Kind::Relay)),
+    ("a_hostile_indexer", || hostile_worker(Kind::Indexer)),
+    ("the_32_bit_convention_ends_the_process", the_32_bit_convention_ends_the_process),
     ("memory_is_limited", memory_is_limited),
     ("it_dies_with_its_parent", it_dies_with_its_parent),
 ];
@@ -185,8 +197,11 @@ fn supervise_on(conditions: Conditions, kind: Kind, user: Option<u32>) -> Applie
         Kind::Gateway => ("gateway", listener.as_fd()),
         Kind::Importer => ("importer", model.as_fd()),
         Kind::Relay => ("relay", model.as_fd()),
+        Kind::Indexer => ("indexer", model.as_fd()),
+        Kind::Checker => ("checker", model.as_fd()),
+        Kind::Tool | Kind::ToolKeeper => panic!("tests/tools has these"),
     };
-    if kind == Kind::Importer {
+    if reads_strangers_files(kind) {
         child::Folders::of(directory.path()).make();
     }
     let started = start_on(conditions, role, user, directory.path(), &[resource, leak.as_fd()]);
@@ -231,6 +246,11 @@ fn supervise_on(conditions: Conditions, kind: Kind, user: Option<u32>) -> Applie
     applied
 }
 
+/// Those that have a folder to read and another to write.
+fn reads_strangers_files(kind: Kind) -> bool {
+    matches!(kind, Kind::Importer | Kind::Indexer | Kind::Checker)
+}
+
 fn check_probes(kind: Kind, rows: &[ProbeResult]) {
     let threads: BTreeSet<u32> = rows.iter().map(|row| row.thread).collect();
     assert_eq!(threads.len(), 1 + THREADS, "the main thread and those started after");
@@ -247,7 +267,7 @@ fn check_probes(kind: Kind, rows: &[ProbeResult]) {
                 assert!(["inherited sockets", "proxy variables"].contains(&row.name.as_str()))
             }
             Got::Succeeded if kind == Kind::Relay => assert_eq!(row.name, "the one socket"),
-            Got::Succeeded if matches!(kind, Kind::Importer | Kind::Gateway) => {
+            Got::Succeeded if kind == Kind::Gateway || reads_strangers_files(kind) => {
                 let open = ["listing a granted folder", "a file in a granted folder"];
                 assert!(open.contains(&row.name.as_str()));
             }
@@ -341,6 +361,45 @@ fn refused(role: &str, message: &str) -> Ran {
     let error = started.report().error.unwrap();
     assert!(error.contains(message), "{error}");
     assert_eq!(started.child.wait().unwrap(), Exit::Code(1));
+    Ran::Through
+}
+
+/// A worker of which somebody else is the master, see [`hostile`]; on the supervisor's side nothing is left of it.
+fn hostile_worker(kind: Kind) -> Ran {
+    let directory = tempfile::tempdir().unwrap();
+    let _upstream = UnixListener::bind(directory.path().join(child::UPSTREAM)).unwrap();
+    if reads_strangers_files(kind) {
+        child::Folders::of(directory.path()).make();
+    }
+    let role = match kind {
+        Kind::Engine => "hostile_engine",
+        Kind::Gateway => "hostile_gateway",
+        Kind::Importer => "hostile_importer",
+        Kind::Relay => "hostile_relay",
+        Kind::Indexer | Kind::Checker => "hostile_indexer",
+        Kind::Tool | Kind::ToolKeeper => panic!("tests/tools has these"),
+    };
+    let started = start(role, None, directory.path(), &[]);
+    let report = started.report();
+    assert_eq!(report.error, None);
+    check_work(&report.work);
+    let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let before = open();
+    let (_, pushed) = started.channel.recv(&mut [0; 64]).unwrap().unwrap();
+    assert_eq!((pushed.len(), open() - before), (hostile::PUSHED, hostile::PUSHED));
+    drop(pushed);
+    assert_eq!(open(), before);
+    started.channel.send(b"end", &[]).unwrap();
+    assert_eq!(started.child.wait().unwrap(), Exit::Code(0));
+    Ran::Through
+}
+
+fn the_32_bit_convention_ends_the_process() -> Ran {
+    let end = |role| start(role, None, Path::new("/"), &[]).child.wait().unwrap();
+    if end("interrupt_unjailed") != Exit::Code(0) {
+        return Ran::NotTried("this machine has no such convention");
+    }
+    assert_eq!(end("interrupt"), Exit::Signal(libc::SIGSYS));
     Ran::Through
 }
 
