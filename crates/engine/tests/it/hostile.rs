@@ -154,6 +154,7 @@ fn facts() -> Ready {
         context_tokens: 64,
         trained_context_tokens: 64,
         slots: 1,
+        weaker: Vec::new(),
         vocabulary: 10,
         step_costs: Vec::new(),
         fill: None,
