@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use jail::Kind;
-use jail::channel::Channel;
+use jail::channel::{Channel, SendError};
 use jail::oversight::Oversight;
 use jail::spawn::{Child, Exit};
 use ledger::{LocalNotary, Notary};
@@ -191,7 +191,11 @@ impl Supervisor {
                 let (name, program) = (process_name(&facts), facts.engine_build);
                 self.overseer.watch(name, launched.child.pid(), program, launched.oversight);
                 let up = ToGateway::WorkerUp { lock: slot.deployment.lock() };
-                send(&gateway.channel, &up, &[launched.socket.as_fd()])?;
+                match send(&gateway.channel, &up, &[launched.socket.as_fd()]) {
+                    // It says why, and is noticed by its process.
+                    Err(error) if is_gone(&*error) => {}
+                    sent => sent?,
+                }
                 slot.child = Some(launched.child);
             }
         }
@@ -533,6 +537,12 @@ pub(crate) fn send(
     descriptors: &[std::os::fd::BorrowedFd<'_>],
 ) -> Result<(), Box<dyn Error>> {
     Ok(channel.send(&frame::encode(message)?, descriptors)?)
+}
+
+/// Whether a message was not sent because its receiver has ended.
+fn is_gone(error: &(dyn Error + 'static)) -> bool {
+    let error = error.downcast_ref::<SendError>();
+    matches!(error, Some(SendError::Io { source }) if source.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// Readable once a signal asks to stop.

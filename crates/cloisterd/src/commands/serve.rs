@@ -10,6 +10,10 @@ use crate::output::{self, Hinted};
 use crate::settings::Settings;
 use crate::supervisor::Supervisor;
 
+/// Every other user reads so in a user namespace, the peers of the gateway among them: nobody may own the data by
+/// that number, or all would.
+const UNMAPPED: u32 = 65534;
+
 /// Serves, until a signal says stop.
 #[derive(Debug, Args)]
 pub(crate) struct Serve {}
@@ -19,6 +23,12 @@ impl Serve {
         // Before anything is opened: the numbers are as the service manager left them.
         let activated = activation::take()?;
         let data = Data::open(data)?;
+        if data.owner_uid() == UNMAPPED {
+            let hint = "give it, and what is in it, to a user of its own";
+            return Err(
+                Hinted::new(format!("{} belongs to user {UNMAPPED}", data.root().display()), hint).into()
+            );
+        }
         let settings = Settings::read(data.root())?;
         let lock = data.try_lock()?.ok_or_else(|| {
             Hinted::new(

@@ -326,3 +326,12 @@ fn programs_in_memory_that_are_forbidden_are_named() {
     let refused = server.start_under(container(&server, forbid)).unwrap_err().to_string();
     assert!(refused.contains("sysctl vm.memfd_noexec must be below 2"), "{refused}");
 }
+
+/// In the gateway's user namespace every stranger has that number.
+#[test]
+fn data_of_the_user_that_strangers_read_as_is_not_served() {
+    let mut server = Server::new(places::SMALL, &[]).unwrap();
+    std::os::unix::fs::chown(server.data(), Some(65534), Some(65534)).unwrap();
+    let refused = server.start().unwrap_err().to_string();
+    assert!(refused.contains("belongs to user 65534"), "{refused}");
+}
