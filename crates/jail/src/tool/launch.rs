@@ -34,6 +34,9 @@ const RESERVED_PIDS: u32 = 300;
 /// Processes of the run's user namespace beside the tool: the two keepers.
 const KEEPERS: u32 = 2;
 
+/// Limit of a keeper's open descriptors; it has a handful.
+const KEEPER_FILES: u64 = 32;
+
 /// Numbers of signals end here; those that cannot be set are skipped by the kernel.
 const SIGNAL_MAX: libc::c_int = 64;
 
@@ -321,6 +324,9 @@ fn kernel_is_at_least(major: u32, minor: u32) -> bool {
 
 /// What a keeper gives up once it has started what it keeps.
 fn confine_keeper(filter: &Filter) -> Result<(), JailError> {
+    apply::set_limit("core dumps", Resource::Core, 1)?;
+    apply::set_limit("locked memory", Resource::Memlock, 0)?;
+    apply::set_limit("open files", Resource::Nofile, KEEPER_FILES)?;
     capabilities::drop_all()?;
     files::restrict(&[], &[], false, &[])?;
     filter.install()
