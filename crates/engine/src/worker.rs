@@ -24,6 +24,8 @@ const PLACES_MAX: usize = 8;
 /// Messages that can wait for a generation's reader: one a token, those changes, and the opening and closing
 /// ones.
 const EVENTS_MAX: usize = CREDIT as usize + PLACES_MAX + 8;
+/// Bytes of text that one message may hold: what a stop string held back, at most. Many messages can wait.
+const TEXT_BYTES_MAX: usize = 1 << 20;
 /// Messages that can wait for the worker to read them.
 const OUTBOX_MAX: usize = 1024;
 
@@ -290,6 +292,11 @@ impl Shared {
             FromWorker::Queued { id, ahead } => (id, Ok(Event::Queued { ahead })),
             FromWorker::Started { id, prompt_tokens_cached } => {
                 (id, Ok(Event::Started { prompt_tokens_cached }))
+            }
+            FromWorker::Text { tokens, text, .. }
+                if tokens.len() > CREDIT as usize || text.len() > TEXT_BYTES_MAX =>
+            {
+                return false;
             }
             FromWorker::Text { id, tokens, text } => (id, Ok(Event::Text { tokens, text })),
             FromWorker::Done { id, stop, times, rows, drafts } => {

@@ -38,8 +38,11 @@ async fn no_such_greeting() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_such_answer() {
     let stray = { [encoded(&text(1, 1)).as_slice(), &[0]].concat() };
-    let cases: [(&str, Vec<u8>); 6] = [
+    let long = FromWorker::Text { id: GenerationId(1), tokens: vec![7], text: "x".repeat(2 << 20) };
+    let cases: [(&str, Vec<u8>); 8] = [
         ("a frame that is too long", vec![255; 4]),
+        ("a text that is too long", encoded(&long)),
+        ("more tokens at once than credit allows", encoded(&text(1, 1000))),
         ("garbage", [&[4, 0, 0, 0][..], &[0xff; 4]].concat()),
         ("stray bytes in a frame", lengthened(stray)),
         ("a second greeting", encoded(&FromWorker::Ready(Box::new(facts())))),
