@@ -44,6 +44,17 @@ pub(crate) struct Settings {
     pub(crate) engine: Engine,
     /// The relays to upstream engines.
     pub(crate) relay: Relay,
+    /// The release that the programs must be of.
+    pub(crate) release: Release,
+}
+
+/// The release that the programs must be of.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Release {
+    /// The public key, PEM, that must have signed it; where it is absent, an unsigned one serves too, and so does what
+    /// was not installed from a release.
+    pub(crate) key: Option<PathBuf>,
 }
 
 /// Where the server listens, beside its Unix socket.

@@ -5,6 +5,7 @@ use clap::Args;
 
 use super::Outcome;
 use crate::data::Data;
+use crate::installed;
 use crate::output::Hinted;
 use crate::settings::Settings;
 use crate::supervisor::Supervisor;
@@ -17,6 +18,7 @@ impl Serve {
     pub(crate) fn run(&self, data: &Path) -> Outcome {
         let data = Data::open(data)?;
         let settings = Settings::read(data.root())?;
+        installed::check(&settings)?;
         let lock = data.try_lock()?.ok_or_else(|| {
             Hinted::new(
                 format!("{} is in use by another cloisterd", data.root().display()),
