@@ -89,6 +89,7 @@ impl Release {
             target: out.join("build"),
             vendored,
             isolated: !self.not_isolated,
+            rustc: compile::rustc()?,
         };
         let stage = made(&build, &source, &out)?;
         let packed = packed(&stage, &source, &out, self.key.as_deref())?;

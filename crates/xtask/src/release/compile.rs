@@ -37,6 +37,8 @@ pub(super) struct Build {
     pub(super) vendored: Option<PathBuf>,
     /// Whether in an empty network namespace.
     pub(super) isolated: bool,
+    /// The compiler.
+    pub(super) rustc: PathBuf,
 }
 
 impl Build {
@@ -93,6 +95,8 @@ impl Build {
             if self.isolated { self.isolated(Path::new(&program)) } else { Command::new(program) };
         command.current_dir(&self.root).env_clear();
         command.envs(KEPT.iter().filter_map(|name| Some((name, env::var_os(name)?))));
+        // Not through rustup's stand-in, which may want to look for updates.
+        command.env("RUSTC", &self.rustc);
         command.env("LC_ALL", "C").env("TZ", "UTC");
         // llama.cpp asks git for a commit: the repository that its sources happen to lie in is not its own.
         command.env("GIT_DIR", "/nonexistent");
@@ -147,10 +151,19 @@ impl Build {
         if let Some(vendored) = &self.vendored {
             paths.push((vendored.join(vendor::CRATES), "/crates"));
         }
-        let sysroot = output_of(Command::new("rustc").args(["--print", "sysroot"]))?;
-        paths.push((Path::new(sysroot.trim()).join("lib/rustlib/src/rust"), "/rust"));
+        paths.push((sysroot()?.join("lib/rustlib/src/rust"), "/rust"));
         Ok(paths)
     }
+}
+
+/// Where the toolchain lies.
+pub(super) fn sysroot() -> Result<PathBuf, Failure> {
+    Ok(output_of(Command::new("rustc").args(["--print", "sysroot"]))?.trim().into())
+}
+
+/// The toolchain's own compiler.
+pub(super) fn rustc() -> Result<PathBuf, Failure> {
+    Ok(sysroot()?.join("bin/rustc"))
 }
 
 /// Where Cargo unpacks what it fetched: a folder for each registry.

@@ -89,8 +89,7 @@ pub(super) fn brought(graphs: &Graphs) -> Result<Vec<Component>, Failure> {
 pub(super) fn rust() -> Result<Component, Failure> {
     let said = compile::version_of("rustc")?;
     let version = said.split(' ').nth(1).unwrap_or(&said).to_owned();
-    let sysroot = output_of(Command::new("rustc").args(["--print", "sysroot"]))?;
-    let folder = Path::new(sysroot.trim()).join("share/doc/rust/licenses");
+    let folder = compile::sysroot()?.join("share/doc/rust/licenses");
     Ok(Component {
         name: "rust-std".to_owned(),
         purl: None,

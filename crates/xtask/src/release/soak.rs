@@ -21,7 +21,7 @@ use crate::{
     python,
 };
 
-/// The steps: the first build, the second, the next version's, the installation.
+/// The steps: the first build, the next version's, the installation, the second build.
 pub(crate) const STEPS: u64 = 4;
 
 /// Digests of the evidence, by what they are of.
@@ -92,9 +92,9 @@ impl<'p> Soak<'p> {
     pub(crate) fn step(&self, step: u64, model: &Path) -> Result<(Counts, Digests), Failure> {
         match step {
             0 => self.first().map(|digests| (Counts::new(), digests)),
-            1 => self.second().map(|count| (count, Digests::new())),
-            2 => self.next().map(|()| (Counts::new(), Digests::new())),
-            _ => self.installed(model).map(|counts| (counts, Digests::new())),
+            1 => self.next().map(|()| (Counts::new(), Digests::new())),
+            2 => self.installed(model).map(|counts| (counts, Digests::new())),
+            _ => self.second().map(|counts| (counts, Digests::new())),
         }
     }
 
@@ -119,8 +119,13 @@ impl<'p> Soak<'p> {
         let places =
             Places { root: root.clone(), target: out.join("build"), cache: self.places.cache.clone() };
         let source = Source::of(&places, Some(&vendored), false)?;
-        let build =
-            compile::Build { root, target: out.join("build"), vendored: Some(vendored), isolated: true };
+        let build = compile::Build {
+            root,
+            target: out.join("build"),
+            vendored: Some(vendored),
+            isolated: true,
+            rustc: compile::rustc()?,
+        };
         let release = out.join(to);
         let stage = made(&build, &source, &release)?;
         let packed = packed(&stage, &source, &release, None)?;
@@ -171,14 +176,9 @@ impl<'p> Soak<'p> {
 
     /// The next version: the same sources but for the version's number.
     fn next(&self) -> Result<(), Failure> {
-        let out = self.out("b");
+        let out = self.out("a");
         let sources = out.join("sources");
-        let version = super::graph::version(&Places {
-            root: sources.clone(),
-            target: out.join("build"),
-            cache: self.places.cache.clone(),
-        })?;
-        let next = following(&version)?;
+        let (Source { version, .. }, Source { version: next, .. }) = self.versions()?;
         let read = |name: &str| fs::read_to_string(sources.join(name)).during(|| name.to_owned());
         let manifest = read("Cargo.toml")?;
         let bumped =
@@ -192,24 +192,25 @@ impl<'p> Soak<'p> {
         Ok(())
     }
 
+    /// What is built first, and what is built next.
+    fn versions(&self) -> Result<(Source, Source), Failure> {
+        let noted = self.out("a").join("vendored").join(vendor::EPOCH);
+        let noted = fs::read_to_string(&noted).during(|| noted.display().to_string())?;
+        let epoch_s = noted.trim().parse().during(|| "the commit's date".to_owned())?;
+        let version = super::graph::version(self.places)?;
+        let next = following(&version)?;
+        Ok((Source { version, epoch_s }, Source { version: next, epoch_s }))
+    }
+
     fn installed(&self, model: &Path) -> Result<Counts, Failure> {
-        let (first, next) = (self.out("a").join("release"), self.out("b").join("next"));
+        let (first, next) = (self.out("a").join("release"), self.out("a").join("next"));
         let keys = self.folder.join("keys");
         emptied(&keys)?;
         for name in ["release", "another", "publisher"] {
             key(&keys, name)?;
         }
         let release_key = keys.join("release.key");
-        let sources = |name: &str| {
-            let out = self.out(name);
-            let places = Places {
-                root: out.join("sources"),
-                target: out.join("build"),
-                cache: self.places.cache.clone(),
-            };
-            Source::of(&places, Some(&out.join("vendored")), false)
-        };
-        let (old, new) = (sources("a")?, sources("b")?);
+        let (old, new) = self.versions()?;
         let signed_old = packed(&first.join("stage"), &old, &self.folder.join("signed"), Some(&release_key))?;
         let signed_new = packed(&next.join("stage"), &new, &self.folder.join("signed"), Some(&release_key))?;
         let bare = self.bare()?;
