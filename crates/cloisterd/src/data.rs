@@ -9,6 +9,7 @@ use custody::{FormError, KeyFile, SealingKey};
 use rustix::fs::FlockOperation;
 use zeroize::Zeroize;
 
+use crate::format;
 use crate::key_files::{self, BODY, BODY_NEW, FINGERPRINT, NAMES, NOTARY, NOTARY_ML_DSA, Opener};
 
 /// Directories in it, all of them the owner's alone.
@@ -93,6 +94,12 @@ pub(crate) enum DataError {
         "some keys are sealed and {path} is in the clear: either `cloisterd keys seal` was interrupted, or somebody put another key there. Compare `cloisterd keys status` with what the ledger says of keys, then run `cloisterd keys seal` again", path = .0.display()
     )]
     Mixed(PathBuf),
+    #[error(
+        "{path} is of format {format}, made by cloister {version}; this is cloister {ours}, which knows formats up to {newest}: install cloister {version} or later again, or restore a backup from before into a new data directory (docs/release.md)", path = .path.display()
+    )]
+    Newer { path: PathBuf, format: u32, version: String, newest: u32, ours: &'static str },
+    #[error("{path} does not say a format: restore that file from a backup, or remove it if no later version was ever started here", path = .0.display())]
+    Format(PathBuf),
     #[error("no randomness from the system")]
     Randomness(#[source] std::io::Error),
 }
@@ -105,7 +112,9 @@ impl Data {
             return Err(DataError::Missing(root));
         }
         let metadata = std::fs::metadata(&root).map_err(|e| io(&root, "cannot be read", e))?;
-        Ok(Data { root, owner_uid: metadata.uid() })
+        let data = Data { root, owner_uid: metadata.uid() };
+        format::check(&data)?;
+        Ok(data)
     }
 
     /// Makes a new one, with new keys: sealed, where there is what seals them. An existing empty directory is
@@ -131,6 +140,7 @@ impl Data {
             make(&root.join(name))?;
         }
         let data = Data::open(root)?;
+        format::write(&data)?;
         data.write("origin", format!("{origin}\n").as_bytes())?;
         for name in NAMES {
             let key = key_files::random_key()?;
@@ -162,9 +172,13 @@ impl Data {
         self.owner_uid
     }
 
-    /// Takes the lock; `None` when another process holds it.
+    /// Takes the lock; `None` when another process holds it. Who has it finds the newest format.
     pub(crate) fn try_lock(&self) -> Result<Option<Lock>, DataError> {
-        self.lock_of("lock")
+        let lock = self.lock_of("lock")?;
+        if lock.is_some() {
+            format::migrate(self)?;
+        }
+        Ok(lock)
     }
 
     /// Takes a lock of a part; `None` when another process holds it.

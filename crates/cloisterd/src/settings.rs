@@ -61,6 +61,8 @@ pub(crate) struct Settings {
     pub(crate) airgap: Airgap,
     /// The jails of all processes.
     pub(crate) jail: Jail,
+    /// The release that the programs must be of.
+    pub(crate) release: Release,
 }
 
 /// The proof that nothing leaves.
@@ -97,6 +99,15 @@ impl Airgap {
             OnFailure::Record => vec!["airgap.on_failure = \"record\"".to_owned()],
         }
     }
+}
+
+/// The release that the programs must be of.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Release {
+    /// The public key, PEM, that must have signed it; where it is absent, an unsigned one serves too, and so does what
+    /// was not installed from a release.
+    pub(crate) key: Option<PathBuf>,
 }
 
 /// Where the server listens, beside its Unix socket.

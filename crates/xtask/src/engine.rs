@@ -61,19 +61,23 @@ pub(crate) fn engine_cargo(places: &Places, subcommand: &str, level: &str) -> Co
             command.env_remove(&name);
         }
     }
-    let flags = if cfg!(target_arch = "x86_64") {
-        format!("-C target-feature=+crt-static -C target-cpu={level}")
-    } else {
-        "-C target-feature=+crt-static".to_owned()
-    };
     command
-        .env("RUSTFLAGS", flags)
+        .env("RUSTFLAGS", flags(level).join(" "))
         // These kernels sum in an order that depends on the batch (DESIGN: reproducible by default).
         .env("GGML_LLAMAFILE", "OFF")
         .arg(subcommand)
         .args(["--release", "--target", NATIVE, "--target-dir"])
         .arg(places.engine_target());
     command
+}
+
+/// What rustc is told for the worker: static, and for one CPU level where there are such.
+pub(crate) fn flags(level: &str) -> Vec<String> {
+    let mut flags = vec!["-C".to_owned(), "target-feature=+crt-static".to_owned()];
+    if cfg!(target_arch = "x86_64") {
+        flags.extend(["-C".to_owned(), format!("target-cpu={level}")]);
+    }
+    flags
 }
 
 /// The SHA-256 of a file, in hexadecimal.

@@ -19,6 +19,7 @@ mod machine;
 mod places;
 mod process;
 mod python;
+mod release;
 mod setup;
 mod soak;
 mod source;
@@ -48,6 +49,8 @@ enum Task {
     Fetch(fetch::Fetch),
     Engine(engine::Engine),
     Build(build::Build),
+    Vendor(release::Vendor),
+    Release(release::Release),
     Tidy(tidy::Tidy),
     Deny(deny::Deny),
     Soak(soak::Soak),
@@ -64,6 +67,8 @@ fn main() -> ExitCode {
         Task::Fetch(fetch) => fetch.run(&places),
         Task::Engine(engine) => engine.run(&places),
         Task::Build(build) => build.run(&places),
+        Task::Vendor(vendor) => vendor.run(&places),
+        Task::Release(release) => release.run(&places),
         Task::Tidy(tidy) => tidy.run(&places),
         Task::Deny(deny) => deny.run(&places),
         Task::Soak(soak) => soak.run(&places),

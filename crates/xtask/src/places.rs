@@ -31,6 +31,9 @@ pub(crate) const TEST_MODEL_SIGNING: &str = "CLOISTER_TEST_MODEL_SIGNING";
 /// Read: a file of words, one a line, that must not occur in the tree (`tidy`).
 pub(crate) const TIDY_WORDS: &str = "CLOISTER_TIDY_WORDS";
 
+/// Read by `release`, and given to what it builds: when its sources were made, in seconds since 1970.
+pub(crate) const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
+
 /// The target of a native build, as rustc names it. Only Linux is built for.
 pub(crate) const NATIVE: &str =
     if cfg!(target_arch = "aarch64") { "aarch64-unknown-linux-gnu" } else { "x86_64-unknown-linux-gnu" };

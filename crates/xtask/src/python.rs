@@ -25,6 +25,15 @@ const ENVIRONMENTS: [Environment; 2] = [
     Environment { name: "model-signing", module: "model_signing.verifying", variable: TEST_MODEL_SIGNING },
 ];
 
+/// Has the schemas of CycloneDX. No test runs it, so it is made by who asks for it.
+const CYCLONEDX: Environment =
+    Environment { name: "cyclonedx", module: "cyclonedx.validation.json, jsonschema", variable: "" };
+
+/// A Python that checks bills of materials.
+pub(crate) fn cyclonedx(places: &Places) -> Result<PathBuf, Failure> {
+    CYCLONEDX.python(places)
+}
+
 /// Each environment's variable and interpreter. They are in the cache, made on first use.
 pub(crate) fn pythons(places: &Places) -> Result<Vec<(&'static str, PathBuf)>, Failure> {
     ENVIRONMENTS.iter().map(|environment| Ok((environment.variable, environment.python(places)?))).collect()

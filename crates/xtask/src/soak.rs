@@ -23,6 +23,7 @@ use crate::{
     fetch, machine,
     places::{Places, TEST_MODELS, TEST_PROGRAMS},
     process::{cargo, output_of},
+    release::soak as release,
     setup::Setup,
 };
 
@@ -64,6 +65,9 @@ enum Name {
     /// Seconds of mixed load in a network that tempts: a capture at the end of the only route sees what was planted,
     /// and nothing of ours.
     Egress,
+    /// Two clean builds from vendored sources, without a network, give the same bytes; the package installs on a bare Debian
+    /// 12, answers, is upgraded and downgraded, and no record is lost. As root; `--count` does not matter.
+    Release,
 }
 
 /// Seconds of load in one round.
@@ -92,6 +96,9 @@ struct State {
     model: String,
     machine: String,
     results: Counts,
+    /// SHA-256 in hexadecimal, where a soak is about files.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    digests: BTreeMap<String, String>,
 }
 
 impl Soak {
@@ -101,7 +108,9 @@ impl Soak {
         if self.name != Name::Simulation {
             fetch::fetch_defaults(places)?;
             fetch::model_path(places, model)?;
-            Build {}.run(places)?;
+            if self.name != Name::Release {
+                Build {}.run(places)?;
+            }
         }
 
         let file = match &self.model {
@@ -132,6 +141,12 @@ impl Soak {
                 Name::Simulation => simulation(places, seed, count),
                 Name::Models => models(places, &state.model),
                 Name::Egress => egress(places, &state.model, seed, count),
+                Name::Release => {
+                    let soak = release::Soak::new(places, &state.commit)?;
+                    let (counts, digests) = soak.step(state.done, &fetch::model_path(places, model)?)?;
+                    state.digests.extend(digests);
+                    Ok(counts)
+                }
             }?;
             for (what, count) in results {
                 *state.results.entry(what).or_default() += count;
@@ -157,7 +172,7 @@ impl Soak {
             fs::read_to_string(path).ok().and_then(|text| serde_json::from_str(&text).ok());
         let resumable = |state: &State| {
             state.commit == commit
-                && state.count == self.count
+                && state.count == self.count()
                 && state.model == model
                 && self.seed.is_none_or(|seed| seed == state.seed)
         };
@@ -170,13 +185,19 @@ impl Soak {
             soak: self.name,
             commit,
             seed: self.seed.unwrap_or_else(|| Draw::fresh("soak").number()),
-            count: self.count,
+            count: self.count(),
             done: 0,
             seconds: 0,
             model: model.to_owned(),
             machine: machine::words(),
             results: Counts::new(),
+            digests: BTreeMap::new(),
         })
+    }
+
+    /// A release has its steps.
+    fn count(&self) -> u64 {
+        if self.name == Name::Release { release::STEPS } else { self.count }
     }
 }
 
@@ -294,7 +315,7 @@ impl Name {
             Name::Replay => ROUND_OF_REPLAYS,
             Name::Invariance => ROUND_OF_TEST,
             Name::Simulation => ROUND_OF_MACHINES,
-            Name::Models => 1,
+            Name::Models | Name::Release => 1,
             Name::Egress => ROUND_OF_SECONDS,
         }
     }
@@ -307,6 +328,7 @@ impl Name {
             Name::Simulation => "simulation",
             Name::Models => "models",
             Name::Egress => "egress",
+            Name::Release => "release",
         }
     }
 
@@ -314,7 +336,7 @@ impl Name {
         match self {
             // Fills holes, and its kernels are those that could break invariance.
             Name::Replay | Name::Invariance | Name::Egress => tests::CODER,
-            Name::Crash => tests::SMALL,
+            Name::Crash | Name::Release => tests::SMALL,
             Name::Simulation => "none",
             Name::Models => "qwen2.5-coder-1.5b-instruct-q4_k_m",
         }
@@ -324,7 +346,7 @@ impl Name {
 fn commit(places: &Places) -> Result<String, Failure> {
     let git = |arguments: &[&str]| output_of(Command::new("git").current_dir(&places.root).args(arguments));
     let head = git(&["rev-parse", "HEAD"])?;
-    let changed = git(&["status", "--porcelain", "--", "crates", "Cargo.lock", ".cargo"])?;
+    let changed = git(&["status", "--porcelain", "--", "crates", "packaging", "Cargo.lock", ".cargo"])?;
     let mark = if changed.is_empty() { "" } else { " with uncommitted changes" };
     Ok(format!("{}{mark}", head.trim()))
 }

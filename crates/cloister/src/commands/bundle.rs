@@ -19,7 +19,7 @@ use crate::file;
 use crate::output::Output;
 
 /// Bytes of a key or of a chain of certificates.
-const KEY_BYTES_MAX: u64 = 1 << 20;
+pub(crate) const KEY_BYTES_MAX: u64 = 1 << 20;
 
 /// Packs, signs and examines media that models are carried in on (docs/bundle.md)
 #[derive(Subcommand)]

@@ -7,6 +7,7 @@ mod complete;
 mod completions;
 mod decide;
 mod explain;
+mod installed;
 mod ledger;
 mod man;
 mod models;
@@ -66,6 +67,8 @@ pub(crate) enum Command {
     Witness(witness::Witness),
     #[command(subcommand)]
     Bundle(bundle::Bundle),
+    #[command(subcommand, name = "self")]
+    Installed(installed::Installed),
     Status(status::Status),
     Models(models::Models),
     Completions(completions::Completions),
@@ -83,6 +86,7 @@ impl Command {
             Command::Ledger(command) => command.run(session),
             Command::Witness(command) => command.run(session),
             Command::Bundle(command) => command.run(session),
+            Command::Installed(command) => command.run(session),
             Command::Status(command) => command.run(session),
             Command::Models(command) => command.run(session),
             Command::Completions(command) => command.run(session),

@@ -29,7 +29,7 @@ fn gguf(number: u8) -> Vec<u8> {
 }
 
 /// A key that is nobody's secret, made by `openssl ecparam -genkey`'s rules: its scalar is one byte, repeated.
-fn write_keys(place: &Workplace, byte: u8) {
+pub(crate) fn write_keys(place: &Workplace, byte: u8) {
     const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut der = vec![0x30, 0x31, 0x02, 0x01, 0x01, 0x04, 0x20];
     der.extend([byte; 32]);

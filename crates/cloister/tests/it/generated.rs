@@ -40,6 +40,7 @@ fn every_command_has_help() {
         "ledger",
         "witness",
         "bundle",
+        "self",
         "status",
         "models",
         "completions",

@@ -7,6 +7,7 @@ mod bundle;
 mod chat;
 mod complete;
 mod generated;
+mod installed;
 mod ledger;
 mod records;
 mod server;

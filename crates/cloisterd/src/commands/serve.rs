@@ -6,6 +6,7 @@ use clap::Args;
 use super::Outcome;
 use crate::data::Data;
 use crate::host::{activation, memory};
+use crate::installed;
 use crate::output::{self, Hinted};
 use crate::settings::Settings;
 use crate::supervisor::Supervisor;
@@ -30,6 +31,7 @@ impl Serve {
             );
         }
         let settings = Settings::read(data.root())?;
+        installed::check(&settings)?;
         let lock = data.try_lock()?.ok_or_else(|| {
             Hinted::new(
                 format!("{} is in use by another cloisterd", data.root().display()),

@@ -25,6 +25,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("identity", &["approval", "protocol"]),
     ("ledger", &["approval", "protocol", "tlog"]),
     ("gguf", &["protocol"]),
+    ("installation", &["oms"]),
     ("models", &["gguf", "oms", "protocol"]),
     ("engine", &["jail", "protocol"]),
     // The walk.
@@ -33,15 +34,27 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("gateway", &["assist", "identity", "protocol"]),
     ("client", &["protocol"]),
     // Programs.
-    ("cloister", &["client", "custody", "ledger", "models", "oms", "protocol", "tlog"]),
+    ("cloister", &["client", "custody", "installation", "ledger", "models", "oms", "protocol", "tlog"]),
     ("cloister-pkcs11", &["oms"]),
     ("cloister-relay", &["client", "jail", "protocol"]),
     ("cloister-engine", &["gguf", "jail", "llama", "protocol"]),
     (
         "cloisterd",
         &[
-            "approval", "assist", "custody", "engine", "gateway", "gguf", "identity", "jail", "ledger",
-            "models", "oms", "protocol", "tlog",
+            "approval",
+            "assist",
+            "custody",
+            "engine",
+            "gateway",
+            "gguf",
+            "identity",
+            "installation",
+            "jail",
+            "ledger",
+            "models",
+            "oms",
+            "protocol",
+            "tlog",
         ],
     ),
     // Development. Automation compiles before everything else, so it waits for no product crate.

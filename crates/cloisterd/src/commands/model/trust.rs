@@ -98,6 +98,8 @@ impl Trust {
         match self {
             Trust::Add { name, file, kind, identity, issuer } => {
                 let _lock = vault_lock(data)?;
+                // Before anything was imported there is no folder of roots yet.
+                vault::Vault::open(&data.path("models"))?;
                 let mut bytes = file::read(&file, FILE_BYTES_MAX)?;
                 let mut who = String::new();
                 if let (Sort::Sigstore, Some(identity), Some(issuer)) = (kind, identity, issuer) {
