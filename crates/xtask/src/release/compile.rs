@@ -14,7 +14,7 @@ use crate::{
     engine,
     failure::{During as _, Failure},
     places::NATIVE,
-    process::{output_of, run, succeeds},
+    process::{is_root, output_of, run, succeeds},
 };
 
 /// What of the environment reaches the build. All else could change what comes out.
@@ -179,10 +179,6 @@ fn registries() -> Result<Vec<PathBuf>, Failure> {
     let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     found.sort();
     Ok(found)
-}
-
-pub(super) fn is_root() -> bool {
-    output_of(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
 }
 
 /// The first line of what a program says of its version.

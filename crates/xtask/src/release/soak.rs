@@ -71,7 +71,7 @@ cloister ledger verify /var/lib/cloister/ledger --policy /var/lib/cloister/log.p
 impl<'p> Soak<'p> {
     /// Refuses a machine on which it cannot run.
     pub(crate) fn new(places: &'p Places, commit: &str) -> Result<Soak<'p>, Failure> {
-        if !compile::is_root() {
+        if !crate::process::is_root() {
             return Err(Failure::new("only root can set up a bare machine's tree"));
         }
         if commit.contains(' ') {

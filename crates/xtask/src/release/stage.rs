@@ -77,32 +77,24 @@ fn documents(stage: &Path, root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Units for systemd, where the tree has any.
+/// What systemd reads: a folder of the tree, what of it, and where that is installed.
+const SYSTEMD: [(&str, &[&str], &str); 3] = [
+    ("packaging/systemd", &["service", "socket"], "usr/lib/systemd/system"),
+    ("packaging/systemd/sysusers.d", &["conf"], "usr/lib/sysusers.d"),
+    // For hosts that need one: an administrator copies it.
+    ("packaging/systemd/drop-ins", &["conf"], "usr/share/doc/cloister/systemd/drop-ins"),
+];
+
 fn units(stage: &Path, root: &Path) -> Result<(), Failure> {
-    let folder = root.join("packaging/systemd");
-    if !folder.is_dir() {
-        println!("release: packaging/systemd is not there: the release holds no units");
-        return Ok(());
-    }
-    for path in listed(&folder)? {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let place = match path.extension().and_then(|extension| extension.to_str()) {
-            Some("service" | "socket") => "usr/lib/systemd/system",
-            Some("conf") if name.contains("sysusers") => "usr/lib/sysusers.d",
-            Some("conf") if name.contains("tmpfiles") => "usr/lib/tmpfiles.d",
-            Some("conf") => {
+    for (folder, extensions, place) in SYSTEMD {
+        for path in listed(&root.join(folder))? {
+            let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+            if !extensions.contains(&extension) {
                 return Err(Failure::new(format!("{}: nothing says where it belongs", path.display()))
-                    .hint("Have `sysusers` or `tmpfiles` in its name, or add it to crates/xtask/src/release/stage.rs."));
+                    .hint("Add it to crates/xtask/src/release/stage.rs."));
             }
-            _ => continue,
-        };
-        // In a folder that is for sysusers alone, `cloister.sysusers.conf` is `cloister.conf`.
-        let name = name
-            .replace(".sysusers", "")
-            .replace("sysusers.", "")
-            .replace(".tmpfiles", "")
-            .replace("tmpfiles.", "");
-        copy(&path, &stage.join(place).join(name))?;
+            copy(&path, &stage.join(place).join(path.file_name().unwrap_or_default()))?;
+        }
     }
     Ok(())
 }
