@@ -164,7 +164,7 @@ impl Assist {
             }
             Command::Status => Ok(json!(self.status())),
             Command::AirgapVerify => {
-                let hint = "look at the daemon's own messages";
+                let hint = "a daemon that runs says more in its own messages";
                 let looked = house.supervision.posture().await.map_err(|e| failed(e, hint))?;
                 let posture: Value = serde_json::from_str(&looked.text).map_err(|e| failed(e, hint))?;
                 Ok(json!({ "record": looked.record, "posture": posture }))

@@ -214,12 +214,13 @@ impl Supervisor {
     /// Begins, goes on with, or ends a look at the jails. What it came to goes into the ledger, through the gateway.
     fn look_at_jails(&mut self) -> Result<(), Box<dyn Error>> {
         let Some(gateway) = self.gateway.as_ref().filter(|gateway| gateway.is_ready) else { return Ok(()) };
+        let Some(occasion) = self.overseer.advance() else { return Ok(()) };
         let surroundings = Surroundings {
             tcp: self.listeners.tcp_address(),
             accepted: self.settings.airgap.accepted(),
             flows: self.flows(),
         };
-        let Some(posture) = self.overseer.advance(&surroundings) else { return Ok(()) };
+        let posture = self.overseer.look(occasion, &surroundings);
         for failure in posture.failures() {
             output::say(&format!("airgap: FAIL: {failure}"));
         }

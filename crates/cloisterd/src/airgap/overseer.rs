@@ -126,17 +126,18 @@ impl Overseer {
     /// Something came over the line of that process.
     pub(crate) fn hear(&mut self, pid: u32) {
         let Some(watched) = self.watched.iter_mut().find(|watched| watched.pid == pid) else { return };
-        loop {
-            match watched.oversight.hear() {
-                Ok(None) => return,
-                Ok(Some(Heard::Applied)) => {}
-                Ok(Some(Heard::Probed(results))) => watched.answer = Some(results),
-                // Mostly its end, of which the supervisor hears otherwise.
-                Ok(Some(Heard::Ended)) => watched.broken = Some("it closed its line".to_owned()),
-                Err(error) => watched.broken = Some(output::on_one_line(&error)),
+        match watched.oversight.hear() {
+            Ok(None | Some(Heard::Applied)) => {}
+            Ok(Some(Heard::Probed(results))) if watched.asked && watched.answer.is_none() => {
+                watched.answer = Some(results);
             }
-            if watched.broken.is_some() {
-                return;
+            // Its end, of which the supervisor hears otherwise; or else the next look finds it silent.
+            Ok(Some(Heard::Ended)) => watched.broken = Some("it closed its line".to_owned()),
+            // Nothing more is read, so that it cannot keep anybody busy.
+            wrong => {
+                let unasked = || "it answers what it was not asked".to_owned();
+                watched.broken = Some(wrong.err().map_or_else(unasked, |error| output::on_one_line(&error)));
+                self.schedule(Instant::now(), Occasion::Change);
             }
         }
     }
@@ -149,8 +150,9 @@ impl Overseer {
         }
     }
 
-    /// Begins a look that is due, goes on with one, and answers what one came to.
-    pub(crate) fn advance(&mut self, surroundings: &Surroundings) -> Option<Posture> {
+    /// Begins a look that is due, or goes on with one. Answers why it was taken once everybody has answered, or had the
+    /// time to: then it is for [`Overseer::look`].
+    pub(crate) fn advance(&mut self) -> Option<Occasion> {
         let now = Instant::now();
         if self.round.is_none() {
             let (_, occasion) = self.due.take_if(|(at, _)| *at <= now)?;
@@ -169,10 +171,11 @@ impl Overseer {
         let round = self.round.take()?;
         self.looked_once = true;
         self.schedule(now + self.interval, Occasion::Interval);
-        Some(self.look(round.occasion, surroundings))
+        Some(round.occasion)
     }
 
-    fn look(&self, occasion: Occasion, surroundings: &Surroundings) -> Posture {
+    /// What is to be seen now, and what the processes answered.
+    pub(crate) fn look(&self, occasion: Occasion, surroundings: &Surroundings) -> Posture {
         let table = Sockets::read();
         let mut rows = self.constant.clone();
         let mut all = vec![self.supervisor(surroundings, &table, &mut rows)];
@@ -237,12 +240,10 @@ impl Watched {
             inspect::inspect(*pid).inspect_err(|error| own.push(processes::unread(name, error))).ok();
         let program = processes::program_digest(*pid);
         own.extend(processes::applied(name, oversight.applied(), inspection.as_ref()));
-        match (&self.answer, &self.broken) {
-            (Some(results), _) => own.extend(processes::tried(name, results)),
-            (None, broken) => {
-                let found = broken.as_deref().unwrap_or("no answer");
-                own.push(row(name, "seccomp", "its probes", "asked over its line", "an answer", found));
-            }
+        own.extend(self.answer.iter().flat_map(|results| processes::tried(name, results)));
+        if self.answer.is_none() || self.broken.is_some() {
+            let found = self.broken.as_deref().unwrap_or("no answer");
+            own.push(row(name, "seccomp", "its probes", "asked over its line", "an answer", found));
         }
         let granted = oversight.applied().map(|applied| applied.read_write.clone()).unwrap_or_default();
         let kind = oversight.kind();

@@ -25,6 +25,8 @@ impl Sockets {
         for name in ["udp", "udp6"] {
             sockets.extend(table(name).lines().skip(1).filter_map(|line| internet("udp", line)));
         }
+        // What nobody holds any more, and the kernel remembers for a while.
+        sockets.remove(&0);
         Sockets(sockets)
     }
 
