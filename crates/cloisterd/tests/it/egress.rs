@@ -159,7 +159,7 @@ fn no_packet_under_a_mixed_load() {
         match round % 4 {
             0 => {
                 administer(&["ledger", "query", "--json"]);
-                administer(&["token", "issue", "owner", "--json"]);
+                administer(&["token", "list", "--json"]);
                 commands += 2;
             }
             1 => {
