@@ -20,6 +20,8 @@ async fn a_mixture_of_experts_is_the_same_in_company() {
     let start = |settings: WorkerSettings| {
         let launched = launch::launch(&program, &model, &settings).unwrap();
         async move {
+            // The whole of it: its line to the supervisor is needed until it is ready.
+            let launched = launched;
             let (worker, ready) = Worker::connect(launched.socket).await.unwrap();
             assert!(ready.reproducible);
             (worker, launched.child)

@@ -29,6 +29,8 @@ async fn the_same_bits_alone_and_in_company() {
     let start = |settings: WorkerSettings| {
         let launched = launch::launch(&program, &model, &settings).unwrap();
         async move {
+            // The whole of it: its line to the supervisor is needed until it is ready.
+            let launched = launched;
             let (worker, ready) = Worker::connect(launched.socket).await.unwrap();
             assert!(ready.reproducible);
             (worker, ready, launched.child)
