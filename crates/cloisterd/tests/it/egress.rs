@@ -180,9 +180,14 @@ fn no_packet_under_a_mixed_load() {
                 let _refused = http::post(&server.socket(), "/v1/chat/completions", &body).unwrap();
             }
             _ => {
-                signal("KILL", server.child_pid("cloister-engine").unwrap()).unwrap();
-                let deadline = Instant::now() + Duration::from_secs(60);
-                while !http::get(&server.socket(), "/health").is_ok_and(|health| health.status == 200) {
+                let killed = server.child_pid("cloister-engine").unwrap();
+                signal("KILL", killed).unwrap();
+                let deadline = Instant::now() + Duration::from_secs(120);
+                let is_back = || {
+                    server.child_pid("cloister-engine").is_ok_and(|pid| pid != killed)
+                        && http::get(&server.socket(), "/health").is_ok_and(|health| health.status == 200)
+                };
+                while !is_back() {
                     assert!(Instant::now() < deadline, "the engine comes back");
                     std::thread::sleep(Duration::from_millis(50));
                 }
