@@ -147,7 +147,11 @@ impl Supervisor {
             self.look_at_jails()?;
             if let Some(condemned) = self.condemned.take_if(|condemned| condemned.deadline <= Instant::now())
             {
-                return self.shut_down().and(Err(condemned.why.into()));
+                // Whatever becomes of the rest, this is why.
+                if let Err(error) = self.shut_down() {
+                    output::say(&format!("while stopping: {}", output::on_one_line(&*error)));
+                }
+                return Err(condemned.why.into());
             }
             match self.wait(&signals)? {
                 Woken::Signal => break,

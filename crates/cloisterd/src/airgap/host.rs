@@ -41,7 +41,12 @@ pub(super) fn rows() -> Vec<Row> {
         ),
         advice("proxies", "the daemon's environment, /etc/environment", "none", proxies().join(", ")),
         advice("IPv6", "/proc/net/if_inet6", "off where the enclave does not use it", ipv6()),
-        advice("swap", "/proc/swaps", "none, or encrypted: prompts and keys may be written to it", swaps()),
+        advice(
+            "swap",
+            "/proc/swaps, /sys/block",
+            "none, or encrypted: prompts and keys may be written to it",
+            crate::host::memory::swap_warnings().join("; "),
+        ),
         advice(
             "core dumps of other programs",
             "/proc/sys/kernel/core_pattern",
@@ -120,14 +125,6 @@ fn ipv6() -> String {
     let mut names: Vec<&str> = interfaces.lines().filter_map(|line| line.split_whitespace().last()).collect();
     names.dedup();
     if names.is_empty() { "off".to_owned() } else { format!("on, at {}", names.join(", ")) }
-}
-
-/// Swap in memory (zram) is none on a disk.
-fn swaps() -> String {
-    let table = text("/proc/swaps");
-    let areas = table.lines().skip(1).filter_map(|line| line.split_whitespace().next());
-    let areas: Vec<&str> = areas.filter(|area| !area.starts_with("/dev/zram")).collect();
-    areas.join(", ")
 }
 
 /// Rules that count what would leave, and let nothing leave: printed for an administrator, never applied by us.
