@@ -17,6 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("custody", &[]),
     ("jail", &[]),
     ("kernels", &[]),
+    ("languages", &[]),
     ("llama", &["kernels"]),
     ("protocol", &[]),
     ("tlog", &[]),

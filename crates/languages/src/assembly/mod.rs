@@ -1,0 +1,35 @@
+//! Assembly. Its labels are what it declares.
+
+use crate::language::Pack;
+use crate::lexis::{Lexis, Quotes};
+use crate::outline::Outline;
+
+pub(crate) static PACK: Pack = Pack {
+    name: "assembly",
+    aliases: &["asm", "assembler", "nasm", "gas", "s"],
+    extensions: &["s", "asm"],
+    telling: &["\n.globl", "\n.text", "section .text"],
+    lexis: Lexis {
+        folds_case: false,
+        line_comments: &["//", ";", "#"],
+        block_comment: Some(("/*", "*/")),
+        quotes: Quotes::C,
+        word_bytes: b"$@",
+        qualifier: ".",
+        keywords: &[],
+    },
+    outline,
+};
+
+fn outline(outline: &mut Outline<'_>) {
+    for at in 0..outline.len() {
+        outline.pass(at);
+        if outline.is_word(at) && outline.symbol(at + 1, b':') && outline.begins_line(at) {
+            outline.declare(at);
+        }
+        if outline.written(at) == "include" && at > 0 && outline.symbol(at - 1, b'.') {
+            outline.import(outline.written(at + 1).trim_matches('"').to_owned());
+            outline.import_spans.push(at - 1..at + 2);
+        }
+    }
+}

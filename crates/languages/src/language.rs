@@ -1,0 +1,146 @@
+//! The languages, and how a file's is told.
+
+use crate::lexis::Lexis;
+use crate::outline::Outline;
+use crate::{ada, assembly, c, cobol, cpp, fortran, python, rust, verilog, vhdl};
+
+/// A language that there is a pack for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Language {
+    /// Ada, and SPARK, which is a part of it.
+    Ada,
+    /// VHDL.
+    Vhdl,
+    /// Verilog and SystemVerilog.
+    Verilog,
+    /// C.
+    C,
+    /// C++.
+    Cpp,
+    /// Rust.
+    Rust,
+    /// Python.
+    Python,
+    /// Fortran, free or fixed form.
+    Fortran,
+    /// Assembly of any machine.
+    Assembly,
+    /// COBOL.
+    Cobol,
+}
+
+/// What all packs have, grammar or not.
+pub(crate) struct Pack {
+    pub(crate) name: &'static str,
+    /// Other names, such as editors give: lower-case.
+    pub(crate) aliases: &'static [&'static str],
+    /// Endings of file names, lower-case, without the dot.
+    pub(crate) extensions: &'static [&'static str],
+    /// What the beginning of a file without a telling name has in it, lower-case.
+    pub(crate) telling: &'static [&'static str],
+    pub(crate) lexis: Lexis,
+    pub(crate) outline: fn(&mut Outline<'_>),
+}
+
+const ALL: [Language; 10] = [
+    Language::Ada,
+    Language::Vhdl,
+    Language::Verilog,
+    Language::C,
+    Language::Cpp,
+    Language::Rust,
+    Language::Python,
+    Language::Fortran,
+    Language::Assembly,
+    Language::Cobol,
+];
+
+/// So much of a file's beginning is looked at.
+const BEGINNING_BYTES: usize = 4096;
+
+impl Language {
+    /// The language of the file at `path` that begins with `beginning` (a few KiB are enough): by its ending,
+    /// and by its words where the ending says nothing or not all.
+    pub fn detect(path: &str, beginning: &str) -> Option<Language> {
+        let file_name = path.rsplit(['/', '\\']).next().unwrap_or(path);
+        let extension = file_name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+        let beginning = &beginning[..beginning.floor_char_boundary(BEGINNING_BYTES)];
+        let Some(extension) = extension else { return by_words(beginning) };
+        if extension == "h" {
+            return Some(if cpp::is_header(beginning) { Language::Cpp } else { Language::C });
+        }
+        // Coq's files end so too.
+        if extension == "v" && beginning.contains("Require ") && !beginning.contains("module") {
+            return None;
+        }
+        ALL.into_iter().find(|language| language.pack().extensions.contains(&extension.as_str()))
+    }
+
+    /// Its name in indexes and settings: lower-case.
+    pub fn name(self) -> &'static str {
+        self.pack().name
+    }
+
+    /// The language of that name or of one that editors give it, in any case.
+    pub fn from_name(name: &str) -> Option<Language> {
+        let name = name.trim().to_ascii_lowercase();
+        ALL.into_iter().find(|language| {
+            let pack = language.pack();
+            pack.name == name || pack.aliases.contains(&name.as_str())
+        })
+    }
+
+    /// Whether identifiers that differ in case only are the same.
+    pub fn folds_case(self) -> bool {
+        self.pack().lexis.folds_case
+    }
+
+    /// What begins a comment that ends with its line.
+    pub fn line_comment(self) -> &'static str {
+        self.pack().lexis.line_comments.first().copied().unwrap_or_default()
+    }
+
+    pub(crate) fn pack(self) -> &'static Pack {
+        match self {
+            Language::Ada => &ada::PACK,
+            Language::Vhdl => &vhdl::PACK,
+            Language::Verilog => &verilog::PACK,
+            Language::C => &c::PACK,
+            Language::Cpp => &cpp::PACK,
+            Language::Rust => &rust::PACK,
+            Language::Python => &python::PACK,
+            Language::Fortran => &fortran::PACK,
+            Language::Assembly => &assembly::PACK,
+            Language::Cobol => &cobol::PACK,
+        }
+    }
+}
+
+fn by_words(beginning: &str) -> Option<Language> {
+    if let Some(line) = beginning.lines().next().filter(|line| line.starts_with("#!")) {
+        return line.contains("python").then_some(Language::Python);
+    }
+    let beginning = beginning.to_ascii_lowercase();
+    ALL.into_iter().find(|language| language.pack().telling.iter().any(|words| beginning.contains(words)))
+}
+
+/// The name as indexes keep it: lower-case where the language folds case.
+pub fn fold(language: Language, name: &str) -> String {
+    if language.folds_case() { name.to_lowercase() } else { name.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ALL;
+
+    #[test]
+    fn keywords_are_sorted() {
+        for language in ALL {
+            let pack = language.pack();
+            assert!(pack.lexis.keywords.is_sorted(), "{}: {:?}", pack.name, {
+                let keywords = pack.lexis.keywords;
+                keywords.windows(2).find(|two| two[0] > two[1])
+            });
+        }
+    }
+}
