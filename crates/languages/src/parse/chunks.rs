@@ -218,9 +218,14 @@ fn cut(text: &str, lines: &Lines, piece: &Piece, lines_max: usize, chunks: &mut 
         let last = lines.row(rest.end - 1);
         // The most lines from here that are not too many bytes.
         let mut end_row = first;
+        // What needs two is cut in the middle rather than near its end.
+        let even = |rest: usize, max: usize| {
+            if rest > max && rest <= 2 * max { (rest * 2 / 3).min(max) } else { max }
+        };
+        let (lines_most, bytes_most) = (even(last + 1 - first, lines_max), even(rest.len(), CHUNK_BYTES_MAX));
         while end_row <= last
-            && end_row - first < lines_max
-            && lines.of_row(text, end_row).end.min(rest.end) - rest.start <= CHUNK_BYTES_MAX
+            && end_row - first < lines_most
+            && lines.of_row(text, end_row).end.min(rest.end) - rest.start <= bytes_most
         {
             end_row += 1;
         }

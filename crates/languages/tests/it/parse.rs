@@ -391,9 +391,9 @@ fn rust_and_python() {
     24-26 macro twice | macro_rules! twice {␤    ($x:expr) => { $x + $x };␤}
     "#);
     assert_snapshot!(chunks(Language::Rust, RUST), @r#"
-    1-9 type Sensor defines Sensor refers to std collections HashMap fmt Write _ plant derive Debug name str
-    11-17 type Sensor defines read refers to Sensor Option u8 quote plant poll name
-    19-22 type Poll defines Poll LIMIT poll refers to u8
+    1-9 type Sensor defines Sensor refers to std collections HashMap fmt Write _ plant derive Debug name
+    11-17 type Sensor defines read refers to Sensor Option quote plant poll name
+    19-22 type Poll defines Poll LIMIT poll refers to 
     24-26 declaration twice defines twice refers to macro_rules x expr
     "#);
     assert_snapshot!(definitions(Language::Python, PYTHON), @r#"

@@ -154,7 +154,7 @@ impl<T> Poll for Store<T> {
     assert_snapshot!(shown(Language::Rust, rust), @r#"
     imports std::collections::HashMap std::fmt
     unit "" prefix None in poll < Store
-    near plant::rate-0! Mode::Fast+0! Fast+0! take-0! inner-0! HashMap::new-1 new-1 u8-2 Option-2 Rate-2 T-3 Store-3 Poll-3
+    near plant::rate-0! Mode::Fast+0! Fast+0! take-0! inner-0! HashMap::new-1 new-1 Option-2 Rate-2 T-3 Store-3 Poll-3
     defined poll rate map
     "#);
     let python = "\
