@@ -53,6 +53,7 @@ const KEYWORD_BYTES_MAX: usize = 24;
 
 pub(crate) struct Lexer<'t> {
     lexis: &'static Lexis,
+    text: &'t str,
     bytes: &'t [u8],
     at: usize,
     /// What came before, for the tick.
@@ -61,11 +62,21 @@ pub(crate) struct Lexer<'t> {
 
 impl<'t> Lexer<'t> {
     pub(crate) fn new(lexis: &'static Lexis, text: &'t str) -> Lexer<'t> {
-        Lexer { lexis, bytes: text.as_bytes(), at: 0, before: None }
+        Lexer { lexis, text, bytes: text.as_bytes(), at: 0, before: None }
     }
 
     fn byte(&self, at: usize) -> u8 {
         self.bytes.get(at).copied().unwrap_or(0)
+    }
+
+    /// Where `what` is at or behind `from` (a character's begin), or the end.
+    fn place_of(&self, from: usize, what: &str) -> usize {
+        let rest = self.text.get(from..).unwrap_or_default();
+        let found = match what {
+            "\n" => rest.find('\n'),
+            what => rest.find(what),
+        };
+        found.map_or(self.bytes.len(), |found| from + found)
     }
 
     fn is_word_byte(&self, byte: u8) -> bool {
@@ -82,11 +93,11 @@ impl<'t> Lexer<'t> {
             }
             let rest = self.bytes.get(self.at..).unwrap_or_default();
             if self.lexis.line_comments.iter().any(|mark| rest.starts_with(mark.as_bytes())) {
-                self.at = find(self.bytes, self.at, b"\n");
+                self.at = self.place_of(self.at, "\n");
             } else if let Some((open, close)) = self.lexis.block_comment
                 && rest.starts_with(open.as_bytes())
             {
-                let end = find(self.bytes, self.at + open.len(), close.as_bytes());
+                let end = self.place_of(self.at + open.len(), close);
                 self.at = (end + close.len()).min(self.bytes.len());
             } else {
                 return;
@@ -203,9 +214,8 @@ impl<'t> Lexer<'t> {
         let hashes = rest[letters..].iter().take(64).take_while(|byte| **byte == b'#').count();
         let raw = rest[..letters].last() == Some(&b'r') && rest.get(letters + hashes) == Some(&b'"');
         if raw {
-            let mut close = vec![b'"'];
-            close.resize(hashes + 1, b'#');
-            let end = find(self.bytes, self.at + letters + hashes + 1, &close);
+            let close = format!("\"{}", "#".repeat(hashes));
+            let end = self.place_of(self.at + letters + hashes + 1, &close);
             self.at = (end + close.len()).min(self.bytes.len());
         }
         raw
@@ -257,15 +267,6 @@ fn is_keyword(lexis: &Lexis, word: &[u8]) -> bool {
         folded.make_ascii_lowercase();
     }
     lexis.keywords.binary_search_by(|keyword| keyword.as_bytes().cmp(folded)).is_ok()
-}
-
-/// Where `what` is at or behind `from`, or the end.
-fn find(bytes: &[u8], from: usize, what: &[u8]) -> usize {
-    let from = from.min(bytes.len());
-    bytes[from..]
-        .windows(what.len())
-        .position(|window| window == what)
-        .map_or(bytes.len(), |found| from + found)
 }
 
 /// How many bytes a character takes whose first byte is this.

@@ -12,6 +12,9 @@ const SIDE_BYTES_MAX: usize = 64 << 10;
 /// So many names near the cursor are told.
 const NEAR_MAX: usize = 256;
 
+/// A longer word is no name.
+const NAME_BYTES_MAX: usize = 256;
+
 /// What surrounds a cursor. Names are folded as the language does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Surroundings {
@@ -107,51 +110,50 @@ fn near(
         let found = spans.partition_point(|span| span.end <= at);
         spans.get(found).is_some_and(|span| span.contains(&at))
     };
-    let mut seen: HashSet<String> = HashSet::new();
-    let mut near = Vec::new();
-    let mut split = outline.lexemes.partition_point(|lexeme| lexeme.end <= cursor);
-    // A word around the cursor is on neither side.
-    let mut ahead = split;
-    let (mut lines_before, mut lines_behind) = (0u32, 0u32);
-    let (mut position_before, mut position_behind) = (cursor, cursor);
+    let names = |at: &usize| {
+        let lexeme = &outline.lexemes[*at];
+        outline.is_word(*at)
+            && lexeme.end - lexeme.start <= NAME_BYTES_MAX
+            && !touches(*at)
+            && !skipped(*at)
+            && !outline.names_nothing(*at)
+    };
     let bytes = outline.text.as_bytes();
     let lines = |from: usize, to: usize| {
-        u32::try_from(bytes[from.min(to)..to].iter().filter(|byte| **byte == b'\n').count())
-            .unwrap_or(u32::MAX)
+        let breaks = bytes[from.min(to)..to].iter().filter(|byte| **byte == b'\n').count();
+        u32::try_from(breaks).unwrap_or(u32::MAX)
     };
-    while near.len() < NEAR_MAX && (split > 0 || ahead < outline.len()) {
+    let split = outline.lexemes.partition_point(|lexeme| lexeme.end <= cursor);
+    // Each with its distance in lines and in bytes.
+    let (mut reached, mut distance_lines) = (cursor, 0);
+    let before = (0..split).rev().filter(names).map(move |at| {
+        let end = outline.lexemes[at].end;
+        distance_lines += lines(end, reached);
+        reached = end;
+        (at, (distance_lines, cursor - end))
+    });
+    let (mut reached, mut distance_lines) = (cursor, 0);
+    let behind = (split..outline.len()).filter(names).map(move |at| {
+        let start = outline.lexemes[at].start;
+        distance_lines += lines(reached, start);
+        reached = start;
+        (at, (distance_lines, start - cursor))
+    });
+    let (mut before, mut behind) = (before.peekable(), behind.peekable());
+    let mut seen: HashSet<String> = HashSet::new();
+    let mut near = Vec::new();
+    while near.len() < NEAR_MAX {
         // The side that is nearer by lines, and then by bytes, is next.
-        let to_before = split.checked_sub(1).map(|at| {
-            let end = outline.lexemes[at].end.min(cursor);
-            (lines_before + lines(end, position_before), cursor - end)
-        });
-        let to_behind = (ahead < outline.len()).then(|| {
-            let start = outline.lexemes[ahead].start.max(cursor);
-            (lines_behind + lines(position_behind, start), start - cursor)
-        });
-        let behind = match (to_before, to_behind) {
-            (Some(before), Some(behind)) => behind < before,
+        let is_behind = match (before.peek(), behind.peek()) {
+            (Some((_, before)), Some((_, behind))) => behind < before,
             (before, _) => before.is_none(),
         };
-        let (at, distance_lines) = if behind {
-            let at = ahead;
-            ahead += 1;
-            lines_behind = to_behind.map_or(0, |(lines, _)| lines);
-            position_behind = outline.lexemes[at].start.max(cursor);
-            (at, lines_behind)
-        } else {
-            split -= 1;
-            lines_before = to_before.map_or(0, |(lines, _)| lines);
-            position_before = outline.lexemes[split].end.min(cursor);
-            (split, lines_before)
-        };
-        if !outline.is_word(at) || touches(at) || skipped(at) || outline.names_nothing(at) {
-            continue;
-        }
+        let next = if is_behind { behind.next() } else { before.next() };
+        let Some((at, (distance_lines, _))) = next else { break };
         let mut add = |name: String| {
             if !name.is_empty() && !seen.contains(&name) && near.len() < NEAR_MAX {
                 seen.insert(name.clone());
-                near.push(Named { name, distance_lines, behind, on_line: distance_lines == 0 });
+                near.push(Named { name, distance_lines, behind: is_behind, on_line: distance_lines == 0 });
             }
         };
         // The whole of a qualified name comes with its last part; parts before it are no names alone.

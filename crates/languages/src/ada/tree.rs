@@ -36,6 +36,7 @@ fn role(kind: &str) -> Role {
         "subprogram_body" | "task_body" | "entry_body" => Role::Body(ChunkKind::Body),
         "handled_sequence_of_statements" => Role::Statements,
         "object_declaration" => Role::Inner(ChunkKind::Declaration),
+        "pragma_g" => Role::Trailing,
         "number_declaration" => Role::Declaration(ChunkKind::Constant),
         "full_type_declaration" => Role::Inner(ChunkKind::Type),
         "private_type_declaration"
@@ -55,7 +56,6 @@ fn role(kind: &str) -> Role {
         | "exception_declaration"
         | "entry_declaration"
         | "body_stub"
-        | "pragma_g"
         | "record_representation_clause"
         | "enumeration_representation_clause"
         | "attribute_definition_clause"

@@ -51,6 +51,8 @@ pub(crate) enum Role {
     Imports,
     /// A declaration.
     Declaration(ChunkKind),
+    /// Something about the declaration before it.
+    Trailing,
     /// A declaration with declarations inside, always one piece.
     Inner(ChunkKind),
     /// One piece if it is not too long.
@@ -182,7 +184,7 @@ enum Locality {
     None,
     /// Variables and signals.
     Architecture,
-    /// Constants as well.
+    /// Constants and types as well.
     Body,
 }
 
@@ -208,6 +210,16 @@ impl Walk<'_> {
                 let found = (self.grammar.define)(node, self.text);
                 let name = found.and_then(|found| self.define(node, &bytes, &found));
                 self.atom(bytes, kind, name, Some(self.group), false);
+            }
+            Role::Trailing => {
+                let group = Some(self.group);
+                let before = self.read.atoms.last_mut().filter(|before| {
+                    before.group == group && (!before.head || before.kind == ChunkKind::Imports)
+                });
+                match before {
+                    Some(before) if self.quiet == 0 => before.bytes.end = bytes.end,
+                    _ => self.atom(bytes, ChunkKind::Declaration, None, group, false),
+                }
             }
             Role::Inner(kind) => {
                 let found = (self.grammar.define)(node, self.text);
@@ -338,7 +350,7 @@ impl Walk<'_> {
         let scope = qualify(found.scope.as_deref().unwrap_or(first));
         let hidden = match found.kind {
             SymbolKind::Variable | SymbolKind::Signal => self.locality > Locality::None,
-            SymbolKind::Constant | SymbolKind::Exception | SymbolKind::Alias => {
+            SymbolKind::Constant | SymbolKind::Exception | SymbolKind::Alias | SymbolKind::Type => {
                 self.locality == Locality::Body
             }
             _ => false,

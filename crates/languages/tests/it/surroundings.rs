@@ -93,10 +93,8 @@ fn a_keystroke_in_a_word_changes_nothing() {
             let suffix = "\n";
             let one = surroundings(*language, &text[..from + word.len()], suffix);
             let two = surroundings(*language, &text[..from + 2], suffix);
-            if Language::Rust == *language || text[from..].starts_with(char::is_uppercase) {
-                assert_eq!(one.near, two.near, "{language:?} {:?}", &text[..from + 2]);
-                assert_eq!(one.prefix, two.prefix);
-            }
+            assert_eq!(one.near, two.near, "{language:?} {:?}", &text[..from + 2]);
+            assert_eq!(one.prefix, two.prefix);
         }
     }
 }
