@@ -126,7 +126,11 @@ fn by_words(beginning: &str) -> Option<Language> {
 
 /// The name as indexes keep it: lower-case where the language folds case.
 pub fn fold(language: Language, name: &str) -> String {
-    if language.folds_case() { name.to_lowercase() } else { name.to_owned() }
+    match language.folds_case() {
+        true if name.is_ascii() => name.to_ascii_lowercase(),
+        true => name.to_lowercase(),
+        false => name.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! One lexer for all languages, told by a [`Lexis`] what comments, strings and words look like. It takes any
 //! text, skips comments, and passes over every byte once.
 
+use std::sync::OnceLock;
+
 /// What a language's words look like.
 pub(crate) struct Lexis {
     pub(crate) folds_case: bool,
@@ -11,9 +13,15 @@ pub(crate) struct Lexis {
     pub(crate) word_bytes: &'static [u8],
     /// What joins the parts of a qualified name.
     pub(crate) qualifier: &'static str,
-    /// Lower-case where the language folds case, sorted.
+    /// Lower-case where the language folds case, sorted; at most 255.
     pub(crate) keywords: &'static [&'static str],
+    /// Made of them when first used.
+    pub(crate) keyword_slots: OnceLock<Slots>,
 }
+
+/// Where each keyword is by its hash, 1 for the first, or 0: most words that are none end at an empty slot.
+pub(crate) type Slots = [u8; KEYWORD_SLOTS];
+const KEYWORD_SLOTS: usize = 1024;
 
 /// How strings and characters are quoted.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -91,11 +99,12 @@ impl<'t> Lexer<'t> {
             {
                 self.at += 1;
             }
-            let rest = self.bytes.get(self.at..).unwrap_or_default();
-            if self.lexis.line_comments.iter().any(|mark| rest.starts_with(mark.as_bytes())) {
+            let Some(rest @ [first, ..]) = self.bytes.get(self.at..) else { return };
+            let begins = |mark: &str| mark.as_bytes()[0] == *first && rest.starts_with(mark.as_bytes());
+            if self.lexis.line_comments.iter().any(|mark| begins(mark)) {
                 self.at = self.place_of(self.at, "\n");
             } else if let Some((open, close)) = self.lexis.block_comment
-                && rest.starts_with(open.as_bytes())
+                && begins(open)
             {
                 let end = self.place_of(self.at + open.len(), close);
                 self.at = (end + close.len()).min(self.bytes.len());
@@ -260,13 +269,32 @@ fn is_keyword(lexis: &Lexis, word: &[u8]) -> bool {
     if word.len() > KEYWORD_BYTES_MAX {
         return false;
     }
-    let mut folded = [0; KEYWORD_BYTES_MAX];
-    let folded = &mut folded[..word.len()];
-    folded.copy_from_slice(word);
-    if lexis.folds_case {
-        folded.make_ascii_lowercase();
+    let slots = lexis.keyword_slots.get_or_init(|| {
+        let mut slots = [0; KEYWORD_SLOTS];
+        for (number, keyword) in (1u8..).zip(lexis.keywords) {
+            let mut slot = slot(lexis.folds_case, keyword.as_bytes());
+            while slots[slot] != 0 {
+                slot = (slot + 1) % KEYWORD_SLOTS;
+            }
+            slots[slot] = number;
+        }
+        slots
+    });
+    let mut slot = slot(lexis.folds_case, word);
+    while slots[slot] != 0 {
+        let keyword = lexis.keywords[usize::from(slots[slot]) - 1].as_bytes();
+        if keyword == word || lexis.folds_case && keyword.eq_ignore_ascii_case(word) {
+            return true;
+        }
+        slot = (slot + 1) % KEYWORD_SLOTS;
     }
-    lexis.keywords.binary_search_by(|keyword| keyword.as_bytes().cmp(folded)).is_ok()
+    false
+}
+
+fn slot(folds_case: bool, word: &[u8]) -> usize {
+    let case = if folds_case { 0x20 } else { 0 };
+    word.iter().fold(word.len(), |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte | case)))
+        % KEYWORD_SLOTS
 }
 
 /// How many bytes a character takes whose first byte is this.

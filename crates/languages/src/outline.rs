@@ -11,6 +11,9 @@ const IMPORTS_MAX: usize = 512;
 /// So many scopes may be open; deeper ones are not seen.
 const SCOPES_MAX: usize = 256;
 
+/// A qualified name has so many lexemes.
+const NAME_LEXEMES_MAX: usize = 64;
+
 /// The lexemes of a text and what was noted of them.
 pub(crate) struct Outline<'t> {
     pub(crate) language: Language,
@@ -86,14 +89,19 @@ impl<'t> Outline<'t> {
 
     /// Whether the lexeme is that keyword (lower-case where case is folded).
     pub(crate) fn is(&self, at: usize, keyword: &str) -> bool {
-        self.kind(at) == Some(Kind::Keyword) && {
-            let written = self.written(at);
-            written == keyword || self.language.folds_case() && written.eq_ignore_ascii_case(keyword)
-        }
+        self.is_any(at, &[keyword])
     }
 
     pub(crate) fn is_any(&self, at: usize, keywords: &[&str]) -> bool {
-        self.kind(at) == Some(Kind::Keyword) && keywords.iter().any(|keyword| self.is(at, keyword))
+        if self.kind(at) != Some(Kind::Keyword) {
+            return false;
+        }
+        let written = self.written(at).as_bytes();
+        let folds_case = self.language.folds_case();
+        keywords.iter().map(|keyword| keyword.as_bytes()).any(|keyword| {
+            keyword.len() == written.len()
+                && (folds_case && keyword.eq_ignore_ascii_case(written) || keyword == written)
+        })
     }
 
     pub(crate) fn symbol(&self, at: usize, symbol: u8) -> bool {
@@ -139,7 +147,8 @@ impl<'t> Outline<'t> {
     pub(crate) fn name_end(&self, at: usize) -> usize {
         let step = self.language.pack().lexis.qualifier.len();
         let mut end = at + 1;
-        while self.is_word(end - 1)
+        while end - at < NAME_LEXEMES_MAX
+            && self.is_word(end - 1)
             && matches!(self.kind(end + step), Some(Kind::Word | Kind::Text))
             && self.is_qualified(end + step)
         {
@@ -189,7 +198,11 @@ impl<'t> Outline<'t> {
     pub(crate) fn name_begin(&self, at: usize) -> usize {
         let step = self.language.pack().lexis.qualifier.len() + 1;
         let mut first = at;
-        while first >= step && self.is_qualified(first) && self.is_word(first - step) && at - first < 64 {
+        while first >= step
+            && self.is_qualified(first)
+            && self.is_word(first - step)
+            && at - first < NAME_LEXEMES_MAX
+        {
             first -= step;
         }
         first

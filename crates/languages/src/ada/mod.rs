@@ -3,6 +3,8 @@
 mod outline;
 pub(crate) mod tree;
 
+use std::sync::OnceLock;
+
 use crate::language::Pack;
 use crate::lexis::{Lexis, Quotes};
 
@@ -94,6 +96,7 @@ pub(crate) static PACK: Pack = Pack {
             "with",
             "xor",
         ],
+        keyword_slots: OnceLock::new(),
     },
     outline: outline::outline,
 };

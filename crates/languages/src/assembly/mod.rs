@@ -1,5 +1,7 @@
 //! Assembly. Its labels are what it declares.
 
+use std::sync::OnceLock;
+
 use crate::language::Pack;
 use crate::lexis::{Lexis, Quotes};
 use crate::outline::Outline;
@@ -17,6 +19,7 @@ pub(crate) static PACK: Pack = Pack {
         word_bytes: b"$@",
         qualifier: ".",
         keywords: &[],
+        keyword_slots: OnceLock::new(),
     },
     outline,
 };

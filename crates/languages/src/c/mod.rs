@@ -3,6 +3,8 @@
 pub(crate) mod outline;
 pub(crate) mod tree;
 
+use std::sync::OnceLock;
+
 use crate::language::Pack;
 use crate::lexis::{Lexis, Quotes};
 
@@ -67,6 +69,7 @@ pub(crate) static PACK: Pack = Pack {
             "volatile",
             "while",
         ],
+        keyword_slots: OnceLock::new(),
     },
     outline: outline::outline,
 };

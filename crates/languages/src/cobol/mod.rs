@@ -1,5 +1,7 @@
 //! COBOL. No grammar.
 
+use std::sync::OnceLock;
+
 use crate::language::Pack;
 use crate::lexis::{Kind, Lexis, Quotes};
 use crate::outline::Outline;
@@ -70,6 +72,7 @@ pub(crate) static PACK: Pack = Pack {
             "working-storage",
             "write",
         ],
+        keyword_slots: OnceLock::new(),
     },
     outline,
 };

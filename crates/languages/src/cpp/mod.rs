@@ -2,6 +2,8 @@
 
 pub(crate) mod tree;
 
+use std::sync::OnceLock;
+
 use crate::c;
 use crate::language::Pack;
 use crate::lexis::{Lexis, Quotes};
@@ -107,6 +109,7 @@ pub(crate) static PACK: Pack = Pack {
             "while",
             "xor",
         ],
+        keyword_slots: OnceLock::new(),
     },
     outline: c::outline::outline,
 };

@@ -1,5 +1,7 @@
 //! Fortran. No grammar: those that exist are very large.
 
+use std::sync::OnceLock;
+
 use crate::language::Pack;
 use crate::lexis::{Lexis, Quotes};
 use crate::outline::{Outline, Plain, plain};
@@ -97,6 +99,7 @@ pub(crate) static PACK: Pack = Pack {
             "while",
             "write",
         ],
+        keyword_slots: OnceLock::new(),
     },
     outline,
 };

@@ -17,6 +17,9 @@ const HEAD_LINES: usize = 4;
 /// A comment of more lines before everything is a chunk of its own.
 const PREAMBLE_LINES: usize = 10;
 
+/// So much of a line is looked at.
+const LINE_BYTES_MAX: usize = 1024;
+
 /// A piece of a text that belongs together, in the order of their begins. They do not overlap.
 #[derive(Clone, Debug)]
 pub(crate) struct Atom {
@@ -62,8 +65,10 @@ impl Lines {
         from..from + text[from..to].trim_end_matches(['\n', '\r']).len()
     }
 
+    /// A line without its end; of a very long one the beginning.
     pub(crate) fn line<'t>(&self, text: &'t str, row: usize) -> &'t str {
-        &text[self.of_row(text, row)]
+        let line = self.of_row(text, row);
+        &text[line.start..text.floor_char_boundary(line.end.min(line.start + LINE_BYTES_MAX))]
     }
 
     fn is_blank(&self, text: &str, row: usize) -> bool {

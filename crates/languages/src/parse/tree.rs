@@ -19,9 +19,10 @@ const COMMENT_LINES_MAX: usize = 40;
 /// So many bytes or lines are an atom, even when something in them could be one.
 const ATOM_BYTES_MAX: usize = 2560;
 const ATOM_LINES_MAX: usize = 60;
-/// How often the grammar may ask whether to go on, by bytes of the text: it does after every hundred operations. Code
-/// takes one operation for two or three bytes; what takes a hundred times that is no code.
-const CHECKS_MIN: usize = 20_000;
+/// How often the grammar may ask whether to go on, which it does after every hundred operations: so often at least, and
+/// once for so many bytes. Code that was measured asks once for 38 bytes at most, and for about a hundred mostly.
+const CHECKS_MIN: usize = 2_000;
+const BYTES_A_CHECK: usize = 20;
 
 /// A language's grammar, and what its nodes are.
 pub(crate) struct Grammar {
@@ -129,7 +130,7 @@ pub(crate) fn read(language: Language, grammar: &'static Grammar, text: &str, li
     });
     let mut parser = Parser::new();
     parser.set_language(&compiled).ok()?;
-    let mut checks = CHECKS_MIN.max(text.len());
+    let mut checks = CHECKS_MIN.max(text.len() / BYTES_A_CHECK);
     let mut progress = |_: &tree_sitter::ParseState| {
         checks = checks.saturating_sub(1);
         if checks == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -402,8 +403,9 @@ impl Walk<'_> {
         if self.language == Language::Python {
             return docstring(node, self.text);
         }
-        let behind =
-            &self.text[node.end_byte()..self.lines.of_row(self.text, end_row).end.max(node.end_byte())];
+        let (from, to) = (node.end_byte(), self.lines.of_row(self.text, end_row).end);
+        let behind = self.text.get(from..self.text.floor_char_boundary(to.min(from + COMMENT_BYTES_MAX)));
+        let behind = behind.unwrap_or_default();
         if let Some((_, comment)) =
             behind.split_once(mark).filter(|(code, _)| code.trim().trim_matches(';').is_empty())
             && matches!(self.language, Language::Ada | Language::Vhdl | Language::C | Language::Cpp)

@@ -3,6 +3,8 @@
 mod outline;
 pub(crate) mod tree;
 
+use std::sync::OnceLock;
+
 use crate::language::Pack;
 use crate::lexis::{Lexis, Quotes};
 
@@ -24,6 +26,7 @@ pub(crate) static PACK: Pack = Pack {
             "is", "lambda", "nonlocal", "not", "or", "pass", "raise", "return", "self", "try", "while",
             "with", "yield",
         ],
+        keyword_slots: OnceLock::new(),
     },
     outline: outline::outline,
 };

@@ -3,6 +3,8 @@
 mod outline;
 pub(crate) mod tree;
 
+use std::sync::OnceLock;
+
 use crate::language::Pack;
 use crate::lexis::{Lexis, Quotes};
 
@@ -25,6 +27,7 @@ pub(crate) static PACK: Pack = Pack {
             "return", "self", "static", "str", "struct", "super", "trait", "true", "type", "u128", "u16",
             "u32", "u64", "u8", "unsafe", "use", "usize", "where", "while", "yield",
         ],
+        keyword_slots: OnceLock::new(),
     },
     outline: outline::outline,
 };

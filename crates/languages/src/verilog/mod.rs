@@ -1,5 +1,7 @@
 //! Verilog and SystemVerilog. No grammar: those that exist are very large.
 
+use std::sync::OnceLock;
+
 use crate::language::Pack;
 use crate::lexis::{Lexis, Quotes};
 use crate::outline::{Outline, Plain, plain};
@@ -105,6 +107,7 @@ pub(crate) static PACK: Pack = Pack {
             "while",
             "wire",
         ],
+        keyword_slots: OnceLock::new(),
     },
     outline,
 };

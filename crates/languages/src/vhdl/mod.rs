@@ -3,6 +3,8 @@
 mod outline;
 pub(crate) mod tree;
 
+use std::sync::OnceLock;
+
 use crate::language::Pack;
 use crate::lexis::{Lexis, Quotes};
 
@@ -132,6 +134,7 @@ pub(crate) static PACK: Pack = Pack {
             "xnor",
             "xor",
         ],
+        keyword_slots: OnceLock::new(),
     },
     outline: outline::outline,
 };
