@@ -64,8 +64,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "fuzz",
         &[
-            "approval", "assist", "client", "custody", "gateway", "gguf", "jail", "ledger", "models", "oms",
-            "protocol", "tlog",
+            "approval", "assist", "client", "custody", "gateway", "gguf", "jail", "languages", "ledger", "models",
+            "oms", "protocol", "tlog",
         ],
     ),
     ("xtask", &["testkit"]),

@@ -1,0 +1,41 @@
+//! Sources, which the indexer cuts and the gateway looks at while people type. The first byte is the language.
+#![no_main]
+
+use languages::Language;
+use libfuzzer_sys::fuzz_target;
+
+const LANGUAGES: [Language; 10] = [
+    Language::Ada,
+    Language::Vhdl,
+    Language::Verilog,
+    Language::C,
+    Language::Cpp,
+    Language::Rust,
+    Language::Python,
+    Language::Fortran,
+    Language::Assembly,
+    Language::Cobol,
+];
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some((first, bytes)) = bytes.split_first() else { return };
+    let language = LANGUAGES[usize::from(*first) % LANGUAGES.len()];
+    let text = String::from_utf8_lossy(bytes);
+    let parsed = languages::parse(language, &text);
+    let mut at = 0;
+    for chunk in &parsed.chunks {
+        assert!(at <= chunk.bytes.start, "chunks are in order and apart");
+        assert!(text[at..chunk.bytes.start].trim().is_empty(), "what is in no chunk is white space");
+        at = chunk.bytes.end;
+    }
+    assert!(text[at..].trim().is_empty());
+    for definition in &parsed.definitions {
+        assert!(text.get(definition.bytes.clone()).is_some());
+    }
+    let cursor = text.floor_char_boundary(text.len() / 2);
+    let found = languages::surroundings(language, &text[..cursor], &text[cursor..]);
+    assert!(found.near.is_sorted_by_key(|named| named.distance_lines));
+    for token in languages::tokens(&text) {
+        assert!(text.get(token.offset_from..token.offset_to).is_some());
+    }
+});
