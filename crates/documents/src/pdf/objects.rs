@@ -23,7 +23,8 @@ const SEARCHED_BYTES_MAX: u64 = 2 << 30;
 #[derive(Clone, Debug)]
 pub(crate) enum Object {
     Null,
-    Bool,
+    True,
+    False,
     Int(i64),
     Real(f64),
     Text(Vec<u8>),
@@ -766,7 +767,8 @@ impl<'a> Lexer<'a> {
             _ => {
                 let start = self.at;
                 match self.word() {
-                    b"true" | b"false" => Some(Object::Bool),
+                    b"true" => Some(Object::True),
+                    b"false" => Some(Object::False),
                     b"null" => Some(Object::Null),
                     _ => {
                         self.at = start;
