@@ -166,27 +166,36 @@ impl<'a> File<'a> {
             cipher: None,
         };
         file.read_tables();
+        // Also the catalog may be in an encrypted stream.
+        file.unlock()?;
         if file.root().is_none() {
             file.rebuild();
             file.check()?;
+            file.unlock()?;
             if file.root().is_none() {
                 return Err(damaged(Format::Pdf, "it has no catalog"));
             }
         }
-        if let Some(encrypt) = file.trailer.get(b"Encrypt".as_slice()).map(|object| file.resolve(object)) {
-            let id = match file.trailer.get(b"ID".as_slice()).map(|object| file.resolve(object)) {
-                Some(Object::Array(parts)) => {
-                    parts.first().and_then(Object::text).unwrap_or_default().to_vec()
-                }
-                _ => Vec::new(),
-            };
-            let dict = encrypt.dict().cloned().unwrap_or_default();
-            file.cipher = Some(Cipher::open(&file, &dict, &id)?);
-            // What was read so far was not decrypted.
-            file.objects.borrow_mut().clear();
-            file.object_streams.borrow_mut().clear();
-        }
         Ok(file)
+    }
+
+    /// Makes ready to decrypt, if the file is encrypted.
+    fn unlock(&mut self) -> Result<(), DocumentError> {
+        let Some(encrypt) = self.trailer.get(b"Encrypt".as_slice()) else { return Ok(()) };
+        if self.cipher.is_some() {
+            return Ok(());
+        }
+        let encrypt = self.resolve(encrypt);
+        let id = match self.trailer.get(b"ID".as_slice()).map(|object| self.resolve(object)) {
+            Some(Object::Array(parts)) => parts.first().and_then(Object::text).unwrap_or_default().to_vec(),
+            _ => Vec::new(),
+        };
+        let Some(dict) = encrypt.dict() else { return Ok(()) };
+        self.cipher = Some(Cipher::open(self, dict, &id)?);
+        // What was read so far was not decrypted.
+        self.objects.borrow_mut().clear();
+        self.object_streams.borrow_mut().clear();
+        Ok(())
     }
 
     /// An error, once a limit of the whole file was passed; until then objects are null where it was.
