@@ -1,6 +1,9 @@
 //! HTML, token by token: what a reader would see of it, without its style sheets.
 
-use html5gum::{DefaultEmitter, HtmlString, StartTag, Token, Tokenizer};
+use html5gum::{
+    Span, Tokenizer,
+    emitters::callback::{CallbackEmitter, CallbackEvent},
+};
 
 use crate::{Document, DocumentError, Place, passages::Passages, text::decode_as};
 
@@ -77,8 +80,6 @@ const BUFFER_BYTES_MAX: usize = 1 << 20;
 
 pub(crate) fn read(bytes: &[u8]) -> Result<Document, DocumentError> {
     let text = decode_as(bytes, charset(bytes));
-    let mut emitter = DefaultEmitter::default();
-    emitter.naively_switch_states(true);
     let mut page = Page {
         passages: Passages::new(),
         text: String::new(),
@@ -90,13 +91,12 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Document, DocumentError> {
         row: None,
         space: false,
     };
-    for token in Tokenizer::new_with_emitter(&*text, emitter) {
-        let Ok(token) = token;
-        match token {
-            Token::StartTag(tag) => page.start(&tag)?,
-            Token::EndTag(tag) => page.end(&name(&tag.name))?,
-            Token::String(characters) => page.characters(&String::from_utf8_lossy(&characters.value))?,
-            _ => {}
+    for piece in Tokenizer::new_with_emitter(&*text, emitter()) {
+        let Ok(piece) = piece;
+        match piece {
+            Piece::Start(tag) => page.start(&tag)?,
+            Piece::End(name) => page.end(&name)?,
+            Piece::Text(characters) => page.characters(&characters)?,
         }
     }
     page.paragraph()?;
@@ -117,8 +117,60 @@ fn charset(bytes: &[u8]) -> Option<&[u8]> {
     Some(&label[..end.unwrap_or(label.len())])
 }
 
-fn name(name: &HtmlString) -> String {
-    String::from_utf8_lossy(name).into_owned()
+/// What of a token matters here.
+enum Piece {
+    Start(Tag),
+    End(String),
+    Text(String),
+}
+
+#[derive(Default)]
+struct Tag {
+    name: String,
+    self_closing: bool,
+    /// Whether it says itself that it is not shown.
+    hidden: bool,
+    /// What stands in its place for those who do not see it.
+    alt: Option<String>,
+}
+
+/// Keeps of each tag what matters, so that a tag of a million attributes costs no memory.
+fn emitter() -> CallbackEmitter<impl FnMut(CallbackEvent<'_>, Span<()>) -> Option<Piece>, Piece> {
+    let mut tag = Tag::default();
+    let mut attribute = Vec::new();
+    let mut emitter = CallbackEmitter::new(move |event: CallbackEvent<'_>, _: Span<()>| match event {
+        CallbackEvent::OpenStartTag { name } => {
+            tag = Tag { name: text_of(name), ..Tag::default() };
+            None
+        }
+        CallbackEvent::AttributeName { name } => {
+            tag.hidden |= name == b"hidden";
+            attribute.clear();
+            attribute.extend(name.iter().take(8));
+            None
+        }
+        CallbackEvent::AttributeValue { value } => {
+            match attribute.as_slice() {
+                b"style" => tag.hidden |= hides(&text_of(value)),
+                b"alt" if tag.alt.is_none() => tag.alt = Some(text_of(value)),
+                _ => {}
+            }
+            None
+        }
+        CallbackEvent::CloseStartTag { self_closing } => {
+            tag.self_closing = self_closing;
+            Some(Piece::Start(std::mem::take(&mut tag)))
+        }
+        CallbackEvent::EndTag { name } => Some(Piece::End(text_of(name))),
+        CallbackEvent::String { value } => Some(Piece::Text(text_of(value))),
+        _ => None,
+    });
+    emitter.naively_switch_states(true);
+    emitter
+}
+
+fn text_of(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 struct Page {
@@ -138,9 +190,8 @@ struct Page {
 }
 
 impl Page {
-    fn start(&mut self, tag: &StartTag<()>) -> Result<(), DocumentError> {
-        let name = name(&tag.name);
-        let name = name.as_str();
+    fn start(&mut self, tag: &Tag) -> Result<(), DocumentError> {
+        let name = tag.name.as_str();
         if let Some((hiding, open)) = &mut self.hidden {
             if hiding == name {
                 match OPEN_ENDED.contains(&name) && *open == 1 {
@@ -159,7 +210,7 @@ impl Page {
         if self.title.is_some() && name != "title" {
             self.title = None;
         }
-        if (DROPPED.contains(&name) || hides(tag)) && !VOID.contains(&name) {
+        if (DROPPED.contains(&name) || tag.hidden) && !VOID.contains(&name) {
             // Of these, HTML knows no empty form.
             if !(tag.self_closing && matches!(name, "svg" | "object")) {
                 self.hidden = Some((name.to_owned(), 1));
@@ -192,11 +243,10 @@ impl Page {
                 }
             }
             "img" => {
-                // What stands in its place for those who do not see it.
-                if let Some(text) = tag.attributes.get(&b"alt"[..])
+                if let Some(text) = &tag.alt
                     && self.heading.is_none()
                 {
-                    self.characters(&String::from_utf8_lossy(&text.value))?;
+                    self.characters(text)?;
                 }
             }
             _ => {}
@@ -308,13 +358,9 @@ impl Page {
     }
 }
 
-/// Whether it says itself that it is not shown.
-fn hides(tag: &StartTag<()>) -> bool {
-    if tag.attributes.contains_key(&b"hidden"[..]) {
-        return true;
-    }
-    let Some(style) = tag.attributes.get(&b"style"[..]) else { return false };
-    let style: String = String::from_utf8_lossy(&style.value)
+/// Whether a style hides what it is for.
+fn hides(style: &str) -> bool {
+    let style: String = style
         .chars()
         .filter(|letter| !letter.is_whitespace())
         .map(|letter| letter.to_ascii_lowercase())

@@ -2,6 +2,9 @@
 
 use crate::{Document, DocumentError, Place, passages::Passages, text::decode};
 
+/// Of a text file.
+const LINES_MAX: usize = 8_000_000;
+
 /// A file's lines, and the paragraph that is being gathered.
 struct Lines<'a> {
     lines: Vec<&'a str>,
@@ -11,9 +14,12 @@ struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    fn new(text: &'a str) -> Lines<'a> {
+    fn new(text: &'a str) -> Result<Lines<'a>, DocumentError> {
+        if text.bytes().filter(|byte| *byte == b'\n').count() >= LINES_MAX {
+            return Err(DocumentError::Limit { what: "lines", max: LINES_MAX as u64 });
+        }
         let lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).collect();
-        Lines { lines, passages: Passages::new(), from: None }
+        Ok(Lines { lines, passages: Passages::new(), from: None })
     }
 
     fn place(first: usize, last: usize) -> Place {
@@ -52,7 +58,7 @@ impl<'a> Lines<'a> {
 
 pub(crate) fn plain(bytes: &[u8]) -> Result<Document, DocumentError> {
     let text = decode(bytes);
-    let mut lines = Lines::new(&text);
+    let mut lines = Lines::new(&text)?;
     for index in 0..lines.lines.len() {
         if lines.lines[index].trim().is_empty() {
             lines.paragraph(index)?;
@@ -66,7 +72,7 @@ pub(crate) fn plain(bytes: &[u8]) -> Result<Document, DocumentError> {
 
 pub(crate) fn markdown(bytes: &[u8]) -> Result<Document, DocumentError> {
     let text = decode(bytes);
-    let mut lines = Lines::new(&text);
+    let mut lines = Lines::new(&text)?;
     let mut index = front_matter(&mut lines);
     while index < lines.lines.len() {
         let line = lines.lines[index];
@@ -183,7 +189,7 @@ fn plain_words(text: &str) -> String {
 
 pub(crate) fn restructured(bytes: &[u8]) -> Result<Document, DocumentError> {
     let text = decode(bytes);
-    let mut lines = Lines::new(&text);
+    let mut lines = Lines::new(&text)?;
     // Styles of titles in the order of their first use: that is their level.
     let mut styles: Vec<(char, bool)> = Vec::new();
     let mut index = 0;
@@ -245,7 +251,7 @@ fn adornment(line: &str) -> Option<char> {
 
 pub(crate) fn asciidoc(bytes: &[u8]) -> Result<Document, DocumentError> {
     let text = decode(bytes);
-    let mut lines = Lines::new(&text);
+    let mut lines = Lines::new(&text)?;
     let mut index = 0;
     while index < lines.lines.len() {
         let line = lines.lines[index].trim_end();

@@ -77,6 +77,7 @@ struct Style {
     based_on: Option<String>,
     /// From 0; 9 is body text.
     outline: Option<u8>,
+    list: bool,
 }
 
 impl Styles {
@@ -92,6 +93,7 @@ impl Styles {
                     }
                     ("name", Some((_, style))) => style.name = value(element).to_ascii_lowercase(),
                     ("basedOn", Some((_, style))) => style.based_on = Some(value(element)),
+                    ("numId", Some((_, style))) => style.list = value(element) != "0",
                     ("outlineLvl", Some((_, style))) => style.outline = value(element).parse().ok(),
                     _ => {}
                 },
@@ -130,6 +132,10 @@ impl Styles {
 
     fn is_title(&self, id: &str) -> bool {
         id == "Title" || self.0.get(id).is_some_and(|style| style.name == "title")
+    }
+
+    fn is_list(&self, id: &str) -> bool {
+        self.0.get(id).is_some_and(|style| style.list)
     }
 
     fn is_contents(&self, id: &str) -> bool {
@@ -411,7 +417,7 @@ impl Body {
         } else if self.styles.is_title(style) {
             self.passages.title(text);
             self.passages.block(text, Place::Whole)?;
-        } else if let Some(depth) = paragraph.list_depth {
+        } else if let Some(depth) = paragraph.list_depth.or(self.styles.is_list(style).then_some(0)) {
             self.passages.row(&format!("{}- {text}", "  ".repeat(depth)), Place::Whole)?;
         } else {
             self.passages.block(paragraph.text.trim_end(), Place::Whole)?;

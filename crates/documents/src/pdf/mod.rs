@@ -15,7 +15,7 @@ mod outline;
 use std::collections::{HashMap, HashSet};
 
 use crate::{Document, DocumentError, Format, PAGES_MAX, Place, damaged, passages::Passages};
-use content::{IDENTITY, Matrix, Shared, multiply};
+use content::{Glyph, IDENTITY, Matrix, Shared, multiply};
 use layout::{Row, Segment};
 use objects::{Dict, File, Object};
 use outline::Entry;
@@ -25,13 +25,24 @@ const NODES_MAX: usize = 100_000;
 const TREE_DEPTH_MAX: usize = 64;
 /// Rows at the top and at the bottom of a page that may be a header or a footer.
 const EDGE_ROWS: usize = 3;
+/// How far beside a page a glyph may begin.
+const EDGE: f64 = 2.0;
+/// How far a line may run over a page's right side, as listings do.
+const RUN_OVER: f64 = 200.0;
 /// Entries of the outline for one page.
 const ENTRIES_OF_PAGE_MAX: usize = 200;
 
 /// A page of the tree, with what it inherits.
 struct Page {
     dict: Object,
+    inherited: Inherited,
+}
+
+#[derive(Clone)]
+struct Inherited {
     resources: Object,
+    media_box: Object,
+    crop_box: Object,
     rotate: i64,
 }
 
@@ -96,8 +107,10 @@ fn page_tree(file: &File<'_>, root: &Dict) -> Result<(Vec<Page>, HashMap<u32, us
     let mut seen = HashSet::new();
     let mut nodes = 0;
     let top = root.get(b"Pages".as_slice()).cloned().unwrap_or(Object::Null);
-    let mut next = vec![(top, Object::Null, 0i64, 0usize)];
-    while let Some((reference, resources, rotate, depth)) = next.pop() {
+    let none =
+        Inherited { resources: Object::Null, media_box: Object::Null, crop_box: Object::Null, rotate: 0 };
+    let mut next = vec![(top, none, 0usize)];
+    while let Some((reference, inherited, depth)) = next.pop() {
         nodes += 1;
         if nodes > NODES_MAX {
             return Err(DocumentError::Limit { what: "nodes in its tree of pages", max: NODES_MAX as u64 });
@@ -112,11 +125,16 @@ fn page_tree(file: &File<'_>, root: &Dict) -> Result<(Vec<Page>, HashMap<u32, us
         }
         let object = file.resolve(&reference);
         let Some(dict) = object.dict() else { continue };
-        let resources = match file.get(dict, b"Resources") {
-            Object::Null => resources,
+        let own = |key: &[u8], inherited: Object| match file.get(dict, key) {
+            Object::Null => inherited,
             own => own,
         };
-        let rotate = file.get(dict, b"Rotate").int().unwrap_or(rotate);
+        let inherited = Inherited {
+            resources: own(b"Resources", inherited.resources),
+            media_box: own(b"MediaBox", inherited.media_box),
+            crop_box: own(b"CropBox", inherited.crop_box),
+            rotate: file.get(dict, b"Rotate").int().unwrap_or(inherited.rotate),
+        };
         let kids = file.get(dict, b"Kids");
         match kids.array() {
             Some(kids) => {
@@ -126,7 +144,7 @@ fn page_tree(file: &File<'_>, root: &Dict) -> Result<(Vec<Page>, HashMap<u32, us
                         max: NODES_MAX as u64,
                     });
                 }
-                next.extend(kids.iter().rev().map(|kid| (kid.clone(), resources.clone(), rotate, depth + 1)));
+                next.extend(kids.iter().rev().map(|kid| (kid.clone(), inherited.clone(), depth + 1)));
             }
             None => {
                 if pages.len() >= PAGES_MAX as usize {
@@ -135,7 +153,7 @@ fn page_tree(file: &File<'_>, root: &Dict) -> Result<(Vec<Page>, HashMap<u32, us
                 if let Some(number) = number {
                     numbers.insert(number, pages.len());
                 }
-                pages.push(Page { dict: object.clone(), resources, rotate });
+                pages.push(Page { dict: object.clone(), inherited });
             }
         }
     }
@@ -149,7 +167,7 @@ struct Sheet {
 }
 
 fn sheet(file: &File<'_>, page: &Page, number: u32, shared: &mut Shared, passages: &mut Passages) -> Sheet {
-    let matrix = match page.rotate.rem_euclid(360) {
+    let matrix = match page.inherited.rotate.rem_euclid(360) {
         90 => [0.0, -1.0, 1.0, 0.0, 0.0, 0.0],
         180 => [-1.0, 0.0, 0.0, -1.0, 0.0, 0.0],
         270 => [0.0, 1.0, -1.0, 0.0, 0.0, 0.0],
@@ -175,7 +193,11 @@ fn sheet(file: &File<'_>, page: &Page, number: u32, shared: &mut Shared, passage
             break;
         }
     }
-    let shown = content::run(file, shared, &content, page.resources.dict().unwrap_or(&empty), matrix);
+    let mut shown =
+        content::run(file, shared, &content, page.inherited.resources.dict().unwrap_or(&empty), matrix);
+    if let Some(visible) = visible(file, &page.inherited, &matrix) {
+        shown.glyphs.retain(|glyph| visible(glyph));
+    }
     if broken {
         passages.left_out(format!("page {number}: content that could not be unpacked"));
     }
@@ -192,6 +214,29 @@ fn sheet(file: &File<'_>, page: &Page, number: u32, shared: &mut Shared, passage
         passages.left_out(format!("page {number}: no text, probably a scan"));
     }
     Sheet { rows: layout::rows(shown.glyphs), matrix }
+}
+
+/// Whether a glyph begins on the page. What lies beside it, nobody sees.
+fn visible(file: &File<'_>, page: &Inherited, matrix: &Matrix) -> Option<impl Fn(&Glyph) -> bool + use<>> {
+    let corners = |object: &Object| {
+        let sides: Vec<f64> = object.array()?.iter().filter_map(|side| file.resolve(side).number()).collect();
+        let [x, y, x_end, y_end] = sides[..] else { return None };
+        let turned = |x: f64, y: f64| {
+            let place = multiply(&[1.0, 0.0, 0.0, 1.0, x, y], matrix);
+            (place[4], place[5])
+        };
+        Some((turned(x, y), turned(x_end, y_end)))
+    };
+    let (one, other) = corners(&page.crop_box).or_else(|| corners(&page.media_box))?;
+    let (left, right) = (one.0.min(other.0) - EDGE, one.0.max(other.0) + EDGE);
+    let (bottom, top) = (one.1.min(other.1) - EDGE, one.1.max(other.1) + EDGE);
+    // A box that holds nothing is a mistake.
+    if right - left < 20.0 || top - bottom < 20.0 {
+        return None;
+    }
+    Some(move |glyph: &Glyph| {
+        (left..right + RUN_OVER).contains(&glyph.from.0) && (bottom..top).contains(&glyph.from.1)
+    })
 }
 
 /// Takes away headers and footers: segments near an edge that stand there on many pages, but for digits.

@@ -3,6 +3,7 @@
 
 use std::{
     fmt::Write as _,
+    io::Write as _,
     time::{Duration, Instant},
 };
 
@@ -242,4 +243,40 @@ fn pdf_numbers_that_lie() {
 fn too_large_a_file() {
     let error = survives(Format::PlainText, &vec![b'a'; documents::FILE_BYTES_MAX + 1], "large").unwrap_err();
     assert_eq!(error.to_string(), "the file has 67108865 bytes; at most 67108864 are read");
+}
+
+/// A stream of zeros that unpacks to a thousand times its size, used as often as the file can hold.
+#[test]
+fn pdf_streams_that_unpack_to_too_much() {
+    let mut packer = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    packer.write_all(&vec![b' '; 100 << 20]).unwrap();
+    let packed = packer.finish().unwrap();
+    let hexadecimal: String = packed.iter().map(|byte| format!("{byte:02x}")).collect();
+    let content = format!(
+        "<< /Filter [/ASCIIHexDecode /FlateDecode] /Length {} >>\nstream\n{hexadecimal}\nendstream",
+        hexadecimal.len()
+    );
+    let mut objects =
+        vec!["<< /Pages 2 0 R >>".to_owned(), "<< /Kids [4 0 R 5 0 R 6 0 R 7 0 R] >>".to_owned(), content];
+    objects.extend((0..4).map(|_| "<< /Type /Page /Contents 3 0 R >>".to_owned()));
+    let error = survives(Format::Pdf, &make::pdf(&objects), "a bomb").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the file has more bytes in its streams, unpacked than the limit, 268435456"
+    );
+}
+
+#[test]
+fn too_many_of_anything() {
+    let columns = ",".repeat(20_000);
+    let error = survives(Format::Csv, columns.as_bytes(), "columns").unwrap_err();
+    assert_eq!(error.to_string(), "the file has more columns in a row than the limit, 16384");
+    let lines = "\n".repeat(9_000_000);
+    let error = survives(Format::PlainText, lines.as_bytes(), "lines").unwrap_err();
+    assert_eq!(error.to_string(), "the file has more lines than the limit, 8000000");
+    let headings = "# a\n".repeat(300_000);
+    let error = survives(Format::Markdown, headings.as_bytes(), "headings").unwrap_err();
+    assert_eq!(error.to_string(), "the file has more passages than the limit, 200000");
+    let attributes = format!("<p {}>text", "a ".repeat(2_000_000));
+    let _ = survives(Format::Html, attributes.as_bytes(), "attributes");
 }

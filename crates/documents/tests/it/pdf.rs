@@ -109,3 +109,30 @@ fn words_are_found_by_gaps_and_ligatures_are_letters() {
     left out: page 4: no text, probably a scan
     "#);
 }
+
+/// The small file, encrypted by another program: for printing only, without a password to open it.
+#[test]
+fn encrypted_files_that_open_without_a_password() {
+    let plain = read(Format::Pdf, &make::small_pdf());
+    for encrypted in [
+        &include_bytes!("files/rc4-40.pdf")[..],
+        include_bytes!("files/rc4-128.pdf"),
+        include_bytes!("files/aes-128.pdf"),
+        include_bytes!("files/aes-256.pdf"),
+    ] {
+        assert_eq!(read(Format::Pdf, encrypted), plain);
+    }
+    let refused = read(Format::Pdf, include_bytes!("files/password.pdf"));
+    assert_eq!(
+        refused,
+        "error: the document is encrypted and opens only with a password: there is a password to open it"
+    );
+}
+
+#[test]
+fn what_stands_beside_the_page_is_left_out() {
+    let contents =
+        "BT /F 10 Tf 72 700 Td (Seen) Tj 0 200 Td (Hidden above) Tj -500 -300 Td (Hidden beside) Tj ET";
+    let shown = read(Format::Pdf, &make::pdf_of_pages(&[contents], "", &[]));
+    assert_eq!(shown, "title Small\npages 1\n[page p1]\nSeen\n");
+}
