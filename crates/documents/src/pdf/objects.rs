@@ -17,7 +17,7 @@ const WORK_MAX: u64 = 150_000_000;
 /// Objects of its cross-reference tables.
 const ENTRIES_MAX: usize = 4_000_000;
 /// Bytes that may be looked at again, to find what is missing.
-const SEARCHED_BYTES_MAX: u64 = 2 << 30;
+const SEARCHED_BYTES_MAX: u64 = 1 << 30;
 
 /// An object.
 #[derive(Clone, Debug)]
@@ -211,7 +211,7 @@ impl<'a> File<'a> {
             return limit("steps of work in its pages", WORK_MAX);
         }
         if self.budget.searched.get() > SEARCHED_BYTES_MAX {
-            return limit("damage than can be searched through: bytes", SEARCHED_BYTES_MAX);
+            return limit("bytes to search for what is missing", SEARCHED_BYTES_MAX);
         }
         Ok(())
     }
@@ -317,6 +317,9 @@ impl<'a> File<'a> {
             return Some(length);
         }
         let rest = self.bytes.get(start..)?;
+        if self.budget.searched.get() > SEARCHED_BYTES_MAX {
+            return None;
+        }
         let found = find(rest, b"endstream");
         let len = found.or_else(|| find(rest, b"endobj")).unwrap_or(rest.len());
         self.budget.search(len + if found.is_none() { rest.len() } else { 0 }).then_some(())?;
@@ -520,6 +523,9 @@ impl<'a> File<'a> {
         numbers.sort_unstable_by(|one, other| other.cmp(one));
         let mut catalog = None;
         for number in numbers {
+            if self.check().is_err() {
+                break;
+            }
             let object = self.object(number);
             let Some(dict) = object.dict() else { continue };
             match dict.get(b"Type".as_slice()).and_then(Object::name) {
@@ -575,7 +581,7 @@ impl<'a> File<'a> {
             }
         }
         let mut at = 0;
-        for _ in 0..100 {
+        for _ in 0..16 {
             let Some(found) = find(&self.bytes[at..], b"trailer") else { break };
             at += found + 7;
             if let Some(Object::Dict(dict)) = Lexer::new(self.bytes, at, &self.budget).object(0) {

@@ -280,3 +280,13 @@ fn too_many_of_anything() {
     let attributes = format!("<p {}>text", "a ".repeat(2_000_000));
     let _ = survives(Format::Html, attributes.as_bytes(), "attributes");
 }
+
+/// Each stream has no end, so that each would be searched for to the end of the file.
+#[test]
+fn pdf_streams_without_an_end() {
+    let mut file = b"%PDF-1.7\n".to_vec();
+    for number in 0..100_000 {
+        file.extend(format!("{number} 0 obj<</Type/ObjStm>>stream\n").bytes());
+    }
+    assert!(matches!(survives(Format::Pdf, &file, "streams"), Err(DocumentError::Limit { .. })));
+}
