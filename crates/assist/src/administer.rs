@@ -21,6 +21,9 @@ const LIST_COUNT_MAX: u32 = 1000;
 /// What a query is called, in policies and in the ledger.
 const QUERY: &str = "ledger query";
 
+const SOURCES_HINT: &str = "list the sources with `cloisterd repo list`";
+const NOT_INDEXED: &str = "there is no such source, or it is not indexed yet";
+
 /// Why a command failed: what was wrong, and what to do.
 struct Failed {
     error: String,
@@ -119,11 +122,59 @@ impl Assist {
         };
         // A change is recorded first: what the ledger does not know has not happened.
         match command {
-            Command::UserAdd { name, labels } => {
+            Command::UserAdd { name, labels, groups } => {
                 let labels: identity::LabelSet = labels.join(",").parse().map_err(|e| failed(e, ""))?;
-                self.write(changed(&name, format!("labels: {labels}"))).await?;
-                house.identity.user_add(&name, &labels).map_err(|e| failed(e, ""))?;
-                Ok(json!({ "user": name, "labels": labels }))
+                let detail = format!("labels: {labels}; groups: {}", groups.join(","));
+                self.write(changed(&name, detail)).await?;
+                house.identity.user_add(&name, &labels, &groups).map_err(|e| failed(e, ""))?;
+                Ok(json!({ "user": name, "labels": labels, "groups": groups }))
+            }
+            Command::UserGroups { name, groups } => {
+                self.write(changed(&name, format!("groups: {}", groups.join(",")))).await?;
+                let hint = "list the users with `cloisterd user list`";
+                house.identity.user_groups(&name, &groups).map_err(|e| failed(e, hint))?;
+                Ok(json!({ "user": name, "groups": groups }))
+            }
+            Command::SourceChange { action, name, detail } => {
+                let event = changed(&name, detail);
+                let Event::Administration { actor, subject, detail, .. } = event else {
+                    return Err(failed("a change is an administration leaf", ""));
+                };
+                self.write(Event::Administration { actor, action, subject, detail }).await?;
+                Ok(json!({ "source": name }))
+            }
+            Command::SourceReload => {
+                let hint = "correct sources.toml, then run the command again";
+                let sources = house.supervision.reload_sources().await.map_err(|e| failed(e, hint))?;
+                Ok(json!({ "sources": sources }))
+            }
+            Command::SourceSynchronise { name } => {
+                self.source(&name)?;
+                house.supervision.synchronise(&name).map_err(|e| failed(e, ""))?;
+                Ok(json!({ "source": name }))
+            }
+            Command::SourceStates => Ok(json!({ "sources": house.context.views(|_| true) })),
+            Command::SourceLeftOut { name, count } => {
+                let left_out = house.context.left_out(&name, usize::try_from(count).unwrap_or(usize::MAX));
+                let left_out = left_out.ok_or_else(|| failed(NOT_INDEXED, SOURCES_HINT))?;
+                Ok(json!({ "source": name, "left_out": left_out.map_err(|e| failed(e, ""))? }))
+            }
+            Command::SourceSuspicious { name, count } => {
+                self.source(&name)?;
+                // Administrators see where, and not what.
+                let found = house.context.readable(|_| true);
+                let found = found.suspicious(&name, usize::try_from(count).unwrap_or(usize::MAX));
+                let found = found.map_err(|e| failed(e, ""))?;
+                let row = |passage: &retrieval::Passage| {
+                    json!({
+                        "path": passage.path,
+                        "first_line": passage.first_line,
+                        "last_line": passage.last_line,
+                        "page": passage.page,
+                        "what": passage.suspicious,
+                    })
+                };
+                Ok(json!({ "source": name, "suspicious": found.iter().map(row).collect::<Vec<_>>() }))
             }
             Command::UserList => {
                 let users = house.identity.user_list().map_err(|e| failed(e, ""))?;
@@ -236,6 +287,16 @@ impl Assist {
                     blocking(house.ledger.clone(), move |ledger| ledger.export(&filter, from, count));
                 Ok(json!(exported.await.map_err(unanswered)?))
             }
+        }
+    }
+
+    /// Refuses the name of a source that there is not.
+    fn source(&self, name: &str) -> Result<(), Failed> {
+        let there = self.house.context.views(|facts| facts.name == name);
+        if there.is_empty() {
+            Err(failed(format!("there is no source {name}"), SOURCES_HINT))
+        } else {
+            Ok(())
         }
     }
 
@@ -376,7 +437,14 @@ fn view(record: &ledger::Record) -> Value {
 fn command_name(command: &Command) -> &'static str {
     match command {
         Command::UserAdd { .. } => "user add",
+        Command::UserGroups { .. } => "user groups",
         Command::UserList => "user list",
+        Command::SourceChange { .. } => "repo add",
+        Command::SourceReload => "repo reload",
+        Command::SourceSynchronise { .. } => "repo sync",
+        Command::SourceStates | Command::SourceLeftOut { .. } | Command::SourceSuspicious { .. } => {
+            "repo status"
+        }
         Command::TokenIssue { .. } => "token issue",
         Command::TokenRevoke { .. } => "token revoke",
         Command::TokenList => "token list",

@@ -7,6 +7,7 @@
 mod administer;
 mod admission;
 mod answer;
+mod context;
 mod decisions;
 pub mod evidence;
 mod prompt;
@@ -26,10 +27,12 @@ use identity::{Credential, Identity};
 use ledger::{Admissions, Ledger};
 use protocol::control::{DeploymentFacts, Limits};
 use protocol::{Digest, RecordNumber};
+use retrieval::Sources;
 use tokio::sync::{mpsc, oneshot};
 
 pub use administer::{NotAdmitted, check_admitted};
 pub use answer::{Answer, AnswerStream, Event, Usage};
+pub use context::Lookup;
 pub use decisions::{CLIENT_BYTES_MAX, Decided, PATH_BYTES_MAX};
 pub use ledger::{Choice, Filter, Receipt};
 pub use refusal::{Refusal, RefusalKind};
@@ -61,6 +64,8 @@ struct House {
     fingerprint_key: [u8; 32],
     /// What the ledger says of models; whoever adds to it holds it until the leaf is written.
     admissions: tokio::sync::Mutex<Admissions>,
+    /// What the team knows.
+    context: Arc<Sources>,
     supervision: Arc<dyn Supervision>,
 }
 
@@ -80,6 +85,8 @@ pub struct Parts {
     pub fingerprint_key: [u8; 32],
     /// What the ledger says of models.
     pub admissions: Admissions,
+    /// The sources of local context.
+    pub context: Arc<Sources>,
     /// Whoever starts workers.
     pub supervision: Arc<dyn Supervision>,
 }
@@ -92,6 +99,13 @@ pub trait Supervision: Send + Sync {
 
     /// What is to serve from now on, by `deployments.lock`.
     fn reload(&self) -> Supervised<Vec<DeploymentFacts>>;
+
+    /// The names of the sources that there are from now on, by `sources.toml`. What is not among them is in no index any
+    /// more.
+    fn reload_sources(&self) -> Supervised<Vec<String>>;
+
+    /// Has a source indexed as soon as may be.
+    fn synchronise(&self, source: &str) -> Result<(), String>;
 
     /// Has the jails looked at.
     fn posture(&self) -> Supervised<RecordedPosture>;
@@ -173,6 +187,7 @@ impl Assist {
                 outside,
                 fingerprint_key,
                 admissions: tokio::sync::Mutex::new(parts.admissions),
+                context: parts.context,
                 supervision: parts.supervision,
             }),
         }

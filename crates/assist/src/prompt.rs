@@ -1,9 +1,11 @@
 //! From what is asked to the parts of a token-exact prompt.
 
+mod chat;
 mod window;
 
 use engine::{Deployment, Worker, WorkerError};
 use protocol::worker::{FillTokens, Part, Token};
+use retrieval::{Found, Passage};
 
 use crate::template::{self, Surroundings, TemplateError};
 use crate::{Ask, Extra};
@@ -22,9 +24,37 @@ pub(crate) struct Prompt {
     pub(crate) tokens: Vec<Token>,
     /// Bytes of the surroundings that were left out to make it fit.
     pub(crate) bytes_left_out: u64,
+    /// Which of the passages that were found are in it, the most useful first.
+    chosen: Vec<usize>,
+    /// Tokens that they take.
+    pub(crate) context_tokens: usize,
+}
+
+/// How much fits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rooms {
+    /// Tokens of the prompt, where it can be cut.
+    pub(crate) whole: usize,
+    /// Tokens of passages that were found.
+    pub(crate) context: usize,
 }
 
 impl Prompt {
+    fn new(tokens: Vec<Token>) -> Prompt {
+        Prompt { tokens, bytes_left_out: 0, chosen: Vec::new(), context_tokens: 0 }
+    }
+
+    /// The passages in it, the most useful first.
+    pub(crate) fn chosen<'a>(&self, found: &'a Found) -> impl Iterator<Item = &'a Passage> {
+        self.chosen.iter().filter_map(|&index| found.passages.get(index)).collect::<Vec<_>>().into_iter()
+    }
+
+    /// The passages for which there was no room, the most useful first.
+    pub(crate) fn left_out<'a>(&self, found: &'a Found) -> impl Iterator<Item = &'a Passage> {
+        let left_out = |(index, passage)| (!self.chosen.contains(&index)).then_some(passage);
+        found.passages.iter().enumerate().filter_map(left_out)
+    }
+
     /// Its tokens.
     pub(crate) fn count(&self) -> u32 {
         u32::try_from(self.tokens.len()).unwrap_or(u32::MAX)
@@ -44,12 +74,14 @@ pub(crate) enum PromptError {
     Worker(#[from] WorkerError),
 }
 
-/// The token-exact prompt; a hole's surroundings are cut to `tokens_room`, a conversation never is.
+/// The token-exact prompt; a hole's surroundings are cut to the room, a conversation never is. Of the passages, which come
+/// most useful first, as many are taken as fit.
 pub(crate) async fn build(
     deployment: &Deployment,
     ask: &Ask,
+    passages: &[Passage],
     time_unix_s: i64,
-    tokens_room: usize,
+    rooms: Rooms,
 ) -> Result<Prompt, PromptError> {
     let ready = &deployment.ready;
     let mut begin: Vec<Part> = ready.begin_of_text.map(Part::Token).into_iter().collect();
@@ -60,7 +92,9 @@ pub(crate) async fn build(
                 begin_of_text: &ready.begin_of_text_spelling,
                 end_of_text: &ready.end_of_text_spelling,
             };
-            let parts = template::render(ready.model.chat_template.as_deref(), messages, surroundings)?;
+            let with = chat::fitting(&deployment.worker, messages, passages, rooms).await?;
+            let template = ready.model.chat_template.as_deref();
+            let parts = template::render(template, &with.messages, surroundings)?;
             // A template that spells the begin-of-text token itself must not get a second one.
             let spelled = !ready.begin_of_text_spelling.is_empty()
                 && matches!(parts.first(), Some(Part::Template(text)) if text.starts_with(&ready.begin_of_text_spelling));
@@ -68,22 +102,23 @@ pub(crate) async fn build(
                 begin.clear();
             }
             begin.extend(parts);
-            Prompt { tokens: deployment.worker.tokenize(begin).await?, bytes_left_out: 0 }
+            let tokens = deployment.worker.tokenize(begin).await?;
+            Prompt { chosen: with.chosen, context_tokens: with.tokens, ..Prompt::new(tokens) }
         }
         Ask::Complete { prompt } => {
             begin.push(Part::Template(prompt.clone()));
-            Prompt { tokens: deployment.worker.tokenize(begin).await?, bytes_left_out: 0 }
+            Prompt::new(deployment.worker.tokenize(begin).await?)
         }
         Ask::Fill { prefix, suffix, extra } => {
             let fill = ready.fill.ok_or(PromptError::NoFill)?;
-            fill_prompt(&deployment.worker, fill, begin, [prefix, suffix], extra, tokens_room).await?
+            fill_prompt(&deployment.worker, fill, begin, [prefix, suffix], extra, passages, rooms).await?
         }
     };
     if prompt.tokens.is_empty() { Err(PromptError::Empty) } else { Ok(prompt) }
 }
 
-/// Prefix, suffix, middle, in the order the models were trained with; other files in front, oldest
-/// first, as many of the newest as fit.
+/// Prefix, suffix, middle, in the order the models were trained with; other files in front: first what was found, the
+/// most useful last, then what the client sent, oldest first, as many of the newest as fit.
 ///
 /// The hole begins some lines above the cursor ([`window`]), and what stands between its beginning and the
 /// cursor is given as the beginning of what fills it: so a keystroke changes only the prompt's last tokens,
@@ -94,8 +129,10 @@ async fn fill_prompt(
     begin: Vec<Part>,
     [prefix, suffix]: [&String; 2],
     extra: &[Extra],
-    tokens_room: usize,
+    passages: &[Passage],
+    rooms: Rooms,
 ) -> Result<Prompt, PromptError> {
+    let tokens_room = rooms.whole;
     let surroundings = SURROUNDINGS_TOKENS.min(tokens_room);
     let window = window::of(prefix, suffix, surroundings * TOKEN_BYTES, SUFFIX_SHARE);
     let mut left_out = prefix.len() + suffix.len() - window.len();
@@ -113,6 +150,9 @@ async fn fill_prompt(
         let file = |text: String| vec![Part::Token(file), Part::Text(text)];
         texts.push(file("current\n".to_owned()));
         texts.extend(extra.iter().rev().map(|extra| file(format!("{}\n{}", extra.file_name, extra.text))));
+        texts.extend(
+            passages.iter().map(|found| file(format!("{}\n{}\n", found.path, found.text.trim_end()))),
+        );
     }
     // One exchange for all: a wait for each would be felt.
     let mut tokens = worker.tokenize_all(texts).await?.into_iter();
@@ -126,12 +166,26 @@ async fn fill_prompt(
     let mut room = room - typed.len() - before_kept - behind_kept;
 
     let mut files = Vec::new();
-    for (file, extra) in tokens.zip(extra.iter().rev()) {
+    for extra in extra.iter().rev() {
+        let Some(file) = tokens.next() else { break };
         if file.len() > room {
             left_out += extra.text.len();
             continue;
         }
         room -= file.len();
+        files.push(file);
+    }
+    // The opening and the current file's name go with any of them.
+    let mut context_room = rooms.context.min(room.saturating_sub(opening.len() + closing.len()));
+    let (mut chosen, mut context_tokens) = (Vec::new(), 0);
+    for (index, file) in tokens.enumerate() {
+        if file.len() > context_room {
+            continue;
+        }
+        context_room -= file.len();
+        room -= file.len();
+        context_tokens += file.len();
+        chosen.push(index);
         files.push(file);
     }
     if !files.is_empty() && opening.len() + closing.len() <= room {
@@ -147,7 +201,7 @@ async fn fill_prompt(
     tokens.extend(&behind[..behind_kept]);
     tokens.push(fill.middle);
     tokens.extend(typed);
-    Ok(Prompt { tokens, bytes_left_out: left_out as u64 })
+    Ok(Prompt { tokens, bytes_left_out: left_out as u64, chosen, context_tokens })
 }
 
 /// How many tokens of the prefix's end and of the suffix's beginning are kept.

@@ -4,9 +4,11 @@ use ledger::{Opening, ResultLeaf, Salts};
 use protocol::control::Source;
 use protocol::worker::{Drafts, EngineProfile, Sampling, Stop, Times, Token, Until};
 use protocol::{Digest, RecordNumber};
+use retrieval::{Found, Passage};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::prompt::Prompt;
 use crate::{Ask, Message};
 
 /// The body of an intent leaf: everything a replay needs.
@@ -20,6 +22,9 @@ pub(crate) struct IntentBody {
     /// Bytes of a hole's surroundings that did not fit.
     #[serde(default)]
     pub(crate) bytes_left_out: u64,
+    /// Which indexes were asked, and what was found and did not fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) retrieval: Option<serde_json::Value>,
     /// The clock the template saw.
     pub(crate) template_time_unix_s: i64,
     pub(crate) sampling: Sampling,
@@ -58,29 +63,60 @@ enum AskedText<'a> {
     Fill { prefix: &'a str, suffix: &'a str },
 }
 
+/// What went with it: what the client sent, and what was found.
 #[derive(Serialize)]
-struct ExtraText<'a> {
-    file_name: &'a str,
-    text: &'a str,
+#[serde(untagged)]
+enum ContextText<'a> {
+    Sent {
+        file_name: &'a str,
+        text: &'a str,
+    },
+    Found {
+        file_name: String,
+        #[serde(flatten)]
+        passage: &'a Passage,
+    },
+}
+
+/// Passages that are told of as left out.
+const LEFT_OUT_MAX: usize = 32;
+
+/// What the body says of a search: the versions, and what there was no room for. `None` where nothing was searched.
+pub(crate) fn retrieval(found: &Found, prompt: &Prompt) -> Option<serde_json::Value> {
+    if found.versions.is_empty() {
+        return None;
+    }
+    let place = |passage: &Passage| {
+        serde_json::json!({
+            "source": passage.source,
+            "path": passage.path,
+            "first_line": passage.first_line,
+            "last_line": passage.last_line,
+            "page": passage.page,
+            "score": passage.score,
+            "why": passage.why,
+        })
+    };
+    let left_out = prompt.left_out(found).take(LEFT_OUT_MAX);
+    Some(serde_json::json!({
+        "versions": found.versions,
+        "tokens": prompt.context_tokens,
+        "no_room_for": left_out.map(place).collect::<Vec<_>>(),
+    }))
 }
 
 /// The two texts that an intent commits to.
-pub(crate) fn texts(ask: &Ask) -> Result<(String, String), serde_json::Error> {
+pub(crate) fn texts(ask: &Ask, chosen: &[&Passage]) -> Result<(String, String), serde_json::Error> {
     let (asked, extra) = match ask {
         Ask::Chat { messages } => (AskedText::Chat { messages }, None),
         Ask::Complete { prompt } => (AskedText::Complete { prompt }, None),
         Ask::Fill { prefix, suffix, extra } => (AskedText::Fill { prefix, suffix }, Some(extra)),
     };
-    let context = match extra {
-        Some(extra) if !extra.is_empty() => {
-            let texts: Vec<_> = extra
-                .iter()
-                .map(|extra| ExtraText { file_name: &extra.file_name, text: &extra.text })
-                .collect();
-            serde_json::to_string(&texts)?
-        }
-        _ => String::new(),
-    };
+    let sent = extra.into_iter().flatten();
+    let sent = sent.map(|extra| ContextText::Sent { file_name: &extra.file_name, text: &extra.text });
+    let found = chosen.iter().map(|passage| ContextText::Found { file_name: passage.file_name(), passage });
+    let texts: Vec<ContextText<'_>> = sent.chain(found).collect();
+    let context = if texts.is_empty() { String::new() } else { serde_json::to_string(&texts)? };
     Ok((serde_json::to_string(&asked)?, context))
 }
 

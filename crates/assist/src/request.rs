@@ -16,8 +16,10 @@ pub struct Request {
     pub ask: Ask,
     /// How to answer.
     pub parameters: Parameters,
-    /// What it is about, for the record.
+    /// What it is about, for the record, and for finding context.
     pub subject: Subject,
+    /// Whether what the team knows may go into the prompt.
+    pub context: bool,
 }
 
 /// What the client says a request is about. It goes into the leaf, which is not encrypted.

@@ -8,13 +8,14 @@ use identity::{Action, Credential, LabelSet, Principal};
 use ledger::{Block, Commitment, Entry, Intent, Opening, Outcome, Receipt, Salt, Salts};
 use protocol::worker::{Class, Failure, Stop};
 use protocol::{Digest, RecordNumber};
+use retrieval::{Found, Passage};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::prompt::{self, Prompt, PromptError};
+use crate::prompt::{self, Prompt, PromptError, Rooms};
 use crate::record::{self, BlockBody, Engine, IntentBody, Output};
-use crate::{Answer, Ask, Event, House, Refusal, RefusalKind, Request, Usage};
+use crate::{Answer, Ask, Event, House, Refusal, RefusalKind, Request, Usage, context};
 
 /// A block holds at most that many tokens,
 const BLOCK_TOKENS_MAX: usize = 32;
@@ -33,7 +34,7 @@ pub(crate) struct Opened {
     pub(crate) deployment: String,
 }
 
-/// identify → authorise → admit → prompt → intent, durable → engine → result, durable → answer.
+/// identify → authorise → admit → retrieve → prompt → intent, durable → engine → result, durable → answer.
 pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Delivery) {
     let outcome: Result<(), Refusal> = async {
         let principal = house.identify(&request.credential, request.dialect)?;
@@ -42,7 +43,10 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
         let _place = house.admit(&request, &principal)?;
         let time_unix_s = (house.outside.now_unix_s)();
         let tokens_max = house.tokens_max(&request, &deployment);
-        let prompt = house.prompt(&request, &principal, &deployment, time_unix_s, tokens_max).await?;
+        let found = house.retrieve(&request, &principal).await?;
+        let prompt = house.prompt(&request, &principal, &deployment, &found, time_unix_s, tokens_max).await?;
+        // An answer carries the labels of all that went into it; all of it, this person may read.
+        let labels = labels.join(&context::labels_of(prompt.chosen(&found))?);
         let order = Order {
             prompt: prompt.tokens.clone(),
             sampling: request.parameters.sampling,
@@ -64,6 +68,7 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
                 policy,
                 &deployment,
                 &prompt,
+                &found,
                 time_unix_s,
                 tokens_max,
             )
@@ -156,13 +161,16 @@ impl House {
         request: &Request,
         principal: &Principal,
         deployment: &Deployment,
+        found: &Found,
         time_unix_s: i64,
         tokens_max: u32,
     ) -> Result<Prompt, Refusal> {
         let context_tokens = deployment.ready.context_tokens;
         let limit = self.limits.prompt_tokens_max.min(context_tokens.saturating_sub(1));
         let room = limit.min(context_tokens.saturating_sub(tokens_max.min(context_tokens / 2)));
-        let refused = match prompt::build(deployment, &request.ask, time_unix_s, room as usize).await {
+        let rooms = Rooms { whole: room as usize, context: self.limits.context_tokens_max as usize };
+        let built = prompt::build(deployment, &request.ask, &found.passages, time_unix_s, rooms).await;
+        let refused = match built {
             Ok(prompt) if prompt.tokens.len() <= limit as usize => return Ok(prompt),
             Ok(prompt) => Refusal::new(
                 RefusalKind::PromptTooLong,
@@ -184,10 +192,12 @@ impl House {
         policy: Digest,
         deployment: &Deployment,
         prompt: &Prompt,
+        found: &Found,
         time_unix_s: i64,
         tokens_max: u32,
     ) -> Result<Receipt, Refusal> {
-        let (prompt_text, context_text) = record::texts(&request.ask).map_err(unwritable)?;
+        let chosen: Vec<&Passage> = prompt.chosen(found).collect();
+        let (prompt_text, context_text) = record::texts(&request.ask, &chosen).map_err(unwritable)?;
         let [prompt_salt, context_salt] = [self.salt()?, self.salt()?];
         let (parameters, facts, ready) = (&request.parameters, &deployment.facts, &deployment.ready);
         let engine = Engine::of(deployment);
@@ -229,6 +239,7 @@ impl House {
             },
             prompt_tokens: prompt.tokens.clone(),
             bytes_left_out: prompt.bytes_left_out,
+            retrieval: record::retrieval(found, prompt),
             template_time_unix_s: time_unix_s,
             sampling: parameters.sampling,
             tokens_max,

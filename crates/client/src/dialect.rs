@@ -83,6 +83,9 @@ pub struct Subject {
     /// The file, from the repository's root: at most 1024 bytes, no control characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// Whether what the team knows may go into the prompt; it may, when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<bool>,
 }
 
 /// One message of a conversation.

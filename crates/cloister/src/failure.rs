@@ -73,6 +73,11 @@ impl Failure {
         self
     }
 
+    /// What is said of it.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Whether whoever read stdout has gone: then there is nothing left to do.
     pub(crate) fn is_broken_pipe(&self) -> bool {
         self.exit == EXIT_BROKEN_PIPE

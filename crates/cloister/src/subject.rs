@@ -23,10 +23,11 @@ pub(crate) fn of_file(path: &Path) -> Option<Subject> {
     let directory = path.parent()?;
     let subject = match root(directory) {
         Some(root) => Subject {
+            context: None,
             repository: repository(root),
             path: path.strip_prefix(root).ok().and_then(|path| fit(path.to_str()?, PATH_BYTES_MAX)),
         },
-        None => Subject { repository: None, path: fit(path.file_name()?.to_str()?, PATH_BYTES_MAX) },
+        None => Subject { path: fit(path.file_name()?.to_str()?, PATH_BYTES_MAX), ..Subject::default() },
     };
     Some(subject).filter(|subject| *subject != Subject::default())
 }
@@ -35,7 +36,7 @@ pub(crate) fn of_file(path: &Path) -> Option<Subject> {
 pub(crate) fn of_directory(directory: &Path) -> Option<Subject> {
     let directory = directory.canonicalize().ok()?;
     let repository = repository(root(&directory)?)?;
-    Some(Subject { repository: Some(repository), path: None })
+    Some(Subject { repository: Some(repository), path: None, context: None })
 }
 
 fn root(directory: &Path) -> Option<&Path> {
@@ -112,7 +113,11 @@ mod tests {
         File::create(root.join("src/deep/a.adb")).unwrap();
         let file = root.join("src/deep/a.adb");
         let said = |repository: Option<&str>, path: &str| {
-            Some(Subject { repository: repository.map(str::to_owned), path: Some(path.to_owned()) })
+            Some(Subject {
+                repository: repository.map(str::to_owned),
+                path: Some(path.to_owned()),
+                context: None,
+            })
         };
         assert_eq!(of_file(&file), said(None, "a.adb"));
         fs::create_dir(root.join(".git")).unwrap();

@@ -16,14 +16,17 @@ use models::deployment::{Deployment, Lock, Upstream};
 use models::vault::Vault;
 use protocol::Digest;
 use protocol::admin::{Command, Response};
+use protocol::context::Stage;
 use protocol::control::{ClockState, CpuFacts, DeploymentFacts, Source};
 use protocol::relay::RelaySettings;
 use protocol::worker::{Ready, WorkerSettings};
+use retrieval::Sources;
 
 use crate::data::{Data, Keys};
 use crate::output::{self, Hinted};
-use crate::served;
 use crate::settings::Settings;
+use crate::sources::Indexes;
+use crate::{served, sources};
 
 /// Generations that may wait for a sequence of a worker, where the configuration does not say.
 const QUEUE_MAX: u32 = 64;
@@ -341,6 +344,10 @@ pub(crate) fn administer(data: &Data, command: Command) -> Result<Response, Box<
     report_recovery(&recovery);
     let identity = Identity::open(&data.path("identity"), data.owner_uid())?;
     let admissions = ledger.admissions()?;
+    let context = Arc::new(Sources::default());
+    if command.is_of_sources() {
+        open_sources(data, &context)?;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     let response = runtime.block_on(async {
         let supervision = Arc::new(HereAndNow { data: data.clone(), settings: settings.clone(), verifier });
@@ -352,6 +359,7 @@ pub(crate) fn administer(data: &Data, command: Command) -> Result<Response, Box<
             outside: OUTSIDE,
             fingerprint_key: keys.fingerprint,
             admissions,
+            context,
             supervision,
         });
         let response = assist.administer(rustix::process::geteuid().as_raw(), command).await;
@@ -403,6 +411,20 @@ pub(crate) fn record_change_by(
     Ok(ledger.close()?)
 }
 
+/// The indexes that there are, while no daemon runs.
+fn open_sources(data: &Data, context: &Sources) -> Result<(), Box<dyn Error>> {
+    let configured = sources::configured(data)?;
+    context.set(sources::facts(&configured));
+    for name in configured.keys() {
+        let Some(published) = Indexes::of(data, name).published() else { continue };
+        match context.publish(name, &published) {
+            Ok(_) => context.stage(name, Stage::Ready),
+            Err(error) => context.stage(name, Stage::Failed { reason: error.to_string() }),
+        }
+    }
+    Ok(())
+}
+
 /// Nothing serves while a command runs without the daemon; what a record needs is started here.
 struct HereAndNow {
     data: Data,
@@ -426,6 +448,22 @@ impl Supervision for HereAndNow {
 
     fn reload(&self) -> Supervised<Vec<DeploymentFacts>> {
         Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn reload_sources(&self) -> Supervised<Vec<String>> {
+        let data = self.data.clone();
+        let names = sources::configured(&data).and_then(|configured| {
+            for name in sources::abandoned(&data, &configured) {
+                Indexes::of(&data, &name).remove()?;
+            }
+            Ok(configured.into_keys().collect())
+        });
+        let names = names.map_err(|error| output::on_one_line(&*error));
+        Box::pin(async move { names })
+    }
+
+    fn synchronise(&self, _source: &str) -> Result<(), String> {
+        Err("no daemon runs: the command does it itself".to_owned())
     }
 
     fn posture(&self) -> Supervised<assist::RecordedPosture> {

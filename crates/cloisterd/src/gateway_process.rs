@@ -23,10 +23,11 @@ use protocol::control::{
     DeploymentFacts, FromGateway, PACKET_BYTES_MAX, POSTURE_BYTES_MAX, Setup, ToGateway, VERSION,
 };
 use protocol::posture::{Occasion, Summary};
+use retrieval::Sources;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{oneshot, watch};
 
-use crate::{compose, output};
+use crate::{compose, output, sources};
 
 /// The first argument that makes this program the gateway.
 pub(crate) const ARGUMENT: &str = "gateway-process";
@@ -77,7 +78,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         kind: jail::Kind::Gateway,
         parent_pid: setup.supervisor_pid,
         read_write: granted(&data),
-        read_only: Vec::new(),
+        read_only: vec![data.join(sources::FOLDER)],
         keep_fds,
         memory_bytes_max: None,
         open_files_max: OPEN_FILES_MAX,
@@ -120,6 +121,9 @@ fn serve(
     let (postures, looked) = unbounded_channel();
     let (notarised, notary_answers) = std::sync::mpsc::channel();
     let (stop, stopped) = watch::channel(false);
+    let context = Arc::new(Sources::default());
+    context.set(setup.sources.clone());
+    let (published, indexes) = std::sync::mpsc::channel();
     let control = Control {
         channel: Arc::clone(&channel),
         runtime: runtime.handle().clone(),
@@ -127,8 +131,15 @@ fn serve(
         notarised,
         asked: Arc::clone(&asked),
         postures,
+        context: Arc::clone(&context),
+        indexes: published,
         stop,
     };
+    let opening = (Arc::clone(&context), Arc::clone(&channel), data.join(sources::FOLDER));
+    std::thread::Builder::new().name("indexes".to_owned()).spawn(move || {
+        let (context, channel, folder) = opening;
+        open_indexes(&context, &indexes, &channel, &folder);
+    })?;
     std::thread::Builder::new().name("control".to_owned()).spawn(move || control.run())?;
     let notary = SupervisorNotary { channel: Arc::clone(&channel), answers: notary_answers };
     let (ledger, recovery) = Ledger::open(compose::ledger_config(
@@ -163,6 +174,7 @@ fn serve(
             outside: compose::OUTSIDE,
             fingerprint_key: setup.fingerprint_key,
             admissions,
+            context,
             supervision,
         });
         tokio::spawn(record_postures(assist.clone(), looked, Arc::clone(&channel), asked));
@@ -210,6 +222,27 @@ async fn record_postures(
     }
 }
 
+/// Opens each new index, which takes reading all of it, and tells the supervisor.
+fn open_indexes(context: &Sources, indexes: &Receiver<(String, String)>, channel: &Channel, folder: &Path) {
+    while let Ok((source, name)) = indexes.recv() {
+        let error = match context.publish(&source, &folder.join(&source).join(&name)) {
+            Ok(Some(view)) => {
+                tracing::info!(
+                    source,
+                    revision = view.summary.unwrap_or_default().revision,
+                    "an index is open"
+                );
+                None
+            }
+            Ok(None) => None,
+            Err(error) => Some(error.to_string()),
+        };
+        if let Err(error) = send(channel, &FromGateway::IndexTaken { source, folder: name, error }) {
+            tracing::error!(error, "the supervisor does not hear of an index");
+        }
+    }
+}
+
 fn listeners(descriptors: Vec<OwnedFd>) -> Result<(UnixListener, Vec<gateway::Listener>), Box<dyn Error>> {
     let mut descriptors = descriptors.into_iter();
     let mut next = || descriptors.next().ok_or("the supervisor handed over too few listeners");
@@ -227,6 +260,9 @@ struct Control {
     notarised: Sender<ToGateway>,
     asked: Arc<Asked>,
     postures: UnboundedSender<Looked>,
+    context: Arc<Sources>,
+    /// Names of sources and of the folders of their new indexes.
+    indexes: Sender<(String, String)>,
     stop: watch::Sender<bool>,
 }
 
@@ -255,6 +291,17 @@ impl Control {
                     let text = String::from_utf8_lossy(&std::mem::take(&mut posture)).as_ref().into();
                     let _stopping = self.postures.send((summary, text));
                 }
+                Ok(Some((ToGateway::Sources(facts), _))) => {
+                    self.context.set(facts);
+                    if let Err(error) = send(&self.channel, &FromGateway::SourcesTaken) {
+                        tracing::error!(error, "the supervisor does not hear of the sources");
+                    }
+                }
+                Ok(Some((ToGateway::Index { source, folder }, _))) => {
+                    let _stopping = self.indexes.send((source, folder));
+                }
+                Ok(Some((ToGateway::SourceStage { source, stage }, _))) => self.context.stage(&source, stage),
+                Ok(Some((ToGateway::SourcesReloaded(answer), _))) => self.asked.sources_reloaded(answer),
                 // The notary's answers are still needed: the last leaves are signed after this.
                 Ok(Some((ToGateway::Shutdown, _))) => {
                     let _nobody_waits = self.stop.send(true);
@@ -294,6 +341,8 @@ struct Asked {
     spares: Mutex<HashMap<Digest, Waiting<engine::Deployment>>>,
     /// Answered in the order in which they were asked.
     reloads: Mutex<Waiting<Vec<DeploymentFacts>>>,
+    /// Answered in the order in which they were asked.
+    sources: Mutex<Waiting<Vec<String>>>,
     /// All answered by the next look that was asked for.
     postures: Mutex<Waiting<RecordedPosture>>,
     /// The worker that ran a record again last: most records of one sample need the same.
@@ -314,6 +363,12 @@ impl Asked {
 
     fn reloaded(&self, answer: Result<Vec<DeploymentFacts>, String>) {
         if let Some(waiting) = locked(&self.reloads).pop_front() {
+            let _gone = waiting.send(answer);
+        }
+    }
+
+    fn sources_reloaded(&self, answer: Result<Vec<String>, String>) {
+        if let Some(waiting) = locked(&self.sources).pop_front() {
             let _gone = waiting.send(answer);
         }
     }
@@ -401,6 +456,15 @@ impl Supervision for Supervisor {
     fn reload(&self) -> Supervised<Vec<DeploymentFacts>> {
         // Each asks: what it is about may be newer than another's question.
         self.ask(Some(&FromGateway::Reload), &mut locked(&self.asked.reloads))
+    }
+
+    fn reload_sources(&self) -> Supervised<Vec<String>> {
+        self.ask(Some(&FromGateway::ReloadSources), &mut locked(&self.asked.sources))
+    }
+
+    fn synchronise(&self, source: &str) -> Result<(), String> {
+        let question = FromGateway::Synchronise { source: source.to_owned() };
+        send(&self.channel, &question).map_err(|error| error.to_string())
     }
 
     fn posture(&self) -> Supervised<RecordedPosture> {

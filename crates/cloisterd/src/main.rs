@@ -1,6 +1,7 @@
 //! The daemon and its administration. Every command but `serve` is one file in `commands/`; `serve` is
 //! the supervisor, which starts the gateway (this program again, jailed) and the engine workers. Commands that
-//! look into a stranger's medium start the importer, which is this program once more, in a jail of its own.
+//! look into a stranger's medium start the importer, which is this program once more, in a jail of its own; sources of local
+//! context are read by the indexer, likewise.
 //!
 //! It contains no HTTP client, no resolver and no C++.
 
@@ -16,12 +17,16 @@ mod gateway_process;
 mod host;
 mod import_process;
 mod importer;
+mod index_process;
+mod indexer;
+mod indexing;
 mod installed;
 mod key_files;
 mod listeners;
 mod output;
 mod served;
 mod settings;
+mod sources;
 mod supervisor;
 mod terminal;
 
@@ -32,10 +37,11 @@ use clap::Parser;
 fn main() -> ExitCode {
     #[cfg(feature = "weaken")]
     jail::leave_out(std::env::var(jail::WITHOUT).unwrap_or_default());
-    // The gateway and the importer are jailed before anything else of this program runs.
+    // The gateway, the importer and the indexer are jailed before anything else of this program runs.
     match std::env::args_os().nth(1) {
         Some(argument) if argument == gateway_process::ARGUMENT => return gateway_process::main(),
         Some(argument) if argument == import_process::ARGUMENT => return import_process::main(),
+        Some(argument) if argument == index_process::ARGUMENT => return index_process::main(),
         _ => {}
     }
     if let Err(error) = host::memory::forbid_dumps() {

@@ -124,6 +124,7 @@ pub(crate) struct Server {
 pub(crate) struct LimitSettings {
     body_bytes_max: Option<u64>,
     prompt_tokens_max: Option<u32>,
+    context_tokens_max: Option<u32>,
     answer_tokens_max: Option<u32>,
     requests_max: Option<u32>,
     requests_per_person_max: Option<u32>,
@@ -241,6 +242,7 @@ impl Settings {
         Limits {
             body_bytes_max: set.body_bytes_max.unwrap_or(default.body_bytes_max),
             prompt_tokens_max: set.prompt_tokens_max.unwrap_or(default.prompt_tokens_max),
+            context_tokens_max: set.context_tokens_max.unwrap_or(default.context_tokens_max),
             answer_tokens_max: set.answer_tokens_max.unwrap_or(default.answer_tokens_max),
             requests_max: set.requests_max.unwrap_or(default.requests_max),
             requests_per_person_max: set.requests_per_person_max.unwrap_or(default.requests_per_person_max),

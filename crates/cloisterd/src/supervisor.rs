@@ -27,10 +27,12 @@ use crate::data::{self, Data, Keys};
 use crate::gateway_process::{ARGUMENT, EXIT_FATAL};
 use crate::host::activation::Activated;
 use crate::host::cgroups::Cgroups;
+use crate::indexing::Indexing;
 use crate::listeners::Listeners;
 use crate::output;
 use crate::settings::{OnFailure, Settings};
-use crate::{compose, gateway_process, host, served, settings};
+use crate::sources::Indexes;
+use crate::{compose, gateway_process, host, served, settings, sources};
 
 /// A process that dies is started again after this, doubled at each death that comes soon,
 const RESTART_WAIT_MIN: Duration = Duration::from_millis(100);
@@ -57,6 +59,9 @@ pub(crate) struct Supervisor {
     ending: Vec<Child>,
     gateway: Option<Gateway>,
     gateway_restarts: Restarts,
+    indexing: Indexing,
+    /// Whether somebody waits until the gateway has taken the sources.
+    sources_asked: bool,
     overseer: Overseer,
     /// What a look at the jails found wrong; once that is recorded, or after a while, everything stops.
     condemned: Option<Condemned>,
@@ -93,6 +98,8 @@ enum Woken {
     GatewayEnded,
     WorkerEnded(usize),
     SpareEnded(usize),
+    Indexer,
+    IndexerEnded,
     Overseen(u32),
     Timer,
 }
@@ -120,6 +127,7 @@ impl Supervisor {
             None => Listeners::open(&data, settings.server.tcp)?,
         };
         let cgroups = host::cgroups_of(&settings)?;
+        let indexing = Indexing::new(&data)?;
         // From here on nothing that this process starts can make a network socket, whatever its jail.
         jail::give_up_networks()?;
         Ok(Supervisor {
@@ -134,6 +142,8 @@ impl Supervisor {
             ending: Vec::new(),
             gateway: None,
             gateway_restarts: Restarts::new(),
+            indexing,
+            sources_asked: false,
             overseer,
             condemned: None,
         })
@@ -167,6 +177,12 @@ impl Supervisor {
                     self.overseer.forget(child.pid());
                     child.wait()?;
                 }
+                Woken::Indexer => {
+                    if let Some(told) = self.indexing.hear() {
+                        self.tell_gateway(&told, &[])?;
+                    }
+                }
+                Woken::IndexerEnded => self.indexer_ended()?,
                 Woken::Overseen(pid) => self.overseer.hear(pid),
                 Woken::Timer => {}
             }
@@ -179,6 +195,15 @@ impl Supervisor {
         if self.gateway.is_none() && self.gateway_restarts.is_due() {
             self.gateway_restarts.starts();
             self.gateway = Some(self.start_gateway()?);
+        }
+        let Some(gateway) = self.gateway.as_ref() else { return Ok(()) };
+        // Once the gateway works: the jails of the start are looked at together, and it is asked about what is made.
+        if gateway.is_ready
+            && let Some((started, told)) = self.indexing.start_what_is_due(&self.data, &self.settings)
+        {
+            let program = self.overseer.own_program();
+            self.overseer.watch(started.name, started.pid, program, started.oversight);
+            self.tell_gateway(&told, &[])?;
         }
         let Some(gateway) = self.gateway.as_ref() else { return Ok(()) };
         for slot in &mut self.workers {
@@ -273,6 +298,8 @@ impl Supervisor {
                 flows.push(flow(&name, "the site's inference server", socket, "prompts and texts"));
             }
         }
+        flows.push(flow("indexer", "supervisor", "a socket pair", "how far it is"));
+        flows.push(flow("indexer", "gateway", "files, read-only", "the index of one source each"));
         let name = "every jailed process";
         flows.push(flow("supervisor", name, "a socket pair each", "requests for probes, and outcomes"));
         flows.push(flow(name, "the daemon's standard error", "the same descriptor", "messages"));
@@ -291,6 +318,7 @@ impl Supervisor {
             fingerprint_key: self.keys.fingerprint,
             owner_uid: self.data.owner_uid(),
             deployments: self.workers.iter().map(|slot| slot.deployment.facts()).collect(),
+            sources: self.indexing.facts(),
             limits: self.settings.limits(),
             clock: compose::clock_state(),
             accept: self.settings.jail.accept_names(),
@@ -312,6 +340,13 @@ impl Supervisor {
         }
         for (index, child) in self.ending.iter().enumerate() {
             watched.push((Woken::SpareEnded(index), readable(child.as_fd())));
+        }
+        if let Some(indexer) = self.indexing.running() {
+            // What it says before its end.
+            if self.indexing.is_open() {
+                watched.push((Woken::Indexer, readable(indexer.channel.as_fd())));
+            }
+            watched.push((Woken::IndexerEnded, readable(indexer.child.as_fd())));
         }
         watched.extend(self.overseer.lines().map(|(pid, line)| (Woken::Overseen(pid), readable(line))));
         let mut polled: Vec<_> = watched.iter().map(|(_, fd)| fd.clone()).collect();
@@ -337,7 +372,8 @@ impl Supervisor {
         let is_ready = self.gateway.as_ref().is_some_and(|gateway| gateway.is_ready);
         let looks = self.overseer.due().filter(|_| is_ready);
         let stops = self.condemned.as_ref().map(|condemned| condemned.deadline);
-        let first = starts.chain(looks).chain(stops).min()?;
+        let indexing = self.indexing.next().filter(|_| is_ready);
+        let first = starts.chain(looks).chain(stops).chain(indexing).min()?;
         Some(first.saturating_duration_since(Instant::now()))
     }
 
@@ -356,6 +392,9 @@ impl Supervisor {
                     output::say(&format!("serving on http://{tcp} (with a token: `cloisterd token issue`)"));
                 }
                 gateway.is_ready = true;
+                for told in self.indexing.published(&self.data) {
+                    self.tell_gateway(&told, &[])?;
+                }
                 return Ok(true);
             }
             FromGateway::Posture => {
@@ -374,6 +413,19 @@ impl Supervisor {
             FromGateway::Reload => {
                 let answer = ToGateway::Reloaded(self.reload().map_err(|error| output::on_one_line(&*error)));
                 return self.tell_gateway(&answer, &[]).map(|()| true);
+            }
+            FromGateway::ReloadSources => return self.reload_sources().map(|()| true),
+            FromGateway::SourcesTaken => return self.sources_taken().map(|()| true),
+            FromGateway::IndexTaken { source, folder, error } => {
+                match error {
+                    None => self.indexing.usable(&self.data, &source, &folder),
+                    Some(error) => self.indexing.unusable(&self.data, &source, &folder, &error),
+                }
+                return Ok(true);
+            }
+            FromGateway::Synchronise { source } => {
+                let _removed_meanwhile = self.indexing.synchronise(&source);
+                return Ok(true);
             }
             FromGateway::Spare { lock } => return self.start_spare(lock).map(|()| true),
             FromGateway::Last => self.notary.last().map(Option::unwrap_or_default),
@@ -423,6 +475,53 @@ impl Supervisor {
         }
         self.workers.sort_by_key(|slot| order.iter().position(|lock| *lock == slot.deployment.lock()));
         Ok(self.workers.iter().map(|slot| slot.deployment.facts()).collect())
+    }
+
+    /// Takes what `sources.toml` says now. The gateway hears it first; what is removed is removed once it has let go.
+    fn reload_sources(&mut self) -> Result<(), Box<dyn Error>> {
+        match sources::configured(&self.data) {
+            Ok(configured) => {
+                if let Some(pid) = self.indexing.set(configured) {
+                    self.overseer.forget(pid);
+                }
+                self.sources_asked = true;
+                self.tell_gateway(&ToGateway::Sources(self.indexing.facts()), &[])
+            }
+            Err(error) => {
+                let reason = output::on_one_line(&*error);
+                self.tell_gateway(&ToGateway::SourcesReloaded(Err(reason)), &[])
+            }
+        }
+    }
+
+    fn sources_taken(&mut self) -> Result<(), Box<dyn Error>> {
+        if !std::mem::take(&mut self.sources_asked) {
+            return Ok(());
+        }
+        let names: Vec<String> = self.indexing.facts().into_iter().map(|facts| facts.name).collect();
+        let removed = sources::configured(&self.data).and_then(|configured| {
+            for name in sources::abandoned(&self.data, &configured) {
+                Indexes::of(&self.data, &name).remove()?;
+            }
+            Ok(names)
+        });
+        let answer = removed.map_err(|error| output::on_one_line(&*error));
+        self.tell_gateway(&ToGateway::SourcesReloaded(answer), &[])
+    }
+
+    fn indexer_ended(&mut self) -> Result<(), Box<dyn Error>> {
+        // What it said last is still in its line.
+        while self.indexing.is_open() {
+            if let Some(told) = self.indexing.hear() {
+                self.tell_gateway(&told, &[])?;
+            }
+        }
+        let Some((pid, told)) = self.indexing.ended(&self.data)? else { return Ok(()) };
+        self.overseer.forget(pid);
+        for told in told {
+            self.tell_gateway(&told, &[])?;
+        }
+        Ok(())
     }
 
     /// A worker by a lock of the past, only if the ledger says that it was deployed.

@@ -16,6 +16,8 @@ pub(crate) struct Call<F> {
     pub(crate) ask: Ask,
     pub(crate) parameters: Parameters,
     pub(crate) subject: Subject,
+    /// Whether what the team knows may go into the prompt.
+    pub(crate) context: bool,
     /// Answered in blocks, as they come.
     pub(crate) stream: bool,
     /// Answers asked for, at least 1.

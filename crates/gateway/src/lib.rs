@@ -23,6 +23,7 @@ mod listen;
 mod routes;
 mod walk;
 
+mod context;
 mod decisions;
 mod dialect;
 mod llama_cpp;

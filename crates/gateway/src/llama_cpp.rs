@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 use crate::dialect::{Call, Form, Head};
 use crate::errors::Shape;
 use crate::fields::{DialectError, Fields};
-use crate::parameters::{deployment, sampling, stop, subject, timings, tokens_max, until};
+use crate::parameters::{context, deployment, sampling, stop, subject, timings, tokens_max, until};
 
 /// Files in `input_extra`; llama.vim keeps 16.
 const EXTRA_MAX: usize = 256;
@@ -66,8 +66,8 @@ pub(crate) fn parse_infill(body: &[u8]) -> Result<Call<Infill>, DialectError> {
     let response_fields = fields.texts("response_fields", RESPONSE_FIELDS_MAX)?;
     let form = Infill { response_fields, parameters: parameters.clone(), several: count > 1 };
     let ask = Ask::Fill { prefix, suffix, extra };
-    let subject = subject(&fields)?;
-    Ok(Call { deployment: deployment(&fields)?, ask, parameters, subject, stream, count, form })
+    let (subject, context) = (subject(&fields)?, context(&fields)?);
+    Ok(Call { deployment: deployment(&fields)?, ask, parameters, subject, context, stream, count, form })
 }
 
 /// `input_extra`: `time`, a number or a list according to the client, is not read.

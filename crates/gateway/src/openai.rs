@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 use crate::dialect::{Call, Form, Head};
 use crate::errors::Shape;
 use crate::fields::{DialectError, Fields, is_array, text_at};
-use crate::parameters::{deployment, ended_of_itself, sampling, stop, subject, timings, tokens_max, until};
+use crate::parameters::{
+    context, deployment, ended_of_itself, sampling, stop, subject, timings, tokens_max, until,
+};
 
 /// Messages of a conversation.
 const MESSAGES_MAX: usize = 2048;
@@ -127,8 +129,8 @@ fn call(
     };
     let stream = fields.flag("stream")?;
     let form = OpenAi { object, include_usage };
-    let subject = subject(fields)?;
-    Ok(Call { deployment: deployment(fields)?, ask, parameters, subject, stream, count: 1, form })
+    let (subject, context) = (subject(fields)?, context(fields)?);
+    Ok(Call { deployment: deployment(fields)?, ask, parameters, subject, context, stream, count: 1, form })
 }
 
 fn message(place: String, raw: &RawValue) -> Result<Message, DialectError> {

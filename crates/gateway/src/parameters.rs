@@ -55,6 +55,13 @@ pub(crate) fn subject(fields: &Fields<'_>) -> Result<Subject, DialectError> {
     Ok(Subject { repository, path: word("path", PATH_BYTES_MAX)? })
 }
 
+/// `cloister.context`: whether what the team knows may go into the prompt. It may, where nothing is said.
+pub(crate) fn context(fields: &Fields<'_>) -> Result<bool, DialectError> {
+    let Some(raw) = fields.raw("cloister") else { return Ok(true) };
+    let fields = Fields::of(fields.place("cloister"), raw)?;
+    if fields.raw("context").is_some() { fields.flag("context") } else { Ok(true) }
+}
+
 /// `temperature`, `top_k`, `top_p`, `min_p`, `seed`. Absent: greedy, seed 0.
 pub(crate) fn sampling(fields: &Fields<'_>) -> Result<Sampling, DialectError> {
     let greedy = Sampling::GREEDY;
@@ -202,6 +209,17 @@ mod tests {
         ] {
             assert_eq!(said(body).unwrap_err().field.as_deref(), Some(field), "{body}");
         }
+    }
+
+    #[test]
+    fn context_is_on() {
+        let read = |body: &str| context(&fields(body));
+        for on in ["{}", r#"{"cloister":null}"#, r#"{"cloister":{}}"#, r#"{"cloister":{"context":true}}"#] {
+            assert_eq!(read(on), Ok(true), "{on}");
+        }
+        assert_eq!(read(r#"{"cloister":{"context":false}}"#), Ok(false));
+        let wrong = read(r#"{"cloister":{"context":"no"}}"#).unwrap_err();
+        assert_eq!(wrong.field.as_deref(), Some("cloister.context"));
     }
 
     #[test]

@@ -28,7 +28,7 @@ use crate::fields::DialectError;
 use crate::listen::Source;
 use crate::metrics::Metrics;
 use crate::walk::Walk;
-use crate::{decisions, llama_cpp, openai, sse};
+use crate::{context, decisions, llama_cpp, openai, sse};
 
 /// For a whole body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -55,6 +55,7 @@ pub(crate) fn router<W: Walk>(app: Arc<App<W>>) -> Router {
         .route("/v1/cloister/records/{record}", get(record::<W>))
         .route("/v1/cloister/decisions", post(decision::<W>))
         .route("/v1/cloister/ledger/query", get(query::<W>))
+        .route("/v1/cloister/context", post(look_up::<W>))
         .route("/metrics", get(metrics::<W>))
         .route("/health", get(health::<W>))
         .fallback(unknown_route)
@@ -131,9 +132,9 @@ async fn begin<W: Walk, F: Form>(
         return Err(refusal.into());
     }
     let body = read_body(body, app.body_bytes_max).await?;
-    let Call { deployment, ask, parameters, subject, stream, count, form } = parse(&body)?;
+    let Call { deployment, ask, parameters, subject, context, stream, count, form } = parse(&body)?;
     drop(body);
-    let request = assist::Request { credential, dialect, deployment, ask, parameters, subject };
+    let request = assist::Request { credential, dialect, deployment, ask, parameters, subject, context };
     let warm = request.parameters.tokens_max == Some(0);
     if stream && !warm {
         let events = app.walk.stream(request).await?;
@@ -280,6 +281,25 @@ async fn decide<W: Walk>(app: &App<W>, request: Request) -> Result<(RecordNumber
     let decided = decisions::parse(&read_body(body, bytes_max).await?)?;
     let record = decided.record;
     Ok((record, app.walk.decide(&credential, decided).await?))
+}
+
+/// What the team knows, for people and for tools that act in their name.
+async fn look_up<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> Response<Body> {
+    let credential = credential(&request);
+    let bytes_max = context::BODY_BYTES_MAX.min(app.body_bytes_max);
+    let body = request.into_body();
+    let looked_up = async {
+        if let Err(refusal) = app.walk.identify(&credential, "cloister.context").await {
+            discard(body, bytes_max).await;
+            return Err(Fault::from(refusal));
+        }
+        let lookup = context::parse(&read_body(body, bytes_max).await?)?;
+        Ok(app.walk.look_up(&credential, lookup).await?)
+    };
+    match looked_up.await {
+        Ok((record, document)) => with_headers(json_text(StatusCode::OK, document), &[record], None, None),
+        Err(fault) => fault.into_response(Shape::OpenAi),
+    }
 }
 
 /// Records found by what they are, as `cloisterd ledger query --json` shows them.

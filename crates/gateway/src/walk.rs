@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use assist::{
-    Answer, AnswerStream, Assist, Decided, DeploymentView, Event, Receipt, Refusal, Request, Status,
+    Answer, AnswerStream, Assist, Decided, DeploymentView, Event, Lookup, Receipt, Refusal, Request, Status,
 };
 use identity::Credential;
 use protocol::{RecordNumber, admin};
@@ -53,6 +53,13 @@ pub trait Walk: Send + Sync + 'static {
         credential: &Credential,
         query: Query,
     ) -> impl Future<Output = Result<String, Refusal>> + Send;
+
+    /// Looks into the sources of local context. Answers the lookup's leaf, and what was found as a JSON document.
+    fn look_up(
+        &self,
+        credential: &Credential,
+        lookup: Lookup,
+    ) -> impl Future<Output = Result<(RecordNumber, String), Refusal>> + Send;
 
     /// What serves, in the order of the configuration.
     fn deployments(&self) -> Vec<DeploymentView>;
@@ -126,6 +133,14 @@ impl Walk for Assist {
 
     async fn query(&self, credential: &Credential, query: Query) -> Result<String, Refusal> {
         Assist::query(self, credential, query.filter, query.before, query.count).await
+    }
+
+    async fn look_up(
+        &self,
+        credential: &Credential,
+        lookup: Lookup,
+    ) -> Result<(RecordNumber, String), Refusal> {
+        Assist::look_up(self, credential, lookup).await
     }
 
     fn deployments(&self) -> Vec<DeploymentView> {

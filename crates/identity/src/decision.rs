@@ -1,14 +1,17 @@
 //! One decision for everything. Deny by default.
 
 use protocol::Digest;
+use protocol::context::EVERYONE;
 use sha2::{Digest as _, Sha256};
 
 use crate::{LabelSet, Principal};
 
 /// The policy, as text: what [`decide`] does, and what its digest in the records stands for.
 const POLICY: &str = "\
-cloister policy 1
+cloister policy 2
 permit use when the principal's clearance dominates the labels
+permit read when the principal's clearance dominates the labels, and the readers are everyone, or name the principal or a \
+group of theirs
 permit administer when the principal is the owner of the data directory
 forbid everything else
 ";
@@ -20,6 +23,11 @@ pub enum Action {
     Use {
         /// Its alias.
         deployment: String,
+    },
+    /// Read a source of local context.
+    Read {
+        /// Groups and persons who may; `everyone` for all.
+        readers: Vec<String>,
     },
     /// Run an administration command.
     Administer {
@@ -47,6 +55,11 @@ pub fn decide(principal: &Principal, action: &Action, labels: &LabelSet) -> Deci
             false,
             format!("{} is not cleared for [{labels}], which {deployment} would show", principal.name),
         ),
+        // One reason for both ways of not being allowed: it may not tell that there is something.
+        Action::Read { readers } if reads(principal, readers) && principal.clearance.dominates(labels) => {
+            (true, "a reader".to_owned())
+        }
+        Action::Read { .. } => (false, "there is no such source".to_owned()),
         Action::Administer { .. } if principal.is_owner => (true, "owner".to_owned()),
         Action::Administer { command } => (
             false,
@@ -54,6 +67,12 @@ pub fn decide(principal: &Principal, action: &Action, labels: &LabelSet) -> Deci
         ),
     };
     Decision { allowed, reason, policy: policy_digest() }
+}
+
+fn reads(principal: &Principal, readers: &[String]) -> bool {
+    readers
+        .iter()
+        .any(|reader| reader == EVERYONE || *reader == principal.name || principal.groups.contains(reader))
 }
 
 /// Digest of the policy in force.
@@ -70,6 +89,7 @@ mod tests {
             name: "p".to_owned(),
             credential: "token:0".to_owned(),
             clearance: clearance.parse().unwrap(),
+            groups: vec!["crew".to_owned()],
             is_owner,
         };
         decide(&principal, action, &labels.parse().unwrap()).allowed
@@ -84,6 +104,15 @@ mod tests {
         assert!(!decided("a", false, &using, "a,b"));
         assert!(!decided("a", true, &using, "b"), "an owner is not cleared for everything");
         assert!(decided("", true, &administering, ""));
+        let reading =
+            |readers: &[&str]| Action::Read { readers: readers.iter().map(ToString::to_string).collect() };
+        for readers in [&["p"][..], &["crew"], &["other", "everyone"]] {
+            assert!(decided("a", false, &reading(readers), "a"), "{readers:?}");
+            assert!(!decided("", false, &reading(readers), "a"), "{readers:?}");
+        }
+        for readers in [&[][..], &["q"], &["crews"]] {
+            assert!(!decided("a", true, &reading(readers), ""), "{readers:?}");
+        }
         assert!(!decided("a", false, &administering, ""));
     }
 }

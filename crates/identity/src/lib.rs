@@ -10,7 +10,7 @@ mod store;
 
 pub use decision::{Action, Decision, decide, policy_digest};
 pub use labels::{LabelError, LabelSet};
-pub use store::{AuthenticateError, Identity, Issued, KeyView, StoreError, TokenView, UserView};
+pub use store::{AuthenticateError, Identity, Issued, KeyView, StoreError, TokenView, UserView, is_name};
 
 use std::fmt;
 
@@ -48,6 +48,8 @@ pub struct Principal {
     pub credential: String,
     /// Labels they may see.
     pub clearance: LabelSet,
+    /// Groups they are in, sorted.
+    pub groups: Vec<String>,
     /// Whether this is the owner of the data directory.
     pub is_owner: bool,
 }

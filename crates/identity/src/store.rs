@@ -14,7 +14,7 @@ use subtle::ConstantTimeEq;
 
 use crate::{Credential, LabelSet, Principal};
 
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 const SCHEMA: &str = "
 create table users (
     name text primary key,
@@ -39,7 +39,11 @@ create table keys (
     enrolled_unix_s integer not null,
     revoked_unix_s integer
 ) strict;
-pragma user_version = 2;
+";
+/// What version 3 added: groups, by name, separated by commas.
+const SCHEMA_3: &str = "
+alter table users add column groups text not null default '';
+pragma user_version = 3;
 ";
 /// The name of whoever owns the data directory.
 const OWNER: &str = "owner";
@@ -78,6 +82,8 @@ pub struct UserView {
     pub name: String,
     /// Labels they may see.
     pub labels: LabelSet,
+    /// Groups they are in.
+    pub groups: Vec<String>,
     /// When they were added.
     pub created_unix_s: i64,
     /// When they were disabled.
@@ -128,6 +134,11 @@ pub enum StoreError {
         "`{0}` cannot be a user's name: use 1 to 64 of a-z, 0-9, `.`, `_` and `-`, beginning with a letter"
     )]
     Name(String),
+    /// A group's name is not allowed.
+    #[error(
+        "`{0}` cannot be a group's name: use 1 to 64 of a-z, 0-9, `.`, `_` and `-`, beginning with a letter"
+    )]
+    Group(String),
     /// A note is too long.
     #[error("a note has at most {NOTE_BYTES_MAX} bytes")]
     Note,
@@ -152,6 +163,27 @@ pub enum StoreError {
     /// The system gives none.
     #[error("no randomness from the system: {0}")]
     Randomness(String),
+}
+
+/// Whether a text can name a person or a group.
+pub fn is_name(name: &str) -> bool {
+    (1..=NAME_BYTES_MAX).contains(&name.len())
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || b"._-".contains(&c))
+}
+
+fn groups_text(groups: &[String]) -> Result<String, StoreError> {
+    if let Some(group) = groups.iter().find(|group| !is_name(group)) {
+        return Err(StoreError::Group(group.clone()));
+    }
+    let mut groups = groups.to_vec();
+    groups.sort();
+    groups.dedup();
+    Ok(groups.join(","))
+}
+
+fn parse_groups(text: &str) -> Vec<String> {
+    text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 /// Why nobody was recognised. Says the same whatever is wrong with a token.
@@ -185,8 +217,9 @@ impl Identity {
         )?;
         match connection.query_row("pragma user_version", [], |row| row.get(0))? {
             SCHEMA_VERSION => {}
-            0 => connection.execute_batch(&format!("begin; {SCHEMA} {SCHEMA_2} commit;"))?,
-            1 => connection.execute_batch(&format!("begin; {SCHEMA_2} commit;"))?,
+            0 => connection.execute_batch(&format!("begin; {SCHEMA} {SCHEMA_2} {SCHEMA_3} commit;"))?,
+            1 => connection.execute_batch(&format!("begin; {SCHEMA_2} {SCHEMA_3} commit;"))?,
+            2 => connection.execute_batch(&format!("begin; {SCHEMA_3} commit;"))?,
             other => return Err(StoreError::Version(other)),
         }
         Ok(Identity { connection: Mutex::new(connection), live: Mutex::default(), owner_uid })
@@ -200,6 +233,7 @@ impl Identity {
                 name: OWNER.to_owned(),
                 credential: format!("uid:{uid}"),
                 clearance: LabelSet::default(),
+                groups: Vec::new(),
                 is_owner: true,
             }),
             Credential::Peer { uid } => Err(AuthenticateError::Peer(*uid)),
@@ -224,17 +258,21 @@ impl Identity {
         let connection = lock(&self.connection);
         let row = connection
             .query_row(
-                "select tokens.sha256, users.name, users.labels from tokens join users on users.name = tokens.user
+                "select tokens.sha256, users.name, users.labels, users.groups from tokens join users on users.name = tokens.user
                  where tokens.id = ?1 and revoked_unix_s is null and disabled_unix_s is null",
                 params![id],
-                |row| Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?)),
+                |row| {
+                    let (labels, groups) = (row.get::<_, String>(2)?, row.get::<_, String>(3)?);
+                    Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, String>(1)?, labels, groups))
+                },
             )
             .optional()?;
-        let Some((sha256, name, labels)) = row else { return Ok(None) };
+        let Some((sha256, name, labels, groups)) = row else { return Ok(None) };
         let principal = Principal {
             name,
             credential: format!("token:{id}"),
             clearance: parse_labels(&labels)?,
+            groups: parse_groups(&groups),
             is_owner: false,
         };
         let live = Live { sha256, principal };
@@ -244,21 +282,30 @@ impl Identity {
     }
 
     /// Adds a user.
-    pub fn user_add(&self, name: &str, labels: &LabelSet) -> Result<(), StoreError> {
-        let fits = (1..=NAME_BYTES_MAX).contains(&name.len())
-            && name.starts_with(|c: char| c.is_ascii_lowercase())
-            && name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || b"._-".contains(&c));
-        if !fits {
+    pub fn user_add(&self, name: &str, labels: &LabelSet, groups: &[String]) -> Result<(), StoreError> {
+        if !is_name(name) {
             return Err(StoreError::Name(name.to_owned()));
         }
         if name == OWNER {
             return Err(StoreError::Taken(name.to_owned()));
         }
+        let groups = groups_text(groups)?;
         let added = self.change(
-            "insert into users (name, labels, created_unix_s) values (?1, ?2, ?3) on conflict do nothing",
-            params![name, labels.to_string(), now_unix_s()],
+            "insert into users (name, labels, groups, created_unix_s) values (?1, ?2, ?3, ?4)
+             on conflict do nothing",
+            params![name, labels.to_string(), groups, now_unix_s()],
         )?;
         if added == 0 { Err(StoreError::Taken(name.to_owned())) } else { Ok(()) }
+    }
+
+    /// Puts a user into groups, and out of all others, at once.
+    pub fn user_groups(&self, name: &str, groups: &[String]) -> Result<(), StoreError> {
+        let groups = groups_text(groups)?;
+        let changed = self.change(
+            "update users set groups = ?2 where name = ?1 and disabled_unix_s is null",
+            params![name, groups],
+        )?;
+        if changed == 0 { Err(StoreError::NoUser(name.to_owned())) } else { Ok(()) }
     }
 
     /// Disables a user: their tokens are dead at once.
@@ -273,13 +320,17 @@ impl Identity {
     /// All users, by name.
     pub fn user_list(&self) -> Result<Vec<UserView>, StoreError> {
         let connection = lock(&self.connection);
-        let mut statement = connection
-            .prepare("select name, labels, created_unix_s, disabled_unix_s from users order by name")?;
-        let rows = statement
-            .query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get(3)?)))?;
+        let mut statement = connection.prepare(
+            "select name, labels, created_unix_s, disabled_unix_s, groups from users order by name",
+        )?;
+        let rows = statement.query_map([], |row| {
+            let (labels, groups) = (row.get::<_, String>(1)?, row.get::<_, String>(4)?);
+            Ok((row.get(0)?, labels, row.get(2)?, row.get(3)?, groups))
+        })?;
         rows.map(|row| {
-            let (name, labels, created_unix_s, disabled_unix_s) = row?;
-            Ok(UserView { name, labels: parse_labels(&labels)?, created_unix_s, disabled_unix_s })
+            let (name, labels, created_unix_s, disabled_unix_s, groups) = row?;
+            let (labels, groups) = (parse_labels(&labels)?, parse_groups(&groups));
+            Ok(UserView { name, labels, groups, created_unix_s, disabled_unix_s })
         })
         .collect()
     }
@@ -433,7 +484,7 @@ mod tests {
     #[test]
     fn a_token_lives_until_revoked() {
         let (directory, identity) = opened();
-        identity.user_add("ada", &"flight".parse().unwrap()).unwrap();
+        identity.user_add("ada", &"flight".parse().unwrap(), &[]).unwrap();
         let issued = identity.token_issue("ada", "editor").unwrap();
         let principal = identity.authenticate(&bearer(&issued.text)).unwrap();
         assert_eq!((principal.name.as_str(), principal.is_owner), ("ada", false));
@@ -463,7 +514,7 @@ mod tests {
     #[test]
     fn the_secret_is_not_on_disk() {
         let (directory, identity) = opened();
-        identity.user_add("ada", &LabelSet::default()).unwrap();
+        identity.user_add("ada", &LabelSet::default(), &[]).unwrap();
         let text = identity.token_issue("ada", "").unwrap().text;
         drop(identity);
         let secret = text.rsplit('_').next().unwrap();
@@ -478,10 +529,10 @@ mod tests {
     #[test]
     fn disabled_users_and_wrong_names() {
         let (_directory, identity) = opened();
-        identity.user_add("bob", &LabelSet::default()).unwrap();
-        assert!(matches!(identity.user_add("bob", &LabelSet::default()), Err(StoreError::Taken(_))));
+        identity.user_add("bob", &LabelSet::default(), &[]).unwrap();
+        assert!(matches!(identity.user_add("bob", &LabelSet::default(), &[]), Err(StoreError::Taken(_))));
         for name in ["", "Bob", "bób", "1b", "a b", "owner", &"x".repeat(65)] {
-            assert!(identity.user_add(name, &LabelSet::default()).is_err(), "{name}");
+            assert!(identity.user_add(name, &LabelSet::default(), &[]).is_err(), "{name}");
         }
         let token = identity.token_issue("bob", "").unwrap();
         assert!(identity.authenticate(&bearer(&token.text)).is_ok());
@@ -496,8 +547,8 @@ mod tests {
         let (directory, identity) = opened();
         let key: PublicKey = include_str!("../../approval/tests/ada.pub").parse().unwrap();
         assert!(matches!(identity.key_enrol("ada", &key), Err(StoreError::NoUser(_))));
-        identity.user_add("ada", &LabelSet::default()).unwrap();
-        identity.user_add("grace", &LabelSet::default()).unwrap();
+        identity.user_add("ada", &LabelSet::default(), &[]).unwrap();
+        identity.user_add("grace", &LabelSet::default(), &[]).unwrap();
         identity.key_enrol("ada", &key).unwrap();
         assert!(
             matches!(identity.key_enrol("grace", &key), Err(StoreError::KeyTaken(owner)) if owner == "ada")
@@ -537,7 +588,7 @@ mod tests {
     #[test]
     fn a_revocation_wins_against_concurrent_use() {
         let (_directory, identity) = opened();
-        identity.user_add("ada", &LabelSet::default()).unwrap();
+        identity.user_add("ada", &LabelSet::default(), &[]).unwrap();
         let token = identity.token_issue("ada", "").unwrap();
         std::thread::scope(|scope| {
             for _ in 0..4 {

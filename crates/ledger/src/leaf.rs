@@ -115,6 +115,8 @@ pub enum Event {
     Erasure(Box<Erasure>),
     /// A model took a step on its way through the vault.
     Model(Box<Admission>),
+    /// Somebody looked into the sources of local context. The question, and where what was shown stands, are in the body.
+    Lookup(Box<Lookup>),
     /// A record was run again.
     Replay {
         /// The record.
@@ -209,6 +211,23 @@ pub struct Intent {
     pub prompt: Commitment,
     /// The context that was put into it.
     pub context: Commitment,
+}
+
+/// Somebody looked into the sources of local context.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lookup {
+    /// Who.
+    pub identity: String,
+    /// By which credential.
+    pub credential: String,
+    /// Labels of what is shown.
+    pub labels: Vec<String>,
+    /// The policy that allowed it.
+    pub policy: Digest,
+    /// What was asked, as `search`, `definition`, `references`, `read`.
+    pub action: String,
+    /// How many results are shown.
+    pub shown: u32,
 }
 
 /// An inference server that is not ours, by what it states of itself: nothing of it is verified.
@@ -525,6 +544,7 @@ impl Event {
             Event::Model(_) => "model",
             Event::Replay { .. } => "replay",
             Event::Posture { .. } => "posture",
+            Event::Lookup(_) => "lookup",
             Event::Witness { .. } => "witness",
         }
     }
@@ -776,6 +796,14 @@ mod tests {
                 approvals: vec![approval()],
             })),
             Event::Witness { size: 0, root: digest, witnesses: Vec::new() },
+            Event::Lookup(Box::new(Lookup {
+                identity: text(),
+                credential: text(),
+                labels: Vec::new(),
+                policy: digest,
+                action: text(),
+                shown: 0,
+            })),
             Event::Replay { record: 0, outcome: ReplayOutcome::Same, detail: text() },
             Event::Posture { occasion: text(), passed: 0, failed: 0, untried: 0, clock },
         ]

@@ -65,7 +65,7 @@ pub use index::{Index, IndexError};
 pub use leaf::{
     Block, BodyCommitment, Check, CheckOutcome, Choice, Commitment, ContentDigest, Decision, ENROL_KEY,
     ERASURE_NAMESPACE, ERASURE_PERSONS, ErasedLeaf, Erasure, Event, Intent, LEAF_BYTES_MAX, Leaf, Login,
-    LoginOutcome, Outcome, REVOKE_KEY, Refusal, ReplayOutcome, ResultLeaf, SCHEMA, Upstream,
+    LoginOutcome, Lookup, Outcome, REVOKE_KEY, Refusal, ReplayOutcome, ResultLeaf, SCHEMA, Upstream,
 };
 pub use log::{AppendError, CloseError, Entry, Head, Ledger, Receipt, ReceiptError, SignError};
 pub use notary::{LEAF_HASHES_MAX, LocalNotary, Notary, NotaryError};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::Digest;
 
 /// The version of this conversation.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// A request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,15 @@ pub enum Command {
         name: String,
         /// Labels this person is cleared for.
         labels: Vec<String>,
+        /// Groups this person is in.
+        groups: Vec<String>,
+    },
+    /// Puts a person into groups, and out of all others.
+    UserGroups {
+        /// The person.
+        name: String,
+        /// The groups.
+        groups: Vec<String>,
     },
     /// Lists persons.
     UserList,
@@ -173,6 +182,40 @@ pub enum Command {
     /// Has the daemon serve what `deployments.lock` says now. The answer: the aliases that are `served`, and why
     /// others are `refused`.
     Reload,
+    /// Writes down that a source of local context is about to be added, changed or removed; `sources.toml` lies where
+    /// only the administrator reaches it.
+    SourceChange {
+        /// What, as `repo add`.
+        action: String,
+        /// The source.
+        name: String,
+        /// More, in words.
+        detail: String,
+    },
+    /// Has the daemon take what `sources.toml` says now. The answer: the `sources`. What is not among them is in no
+    /// index any more.
+    SourceReload,
+    /// Has a source indexed.
+    SourceSynchronise {
+        /// The source.
+        name: String,
+    },
+    /// How all sources stand. The answer: `sources`.
+    SourceStates,
+    /// Files of a source that are not in its index. The answer: `left_out`.
+    SourceLeftOut {
+        /// The source.
+        name: String,
+        /// At most that many.
+        count: u32,
+    },
+    /// Pieces of a source that look as if they addressed the assistant. The answer: `suspicious`.
+    SourceSuspicious {
+        /// The source.
+        name: String,
+        /// At most that many.
+        count: u32,
+    },
     /// Erases the bodies that a signed text names.
     Erase {
         /// The text.
@@ -180,6 +223,20 @@ pub enum Command {
         /// OpenSSH's armored signatures of it.
         signatures: Vec<String>,
     },
+}
+
+impl Command {
+    /// Whether it is about sources of local context.
+    pub fn is_of_sources(&self) -> bool {
+        matches!(
+            self,
+            Command::SourceReload
+                | Command::SourceSynchronise { .. }
+                | Command::SourceStates
+                | Command::SourceLeftOut { .. }
+                | Command::SourceSuspicious { .. }
+        )
+    }
 }
 
 /// A step of a model's way; the fields are those of a `model` leaf.

@@ -7,10 +7,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Digest;
+use crate::context::{SourceFacts, Stage};
 use crate::posture::Summary;
 
 /// The version of this conversation.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 /// The longest packet, in bytes: [`LEAF_HASHES_MAX`] hashes and room.
 pub const PACKET_BYTES_MAX: usize = 64 << 10;
@@ -59,6 +60,26 @@ pub enum ToGateway {
         /// Why not.
         reason: String,
     },
+    /// The sources that there are from now on; answered by [`FromGateway::SourcesTaken`].
+    Sources(Vec<SourceFacts>),
+    /// A source has a new index, which is complete and will not be written again; answered by
+    /// [`FromGateway::IndexTaken`].
+    Index {
+        /// The source.
+        source: String,
+        /// Its folder's name, in the source's own.
+        folder: String,
+    },
+    /// How a source stands.
+    SourceStage {
+        /// The source.
+        source: String,
+        /// How.
+        stage: Stage,
+    },
+    /// Answer to [`FromGateway::ReloadSources`], once the gateway has taken them: their names, or why all stays as
+    /// it was.
+    SourcesReloaded(Result<Vec<String>, String>),
     /// A part of a [`Posture`](crate::posture::Posture) as JSON; at most [`POSTURE_PART_BYTES_MAX`].
     PosturePart(Vec<u8>),
     /// The parts make a whole, of which this is to be recorded: answered by [`FromGateway::Recorded`].
@@ -88,6 +109,24 @@ pub enum FromGateway {
     Recorded(Result<u64, String>),
     /// Asks the supervisor to look at `deployments.lock` again; answered by [`ToGateway::Reloaded`].
     Reload,
+    /// Asks the supervisor to look at `sources.toml` again; answered by [`ToGateway::SourcesReloaded`].
+    ReloadSources,
+    /// Answer to [`ToGateway::Sources`]: what is not among them is let go of.
+    SourcesTaken,
+    /// Answer to [`ToGateway::Index`]: it is in use, or why not.
+    IndexTaken {
+        /// The source.
+        source: String,
+        /// The folder.
+        folder: String,
+        /// Why it is not in use.
+        error: Option<String>,
+    },
+    /// Asks for a source to be indexed again.
+    Synchronise {
+        /// The source.
+        source: String,
+    },
     /// Asks for a worker by a lock that was deployed once, to run a record again; answered by
     /// [`ToGateway::SpareUp`] or [`ToGateway::NoSpare`]. It ends when its socket is closed.
     Spare {
@@ -103,7 +142,8 @@ pub struct Setup {
     pub version: u32,
     /// The supervisor's process: the gateway dies with it.
     pub supervisor_pid: u32,
-    /// The data directory, as the gateway's Landlock rules allow it: `ledger/` and `identity/` in it.
+    /// The data directory, as the gateway's Landlock rules allow it: `ledger/` and `identity/` in it, and `context/`
+    /// for reading.
     pub data: String,
     /// The log's origin line.
     pub origin: String,
@@ -119,6 +159,8 @@ pub struct Setup {
     pub owner_uid: u32,
     /// What serves, in the order of the configuration.
     pub deployments: Vec<DeploymentFacts>,
+    /// The sources of local context.
+    pub sources: Vec<SourceFacts>,
     /// Limits of the gateway.
     pub limits: Limits,
     /// How the clock stood: the gateway's jail has no call to ask.
@@ -210,6 +252,8 @@ pub struct Limits {
     pub body_bytes_max: u64,
     /// Tokens of a prompt.
     pub prompt_tokens_max: u32,
+    /// Tokens of a prompt that what the team knows may take.
+    pub context_tokens_max: u32,
     /// Tokens of an answer, whatever the request asks.
     pub answer_tokens_max: u32,
     /// Requests in the pipeline at once, waiting ones included.
@@ -225,6 +269,7 @@ impl Default for Limits {
         Limits {
             body_bytes_max: 4 << 20,
             prompt_tokens_max: 32_768,
+            context_tokens_max: 1024,
             answer_tokens_max: 4_096,
             requests_max: 64,
             requests_per_person_max: 32,

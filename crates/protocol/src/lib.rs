@@ -12,6 +12,7 @@
 //! [`frame`]. This crate does not speak HTTP: a client's dialects live in `gateway`.
 
 pub mod admin;
+pub mod context;
 pub mod control;
 pub mod digest;
 pub mod frame;

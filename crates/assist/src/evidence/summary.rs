@@ -227,7 +227,7 @@ impl Summary {
             Event::Erasure(_) => self.administration.add("ledger erase", 1),
             Event::Model(step) => self.administration.add(&format!("model {}", step.step.name()), 1),
             Event::Witness { .. } => self.administration.add("ledger witness import", 1),
-            Event::Block(_) | Event::Replay { .. } => {}
+            Event::Block(_) | Event::Lookup(_) | Event::Replay { .. } => {}
         }
     }
 

@@ -1,10 +1,11 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use client::Usage;
+use client::{Client, Usage};
 use serde::Serialize;
+use serde_json::Value;
 
-use super::{Session, wait};
+use super::{Session, search, wait};
 use crate::conversation::{Manner, answer, message};
 use crate::failure::Failure;
 use crate::{file, subject};
@@ -23,9 +24,15 @@ pub(crate) struct Ask {
     /// A file that the question is about; may be repeated
     #[arg(long = "file", short, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Show which passages of the team's sources went into the prompt
+    #[arg(long)]
+    sources: bool,
+    /// Let nothing of the team's sources go into the prompt
+    #[arg(long, conflicts_with = "sources")]
+    no_context: bool,
     #[command(flatten)]
     manner: Manner,
-    /// Print {record, deployment, text, stop, usage} as JSON when the answer is whole
+    /// Print {record, deployment, text, stop, usage, sources} as JSON when the answer is whole
     #[arg(long)]
     json: bool,
 }
@@ -37,6 +44,8 @@ struct Report {
     text: String,
     stop: String,
     usage: Option<Usage>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sources: Option<Vec<Value>>,
 }
 
 impl Ask {
@@ -58,7 +67,14 @@ impl Ask {
         if let Some(path) = self.files.first() {
             request.subject = subject::of_file(path);
         }
+        if self.no_context {
+            request.subject.get_or_insert_default().context = Some(false);
+        }
         let answer = wait(answer(session, &settings, &request, !self.json))?;
+        let sources = match (self.sources, answer.mark.record) {
+            (true, Some(record)) => Some(wait(sources(&settings.client, record.0))?),
+            _ => None,
+        };
         if self.json {
             session.output.json(&Report {
                 record: answer.mark.record.map(|record| record.0),
@@ -66,10 +82,37 @@ impl Ask {
                 text: answer.text,
                 stop: answer.stop,
                 usage: answer.usage,
+                sources,
             })?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let Some(sources) = sources else { return Ok(ExitCode::SUCCESS) };
+        session.output.text("\n")?;
+        if sources.is_empty() {
+            session.output.line(format_args!("sources: none"))?;
+        }
+        for source in &sources {
+            session.output.line(format_args!(
+                "source: {} ({})",
+                search::heading(source),
+                search::why(source)
+            ))?;
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The passages that a record's prompt has, without their text, the most useful first.
+async fn sources(client: &Client, record: u64) -> Result<Vec<Value>, Failure> {
+    let document = client.get::<Value>(&format!("/v1/cloister/records/{record}")).await?.value;
+    let context = document["body"]["context_text"].as_str().unwrap_or_default();
+    let context: Value = serde_json::from_str(context).unwrap_or(Value::Null);
+    let mut sources = context.as_array().cloned().unwrap_or_default();
+    sources.retain(|source| source["source"].is_string());
+    for source in sources.iter_mut().filter_map(Value::as_object_mut) {
+        source.remove("text");
+    }
+    Ok(sources)
 }
 
 /// A file as the model sees it: its name, and its text between fences longer than any in it.

@@ -126,8 +126,30 @@ fn prompt(page: &mut Page, body: &Map<String, Value>) {
     let inner = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or("").to_owned();
 
     for file in parsed("context_text").as_array().into_iter().flatten() {
-        page.heading(&format!("context: {}", inner(file, "file_name")));
+        if file["source"].is_string() {
+            page.heading(&format!("context: {}", super::search::heading(file)));
+            page.fact("why", &super::search::why(file));
+            page.fact("score", &format!("{:.3}", file["score"].as_f64().unwrap_or(0.0)));
+            if let Some(what) = file["suspicious"].as_str() {
+                page.fact("beware", &format!("this text {what}"));
+            }
+        } else {
+            page.heading(&format!("context: {} (sent by the client)", inner(file, "file_name")));
+        }
         page.block(&inner(file, "text"));
+    }
+    let retrieval = body.get("retrieval").unwrap_or(&Value::Null);
+    for version in retrieval["versions"].as_array().into_iter().flatten() {
+        let revision = Some(inner(version, "revision")).filter(|text| !text.is_empty());
+        let revision = revision.map(|text| format!(" at {text}")).unwrap_or_default();
+        page.fact(
+            "asked",
+            &format!("{}{revision}, index {}", inner(version, "source"), inner(version, "version")),
+        );
+    }
+    for left_out in retrieval["no_room_for"].as_array().into_iter().flatten() {
+        let why = super::search::why(left_out);
+        page.fact("no room for", &format!("{} ({why})", super::search::heading(left_out)));
     }
     let asked = parsed("prompt_text");
     if let Some(chat) = asked.get("chat") {

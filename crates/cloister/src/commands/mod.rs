@@ -10,7 +10,9 @@ mod explain;
 mod installed;
 mod ledger;
 mod man;
+mod mcp;
 mod models;
+mod search;
 mod status;
 mod witness;
 
@@ -61,6 +63,8 @@ pub(crate) enum Command {
     Chat(chat::Chat),
     Decide(decide::Decide),
     Explain(explain::Explain),
+    Search(search::Search),
+    Mcp(mcp::Mcp),
     #[command(subcommand)]
     Ledger(ledger::Ledger),
     #[command(subcommand)]
@@ -83,6 +87,8 @@ impl Command {
             Command::Chat(command) => command.run(session),
             Command::Decide(command) => command.run(session),
             Command::Explain(command) => command.run(session),
+            Command::Search(command) => command.run(session),
+            Command::Mcp(command) => command.run(session),
             Command::Ledger(command) => command.run(session),
             Command::Witness(command) => command.run(session),
             Command::Bundle(command) => command.run(session),

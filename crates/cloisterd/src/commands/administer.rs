@@ -21,6 +21,19 @@ pub(crate) enum User {
         /// A label this person is cleared for; may be repeated.
         #[arg(long = "label", value_name = "LABEL")]
         labels: Vec<String>,
+        /// A group this person is in; may be repeated.
+        #[arg(long = "group", value_name = "GROUP")]
+        groups: Vec<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Puts a person into groups, and out of all others.
+    Groups {
+        /// The person.
+        name: String,
+        /// The groups; none takes the person out of all.
+        groups: Vec<String>,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -133,7 +146,10 @@ pub(crate) struct Status {
 impl User {
     pub(crate) fn run(self, data: &Path) -> Outcome {
         match self {
-            User::Add { name, labels, json } => print(data, Command::UserAdd { name, labels }, json),
+            User::Add { name, labels, groups, json } => {
+                print(data, Command::UserAdd { name, labels, groups }, json)
+            }
+            User::Groups { name, groups, json } => print(data, Command::UserGroups { name, groups }, json),
             User::List { json } => print(data, Command::UserList, json),
             User::EnrolKey { user, file, json } => {
                 print(data, Command::UserEnrolKey { user, key: read_key(&file)? }, json)

@@ -101,6 +101,7 @@ fn probe_gateway(data: &Data, settings: &Settings) -> Result<Vec<ProbeResult>, B
         fingerprint_key: [0; 32],
         owner_uid: data.owner_uid(),
         deployments: Vec::new(),
+        sources: Vec::new(),
         limits: settings.limits(),
         clock: protocol::control::ClockState::default(),
         accept: settings.jail.accept_names(),

@@ -17,6 +17,7 @@ mod man;
 pub(crate) mod model;
 mod query;
 mod replay;
+mod repo;
 mod serve;
 mod witness;
 
@@ -50,6 +51,8 @@ enum Command {
     #[command(subcommand)]
     Model(model::Model),
     #[command(subcommand)]
+    Repo(repo::Repo),
+    #[command(subcommand)]
     User(administer::User),
     #[command(subcommand)]
     Token(administer::Token),
@@ -80,6 +83,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Init(command) => command.run(&data),
         Command::Serve(command) => command.run(&data),
         Command::Model(command) => command.run(&data),
+        Command::Repo(command) => command.run(&data),
         Command::User(command) => command.run(&data),
         Command::Token(command) => command.run(&data),
         Command::Ledger(command) => command.run(&data),

@@ -1,0 +1,400 @@
+//! For a hole in a file: what its surroundings name, then what is similar to them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use languages::{Language, fold};
+
+use super::{Found, Hit, Passage, Why, Words, fused, words};
+use crate::index::IndexError;
+use crate::sources::Readable;
+
+/// Names near the cursor that are looked up.
+const NAMES_MAX: usize = 24;
+/// Definitions of one name that are looked at,
+const DEFINITIONS_OF_ONE_MAX: usize = 8;
+/// and that are taken.
+const DEFINITIONS_TAKEN_MAX: usize = 4;
+/// Definitions whose own types are looked up.
+const FOLLOWED: usize = 6;
+/// Names in a definition that are looked up.
+const FOLLOWED_NAMES_MAX: usize = 6;
+/// Similar pieces.
+const SIMILAR_MAX: usize = 12;
+/// Passages that are handed on.
+const PASSAGES_MAX: usize = 24;
+/// Lines before the cursor that similar pieces are looked for by,
+const LINES_BEFORE: usize = 14;
+/// and behind it.
+const LINES_BEHIND: usize = 5;
+/// What the first similar piece is worth, the best definition being 1.
+const SIMILAR_WEIGHT: f64 = 0.45;
+/// Bytes of one file's definitions at most.
+const FILE_BYTES_MAX: usize = 3000;
+
+/// A hole, and what is known of where it is.
+#[derive(Clone, Copy, Debug)]
+pub struct FillQuery<'a> {
+    /// From the source's root; tells the language.
+    pub path: Option<&'a str>,
+    /// The source's name, if the client names one.
+    pub repository: Option<&'a str>,
+    /// Before the hole.
+    pub prefix: &'a str,
+    /// Behind it.
+    pub suffix: &'a str,
+    /// What the client sends of other files.
+    pub open: &'a [Open<'a>],
+}
+
+/// A file that the client sends text of.
+#[derive(Clone, Copy, Debug)]
+pub struct Open<'a> {
+    /// Its name.
+    pub path: &'a str,
+    /// Its text.
+    pub text: &'a str,
+}
+
+/// A name to look up.
+struct Wanted {
+    name: String,
+    weight: f64,
+    why: fn(String) -> Why,
+}
+
+/// A definition that was found.
+struct Candidate<'a> {
+    hit: Hit<'a>,
+    score: f64,
+    why: Why,
+}
+
+impl Readable {
+    /// What helps to fill a hole.
+    pub fn for_fill(&self, query: &FillQuery<'_>) -> Result<Found, IndexError> {
+        let versions = self.versions();
+        if self.is_empty() {
+            return Ok(Found::default());
+        }
+        let language = Language::detect(query.path.unwrap_or_default(), query.prefix);
+        let around = Around::new(self, query, language);
+        let mut candidates = around.definitions()?;
+        candidates
+            .sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.hit.place().cmp(&b.hit.place())));
+        let mut passages = by_file(candidates, language);
+        let similar = around.similar()?;
+        passages.extend(similar);
+        passages.sort_by(order);
+        passages.truncate(PASSAGES_MAX);
+        Ok(Found { passages, versions })
+    }
+}
+
+/// Most useful first, and the same order each time.
+pub(super) fn order(a: &Passage, b: &Passage) -> std::cmp::Ordering {
+    let place = |passage: &Passage| (passage.source.clone(), passage.path.clone(), passage.first_line);
+    b.score.total_cmp(&a.score).then_with(|| place(a).cmp(&place(b)))
+}
+
+/// The cursor's surroundings.
+struct Around<'a, 'q> {
+    readable: &'a Readable,
+    query: &'q FillQuery<'q>,
+    language: Option<Language>,
+    surroundings: languages::Surroundings,
+    /// Units that are visible here: those that are named, and those that this one is part of.
+    units: BTreeSet<String>,
+    /// Whether the repository that the client names is a source.
+    is_known: bool,
+}
+
+impl<'a, 'q> Around<'a, 'q> {
+    fn new(readable: &'a Readable, query: &'q FillQuery<'q>, language: Option<Language>) -> Around<'a, 'q> {
+        let surroundings = match language {
+            Some(language) => languages::surroundings(language, query.prefix, query.suffix),
+            None => languages::Surroundings::default(),
+        };
+        let mut units: BTreeSet<String> = surroundings.imports.iter().cloned().collect();
+        if let Some(unit) = &surroundings.unit {
+            let mut unit = unit.as_str();
+            units.insert(unit.to_owned());
+            while let Some((parent, _)) = unit.rsplit_once('.') {
+                units.insert(parent.to_owned());
+                unit = parent;
+            }
+        }
+        let is_known =
+            readable.opened().any(|(source, _)| Some(source.facts.name.as_str()) == query.repository);
+        Around { readable, query, language, surroundings, units, is_known }
+    }
+
+    /// Whether something is of the very file that is being written.
+    fn is_own(&self, hit: &Hit<'_>) -> bool {
+        self.query.path == Some(hit.path()) && (!self.is_known || self.is_near(hit))
+    }
+
+    /// Whether something is of the same repository.
+    fn is_near(&self, hit: &Hit<'_>) -> bool {
+        self.query.repository == Some(hit.source.facts.name.as_str())
+    }
+
+    fn is_open(&self, hit: &Hit<'_>) -> bool {
+        self.query
+            .open
+            .iter()
+            .any(|open| open.path == hit.path() || open.path.ends_with(&format!("/{}", hit.path())))
+    }
+
+    fn wanted(&self) -> Vec<Wanted> {
+        let mut wanted: Vec<Wanted> = Vec::new();
+        for named in self.surroundings.near.iter().take(NAMES_MAX) {
+            let near = 2.0 / (1.0 + f64::from(named.distance_lines) / 3.0);
+            let weight = if named.on_line { 3.0 } else { near };
+            let weight = if named.behind { weight * 0.5 } else { weight };
+            wanted.push(Wanted { name: named.name.clone(), weight, why: Why::Defines });
+        }
+        for (depth, name) in self.surroundings.enclosing.iter().enumerate().take(3) {
+            #[expect(clippy::cast_precision_loss, reason = "a small number")]
+            let weight = 1.5 / (1.0 + depth as f64);
+            wanted.push(Wanted { name: name.clone(), weight, why: Why::Declares });
+        }
+        if let Some(language) = self.language {
+            for name in types_at_cursor(language, self.query.prefix) {
+                wanted.push(Wanted { name, weight: 2.5, why: Why::TypeOf });
+            }
+        }
+        let mut seen = BTreeSet::new();
+        wanted.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+        wanted.retain(|wanted| seen.insert(wanted.name.clone()));
+        wanted
+    }
+
+    fn definitions(&self) -> Result<Vec<Candidate<'a>>, IndexError> {
+        let mut candidates: Vec<Candidate<'a>> = Vec::new();
+        for wanted in self.wanted() {
+            self.look_up(
+                &wanted.name,
+                wanted.weight,
+                &|| (wanted.why)(wanted.name.clone()),
+                &mut candidates,
+            )?;
+        }
+        if let Some(prefix) = &self.surroundings.prefix {
+            self.in_unit(prefix, &mut candidates)?;
+        }
+        // What the best of them need in turn: the types of parameters and components.
+        candidates
+            .sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.hit.place().cmp(&b.hit.place())));
+        let Some(language) = self.language else { return Ok(candidates) };
+        let mut needed: Vec<(String, f64, String)> = Vec::new();
+        for candidate in candidates.iter().take(FOLLOWED) {
+            let own = candidate.hit.text(|fields| fields.name).to_owned();
+            let signature = candidate.hit.text(|fields| fields.text);
+            let around = languages::surroundings(language, &format!("{signature}\n"), "");
+            for named in around.near.iter().take(FOLLOWED_NAMES_MAX) {
+                needed.push((named.name.clone(), candidate.score * 0.4, own.clone()));
+            }
+        }
+        let looked_up: BTreeSet<String> = self.wanted().into_iter().map(|wanted| wanted.name).collect();
+        let mut seen = BTreeSet::new();
+        for (name, weight, by) in needed {
+            if !looked_up.contains(&name) && seen.insert(name.clone()) {
+                self.look_up(&name, weight, &|| Why::NeededBy(by.clone()), &mut candidates)?;
+            }
+        }
+        Ok(candidates)
+    }
+
+    fn look_up(
+        &self,
+        name: &str,
+        weight: f64,
+        why: &dyn Fn() -> Why,
+        candidates: &mut Vec<Candidate<'a>>,
+    ) -> Result<(), IndexError> {
+        let hits = self.readable.definitions_of(name, &self.units, DEFINITIONS_OF_ONE_MAX)?;
+        #[expect(clippy::cast_precision_loss, reason = "a small number")]
+        let rarity = 1.0 / (hits.len().max(1) as f64).sqrt();
+        let mut scored: Vec<(f64, Hit<'a>)> = Vec::new();
+        for hit in hits {
+            let is_same_language =
+                self.language.is_none_or(|language| related(language, hit.text(|fields| fields.language)));
+            if self.is_own(&hit) || self.is_open(&hit) || !is_same_language {
+                continue;
+            }
+            let visible = hit.is_in(&self.units);
+            let mut score = weight * rarity;
+            score *= if visible { 2.0 } else { 1.0 };
+            score *= if self.is_near(&hit) { 1.5 } else { 1.0 };
+            score *= if hit.number(|fields| fields.is_body) == 0 { 1.3 } else { 0.7 };
+            score *=
+                if folder(hit.path()) == folder(self.query.path.unwrap_or_default()) { 1.2 } else { 1.0 };
+            scored.push((score, hit));
+        }
+        scored.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.place().cmp(&b.1.place())));
+        for (score, hit) in scored.into_iter().take(DEFINITIONS_TAKEN_MAX) {
+            let place = hit.place();
+            match candidates.iter_mut().find(|candidate| candidate.hit.place() == place) {
+                Some(known) => known.score += score * 0.5,
+                None => candidates.push(Candidate { why: why(), hit, score }),
+            }
+        }
+        Ok(())
+    }
+
+    /// What a unit declares, by its resemblance to what stands around the cursor.
+    fn in_unit(&self, unit: &str, candidates: &mut Vec<Candidate<'a>>) -> Result<(), IndexError> {
+        use tantivy::Term;
+        use tantivy::query::{BooleanQuery, BoostQuery, Occur, Query, TermQuery};
+        use tantivy::schema::IndexRecordOption;
+        let around = self.words();
+        let last = unit.rsplit('.').next().unwrap_or(unit);
+        let hits = self.readable.find(SIMILAR_MAX, |opened| {
+            let is_in = |name: &str| -> Box<dyn Query> {
+                let term = Term::from_field_text(opened.fields.unit, name);
+                Box::new(TermQuery::new(term, IndexRecordOption::Basic))
+            };
+            let either = BooleanQuery::new(vec![
+                (Occur::Should, is_in(unit)),
+                (Occur::Should, Box::new(BoostQuery::new(is_in(last), 0.5))),
+            ]);
+            let mut parts: Vec<(Occur, Box<dyn Query>)> = vec![(Occur::Must, Box::new(either))];
+            for (word, weight) in &around {
+                let term = Term::from_field_text(opened.fields.body, word);
+                let term = TermQuery::new(term, IndexRecordOption::WithFreqs);
+                parts.push((Occur::Should, Box::new(BoostQuery::new(Box::new(term), *weight))));
+            }
+            Box::new(BooleanQuery::new(parts))
+        })?;
+        for (rank, hit) in hits.into_iter().enumerate() {
+            let is_body = hit.text(|fields| fields.kind) == "body";
+            if !self.is_own(&hit) && !self.is_open(&hit) && hit.text(|fields| fields.class) == "chunk" {
+                let score = fused(rank, if is_body { 0.8 } else { 2.0 });
+                candidates.push(Candidate { hit, score, why: Why::InUnit(unit.to_owned()) });
+            }
+        }
+        Ok(())
+    }
+
+    /// Words around the cursor. The word that is being typed is none yet: a keystroke in it changes nothing.
+    fn words(&self) -> Words {
+        let (prefix, suffix) = (self.query.prefix, self.query.suffix);
+        let typed = prefix.trim_end_matches(|c: char| c.is_alphanumeric() || c == '_');
+        let mut lines: Vec<&str> = typed.lines().rev().take(LINES_BEFORE).collect();
+        let mut found = Words::new();
+        let skip = |word: &str| word.len() < 3;
+        if !lines.is_empty() {
+            words(lines.remove(0), 2.0, &mut found, skip);
+        }
+        for line in lines {
+            words(line, 1.0, &mut found, skip);
+        }
+        for line in suffix.lines().skip(1).take(LINES_BEHIND) {
+            words(line, 0.6, &mut found, skip);
+        }
+        found
+    }
+
+    fn similar(&self) -> Result<Vec<Passage>, IndexError> {
+        let mut passages = Vec::new();
+        for (rank, hit) in self.readable.similar(&self.words(), SIMILAR_MAX)?.into_iter().enumerate() {
+            let language = hit.text(|fields| fields.language);
+            let is_related = self.language.is_none_or(|own| related(own, language));
+            if self.is_own(&hit) || self.is_open(&hit) || !is_related {
+                continue;
+            }
+            let mut passage = hit.passage(Why::Similar);
+            let near = if self.is_near(&hit) { 1.2 } else { 1.0 };
+            let visible = if hit.is_in(&self.units) { 1.3 } else { 1.0 };
+            passage.score = fused(rank, SIMILAR_WEIGHT) * near * visible;
+            passages.push(passage);
+        }
+        Ok(passages)
+    }
+}
+
+/// One passage for each file, with its definitions in the order of the file.
+fn by_file(candidates: Vec<Candidate<'_>>, language: Option<Language>) -> Vec<Passage> {
+    let best = candidates.first().map_or(1.0, |candidate| candidate.score).max(f64::MIN_POSITIVE);
+    let mut files: BTreeMap<(String, String), Vec<Candidate<'_>>> = BTreeMap::new();
+    for candidate in candidates {
+        let file = (candidate.hit.source.facts.name.clone(), candidate.hit.path().to_owned());
+        let of_file = files.entry(file).or_default();
+        let (first, last) = candidate.hit.lines();
+        let inside = |other: &Candidate<'_>| {
+            let (from, to) = other.hit.lines();
+            from <= first && last <= to
+        };
+        let bytes: usize = of_file.iter().map(|other| other.hit.text(|fields| fields.text).len()).sum();
+        if !of_file.iter().any(inside) && bytes < FILE_BYTES_MAX {
+            of_file.push(candidate);
+        }
+    }
+    let mut passages = Vec::new();
+    for (_, mut of_file) in files {
+        let score = of_file.iter().map(|candidate| candidate.score).fold(0.0, f64::max) / best;
+        of_file.sort_by_key(|candidate| candidate.hit.lines());
+        let Some(first) = of_file.first() else { continue };
+        let mut passage = first.hit.passage(first.why.clone());
+        passage.score = score;
+        passage.why = of_file.iter().map(|candidate| candidate.why.clone()).collect();
+        passage.why.dedup();
+        passage.last_line = of_file.iter().map(|candidate| candidate.hit.lines().1).max().unwrap_or(0);
+        passage.text.clear();
+        let mut owner = String::new();
+        for candidate in &of_file {
+            let name = candidate.hit.text(|fields| fields.name);
+            let parent = name.rsplit_once('.').map_or("", |(parent, _)| parent);
+            if let Some(language) = language
+                && !parent.is_empty()
+                && parent != owner
+            {
+                passage.text.push_str(&format!("{} in {parent}:\n", language.line_comment()));
+                owner = parent.to_owned();
+            }
+            passage.text.push_str(candidate.hit.text(|fields| fields.text).trim_end());
+            passage.text.push('\n');
+        }
+        passages.push(passage);
+    }
+    passages
+}
+
+fn folder(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+/// Whether code of one language is of use to the other.
+fn related(one: Language, other: &str) -> bool {
+    let c = |language: Language| matches!(language, Language::C | Language::Cpp);
+    one.name() == other || Language::from_name(other).is_some_and(|other| c(one) && c(other))
+}
+
+/// Types of what is named on the cursor's line, as the text before it declares them: `Name : … Type`.
+fn types_at_cursor(language: Language, prefix: &str) -> Vec<String> {
+    if !matches!(language, Language::Ada | Language::Vhdl) {
+        return Vec::new();
+    }
+    let line_begin = prefix.rfind('\n').map_or(0, |newline| newline + 1);
+    let (before, line) = prefix.split_at(line_begin);
+    let names: BTreeSet<String> =
+        line.split(|c: char| !c.is_alphanumeric() && c != '_').map(|name| fold(language, name)).collect();
+    let mut types = Vec::new();
+    for declared in before.lines().rev().take(400) {
+        let Some((left, right)) = declared.split_once(':') else { continue };
+        let declares = left.split(|c: char| !c.is_alphanumeric() && c != '_');
+        if !declares.map(|name| fold(language, name)).any(|name| name.len() > 1 && names.contains(&name)) {
+            continue;
+        }
+        let right = right.split(":=").next().unwrap_or_default();
+        let skipped = ["in", "out", "inout", "access", "constant", "aliased", "not", "null", "all", "buffer"];
+        let mut parts = right.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '.');
+        let name = parts.find(|part| !part.is_empty() && !skipped.contains(&part.to_lowercase().as_str()));
+        if let Some(name) = name {
+            let simple = name.rsplit('.').next().unwrap_or(name);
+            types.push(fold(language, simple));
+        }
+    }
+    types.truncate(4);
+    types
+}
