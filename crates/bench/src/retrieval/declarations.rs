@@ -80,7 +80,7 @@ impl Declarations {
 }
 
 /// The pieces of the code, by index, that are names which this file declares for others.
-fn declared(source: &Source) -> Vec<usize> {
+pub(crate) fn declared(source: &Source) -> Vec<usize> {
     let mut found = match source.language {
         Language::Ada if source.name.ends_with(".ads") => ada(source),
         Language::Vhdl => vhdl(source),

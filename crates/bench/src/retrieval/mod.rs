@@ -43,6 +43,8 @@ pub(crate) const CONTEXT_BYTES_MAX: usize = 4_000;
 /// Lines above the cursor's that [`Variant::NoContext`] has.
 const NO_CONTEXT_LINES: usize = 5;
 const ANSWER_TOKENS_MAX: u32 = 64;
+/// Of a request that found no answer: a machine that has other work for two minutes must not end a run of hours.
+const ATTEMPTS: usize = 3;
 /// Room for 2,048 tokens of the file and the dense text of snippets.
 const SLOT_TOKENS: &str = "6144";
 /// Places of a language, where nothing else is asked for.
@@ -299,9 +301,17 @@ impl<'a> Run<'a> {
                 none.insert(server)
             }
         };
-        let started = Instant::now();
-        let response = http::post(&server.socket(), "/infill", body)?;
-        let ms = started.elapsed().as_secs_f64() * 1e3;
+        let mut failures = 0;
+        let (response, ms) = loop {
+            let started = Instant::now();
+            match http::post(&server.socket(), "/infill", body) {
+                Ok(response) => break (response, started.elapsed().as_secs_f64() * 1e3),
+                Err(failure) if failures + 1 == ATTEMPTS => {
+                    return Err(format!("no answer, {ATTEMPTS} times: {failure}\n{}", server.log()).into());
+                }
+                Err(_) => failures += 1,
+            }
+        };
         if response.status != 200 {
             return Err(response.text().into());
         }

@@ -3,9 +3,10 @@
 //!
 //! So a completion cannot be right from the file alone, save by luck or by heart. Whether a person who has the
 //! declaring file open could write the line is what the other conditions are for: everything else in the rest of the
-//! line is known, too, no literal has to be guessed, and the name is asked for where it stands next.
+//! line is known, too, no literal has to be guessed, and the name is asked for where it stands next. And a name that is
+//! put together from words that stand around (`Name_End` after `"end"`) is not asked for: it is guessed, not known.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use protocol::Digest;
@@ -14,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use testkit::draw::Draw;
 
 use super::corpora::{Repository, Split};
-use super::declarations::Declarations;
+use super::declarations::{Declarations, declared};
 use super::source::{Kind, Language, Piece, Source, words};
 
 /// Places of one file.
@@ -27,6 +28,8 @@ const REST_BYTES: std::ops::RangeInclusive<usize> = 8..=120;
 const NAME_BYTES_MIN: usize = 4;
 /// Pieces between the cursor and the name that is needed: `X :=`, `if not`, `Call (Object.`.
 const PIECES_BEFORE_NAME_MAX: usize = 3;
+/// Lines before and behind whose words make a name guessable.
+const AROUND_LINES: usize = 3;
 /// Declarations of a name; more, and no one knows which is meant.
 const DECLARATIONS_MAX: usize = 4;
 /// Characters of a literal; a longer one is a text that someone thought of.
@@ -205,16 +208,58 @@ fn lot(seed: u64, texts: &[&str]) -> String {
     Digest(hash.finalize().into()).hex()
 }
 
+/// Lines of imports, over several lines, too.
+fn imports(source: &Source, lines: &BTreeMap<usize, (usize, usize)>) -> BTreeSet<usize> {
+    let beginnings: &[&str] = match source.language {
+        Language::Ada => &["with", "use", "limited", "private"],
+        Language::Vhdl => &["library", "use", "context"],
+        Language::Rust => &["use", "extern"],
+        Language::C => &[],
+    };
+    let mut found = BTreeSet::new();
+    let mut within = false;
+    for (&line, &(first, end)) in lines {
+        let second = if source.folded(first) == "pub" { source.folded(first + 1) } else { String::new() };
+        within |= [source.folded(first), second].iter().any(|word| beginnings.contains(&word.as_str()));
+        if within {
+            found.insert(line);
+        }
+        within &= !source.code[first..end].iter().any(|piece| source.text_of(*piece) == ";");
+    }
+    found
+}
+
+/// The words that a name is made of, in small letters: of `Is_UTF8` and `isUtf8` the same. One letter is no word.
+fn parts(name: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut small = false;
+    for letter in name.chars() {
+        if letter == '_' || small && letter.is_uppercase() {
+            parts.push(String::new());
+        }
+        small = letter.is_lowercase() || letter.is_ascii_digit();
+        if let (Some(part), true) = (parts.last_mut(), letter != '_') {
+            part.extend(letter.to_lowercase());
+        }
+    }
+    parts.retain(|part| part.len() > 1);
+    parts
+}
+
 /// A file, while its lines are looked at.
 struct OfFile<'a> {
     repository: &'a Repository,
     declarations: &'a Declarations,
     source: &'a Source,
-    seen: std::collections::BTreeSet<usize>,
+    seen: BTreeSet<usize>,
     /// How often each word stands in the text, comments included.
     counts: HashMap<String, usize>,
     /// The code of each line: indices of its first piece and behind its last.
     lines: BTreeMap<usize, (usize, usize)>,
+    /// What the file itself declares for others.
+    own: BTreeSet<String>,
+    /// Lines of imports: what they name, no declaration tells.
+    imports: BTreeSet<usize>,
 }
 
 impl<'a> OfFile<'a> {
@@ -227,7 +272,18 @@ impl<'a> OfFile<'a> {
             let line = lines.entry(source.line_at(piece.start)).or_insert((index, index));
             line.1 = index + 1;
         }
-        OfFile { repository, declarations, source, seen: declarations.seen_from(index), counts, lines }
+        let own = declared(source).into_iter().map(|index| source.folded(index)).collect();
+        let seen = declarations.seen_from(index);
+        OfFile {
+            repository,
+            declarations,
+            source,
+            seen,
+            counts,
+            imports: imports(source, &lines),
+            lines,
+            own,
+        }
     }
 
     /// A place on that line, from 0, where there is one.
@@ -237,7 +293,8 @@ impl<'a> OfFile<'a> {
         let code = &source.code[first..end];
         let whole = source.line(line);
         let reaches_on = code.last().is_some_and(|piece| source.line_at(piece.end) != line);
-        if code.len() < 2 || source.has_comment(line) || reaches_on || self.is_head(first) {
+        let left_out = self.imports.contains(&line) || self.is_head(first) || self.is_choice(code);
+        if code.len() < 2 || source.has_comment(line) || reaches_on || left_out {
             return None;
         }
         let number = lot(seed, &["cursor", &self.repository.corpus.name, &source.name, &line.to_string()]);
@@ -251,10 +308,9 @@ impl<'a> OfFile<'a> {
         if !REST_BYTES.contains(&expected.len()) || !whole.trim_end().ends_with(expected) {
             return None;
         }
-        let needed = rest
-            .iter()
-            .take(PIECES_BEFORE_NAME_MAX + 1)
-            .find_map(|piece| Some((piece, self.needed(*piece, rest)?)));
+        let around = self.parts_around(line, offset);
+        let needed = (0..rest.len().min(PIECES_BEFORE_NAME_MAX + 1))
+            .find_map(|index| Some((rest[index], self.needed(index, rest, &around)?)));
         let (name, definitions) = needed?;
         if !rest.iter().all(|piece| self.is_known(*piece, rest)) {
             return None;
@@ -271,32 +327,91 @@ impl<'a> OfFile<'a> {
             offset,
             line: line + 1,
             expected: expected.to_owned(),
-            name: source.text_of(*name).to_owned(),
+            name: source.text_of(name).to_owned(),
             definitions,
         })
     }
 
-    /// Imports, pragmas, attributes and the preprocessor: what they name, no declaration tells.
+    /// Pragmas, attributes and the preprocessor: what they name, no declaration tells.
     fn is_head(&self, first: usize) -> bool {
-        let word = self.source.folded(first);
-        let second = self.source.folded(first + 1);
+        let heads: &[&str] = match self.source.language {
+            Language::Ada => &["pragma", "package", "separate"],
+            Language::Vhdl => &[],
+            Language::Rust => &["mod", "#"],
+            Language::C => &["#"],
+        };
+        heads.contains(&self.source.folded(first).as_str())
+    }
+
+    /// Alternatives of a case: which of them comes next, only what stands below could tell.
+    fn is_choice(&self, code: &[Piece]) -> bool {
+        let is = |piece: Option<&Piece>, text: &str| {
+            piece.is_some_and(|piece| self.source.text_of(*piece) == text)
+        };
         match self.source.language {
-            Language::Ada => {
-                ["with", "use", "pragma", "limited", "private", "separate"].contains(&word.as_str())
-                    || word == "package"
+            Language::Ada | Language::Vhdl => {
+                is(code.last(), "=>") || is(code.last(), "|") || is(code.first(), "|")
             }
-            Language::Vhdl => ["library", "use", "context"].contains(&word.as_str()),
-            Language::Rust => {
-                ["use", "mod", "#", "extern"].contains(&word.as_str()) || word == "pub" && second == "use"
-            }
-            Language::C => word == "#",
+            Language::Rust => is(code.get(code.len().saturating_sub(2)), "=>"),
+            Language::C => is(code.first(), "case"),
         }
     }
 
+    /// Whether a name is being given here: what the next thing is, no declaration tells.
+    fn is_given(&self, piece: Piece, follows: Option<&str>) -> bool {
+        let index = self.source.code.partition_point(|known| known.start < piece.start);
+        let before = index.checked_sub(1).map(|before| self.source.folded(before)).unwrap_or_default();
+        let words: &[&str] = match self.source.language {
+            Language::Ada => &["procedure", "function", "entry", "body", "type", "subtype"],
+            Language::Vhdl => &[
+                "procedure",
+                "function",
+                "type",
+                "subtype",
+                "component",
+                "entity",
+                "architecture",
+                "alias",
+                "variable",
+                "signal",
+                "constant",
+            ],
+            Language::Rust => &["fn", "struct", "enum", "trait", "let", "mut", "const", "type"],
+            Language::C => &["struct", "enum", "union"],
+        };
+        // A function of C begins at the margin, its type before its name or on the line above.
+        let at_margin = || {
+            let line = self.source.line(self.source.line_at(piece.start));
+            line.starts_with(|first: char| !first.is_whitespace())
+        };
+        words.contains(&before.as_str())
+            || self.source.language.folds_case() && follows == Some(":")
+            || self.source.language == Language::C && follows == Some("(") && at_margin()
+    }
+
+    /// The words, of which names are made, on the lines around a cursor, without what is masked.
+    fn parts_around(&self, line: usize, offset: usize) -> BTreeSet<String> {
+        let source = self.source;
+        let before = source.lines(line.saturating_sub(AROUND_LINES), line);
+        let own = &source.line(line)[..source.line(line).len().min(offset - source.line_start(line))];
+        let behind = source.lines(line + 1, line + 1 + AROUND_LINES);
+        // Not folded: the case tells where a part begins.
+        let texts = [before, own, behind].into_iter();
+        texts.flat_map(|text| words(Language::C, text)).flat_map(|(_, word)| parts(&word)).collect()
+    }
+
     /// Where the name is declared, when it is what the rest of the line is asked for.
-    fn needed(&self, piece: Piece, rest: &[Piece]) -> Option<Vec<Definition>> {
-        let name = self.name(piece)?;
+    fn needed(&self, index: usize, rest: &[Piece], around: &BTreeSet<String>) -> Option<Vec<Definition>> {
+        let name = self.name(rest[index])?;
         if name.len() < NAME_BYTES_MIN || self.is_elsewhere(&name, rest) {
+            return None;
+        }
+        // Of another thing of the same name, the file itself knows best.
+        let follows = rest.get(index + 1).map(|piece| self.source.text_of(*piece));
+        if self.own.contains(&name) || self.is_given(rest[index], follows) {
+            return None;
+        }
+        if parts(self.source.text_of(rest[index])).iter().all(|part| around.contains(part)) {
             return None;
         }
         let declared = self.declarations.named(&name);
@@ -376,7 +491,7 @@ mod tests {
     #[test]
     fn a_place_is_what_it_says() {
         let repository = repository("r", &[("main.adb", MAIN), ("stores.ads", SPECIFICATION)]);
-        let mut names = std::collections::BTreeSet::new();
+        let mut names = BTreeSet::new();
         for seed in 0..30 {
             for place in draw(&[&repository], seed, 5) {
                 let text = repository.file(&place.file).unwrap().text.as_str();
@@ -416,6 +531,25 @@ mod tests {
             let repository = repository("r", &[(name, text), ("stores.ads", SPECIFICATION)]);
             assert!((0..9).all(|seed| draw(&[&repository], seed, 5).is_empty()), "{name}");
         }
+    }
+
+    #[test]
+    fn what_is_declared_there_and_which_case_comes_next_is_not_asked() {
+        let main = "with Stores;\npackage body Main is\n   procedure Insert_Sorted is\n   begin\n      case Total is\n         \
+            when Stores.Capacity =>\n            null;\n      end case;\n   end;\nend Main;\n";
+        let repository = repository("r", &[("main.adb", main), ("stores.ads", SPECIFICATION)]);
+        assert!((0..30).all(|seed| draw(&[&repository], seed, 5).is_empty()));
+    }
+
+    #[test]
+    fn a_name_made_of_words_around_is_not_asked() {
+        assert_eq!(parts("Is_UTF8"), ["is", "utf8"]);
+        assert_eq!(parts("isUtf8"), ["is", "utf8"]);
+        assert_eq!(parts("Decode1ToDecode2Type"), ["decode1", "to", "decode2", "type"]);
+        let main = MAIN.replace("   if Stores", "   --  exhausted is what it is\n   if Stores");
+        let repository = repository("r", &[("main.adb", &main), ("stores.ads", SPECIFICATION)]);
+        let mut places = (0..30).flat_map(|seed| draw(&[&repository], seed, 5));
+        assert!(places.all(|place| place.name != "Is_Exhausted"));
     }
 
     #[test]

@@ -149,17 +149,22 @@ impl Source {
         self.lines.partition_point(|&start| start <= offset).saturating_sub(1)
     }
 
+    /// Where a line, from 0, begins.
+    pub(crate) fn line_start(&self, line: usize) -> usize {
+        self.lines.get(line).copied().unwrap_or(self.text.len())
+    }
+
     /// The text of a line, from 0, without its end.
     pub(crate) fn line(&self, line: usize) -> &str {
-        let Some(&start) = self.lines.get(line) else { return "" };
-        let end = self.lines.get(line + 1).copied().unwrap_or(self.text.len());
-        self.text[start..end].trim_end_matches(['\n', '\r'])
+        if line >= self.lines.len() {
+            return "";
+        }
+        self.text[self.line_start(line)..self.line_start(line + 1)].trim_end_matches(['\n', '\r'])
     }
 
     /// The text of lines, from 0, the second not among them.
     pub(crate) fn lines(&self, first: usize, end: usize) -> &str {
-        let place = |line: usize| self.lines.get(line).copied().unwrap_or(self.text.len());
-        &self.text[place(first)..place(end)]
+        &self.text[self.line_start(first)..self.line_start(end)]
     }
 
     pub(crate) fn has_comment(&self, line: usize) -> bool {
