@@ -83,3 +83,26 @@ impl Grep {
         found
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{place, repository};
+    use super::*;
+
+    #[test]
+    fn the_window_where_most_of_the_names_meet_comes_first() {
+        let current =
+            "procedure Main is\nbegin\n   Open_Valve (Pump);\n   Close_Valve\n     (Pump);\nend Main;\n";
+        let far = format!("procedure Open_Valve;\n{}--  Pump Main\n", "--\n".repeat(200));
+        let near = "procedure Open_Valve (Pump : Device);\n";
+        let files = [("far.ads", far.as_str()), ("main.adb", current), ("near.ads", near)];
+        let repository = repository("r", &files);
+        let place = place(&repository, "main.adb", "Close_Valve", "near.ads");
+        let found = Grep::of(&repository).snippets(&repository, &place);
+        assert_eq!(found[0].file_name, "far.ads");
+        assert!(found[0].text.contains("Pump Main"));
+        assert_eq!(found[1].file_name, "near.ads");
+        assert!(found.iter().all(|snippet| snippet.text.lines().count() <= WINDOW_LINES));
+        assert!(found[1].tells(&place) && !found[0].tells(&place));
+    }
+}

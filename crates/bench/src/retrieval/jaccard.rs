@@ -74,42 +74,18 @@ fn jaccard(one: &HashSet<String>, other: &HashSet<String>) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
-    use super::super::corpora::{Corpus, Split};
+    use super::super::fixture::{place, repository};
     use super::*;
 
     #[test]
     fn the_window_most_alike_comes_first() {
-        let corpus = Corpus {
-            name: "r".into(),
-            language: Language::Ada,
-            split: Split::Tuning,
-            root: PathBuf::from("/nowhere"),
-        };
-        let current = "procedure Main is\nbegin\n   Open_Valve (Pump);\n   \nend Main;\n";
+        let current = "procedure Main is\nbegin\n   Open_Valve (Pump);\n   null;\nend Main;\n";
         let alike = format!("{}procedure Open_Valve (Pump : Device);\n", "--  nothing\n".repeat(100));
-        let files = [("a/alike.ads", alike.as_str()), ("a/main.adb", current), ("b/other.ads", "Pump\n")];
-        let files = files
-            .map(|(name, text)| Source::new(Language::Ada, name.into(), text.to_owned()))
-            .into_iter()
-            .collect();
-        let repository = Repository { corpus, files };
-        let offset = current.find("   \nend").unwrap() + 3;
-        let place = Place {
-            id: String::new(),
-            corpus: "r".into(),
-            language: Language::Ada,
-            split: Split::Tuning,
-            root: PathBuf::new(),
-            file: "a/main.adb".into(),
-            offset,
-            line: 4,
-            expected: String::new(),
-            name: String::new(),
-            definitions: Vec::new(),
-        };
-        let found = snippets(&repository, &place);
+        let repository = repository(
+            "r",
+            &[("a/alike.ads", alike.as_str()), ("a/main.adb", current), ("b/other.ads", "Pump\n")],
+        );
+        let found = snippets(&repository, &place(&repository, "a/main.adb", "null;", "a/alike.ads"));
         assert_eq!(found.len(), 2);
         assert_eq!(found[0].file_name, "a/alike.ads");
         assert!(found[0].text.contains("Open_Valve") && found[0].text.lines().count() <= WINDOW_LINES);

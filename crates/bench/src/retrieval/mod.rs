@@ -9,6 +9,8 @@
 mod answers;
 mod corpora;
 mod declarations;
+#[cfg(test)]
+mod fixture;
 mod grep;
 mod jaccard;
 mod measures;

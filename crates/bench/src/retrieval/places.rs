@@ -403,7 +403,8 @@ impl<'a> OfFile<'a> {
     /// Where the name is declared, when it is what the rest of the line is asked for.
     fn needed(&self, index: usize, rest: &[Piece], around: &BTreeSet<String>) -> Option<Vec<Definition>> {
         let name = self.name(rest[index])?;
-        if name.len() < NAME_BYTES_MIN || self.is_elsewhere(&name, rest) {
+        let is_of_library = self.source.language.is_of_library(&name);
+        if name.len() < NAME_BYTES_MIN || is_of_library || self.is_elsewhere(&name, rest) {
             return None;
         }
         // Of another thing of the same name, the file itself knows best.
@@ -465,22 +466,8 @@ impl<'a> OfFile<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::corpora::Corpus;
+    use super::super::fixture::repository;
     use super::*;
-
-    fn repository(name: &str, files: &[(&str, &str)]) -> Repository {
-        let corpus = Corpus {
-            name: name.into(),
-            language: Language::Ada,
-            split: Split::Tuning,
-            root: PathBuf::from("/nowhere"),
-        };
-        let files = files
-            .iter()
-            .map(|(name, text)| Source::new(Language::Ada, (*name).into(), (*text).into()))
-            .collect();
-        Repository { corpus, files }
-    }
 
     const SPECIFICATION: &str = "package Stores is\n   Capacity : constant Integer := 8;\n   procedure Insert_Sorted \
         (Item : Integer);\n   function Is_Exhausted return Boolean;\nend Stores;\n";

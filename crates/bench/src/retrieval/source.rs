@@ -47,6 +47,17 @@ impl Language {
         if self.folds_case() { name.to_ascii_lowercase() } else { name.to_owned() }
     }
 
+    /// Of a folded name: whether the language's own library has it.
+    pub(crate) fn is_of_library(self, name: &str) -> bool {
+        let words = match self {
+            Language::Ada => ADA_LIBRARY,
+            Language::Vhdl => VHDL_LIBRARY,
+            Language::Rust => RUST_LIBRARY,
+            Language::C => C_LIBRARY,
+        };
+        words.split_ascii_whitespace().any(|word| word.eq_ignore_ascii_case(name))
+    }
+
     /// Of a folded name. What every program has without declaring it counts as one.
     pub(crate) fn is_keyword(self, name: &str) -> bool {
         let words = match self {
@@ -58,6 +69,22 @@ impl Language {
         words.split_ascii_whitespace().any(|word| word == name)
     }
 }
+
+/// What the language's own library calls things: a repository that has such a name, too, is not what was meant.
+const ADA_LIBRARY: &str = "append clear close containing contains count create delete element element_type end_of_file \
+    exclude find first flush free get get_line head image include index insert is_empty iterate key last length line name \
+    new_line next open prepend previous put put_line query_element read reference replace replace_element reserve_capacity \
+    reset reverse_iterate set size skip_line slice swap tail to_lower to_string to_unbounded_string to_upper trim \
+    update_element value write";
+const VHDL_LIBRARY: &str = "endfile file_close file_open image now read readline to_string write writeline";
+const RUST_LIBRARY: &str = "append as_mut as_ref as_slice as_str build clear clone cloned contains contains_key copied drain \
+    entry extend fill find first flush from from_bytes get get_mut insert into into_iter is_empty iter iter_mut keys last \
+    len map new next parse peek pop position push push_str read remove replace reset resize retain seek set split split_at \
+    swap take to_owned to_string truncate unwrap values with_capacity write write_all write_str zero";
+const C_LIBRARY: &str = "accept bind close connect free getsockopt inet_ntop inet_pton listen malloc memchr memcmp memcpy \
+    memmove memset open poll pthread_create pthread_join read realloc recv select sem_trywait send setsockopt snprintf \
+    socket sprintf strchr strcmp strcpy strdup strerror strlen strncmp strncpy strndup strnlen strrchr strtol strtoul \
+    usleep write";
 
 const ADA: &str = "abort abs abstract accept access aliased all and array at begin body case constant declare delay \
     delta digits do else elsif end entry exception exit for function generic goto if in interface is limited loop mod \
