@@ -4,7 +4,7 @@ use testkit::draw::Draw;
 
 use super::places::Place;
 use super::snippet::Snippet;
-use super::source::Language;
+use super::source::{Language, words};
 
 /// Draws of the bootstrap.
 const RESAMPLES: usize = 2_000;
@@ -42,6 +42,12 @@ pub(crate) fn similarity(one: &str, other: &str) -> f64 {
     1.0 - part
 }
 
+/// Whether the answered line has the name that was needed.
+pub(crate) fn names(place: &Place, answer: &str) -> bool {
+    let needed = place.language.folded(&place.name);
+    words(place.language, first_line(answer)).any(|(_, word)| word == needed)
+}
+
 /// Whether one of the first `k` snippets has a line that declares the needed name.
 pub(crate) fn recalled(place: &Place, ranked: &[Snippet], k: usize) -> bool {
     ranked.iter().take(k).any(|snippet| snippet.tells(place))
@@ -68,6 +74,7 @@ pub(crate) fn bootstrap(differences: &[f64]) -> (f64, [f64; 2]) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixture::{place, repository};
     use super::*;
 
     fn close(one: f64, other: f64) -> bool {
@@ -80,6 +87,14 @@ mod tests {
         assert_eq!(normalised(Language::C, " F( x ) "), "F( x )");
         assert_eq!(first_line("  a;\nb;"), "  a;");
         assert_eq!((first_line("\na;"), first_line("")), ("", ""));
+    }
+
+    #[test]
+    fn the_needed_name_is_a_whole_word_of_the_first_line() {
+        let repository = repository("r", &[("main.adb", "Close_Valve\n")]);
+        let place = place(&repository, "main.adb", "Close_Valve", "none.ads");
+        assert!(names(&place, "  if close_valve (1)"));
+        assert!(!names(&place, "Close_Valves;\nClose_Valve;"));
     }
 
     #[test]

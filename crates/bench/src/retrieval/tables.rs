@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Variant;
 use super::answers::Answered;
-use super::measures::{bootstrap, first_line, mean, normalised, recalled, similarity};
+use super::measures::{bootstrap, first_line, mean, names, normalised, recalled, similarity};
 use super::places::Place;
 use super::snippet::Snippet;
 use super::source::Language;
@@ -20,6 +20,8 @@ pub(crate) struct Outcome {
     place: Place,
     variant: Variant,
     exact: bool,
+    /// Whether the needed name is in the line.
+    named: bool,
     similarity: f64,
     /// At each of [`RANKS`].
     recalled: [bool; 4],
@@ -44,6 +46,7 @@ impl Outcome {
         let expected = normalised(place.language, &place.expected);
         Outcome {
             exact: answer == expected,
+            named: names(&place, &answered.text),
             similarity: similarity(&answer, &expected),
             recalled: RANKS.map(|rank| recalled(&place, ranked, rank)),
             recalled_in_prompt: recalled(&place, used, used.len()),
@@ -65,6 +68,9 @@ pub(crate) struct Figures {
     exact: f64,
     /// To the file only, with the interval of 95 %.
     exact_difference: Option<(f64, [f64; 2])>,
+    /// The part of the answers that have the needed name.
+    named: f64,
+    named_difference: Option<(f64, [f64; 2])>,
     similarity: f64,
     similarity_difference: Option<(f64, [f64; 2])>,
     /// By rank. None for ways without snippets.
@@ -105,6 +111,7 @@ fn figures_of(language: Language, variant: Variant, own: &[&Outcome], base: &[&O
         (variant != Variant::FileOnly && !differences.is_empty()).then(|| bootstrap(&differences))
     };
     let exact = |outcome: &Outcome| part(outcome.exact);
+    let named = |outcome: &Outcome| part(outcome.named);
     let with_snippets = own.iter().any(|outcome| outcome.has_snippets);
     let recall_at =
         |index: usize| mean(&own.iter().map(|outcome| part(outcome.recalled[index])).collect::<Vec<_>>());
@@ -118,6 +125,8 @@ fn figures_of(language: Language, variant: Variant, own: &[&Outcome], base: &[&O
         places: own.len(),
         exact: mean(&all(exact)),
         exact_difference: difference(exact),
+        named: mean(&all(named)),
+        named_difference: difference(named),
         similarity: mean(&all(|outcome| outcome.similarity)),
         similarity_difference: difference(|outcome| outcome.similarity),
         recall: with_snippets.then(|| RANKS.iter().copied().zip((0..RANKS.len()).map(recall_at)).collect()),
@@ -141,17 +150,19 @@ pub(crate) fn print(outcomes: &[Outcome], variants: &[Variant]) {
         let rows: Vec<&Figures> = figures.iter().filter(|figures| figures.language == language).collect();
         let Some(first) = rows.first() else { continue };
         println!(
-            "\n| {}, {} places | exact | to file only (95 %) | similarity | to file only (95 %) | prompt tokens, p50 | \
-             p50 | p95 |\n|---|---|---|---|---|---|---|---|",
+            "\n| {}, {} places | exact | to file only (95 %) | has the name | to file only (95 %) | similarity | \
+             to file only (95 %) | prompt tokens, p50 | p50 | p95 |\n|---|---|---|---|---|---|---|---|---|---|",
             language.name(),
             first.places
         );
         for row in &rows {
             println!(
-                "| {} | {:.1} % | {} | {:.3} | {} | {:.0} | {:.0} ms | {:.0} ms |",
+                "| {} | {:.1} % | {} | {:.1} % | {} | {:.3} | {} | {:.0} | {:.0} ms | {:.0} ms |",
                 row.variant,
                 row.exact * 100.0,
                 interval(row.exact_difference, 100.0, 1),
+                row.named * 100.0,
+                interval(row.named_difference, 100.0, 1),
                 row.similarity,
                 interval(row.similarity_difference, 1.0, 3),
                 row.prompt_tokens_p50,
