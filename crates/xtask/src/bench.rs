@@ -28,7 +28,8 @@ pub(crate) struct Bench {
     /// Requests in the ledger that is verified and queried.
     #[arg(long, default_value_t = 1_000_000)]
     records: u64,
-    /// Of `retrieval`, behind `--`: --places N, --variants A,B, --split, --language, --seed, --json, --list, --show, --afresh.
+    /// Of `retrieval`, behind `--`: --places N, --variants A,B, --split, --language, --seed, --recall, --json, --list,
+    /// --show, --afresh.
     #[arg(last = true)]
     options: Vec<String>,
 }

@@ -20,7 +20,7 @@ pub(crate) struct Key {
 }
 
 /// An answer, and what it took.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Answered {
     pub(crate) text: String,
     pub(crate) ms: f64,

@@ -87,6 +87,9 @@ pub(crate) struct Options {
     /// Print the places, a JSON object a line, and ask nothing.
     #[arg(long)]
     list: bool,
+    /// Only whether the declarations are found: in seconds, without a model.
+    #[arg(long)]
+    recall: bool,
     /// Print each place with its answers, to be read by a person.
     #[arg(long)]
     show: bool,
@@ -166,7 +169,7 @@ pub(crate) fn measure(
         let split =
             options.split.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
         println!("\nModel: {}. Split: {split}. Seed: {}.", options.model, options.seed);
-        tables::print(&outcomes, &variants);
+        tables::print(&outcomes, &variants, !options.recall);
     }
     Ok(())
 }
@@ -212,7 +215,8 @@ struct Run<'a> {
     model: &'a str,
     /// The SHA-256 of the weights.
     digest: String,
-    answers: Answers,
+    /// None where nothing is asked.
+    answers: Option<Answers>,
     /// Started when the first answer is missing.
     server: Option<Server>,
 }
@@ -223,16 +227,20 @@ impl<'a> Run<'a> {
         repositories: &'a BTreeMap<String, Repository>,
         hooks: &'a Hooks,
     ) -> Result<Run<'a>, Failure> {
-        let mut weights = std::fs::File::open(testkit::places::model(&options.model)?)?;
         let mut hash = Sha256::new();
-        std::io::copy(&mut weights, &mut HashWriter(&mut hash))?;
+        let mut answers = None;
+        if !options.recall {
+            let mut weights = std::fs::File::open(testkit::places::model(&options.model)?)?;
+            std::io::copy(&mut weights, &mut HashWriter(&mut hash))?;
+            answers = Some(Answers::open(&options.cache.join("retrieval/answers.jsonl"), options.afresh)?);
+        }
         Ok(Run {
             repositories,
             hooks,
             greps: BTreeMap::new(),
             model: &options.model,
             digest: Digest(hash.finalize().into()).to_string(),
-            answers: Answers::open(&options.cache.join("retrieval/answers.jsonl"), options.afresh)?,
+            answers,
             server: None,
         })
     }
@@ -283,15 +291,25 @@ impl<'a> Run<'a> {
             place: place.id.clone(),
             context: Digest(Sha256::digest(body.to_string()).into()).to_string(),
         };
-        let answered = match self.answers.known(&key) {
-            Some(answered) => answered.clone(),
-            None => {
-                let answered = self.ask(&body)?;
-                self.answers.add(key, answered.clone())?;
-                answered
-            }
-        };
+        let answered = self.answer(key, &body)?;
         Ok(Outcome::new(place.clone(), variant, &ranked, &used, answered, retrieval_ms))
+    }
+
+    /// The kept answer, or a new one, which is kept.
+    fn answer(&mut self, key: Key, body: &Value) -> Result<Answered, Failure> {
+        match &self.answers {
+            None => return Ok(Answered::default()),
+            Some(answers) => {
+                if let Some(answered) = answers.known(&key) {
+                    return Ok(answered.clone());
+                }
+            }
+        }
+        let answered = self.ask(body)?;
+        if let Some(answers) = &mut self.answers {
+            answers.add(key, answered.clone())?;
+        }
+        Ok(answered)
     }
 
     fn ask(&mut self, body: &Value) -> Result<Answered, Failure> {

@@ -143,40 +143,23 @@ fn part(yes: bool) -> f64 {
     f64::from(u8::from(yes))
 }
 
-/// As BENCHMARKS.md has them.
-pub(crate) fn print(outcomes: &[Outcome], variants: &[Variant]) {
+/// As BENCHMARKS.md has them; without answers, what was found alone.
+pub(crate) fn print(outcomes: &[Outcome], variants: &[Variant], with_answers: bool) {
     let figures = figures(outcomes, variants);
     for language in Language::ALL {
         let rows: Vec<&Figures> = figures.iter().filter(|figures| figures.language == language).collect();
         let Some(first) = rows.first() else { continue };
-        println!(
-            "\n| {}, {} places | exact | to file only (95 %) | has the name | to file only (95 %) | similarity | \
-             to file only (95 %) | prompt tokens, p50 | p50 | p95 |\n|---|---|---|---|---|---|---|---|---|---|",
-            language.name(),
-            first.places
-        );
-        for row in &rows {
-            println!(
-                "| {} | {:.1} % | {} | {:.1} % | {} | {:.3} | {} | {:.0} | {:.0} ms | {:.0} ms |",
-                row.variant,
-                row.exact * 100.0,
-                interval(row.exact_difference, 100.0, 1),
-                row.named * 100.0,
-                interval(row.named_difference, 100.0, 1),
-                row.similarity,
-                interval(row.similarity_difference, 1.0, 3),
-                row.prompt_tokens_p50,
-                row.answer_ms_p50,
-                row.answer_ms_p95,
-            );
+        if with_answers {
+            print_answers(language, first.places, &rows);
         }
         if rows.iter().all(|row| row.recall.is_none()) {
             continue;
         }
         println!(
-            "\n| {}, the declaration is among the first | 1 | 3 | 5 | 10 | in the prompt | chosen in, p50 | p95 |\n\
+            "\n| {}, {} places: the declaration is among the first | 1 | 3 | 5 | 10 | in the prompt | chosen in, p50 | p95 |\n\
              |---|---|---|---|---|---|---|---|",
-            language.name()
+            language.name(),
+            first.places
         );
         for row in &rows {
             let (Some(recall), Some(in_prompt)) = (&row.recall, row.recall_in_prompt) else { continue };
@@ -190,6 +173,30 @@ pub(crate) fn print(outcomes: &[Outcome], variants: &[Variant]) {
                 row.retrieval_ms_p95
             );
         }
+    }
+}
+
+fn print_answers(language: Language, places: usize, rows: &[&Figures]) {
+    println!(
+        "\n| {}, {} places | exact | to file only (95 %) | has the name | to file only (95 %) | similarity | \
+             to file only (95 %) | prompt tokens, p50 | p50 | p95 |\n|---|---|---|---|---|---|---|---|---|---|",
+        language.name(),
+        places
+    );
+    for row in rows {
+        println!(
+            "| {} | {:.1} % | {} | {:.1} % | {} | {:.3} | {} | {:.0} | {:.0} ms | {:.0} ms |",
+            row.variant,
+            row.exact * 100.0,
+            interval(row.exact_difference, 100.0, 1),
+            row.named * 100.0,
+            interval(row.named_difference, 100.0, 1),
+            row.similarity,
+            interval(row.similarity_difference, 1.0, 3),
+            row.prompt_tokens_p50,
+            row.answer_ms_p50,
+            row.answer_ms_p95,
+        );
     }
 }
 
