@@ -44,6 +44,8 @@ use self::tables::Outcome;
 pub(crate) const CONTEXT_BYTES_MAX: usize = 4_000;
 /// Lines above the cursor's that [`Variant::NoContext`] has.
 const NO_CONTEXT_LINES: usize = 5;
+/// Before and behind a declaration.
+const CEILING_LINES: usize = 10;
 const ANSWER_TOKENS_MAX: u32 = 64;
 /// Of a request that found no answer: a machine that has other work for two minutes must not end a run of hours.
 const ATTEMPTS: usize = 3;
@@ -110,6 +112,8 @@ pub(crate) enum Variant {
     Bm25,
     /// And what the retriever finds by all that it has.
     Full,
+    /// And the lines that declare the needed name: what no retriever can know, the ceiling of all.
+    Ceiling,
 }
 
 impl Variant {
@@ -121,6 +125,7 @@ impl Variant {
             Variant::Grep => "grep",
             Variant::Bm25 => "BM25",
             Variant::Full => "full",
+            Variant::Ceiling => "ceiling",
         }
     }
 }
@@ -271,6 +276,7 @@ impl<'a> Run<'a> {
                 let grep = self.greps.entry(&repository.corpus.name).or_insert_with(|| Grep::of(repository));
                 grep.snippets(repository, place)
             }
+            (Variant::Ceiling, ..) => declaring(repository, place),
             (Variant::Bm25, Some(hook), _) | (Variant::Full, _, Some(hook)) => hook(place)?,
             _ => Vec::new(),
         };
@@ -339,6 +345,16 @@ impl<'a> Run<'a> {
         let text = answer["content"].as_str().ok_or("an answer without content")?.to_owned();
         Ok(Answered { text, ms, prompt_tokens: answer["tokens_evaluated"].as_u64().unwrap_or(0) })
     }
+}
+
+/// The declarations of the needed name, each in the midst of some lines.
+fn declaring(repository: &Repository, place: &Place) -> Vec<Snippet> {
+    let snippet = |definition: &places::Definition| {
+        let source = repository.file(&definition.file)?;
+        let first = (definition.line - 1).saturating_sub(CEILING_LINES);
+        Some(Snippet::of(source, first, definition.line + CEILING_LINES))
+    };
+    place.definitions.iter().filter_map(snippet).collect()
 }
 
 /// As an editor asks for a line; the most useful snippet is the last, nearest to the file.
