@@ -14,6 +14,7 @@ mod memory;
 mod overhead;
 mod peer;
 mod quantiles;
+mod retrieval;
 mod speculation;
 mod speed;
 mod stall;
@@ -73,6 +74,11 @@ enum What {
         #[arg(long)]
         model: String,
     },
+    /// Whether context from other files makes completions better.
+    Retrieval {
+        #[command(flatten)]
+        options: retrieval::Options,
+    },
     /// Appends beside SQLite, verification, proofs, queries, bytes a record.
     Ledger {
         /// Requests in the ledger that is verified and queried; two leaves each.
@@ -122,6 +128,9 @@ fn main() -> ExitCode {
             .build()
             .map_err(Failure::from)
             .and_then(|runtime| runtime.block_on(jail_cost::measure_side(&model))),
+        What::Retrieval { options } => {
+            retrieval::measure(&options, |_corpora| Ok(retrieval::Hooks::default()))
+        }
         What::Ledger { records, directory, quick } => {
             appends::measure(quick).and_then(|()| large_ledger::measure(records, directory, quick))
         }

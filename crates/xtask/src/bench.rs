@@ -6,6 +6,7 @@ use clap::ValueEnum;
 
 use crate::{
     build::{self, Build},
+    corpora,
     failure::Failure,
     fetch, machine,
     places::{Places, TEST_MODELS, TEST_PROGRAMS, TEST_WEAKENED},
@@ -18,7 +19,7 @@ use crate::{
 #[derive(clap::Args)]
 pub(crate) struct Bench {
     what: What,
-    /// A test model that fills in the middle; the beginning of its name will do.
+    /// A test model that fills in the middle; the beginning of its name will do, and 0.5B or 1.5B.
     #[arg(long, default_value = test_models::DEMONSTRATION)]
     model: String,
     /// The program of llama.cpp's own server, to measure beside it and nothing else.
@@ -27,6 +28,10 @@ pub(crate) struct Bench {
     /// Requests in the ledger that is verified and queried.
     #[arg(long, default_value_t = 1_000_000)]
     records: u64,
+    /// Of `retrieval`, behind `--`: --places N, --variants A,B, --split, --language, --seed, --recall, --json, --list,
+    /// --show, --afresh.
+    #[arg(last = true)]
+    options: Vec<String>,
 }
 
 /// What is measured.
@@ -40,6 +45,8 @@ enum What {
     Vault,
     /// The jail: a worker's start and decode speed, with it and without.
     Jail,
+    /// Completions that need other files, with and without context from them; fetches the corpora.
+    Retrieval,
 }
 
 impl Bench {
@@ -69,6 +76,15 @@ impl Bench {
                 let model = fetch::known(&self.model)?;
                 fetch::model_path(places, model.name)?;
                 bench.args(["jail", "--model", model.name]);
+            }
+            What::Retrieval => {
+                corpora::fetch(places)?;
+                let model = fetch::known(&self.model)?;
+                fetch::model_path(places, model.name)?;
+                bench
+                    .args(["retrieval", "--model", model.name, "--cache"])
+                    .arg(&places.cache)
+                    .args(&self.options);
             }
             What::Ledger => {
                 bench.args(["ledger", "--records", &self.records.to_string()]);

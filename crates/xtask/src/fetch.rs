@@ -1,4 +1,4 @@
-//! `cargo xtask fetch`: the test models, into the cache.
+//! `cargo xtask fetch`: the test models, and on request the corpora, into the cache.
 
 use std::{
     fs::{self, File, Permissions},
@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 use zip::ZipArchive;
 
 use crate::{
+    corpora,
     engine::{hexadecimal, sha256_of},
     failure::{During as _, Failure},
     places::Places,
@@ -31,10 +32,16 @@ pub(crate) struct Fetch {
     /// Hash again what is already there.
     #[arg(long)]
     verify: bool,
+    /// The repositories that `cargo xtask bench retrieval` reads, and no model.
+    #[arg(long, conflicts_with_all = ["models", "verify"])]
+    corpora: bool,
 }
 
 impl Fetch {
     pub(crate) fn run(&self, places: &Places) -> Result<(), Failure> {
+        if self.corpora {
+            return corpora::fetch(places);
+        }
         let wanted: Vec<&TestModel> = if self.models.is_empty() {
             MODELS.iter().filter(|model| model.by_default).collect()
         } else {

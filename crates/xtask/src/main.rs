@@ -8,6 +8,7 @@
 
 mod bench;
 mod build;
+mod corpora;
 mod demo;
 mod deny;
 mod elf;

@@ -12,6 +12,8 @@ use crate::failure::Failure;
 const CACHE: &str = "CLOISTER_CACHE";
 /// Read: Cargo's own; where to build. Else `target` in the repository, or in the cache when CI is set.
 const TARGET: &str = "CARGO_TARGET_DIR";
+/// Read: Cargo's own; where it keeps what it fetched. Else `~/.cargo`.
+pub(crate) const CARGO_HOME: &str = "CARGO_HOME";
 /// Read: set by CI services. Builds then stay out of the clone.
 const CI: &str = "CI";
 /// Read and given to tests: the engine worker.
@@ -80,6 +82,11 @@ impl Places {
     /// The test models.
     pub(crate) fn models(&self) -> PathBuf {
         self.cache.join("models")
+    }
+
+    /// The repositories that retrieval is measured on.
+    pub(crate) fn corpora(&self) -> PathBuf {
+        self.cache.join("corpora")
     }
 
     /// Programs built once for this repository's use, a folder for each version.

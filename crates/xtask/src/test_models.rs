@@ -31,9 +31,10 @@ pub(crate) struct Wheel {
     pub(crate) member: &'static str,
 }
 
-/// The one model whose name begins with `name`.
+/// The one model whose name begins with `name`, or that has so many parameters: `0.5B`, `1.5B`.
 pub(crate) fn by_name(name: &str) -> Option<&'static TestModel> {
-    let mut found = MODELS.iter().filter(|model| model.name.starts_with(name));
+    let size = format!("-{}-", name.to_ascii_lowercase());
+    let mut found = MODELS.iter().filter(|model| model.name.starts_with(name) || model.name.contains(&size));
     found.next().filter(|_| found.next().is_none())
 }
 
@@ -287,6 +288,7 @@ mod tests {
     #[test]
     fn the_beginning_of_a_name_will_do() {
         assert_eq!(by_name("qwen2.5-coder-0.5b").map(|model| model.name), Some(DEMONSTRATION));
+        assert_eq!(by_name("0.5B").map(|model| model.name), Some(DEMONSTRATION));
         assert!(by_name("qwen2.5-coder").is_none());
         assert!(by_name("llama").is_none());
     }
