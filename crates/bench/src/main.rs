@@ -129,7 +129,7 @@ fn main() -> ExitCode {
             .map_err(Failure::from)
             .and_then(|runtime| runtime.block_on(jail_cost::measure_side(&model))),
         What::Retrieval { options } => {
-            retrieval::measure(&options, |_corpora| Ok(retrieval::Hooks::default()))
+            retrieval::measure(&options, |corpora| retrieval::hooks(&options.cache, corpora))
         }
         What::Ledger { records, directory, quick } => {
             appends::measure(quick).and_then(|()| large_ledger::measure(records, directory, quick))

@@ -162,6 +162,9 @@ impl<'a> Made<'a> {
             document.add_text(fields.kind, definition.kind.name());
             document.add_text(fields.name, &definition.qualified);
             document.add_text(fields.text, &definition.signature);
+            document.add_text(fields.body, &definition.qualified);
+            document.add_text(fields.body, &definition.signature);
+            document.add_text(fields.body, &definition.comment);
             if !definition.comment.is_empty() {
                 document.add_text(fields.comment, &definition.comment);
             }

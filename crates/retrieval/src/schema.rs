@@ -41,7 +41,7 @@ pub(crate) struct Fields {
     pub(crate) uses: Field,
     /// Folded names of the library units of the file.
     pub(crate) unit: Field,
-    /// The text, its headings, name and path, for search.
+    /// Of a piece its text, headings, name and path; of a definition its name, what a caller needs, and its comment.
     pub(crate) body: Field,
     pub(crate) kind: Field,
     /// Qualified, as spelled.

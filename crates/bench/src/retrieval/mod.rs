@@ -14,6 +14,7 @@ mod fixture;
 mod grep;
 mod jaccard;
 mod measures;
+mod ours;
 mod places;
 mod snippet;
 mod source;
@@ -32,6 +33,7 @@ use testkit::server::Server;
 use testkit::{Failure, http};
 
 pub(crate) use self::corpora::{Corpus, Repository, Split};
+pub(crate) use self::ours::hooks;
 pub(crate) use self::places::Place;
 pub(crate) use self::snippet::Snippet;
 pub(crate) use self::source::Language;
@@ -64,7 +66,7 @@ pub(crate) struct Options {
     model: String,
     /// The folder with the corpora; answers are kept there, too.
     #[arg(long)]
-    cache: PathBuf,
+    pub(crate) cache: PathBuf,
     /// Places of each language; 90 of Ada, 70 of VHDL, 45 of the others, 45 for tuning, by default.
     #[arg(long)]
     places: Option<usize>,

@@ -15,6 +15,9 @@ pub(crate) struct Snippet {
     pub(crate) first_line: usize,
     /// Among them.
     pub(crate) last_line: usize,
+    /// First and last lines of what it was put together from; empty where it is one piece.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) parts: Vec<(usize, usize)>,
 }
 
 impl Snippet {
@@ -26,13 +29,17 @@ impl Snippet {
             text: source.lines(first, end).to_owned(),
             first_line: first + 1,
             last_line: end,
+            parts: Vec::new(),
         }
     }
 
     /// Whether a line that declares the needed name is in it.
     pub(crate) fn tells(&self, place: &Place) -> bool {
         place.definitions.iter().any(|definition| {
-            self.file_name == definition.file && (self.first_line..=self.last_line).contains(&definition.line)
+            let whole = [(self.first_line, self.last_line)];
+            let parts = if self.parts.is_empty() { &whole[..] } else { &self.parts };
+            let holds = |&(first, last): &(usize, usize)| (first..=last).contains(&definition.line);
+            self.file_name == definition.file && parts.iter().any(holds)
         })
     }
 

@@ -11,6 +11,7 @@ mod airgap;
 mod backups;
 mod clients;
 mod confinement;
+mod context;
 mod crashes;
 mod deployment;
 mod durability;

@@ -6,6 +6,7 @@ use languages::{Language, fold};
 
 use super::{Found, Hit, Passage, Why, Words, fused, words};
 use crate::index::IndexError;
+use crate::schema::DEFINITION;
 use crate::sources::Readable;
 
 /// Names near the cursor that are looked up.
@@ -18,6 +19,8 @@ const DEFINITIONS_TAKEN_MAX: usize = 4;
 const FOLLOWED: usize = 6;
 /// Names in a definition that are looked up.
 const FOLLOWED_NAMES_MAX: usize = 6;
+/// Text before the cursor in which a call is looked for.
+const CALL_BYTES_MAX: usize = 4096;
 /// Similar pieces.
 const SIMILAR_MAX: usize = 12;
 /// Passages that are handed on.
@@ -28,8 +31,18 @@ const LINES_BEFORE: usize = 14;
 const LINES_BEHIND: usize = 5;
 /// What the first similar piece is worth, the best definition being 1.
 const SIMILAR_WEIGHT: f64 = 0.45;
-/// Bytes of one file's definitions at most.
-const FILE_BYTES_MAX: usize = 3000;
+/// Bytes of all definitions at most.
+const DEFINITIONS_BYTES_MAX: usize = 3200;
+/// What is worth less than this of the best is not worth its room.
+const SCORE_SHARE_MIN: f64 = 0.05;
+/// Definitions by their words, of each of three lists;
+const BY_WORDS_MAX: usize = 16;
+/// what the first of them is worth, where its unit stands on the cursor's line,
+const UNIT_WEIGHT: f64 = 3.0;
+/// where its unit is visible,
+const VISIBLE_WEIGHT: f64 = 1.5;
+/// and wherever it is.
+const ANYWHERE_WEIGHT: f64 = 0.8;
 
 /// A hole, and what is known of where it is.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +83,13 @@ struct Candidate<'a> {
 }
 
 impl Readable {
+    /// What is similar to a hole's surroundings by its words alone: what full retrieval is measured against.
+    pub fn for_fill_by_words(&self, query: &FillQuery<'_>) -> Result<Found, IndexError> {
+        let language = Language::detect(query.path.unwrap_or_default(), query.prefix);
+        let passages = Around::new(self, query, language).similar()?;
+        Ok(Found { passages, versions: self.versions() })
+    }
+
     /// What helps to fill a hole.
     pub fn for_fill(&self, query: &FillQuery<'_>) -> Result<Found, IndexError> {
         let versions = self.versions();
@@ -83,11 +103,25 @@ impl Readable {
             .sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.hit.place().cmp(&b.hit.place())));
         let mut passages = by_file(candidates, language);
         let similar = around.similar()?;
+        let is_new = |passage: &Passage| !passages.iter().any(|known| covers(known, passage));
+        let similar: Vec<Passage> = similar.into_iter().filter(is_new).collect();
         passages.extend(similar);
         passages.sort_by(order);
         passages.truncate(PASSAGES_MAX);
         Ok(Found { passages, versions })
     }
+}
+
+/// Whether much of a piece's lines are in a passage already.
+fn covers(known: &Passage, piece: &Passage) -> bool {
+    if known.source != piece.source || known.path != piece.path {
+        return false;
+    }
+    let shared = |&(first, last): &(u32, u32)| {
+        (last.min(piece.last_line) + 1).saturating_sub(first.max(piece.first_line))
+    };
+    let shared: u32 = known.parts.iter().map(shared).sum();
+    5 * shared > 2 * (piece.last_line + 1 - piece.first_line.min(piece.last_line))
 }
 
 /// Most useful first, and the same order each time.
@@ -114,7 +148,15 @@ impl<'a, 'q> Around<'a, 'q> {
             Some(language) => languages::surroundings(language, query.prefix, query.suffix),
             None => languages::Surroundings::default(),
         };
-        let mut units: BTreeSet<String> = surroundings.imports.iter().cloned().collect();
+        let imports = surroundings.imports.iter().filter(|import| !is_standard(import));
+        let unit_of = |import: &String| match language {
+            // A library is no part of a unit's name there.
+            Some(Language::Vhdl) => {
+                import.trim_end_matches(".all").rsplit('.').next().unwrap_or(import).to_owned()
+            }
+            _ => import.clone(),
+        };
+        let mut units: BTreeSet<String> = imports.map(unit_of).collect();
         if let Some(unit) = &surroundings.unit {
             let mut unit = unit.as_str();
             units.insert(unit.to_owned());
@@ -153,13 +195,20 @@ impl<'a, 'q> Around<'a, 'q> {
             let weight = if named.behind { weight * 0.5 } else { weight };
             wanted.push(Wanted { name: named.name.clone(), weight, why: Why::Defines });
         }
+        if let Some(language) = self.language
+            && let Some(callee) = called(language, self.query.prefix)
+        {
+            let simple = callee.rsplit('.').next().unwrap_or(&callee).to_owned();
+            wanted.push(Wanted { name: callee, weight: 3.5, why: Why::Defines });
+            wanted.push(Wanted { name: simple, weight: 3.2, why: Why::Defines });
+        }
         for (depth, name) in self.surroundings.enclosing.iter().enumerate().take(3) {
             #[expect(clippy::cast_precision_loss, reason = "a small number")]
             let weight = 1.5 / (1.0 + depth as f64);
             wanted.push(Wanted { name: name.clone(), weight, why: Why::Declares });
         }
         if let Some(language) = self.language {
-            for name in types_at_cursor(language, self.query.prefix) {
+            for name in types_at_cursor(language, typed(self.query.prefix)) {
                 wanted.push(Wanted { name, weight: 2.5, why: Why::TypeOf });
             }
         }
@@ -179,9 +228,7 @@ impl<'a, 'q> Around<'a, 'q> {
                 &mut candidates,
             )?;
         }
-        if let Some(prefix) = &self.surroundings.prefix {
-            self.in_unit(prefix, &mut candidates)?;
-        }
+        self.by_words(&mut candidates)?;
         // What the best of them need in turn: the types of parameters and components.
         candidates
             .sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.hit.place().cmp(&b.hit.place())));
@@ -217,9 +264,7 @@ impl<'a, 'q> Around<'a, 'q> {
         let rarity = 1.0 / (hits.len().max(1) as f64).sqrt();
         let mut scored: Vec<(f64, Hit<'a>)> = Vec::new();
         for hit in hits {
-            let is_same_language =
-                self.language.is_none_or(|language| related(language, hit.text(|fields| fields.language)));
-            if self.is_own(&hit) || self.is_open(&hit) || !is_same_language {
+            if !self.is_usable(&hit) {
                 continue;
             }
             let visible = hit.is_in(&self.units);
@@ -233,54 +278,78 @@ impl<'a, 'q> Around<'a, 'q> {
         }
         scored.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.place().cmp(&b.1.place())));
         for (score, hit) in scored.into_iter().take(DEFINITIONS_TAKEN_MAX) {
-            let place = hit.place();
-            match candidates.iter_mut().find(|candidate| candidate.hit.place() == place) {
-                Some(known) => known.score += score * 0.5,
-                None => candidates.push(Candidate { why: why(), hit, score }),
+            add(candidates, Candidate { why: why(), hit, score });
+        }
+        Ok(())
+    }
+
+    /// Definitions with words of the surroundings: those of a unit that stands on the cursor's line, those of visible
+    /// units, then all.
+    fn by_words(&self, candidates: &mut Vec<Candidate<'a>>) -> Result<(), IndexError> {
+        let around = self.words();
+        let on_line = self.units_on_line();
+        let lists =
+            [(Some(&on_line), UNIT_WEIGHT), (Some(&self.units), VISIBLE_WEIGHT), (None, ANYWHERE_WEIGHT)];
+        for (units, weight) in lists {
+            let hits = self.readable.with_words(DEFINITION, &around, units, BY_WORDS_MAX)?;
+            let usable = hits.into_iter().filter(|hit| self.is_usable(hit));
+            for (rank, hit) in usable.enumerate() {
+                let near = if self.is_near(&hit) { 1.2 } else { 1.0 };
+                let spec = if hit.number(|fields| fields.is_body) == 0 { 1.0 } else { 0.6 };
+                // `entity work.` is followed by an entity's name.
+                let entity = hit.text(|fields| fields.kind) == "entity"
+                    && self.surroundings.prefix.as_deref() == Some("work");
+                let score = fused(rank, weight) * near * spec * if entity { 3.0 } else { 1.0 };
+                let why = match hit.text(|fields| fields.unit) {
+                    unit if units.is_some() && !unit.is_empty() => Why::InUnit(unit.to_owned()),
+                    _ => Why::Similar,
+                };
+                add(candidates, Candidate { score, hit, why });
             }
         }
         Ok(())
     }
 
-    /// What a unit declares, by its resemblance to what stands around the cursor.
-    fn in_unit(&self, unit: &str, candidates: &mut Vec<Candidate<'a>>) -> Result<(), IndexError> {
-        use tantivy::Term;
-        use tantivy::query::{BooleanQuery, BoostQuery, Occur, Query, TermQuery};
-        use tantivy::schema::IndexRecordOption;
-        let around = self.words();
-        let last = unit.rsplit('.').next().unwrap_or(unit);
-        let hits = self.readable.find(SIMILAR_MAX, |opened| {
-            let is_in = |name: &str| -> Box<dyn Query> {
-                let term = Term::from_field_text(opened.fields.unit, name);
-                Box::new(TermQuery::new(term, IndexRecordOption::Basic))
-            };
-            let either = BooleanQuery::new(vec![
-                (Occur::Should, is_in(unit)),
-                (Occur::Should, Box::new(BoostQuery::new(is_in(last), 0.5))),
-            ]);
-            let mut parts: Vec<(Occur, Box<dyn Query>)> = vec![(Occur::Must, Box::new(either))];
-            for (word, weight) in &around {
-                let term = Term::from_field_text(opened.fields.body, word);
-                let term = TermQuery::new(term, IndexRecordOption::WithFreqs);
-                parts.push((Occur::Should, Box::new(BoostQuery::new(Box::new(term), *weight))));
-            }
-            Box::new(BooleanQuery::new(parts))
-        })?;
-        for (rank, hit) in hits.into_iter().enumerate() {
-            let is_body = hit.text(|fields| fields.kind) == "body";
-            if !self.is_own(&hit) && !self.is_open(&hit) && hit.text(|fields| fields.class) == "chunk" {
-                let score = fused(rank, if is_body { 0.8 } else { 2.0 });
-                candidates.push(Candidate { hit, score, why: Why::InUnit(unit.to_owned()) });
+    /// Visible units, and those beside and above this one, whose last name stands on the cursor's line.
+    fn units_on_line(&self) -> BTreeSet<String> {
+        let Some(language) = self.language else { return BTreeSet::new() };
+        // The word that is being typed, too: only where it is a unit's whole name it changes anything.
+        let line = self.query.prefix.rsplit('\n').next().unwrap_or_default();
+        let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
+        let mut found = BTreeSet::new();
+        for word in line.split(|c: char| !is_part(c)) {
+            let word = fold(language, word.trim_end_matches('.'));
+            let mut names: Vec<&str> = vec![&word];
+            names.extend(word.match_indices('.').map(|(end, _)| &word[..end]));
+            for name in names.into_iter().filter(|name| name.len() > 1) {
+                let ends = |unit: &&String| {
+                    unit.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+                };
+                found.extend(self.units.iter().filter(ends).cloned());
+                let ancestors = self.surroundings.unit.iter().flat_map(|unit| {
+                    let ends = unit.match_indices('.').map(|(end, _)| end).chain([unit.len()]);
+                    ends.map(|end| unit[..end].to_owned()).collect::<Vec<_>>()
+                });
+                found.extend(ancestors.map(|above| format!("{above}.{name}")));
+                found.insert(name.to_owned());
             }
         }
-        Ok(())
+        found
+    }
+
+    /// Of use here, and not shown already.
+    fn is_usable(&self, hit: &Hit<'_>) -> bool {
+        let is_related =
+            self.language.is_none_or(|language| related(language, hit.text(|fields| fields.language)));
+        // Of a unit, its name alone tells nothing: what it declares is looked for by words.
+        let is_unit = matches!(hit.text(|fields| fields.kind), "package" | "architecture");
+        is_related && !is_unit && !self.is_own(hit) && !self.is_open(hit)
     }
 
     /// Words around the cursor. The word that is being typed is none yet: a keystroke in it changes nothing.
     fn words(&self) -> Words {
         let (prefix, suffix) = (self.query.prefix, self.query.suffix);
-        let typed = prefix.trim_end_matches(|c: char| c.is_alphanumeric() || c == '_');
-        let mut lines: Vec<&str> = typed.lines().rev().take(LINES_BEFORE).collect();
+        let mut lines: Vec<&str> = typed(prefix).lines().rev().take(LINES_BEFORE).collect();
         let mut found = Words::new();
         let skip = |word: &str| word.len() < 3;
         if !lines.is_empty() {
@@ -313,11 +382,32 @@ impl<'a, 'q> Around<'a, 'q> {
     }
 }
 
+/// Once each: what is found for two reasons is better than for one.
+fn add<'a>(candidates: &mut Vec<Candidate<'a>>, candidate: Candidate<'a>) {
+    let place = candidate.hit.place();
+    let name = candidate.hit.text(|fields| fields.name);
+    let same = |known: &&mut Candidate<'a>| {
+        known.hit.place() == place && known.hit.text(|fields| fields.name) == name
+    };
+    match candidates.iter_mut().find(same) {
+        Some(known) => {
+            let (more, less) = (known.score.max(candidate.score), known.score.min(candidate.score));
+            known.score = more + 0.5 * less;
+        }
+        None => candidates.push(candidate),
+    }
+}
+
 /// One passage for each file, with its definitions in the order of the file.
 fn by_file(candidates: Vec<Candidate<'_>>, language: Option<Language>) -> Vec<Passage> {
     let best = candidates.first().map_or(1.0, |candidate| candidate.score).max(f64::MIN_POSITIVE);
     let mut files: BTreeMap<(String, String), Vec<Candidate<'_>>> = BTreeMap::new();
+    let mut bytes_left = DEFINITIONS_BYTES_MAX;
     for candidate in candidates {
+        let length = candidate.hit.text(|fields| fields.text).len();
+        if length > bytes_left || candidate.score < best * SCORE_SHARE_MIN {
+            continue;
+        }
         let file = (candidate.hit.source.facts.name.clone(), candidate.hit.path().to_owned());
         let of_file = files.entry(file).or_default();
         let (first, last) = candidate.hit.lines();
@@ -325,8 +415,8 @@ fn by_file(candidates: Vec<Candidate<'_>>, language: Option<Language>) -> Vec<Pa
             let (from, to) = other.hit.lines();
             from <= first && last <= to
         };
-        let bytes: usize = of_file.iter().map(|other| other.hit.text(|fields| fields.text).len()).sum();
-        if !of_file.iter().any(inside) && bytes < FILE_BYTES_MAX {
+        if !of_file.iter().any(inside) {
+            bytes_left -= length;
             of_file.push(candidate);
         }
     }
@@ -339,6 +429,7 @@ fn by_file(candidates: Vec<Candidate<'_>>, language: Option<Language>) -> Vec<Pa
         passage.score = score;
         passage.why = of_file.iter().map(|candidate| candidate.why.clone()).collect();
         passage.why.dedup();
+        passage.parts = of_file.iter().map(|candidate| candidate.hit.lines()).collect();
         passage.last_line = of_file.iter().map(|candidate| candidate.hit.lines().1).max().unwrap_or(0);
         passage.text.clear();
         let mut owner = String::new();
@@ -368,6 +459,51 @@ fn folder(path: &str) -> &str {
 fn related(one: Language, other: &str) -> bool {
     let c = |language: Language| matches!(language, Language::C | Language::Cpp);
     one.name() == other || Language::from_name(other).is_some_and(|other| c(one) && c(other))
+}
+
+/// Without the word that is being typed.
+fn typed(prefix: &str) -> &str {
+    prefix.trim_end_matches(|c: char| c.is_alphanumeric() || c == '_')
+}
+
+/// Units that every model knows, and no team's sources hold.
+fn is_standard(import: &str) -> bool {
+    ["ieee.", "std.", "std::", "core::", "alloc::"].iter().any(|begin| import.starts_with(begin))
+}
+
+/// What is called, or instantiated, where the cursor stands between its parentheses.
+fn called(language: Language, prefix: &str) -> Option<String> {
+    let begin = prefix.len().saturating_sub(CALL_BYTES_MAX);
+    let begin = (begin..=prefix.len()).find(|&begin| prefix.is_char_boundary(begin))?;
+    let text = &prefix[begin..];
+    let mut depth = 0;
+    let open = text.char_indices().rev().find(|(_, c)| {
+        match c {
+            ')' => depth += 1,
+            '(' => depth -= 1,
+            _ => {}
+        }
+        depth < 0
+    });
+    let before = text[..open?.0].trim_end();
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | ':');
+    let last = |text: &str| {
+        let start = text.rfind(|c: char| !is_part(c)).map_or(0, |at| at + 1);
+        text.get(start..).unwrap_or_default().to_owned()
+    };
+    let name = last(before);
+    if language == Language::Vhdl && name.eq_ignore_ascii_case("map") {
+        // `label : entity work.name generic map (…) port map (`
+        let lower = before.to_lowercase();
+        let entity = lower.rfind("entity ").map(|at| at + "entity ".len());
+        let component = lower.rfind(':').map(|at| at + 1);
+        let at = entity.max(component)?;
+        let named = lower[at..].trim_start().trim_start_matches("component ");
+        let named = named.split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.'))).next()?;
+        return Some(named.rsplit('.').next().unwrap_or(named).to_owned()).filter(|name| !name.is_empty());
+    }
+    let name = fold(language, name.trim_matches(|c| matches!(c, '.' | ':')));
+    (name.len() > 1).then(|| name.replace("::", "."))
 }
 
 /// Types of what is named on the cursor's line, as the text before it declares them: `Name : … Type`.

@@ -11,12 +11,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use protocol::Digest;
 use serde::Serialize;
 use tantivy::collector::TopDocs;
-use tantivy::query::{BooleanQuery, BoostQuery, Occur, Query, TermQuery};
+use tantivy::query::{BooleanQuery, BoostQuery, ConstScoreQuery, Occur, Query, TermQuery};
 use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{DocAddress, Searcher, TantivyDocument, Term};
 
 use crate::file::DocumentPlace;
 use crate::index::{IndexError, Opened, number, text};
+use crate::schema::CHUNK;
 use crate::sources::{Readable, Source};
 use crate::statistics::Statistics;
 
@@ -60,6 +61,9 @@ pub struct Passage {
     pub first_line: u32,
     /// The last line.
     pub last_line: u32,
+    /// First and last lines of the parts that it was put together from; empty where it is one piece.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<(u32, u32)>,
     /// The page, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<u32>,
@@ -224,6 +228,7 @@ impl Hit<'_> {
             language: self.text(|fields| fields.language).to_owned(),
             first_line,
             last_line,
+            parts: Vec::new(),
             page,
             page_label,
             headings,
@@ -285,17 +290,43 @@ impl Readable {
 
     /// Pieces with those words, best first.
     pub(crate) fn similar(&self, words: &Words, count: usize) -> Result<Vec<Hit<'_>>, IndexError> {
-        if words.is_empty() {
+        self.with_words(CHUNK, words, None, count)
+    }
+
+    /// Documents of a class with those words, best first; only those of some library units, where they are given.
+    pub(crate) fn with_words(
+        &self,
+        class: &str,
+        words: &Words,
+        units: Option<&BTreeSet<String>>,
+        count: usize,
+    ) -> Result<Vec<Hit<'_>>, IndexError> {
+        if words.is_empty() || units.is_some_and(BTreeSet::is_empty) {
             return Ok(Vec::new());
         }
         self.find(count, |opened| {
-            let term = |(word, weight): &(String, f32)| {
-                let term = Term::from_field_text(opened.fields.body, word);
-                let query = TermQuery::new(term, IndexRecordOption::WithFreqs);
-                let query: Box<dyn Query> = Box::new(BoostQuery::new(Box::new(query), *weight));
-                (Occur::Should, query)
+            let of = |field: Field, text: &str, option| -> Box<dyn Query> {
+                Box::new(TermQuery::new(Term::from_field_text(field, text), option))
             };
-            Box::new(BooleanQuery::new(words.iter().map(term).collect()))
+            // What a document must be says nothing of how good it is.
+            let must = |query: Box<dyn Query>| -> (Occur, Box<dyn Query>) {
+                (Occur::Must, Box::new(ConstScoreQuery::new(query, 0.0)))
+            };
+            let word = |(word, weight): &(String, f32)| -> (Occur, Box<dyn Query>) {
+                let query = of(opened.fields.body, word, IndexRecordOption::WithFreqs);
+                (Occur::Should, Box::new(BoostQuery::new(query, *weight)))
+            };
+            let words: Vec<_> = words.iter().map(word).collect();
+            let mut parts = vec![
+                must(of(opened.fields.class, class, IndexRecordOption::Basic)),
+                (Occur::Must, Box::new(BooleanQuery::new(words))),
+            ];
+            if let Some(units) = units {
+                let unit =
+                    |unit: &String| (Occur::Should, of(opened.fields.unit, unit, IndexRecordOption::Basic));
+                parts.push(must(Box::new(BooleanQuery::new(units.iter().map(unit).collect()))));
+            }
+            Box::new(BooleanQuery::new(parts))
         })
     }
 
