@@ -160,6 +160,7 @@ mod tests {
             name: "ada".to_owned(),
             credential: credential.to_owned(),
             clearance: identity::LabelSet::default(),
+            groups: Vec::new(),
             is_owner: false,
         }
     }

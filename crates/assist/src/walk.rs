@@ -55,7 +55,7 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
             predict_ms_max: request.parameters.predict_ms_max,
             until: request.parameters.until,
             heal: heals(&request.ask),
-            cache_scope: cache_scope(&principal, &labels),
+            cache_scope: cache_scope(&principal, &labels, house.context.removals()),
             person: Digest(Sha256::digest(&principal.name).into()),
             class: class(&request.ask),
             digest_rows: false,
@@ -407,9 +407,9 @@ fn class(ask: &Ask) -> Class {
 }
 
 /// KV entries are shared by the requests of one person at one label set, and no others: a shared
-/// cache would tell by its speed what somebody else asked.
-fn cache_scope(principal: &Principal, labels: &LabelSet) -> Digest {
-    Digest(Sha256::digest(format!("{}\n{labels}", principal.name)).into())
+/// cache would tell by its speed what somebody else asked. Entries from before a source was removed serve nobody.
+fn cache_scope(principal: &Principal, labels: &LabelSet, removals: u64) -> Digest {
+    Digest(Sha256::digest(format!("{}\n{labels}\n{removals}", principal.name)).into())
 }
 
 fn action(ask: &Ask) -> &'static str {

@@ -8,6 +8,7 @@
 
 mod appends;
 mod bare;
+mod index;
 mod jail_cost;
 mod large_ledger;
 mod memory;
@@ -79,6 +80,12 @@ enum What {
         #[command(flatten)]
         options: retrieval::Options,
     },
+    /// An index of all corpora, as one repository: its speed, its size, what a commit and a search cost.
+    Index {
+        /// The folder with the corpora.
+        #[arg(long)]
+        cache: PathBuf,
+    },
     /// Appends beside SQLite, verification, proofs, queries, bytes a record.
     Ledger {
         /// Requests in the ledger that is verified and queried; two leaves each.
@@ -131,6 +138,7 @@ fn main() -> ExitCode {
         What::Retrieval { options } => {
             retrieval::measure(&options, |corpora| retrieval::hooks(&options.cache, corpora))
         }
+        What::Index { cache } => index::measure(&cache),
         What::Ledger { records, directory, quick } => {
             appends::measure(quick).and_then(|()| large_ledger::measure(records, directory, quick))
         }

@@ -67,6 +67,12 @@ impl Stamp {
     }
 }
 
+/// An indexer that has ended, and what the gateway is to be told.
+pub(crate) struct Ended {
+    pub(crate) pid: u32,
+    pub(crate) told: Vec<ToGateway>,
+}
+
 /// A process that was started, for whoever looks at the jails.
 pub(crate) struct Started {
     pub(crate) name: String,
@@ -246,11 +252,13 @@ impl Indexing {
     }
 
     /// The indexer has ended. Answers its process, and what the gateway is to be told.
-    pub(crate) fn ended(&mut self, data: &Data) -> Result<Option<(u32, Vec<ToGateway>)>, Box<dyn Error>> {
+    pub(crate) fn ended(&mut self, data: &Data) -> Result<Option<Ended>, Box<dyn Error>> {
         let Some(running) = self.running.take() else { return Ok(None) };
         let exit = running.indexer.child.wait()?;
         let pid = running.indexer.child.pid();
-        let Some(source) = self.sources.get_mut(&running.name) else { return Ok(Some((pid, Vec::new()))) };
+        let Some(source) = self.sources.get_mut(&running.name) else {
+            return Ok(Some(Ended { pid, told: Vec::new() }));
+        };
         let (name, since) = (running.name.clone(), running.since);
         let mut told = Vec::new();
         let came_to = running.result(exit).and_then(|(changed, watch)| {
@@ -284,7 +292,7 @@ impl Indexing {
             }
         };
         told.push(ToGateway::SourceStage { source: name, stage });
-        Ok(Some((pid, told)))
+        Ok(Some(Ended { pid, told }))
     }
 }
 

@@ -27,7 +27,7 @@ use crate::data::{self, Data, Keys};
 use crate::gateway_process::{ARGUMENT, EXIT_FATAL};
 use crate::host::activation::Activated;
 use crate::host::cgroups::Cgroups;
-use crate::indexing::Indexing;
+use crate::indexing::{Ended, Indexing};
 use crate::listeners::Listeners;
 use crate::output;
 use crate::settings::{OnFailure, Settings};
@@ -516,7 +516,7 @@ impl Supervisor {
                 self.tell_gateway(&told, &[])?;
             }
         }
-        let Some((pid, told)) = self.indexing.ended(&self.data)? else { return Ok(()) };
+        let Some(Ended { pid, told }) = self.indexing.ended(&self.data)? else { return Ok(()) };
         self.overseer.forget(pid);
         for told in told {
             self.tell_gateway(&told, &[])?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use protocol::Digest;
@@ -16,6 +17,8 @@ use crate::tree::LeftOut;
 pub struct Sources {
     sources: RwLock<BTreeMap<String, Arc<Source>>>,
     stages: RwLock<BTreeMap<String, Stage>>,
+    /// How often something was removed.
+    removals: AtomicU64,
 }
 
 /// A source, as it is now.
@@ -59,6 +62,9 @@ impl Sources {
             let opened = before.remove(&facts.name).and_then(|source| source.opened.clone());
             sources.insert(facts.name.clone(), Arc::new(Source { facts, opened }));
         }
+        if !before.is_empty() {
+            self.removals.fetch_add(1, Ordering::SeqCst);
+        }
         let mut stages = self.stages.write().unwrap_or_else(PoisonError::into_inner);
         stages.retain(|name, _| sources.contains_key(name));
     }
@@ -73,6 +79,11 @@ impl Sources {
         let facts = source.facts.clone();
         *source = Arc::new(Source { facts, opened: Some(opened) });
         Ok(Some(self.view(source)))
+    }
+
+    /// How often something was removed: what was made of the sources before is not to be used after.
+    pub fn removals(&self) -> u64 {
+        self.removals.load(Ordering::SeqCst)
     }
 
     /// How a source stands, for those who ask.

@@ -47,6 +47,8 @@ enum What {
     Jail,
     /// Completions that need other files, with and without context from them; fetches the corpora.
     Retrieval,
+    /// An index of a million lines: its speed and size, what a commit and a search cost; fetches the corpora.
+    Index,
 }
 
 impl Bench {
@@ -85,6 +87,10 @@ impl Bench {
                     .args(["retrieval", "--model", model.name, "--cache"])
                     .arg(&places.cache)
                     .args(&self.options);
+            }
+            What::Index => {
+                corpora::fetch(places)?;
+                bench.args(["index", "--cache"]).arg(&places.cache);
             }
             What::Ledger => {
                 bench.args(["ledger", "--records", &self.records.to_string()]);

@@ -391,8 +391,13 @@ mod tests {
 
     #[test]
     fn the_most_useful_snippet_is_the_last() {
-        let snippet =
-            |name: &str| Snippet { file_name: name.into(), text: "x\n".into(), first_line: 1, last_line: 1 };
+        let snippet = |name: &str| Snippet {
+            file_name: name.into(),
+            text: "x\n".into(),
+            first_line: 1,
+            last_line: 1,
+            parts: Vec::new(),
+        };
         let body = request("a", "b", &[snippet("best"), snippet("second")]);
         let names: Vec<&str> = body["input_extra"]
             .as_array()

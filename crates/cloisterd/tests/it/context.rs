@@ -1,6 +1,7 @@
 //! What the team knows: indexed by the real daemon in a real jail, in real prompts, for those who may read it only.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -61,7 +62,7 @@ impl House {
     fn write(&self, path: &str, text: &str) {
         let path = self.repository().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        fs::File::create(path).unwrap().write_all(text.as_bytes()).unwrap();
     }
 
     fn commit(&self) {
@@ -328,7 +329,7 @@ fn indexers_that_die_and_indexes_that_rot_are_mended() {
     let mut bytes = fs::read(&store).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0xff;
-    fs::write(&store, bytes).unwrap();
+    fs::File::create(&store).unwrap().write_all(&bytes).unwrap();
     house.server.start().unwrap();
     eventually("it is indexed anew", || defined(&house) == 1);
     assert!(house.server.log().contains("cannot be used, and is made anew"), "{}", house.server.log());

@@ -33,12 +33,48 @@ fn no_socket_but_the_declared_ones() {
     assert_eq!(http::post(&server.socket(), "/v1/chat/completions", &ask).unwrap().status, 200);
     let hole = json!({ "input_prefix": "procedure P is\n", "input_suffix": "end P;", "n_predict": 4 });
     let _fills_or_says_why_not = http::post(&server.socket(), "/infill", &hole).unwrap();
+    // A repository that tries to have something fetched while it is indexed.
+    let repository = server.root().join("repository");
+    std::fs::create_dir(&repository).unwrap();
+    for arguments in [
+        &["init", "-q"][..],
+        &["config", "remote.origin.url", "http://127.0.0.1:9/r.git"],
+        &["config", "remote.origin.promisor", "true"],
+        &["config", "core.fsmonitor", "touch fsmonitor-ran"],
+        &[
+            "-c",
+            "core.fsmonitor=",
+            "-c",
+            "user.name=t",
+            "-c",
+            "user.email=t@t",
+            "commit",
+            "-q",
+            "--allow-empty",
+            "-m",
+            "x",
+        ],
+    ] {
+        let git = Command::new("git").arg("-C").arg(&repository).args(arguments).status().unwrap();
+        assert!(git.success(), "git {arguments:?}");
+    }
+    server.cloisterd(&["repo", "add", repository.to_str().unwrap(), "--name", "traced"]).unwrap();
+    assert!(!repository.join("fsmonitor-ran").exists());
     server.cloisterd(&["airgap", "verify"]).unwrap();
     let record = server.cloisterd(&["ledger", "list", "--count", "1", "--json"]).unwrap();
     assert!(!record.is_empty());
     let jailed = ["cloister-gateway", "cloister-engine"].map(|name| server.child_pid(name).unwrap());
-    let threads: Vec<u32> = jailed.into_iter().flat_map(threads_of).collect();
+    let mut threads: Vec<u32> = jailed.into_iter().flat_map(threads_of).collect();
     server.stop_traced().unwrap();
+    // The indexer has ended long ago; its first thread is known by what it executed.
+    let before = threads.len();
+    for entry in std::fs::read_dir(&traces).unwrap() {
+        let path = entry.unwrap().path();
+        if std::fs::read_to_string(&path).unwrap().contains("\"index-process\"") {
+            threads.push(path.extension().unwrap().to_str().unwrap().parse().unwrap());
+        }
+    }
+    assert!(threads.len() > before, "no indexer was traced");
 
     let mut tried = BTreeMap::new();
     for entry in std::fs::read_dir(&traces).unwrap() {

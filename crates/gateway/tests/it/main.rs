@@ -70,6 +70,19 @@ async fn another_host_is_refused_on_tcp() {
 }
 
 #[tokio::test]
+async fn a_lookup() {
+    let server = Server::start(Script::answers("x"));
+    let reply = server.post("/v1/cloister/context", r#"{"definition":"Trim","count":3}"#).await;
+    assert_eq!((reply.status, reply.header("x-cloister-record")), (200, Some("41")));
+    assert_eq!(reply.json()["results"][0], "Definition { name: \"Trim\", count: 3 }");
+    let reply = server.post("/v1/cloister/context", r#"{"definition":""}"#).await;
+    assert_eq!((reply.status, &reply.json()["error"]["param"]), (400, &json!("definition")));
+    let server = Server::start(Script::Refuse(RefusalKind::LedgerUnavailable));
+    let reply = server.post("/v1/cloister/context", r#"{"search":"x"}"#).await;
+    assert_eq!((reply.status, &reply.json()["error"]["code"]), (503, &json!("ledger_unavailable")));
+}
+
+#[tokio::test]
 async fn a_streamed_chat() {
     let server = Server::start(Script::streams(&["Be", "cause."]));
     let reply = server.post("/v1/chat/completions", CHAT_STREAM).await;

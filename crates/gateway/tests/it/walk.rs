@@ -186,6 +186,19 @@ impl Walk for ScriptedWalk {
         Ok(serde_json::to_string(&query.filter).unwrap())
     }
 
+    async fn look_up(
+        &self,
+        _credential: &Credential,
+        lookup: assist::Lookup,
+    ) -> Result<(RecordNumber, String), Refusal> {
+        match &self.script {
+            Script::Refuse(kind) => Err(refusal(*kind)),
+            _ => {
+                Ok((RecordNumber(41), serde_json::json!({ "results": [format!("{lookup:?}")] }).to_string()))
+            }
+        }
+    }
+
     fn deployments(&self) -> Vec<DeploymentView> {
         vec![DeploymentView {
             alias: "coder".to_owned(),

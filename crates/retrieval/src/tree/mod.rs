@@ -121,7 +121,7 @@ pub enum TreeError {
 
 /// A source, opened.
 pub(crate) enum Tree {
-    Git(git::Repository),
+    Git(Box<git::Repository>),
     Folder(folder::Folder),
 }
 
@@ -156,7 +156,8 @@ impl Tree {
         let is_bare = root.join("HEAD").is_file() && root.join("objects").is_dir();
         if dot_git.is_dir() || is_bare {
             let git_folder = if is_bare { root.to_owned() } else { dot_git };
-            return Ok(Tree::Git(git::Repository::open(&git_folder, !is_bare, branch)?));
+            let repository = git::Repository::open(&git_folder, !is_bare, branch)?;
+            return Ok(Tree::Git(Box::new(repository)));
         }
         match branch {
             Some(branch) => Err(TreeError::Branch { branch: branch.to_owned() }),

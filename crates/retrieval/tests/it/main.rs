@@ -1,5 +1,11 @@
 //! Indexes of real repositories and folders, made on disk, and what is found in them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on fails; what it writes may be lost"
+)]
+
 mod hostile;
 mod rights;
 mod sources;

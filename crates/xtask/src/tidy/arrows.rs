@@ -30,8 +30,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("installation", &["oms"]),
     ("models", &["gguf", "oms", "protocol"]),
     ("engine", &["jail", "protocol"]),
+    ("retrieval", &["documents", "languages", "protocol"]),
     // The walk.
-    ("assist", &["approval", "engine", "identity", "ledger", "protocol"]),
+    ("assist", &["approval", "engine", "identity", "ledger", "protocol", "retrieval"]),
     // Surfaces.
     ("gateway", &["assist", "identity", "protocol"]),
     ("client", &["protocol"]),
@@ -56,12 +57,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "models",
             "oms",
             "protocol",
+            "retrieval",
             "tlog",
         ],
     ),
     // Development. Automation compiles before everything else, so it waits for no product crate.
     ("testkit", &[]),
-    ("bench", &["engine", "jail", "ledger", "protocol", "testkit", "tlog"]),
+    ("bench", &["engine", "jail", "ledger", "protocol", "retrieval", "testkit", "tlog"]),
     (
         "fuzz",
         &[
