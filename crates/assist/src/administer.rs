@@ -9,6 +9,7 @@ use approval::PublicKey;
 use identity::{Action, Credential, Principal};
 use ledger::{Event, Filter, QueryError};
 use protocol::admin::{Command, Response};
+use protocol::context::Stage;
 use protocol::posture::Summary;
 use protocol::{Digest, RecordNumber};
 use serde_json::{Value, json};
@@ -150,6 +151,8 @@ impl Assist {
             }
             Command::SourceSynchronise { name } => {
                 self.source(&name)?;
+                // Before anything is done, so that whoever waits for it sees that it was not yet.
+                house.context.stage(&name, Stage::Waiting);
                 house.supervision.synchronise(&name).map_err(|e| failed(e, ""))?;
                 Ok(json!({ "source": name }))
             }

@@ -166,30 +166,18 @@ impl Assist {
         let views = house.context.views(|source| may_read(&principal, source));
         let readable = house.readable(&principal);
         let (action, question) = (lookup.action(), lookup.question());
-        let found = tokio::task::spawn_blocking(move || look(&readable, lookup));
-        let mut found = found.await.map_err(|_| Refusal::broken())?.map_err(|error| unavailable(&error))?;
-        let labels = match &found {
-            Shown { sources: true, .. } => {
-                let views = views.iter().map(|view| {
-                    json!({
-                        "source": view.name,
-                        "labels": view.labels,
-                        "stage": view.stage,
-                        "revision": view.summary.as_ref().map(|summary| &summary.revision),
-                        "files": view.summary.as_ref().map(|summary| summary.files),
-                    })
-                });
-                found.results = views.collect();
-                views_labels(&house.context.views(|source| may_read(&principal, source)))?
-            }
-            shown => {
-                let named: Vec<&str> =
-                    shown.results.iter().filter_map(|result| result["source"].as_str()).collect();
-                let shown = views.iter().filter(|view| named.contains(&view.name.as_str()));
-                views_labels(&shown.cloned().collect::<Vec<_>>())?
-            }
+        let results = if lookup == Lookup::Sources {
+            views.iter().map(view).collect()
+        } else {
+            let found = tokio::task::spawn_blocking(move || look(&readable, lookup));
+            found.await.map_err(|_| Refusal::broken())?.map_err(|error| unavailable(&error))?
         };
-        let count = u32::try_from(found.results.len()).unwrap_or(u32::MAX);
+        let named: Vec<&str> = results.iter().filter_map(|result| result["source"].as_str()).collect();
+        let mut labels = LabelSet::default();
+        for view in views.iter().filter(|view| named.contains(&view.name.as_str())) {
+            labels = labels.join(&parsed(&view.labels)?);
+        }
+        let count = u32::try_from(results.len()).unwrap_or(u32::MAX);
         let leaf = ledger::Lookup {
             identity: principal.name.clone(),
             credential: principal.credential.clone(),
@@ -198,20 +186,24 @@ impl Assist {
             action: action.to_owned(),
             shown: count,
         };
-        let places: Vec<Value> = found.results.iter().map(place_of).collect();
+        let places: Vec<Value> = results.iter().map(place_of).collect();
         let body = json!({ "question": question, "shown": places }).to_string().into_bytes();
         let receipt = house.append(Event::Lookup(Box::new(leaf)), Some(body)).await?;
-        let answer = json!({ "record": receipt.index, "labels": labels, "results": found.results });
+        let answer = json!({ "record": receipt.index, "labels": labels, "results": results });
         Ok((RecordNumber(receipt.index), answer.to_string()))
     }
 }
 
-fn views_labels(views: &[retrieval::SourceView]) -> Result<LabelSet, Refusal> {
-    let mut labels = LabelSet::default();
-    for view in views {
-        labels = labels.join(&parsed(&view.labels)?);
-    }
-    Ok(labels)
+/// A source in the list of them.
+fn view(view: &retrieval::SourceView) -> Value {
+    let summary = view.summary.as_ref();
+    json!({
+        "source": view.name,
+        "labels": view.labels,
+        "stage": view.stage,
+        "revision": summary.map(|summary| &summary.revision),
+        "files": summary.map(|summary| summary.files),
+    })
 }
 
 /// Where a result stands, without its text.
@@ -225,15 +217,8 @@ fn place_of(result: &Value) -> Value {
     Value::Object(place)
 }
 
-/// What is answered.
-struct Shown {
-    results: Vec<Value>,
-    /// The list of sources, which is not of an index.
-    sources: bool,
-}
-
-fn look(readable: &Readable, lookup: Lookup) -> Result<Shown, retrieval::IndexError> {
-    let results = match lookup {
+fn look(readable: &Readable, lookup: Lookup) -> Result<Vec<Value>, retrieval::IndexError> {
+    Ok(match lookup {
         Lookup::Search { query, source, count } => {
             values(&readable.search(&query, source.as_deref(), count)?)
         }
@@ -242,9 +227,9 @@ fn look(readable: &Readable, lookup: Lookup) -> Result<Shown, retrieval::IndexEr
         Lookup::Read { source, path, first_line, last_line } => {
             values(readable.read(&source, &path, first_line, last_line)?.as_slice())
         }
-        Lookup::Sources => return Ok(Shown { results: Vec::new(), sources: true }),
-    };
-    Ok(Shown { results, sources: false })
+        // No index has that.
+        Lookup::Sources => Vec::new(),
+    })
 }
 
 fn values<T: serde::Serialize>(results: &[T]) -> Vec<Value> {

@@ -19,6 +19,7 @@ use jail::channel::Channel;
 use jail::probe::Places;
 use ledger::{AppendError, Entry, Event, Ledger, Notary, NotaryError};
 use protocol::Digest;
+use protocol::context::Stage;
 use protocol::control::{
     DeploymentFacts, FromGateway, PACKET_BYTES_MAX, POSTURE_BYTES_MAX, Setup, ToGateway, VERSION,
 };
@@ -227,15 +228,18 @@ fn open_indexes(context: &Sources, indexes: &Receiver<(String, String)>, channel
     while let Ok((source, name)) = indexes.recv() {
         let error = match context.publish(&source, &folder.join(&source).join(&name)) {
             Ok(Some(view)) => {
-                tracing::info!(
-                    source,
-                    revision = view.summary.unwrap_or_default().revision,
-                    "an index is open"
-                );
+                let revision = view.summary.unwrap_or_default().revision;
+                tracing::info!(source, revision, "an index is open");
+                context.stage(&source, Stage::Ready);
                 None
             }
+            // Removed meanwhile.
             Ok(None) => None,
-            Err(error) => Some(error.to_string()),
+            Err(error) => {
+                let reason = error.to_string();
+                context.stage(&source, Stage::Failed { reason: reason.clone() });
+                Some(reason)
+            }
         };
         if let Err(error) = send(channel, &FromGateway::IndexTaken { source, folder: name, error }) {
             tracing::error!(error, "the supervisor does not hear of an index");

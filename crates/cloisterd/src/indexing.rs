@@ -142,14 +142,17 @@ impl Indexing {
         if let Some(source) = self.sources.get_mut(name) {
             let indexes = Indexes::of(data, name);
             indexes.discard(&data.path(sources::FOLDER).join(name).join(folder));
+            // One that was made anew and cannot be used either is not made again and again.
+            let wait = if source.from_scratch { RETRY_AFTER } else { Duration::ZERO };
             source.from_scratch = true;
-            source.due = Some(Instant::now());
+            source.due = Some(Instant::now() + wait);
         }
     }
 
     /// The gateway uses an index: those before it go.
-    pub(crate) fn usable(&self, data: &Data, name: &str, folder: &str) {
-        if self.sources.contains_key(name) {
+    pub(crate) fn usable(&mut self, data: &Data, name: &str, folder: &str) {
+        if let Some(source) = self.sources.get_mut(name) {
+            source.from_scratch = false;
             Indexes::of(data, name).keep_only(&data.path(sources::FOLDER).join(name).join(folder));
         }
     }
@@ -269,9 +272,8 @@ impl Indexing {
             };
             Ok((published, watch))
         });
-        let stage = match came_to {
+        match came_to {
             Ok((published, watch)) => {
-                source.from_scratch = false;
                 let root = source.configuration.path.clone();
                 source.watch =
                     watch.iter().map(|file| (root.join(file), Stamp::of(&root.join(file)))).collect();
@@ -282,16 +284,18 @@ impl Indexing {
                 } else if source.configuration.watch && changed_since(&source.watch, since) {
                     source.due.get_or_insert(Instant::now());
                 }
-                told.extend(published.and_then(|folder| index(&name, &folder)));
-                Stage::Ready
+                // A new index is ready when the gateway has opened it.
+                match published.and_then(|folder| index(&name, &folder)) {
+                    Some(opens) => told.push(opens),
+                    None => told.push(ToGateway::SourceStage { source: name, stage: Stage::Ready }),
+                }
             }
             Err(reason) => {
                 output::say(&format!("{name} is not indexed: {reason}"));
                 source.due.get_or_insert(Instant::now() + RETRY_AFTER);
-                Stage::Failed { reason }
+                told.push(ToGateway::SourceStage { source: name, stage: Stage::Failed { reason } });
             }
-        };
-        told.push(ToGateway::SourceStage { source: name, stage });
+        }
         Ok(Some(Ended { pid, told }))
     }
 }

@@ -400,7 +400,7 @@ fn index_here(opened: &Data, name: &str, bar: &indicatif::ProgressBar) -> Result
 /// Until the daemon has indexed it once more.
 fn wait_for_daemon(data: &Path, name: &str, bar: &indicatif::ProgressBar) -> Result<(), Box<dyn Error>> {
     let begun = Instant::now();
-    let mut seen = false;
+    let mut runs = false;
     loop {
         std::thread::sleep(ASK_EVERY);
         let states = states(data)?;
@@ -412,16 +412,14 @@ fn wait_for_daemon(data: &Path, name: &str, bar: &indicatif::ProgressBar) -> Res
         }
         let indexing = &stage["indexing"];
         if indexing.is_object() {
-            seen = true;
+            runs = true;
             bar.set_length(indexing["total"].as_u64().unwrap_or(0));
             bar.set_position(indexing["done"].as_u64().unwrap_or(0));
         }
-        // A short run may be over before anybody looks.
-        let over = stage == "ready" && !state["summary"].is_null();
-        if over && (seen || begun.elapsed() > 5 * ASK_EVERY) {
+        if stage == "ready" && !state["summary"].is_null() {
             return Ok(());
         }
-        if !seen && begun.elapsed() > BEGIN_WAIT_MAX {
+        if !runs && begun.elapsed() > BEGIN_WAIT_MAX {
             let hint = "it goes on: `cloisterd repo list` shows how far it is";
             return Err(Hinted::new("the daemon is busy with other sources", hint).into());
         }
