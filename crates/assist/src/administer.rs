@@ -137,10 +137,8 @@ impl Assist {
                 Ok(json!({ "user": name, "groups": groups }))
             }
             Command::SourceChange { action, name, detail } => {
-                let event = changed(&name, detail);
-                let Event::Administration { actor, subject, detail, .. } = event else {
-                    return Err(failed("a change is an administration leaf", ""));
-                };
+                let actor = format!("{} ({})", principal.name, principal.credential);
+                let subject = name.clone();
                 self.write(Event::Administration { actor, action, subject, detail }).await?;
                 Ok(json!({ "source": name }))
             }

@@ -208,7 +208,6 @@ struct Work<'a> {
     /// Whether documents of the same path may be in the index.
     is_new: bool,
     suspects: Vec<String>,
-    left_out: Vec<LeftOut>,
 }
 
 /// What the threads of a batch share.
@@ -245,8 +244,7 @@ impl<'a> Work<'a> {
             |entry: &&Entry| base.known.get(&entry.path) != Some(&entry.id) || suspects.contains(&entry.path);
         let todo = listing.entries.iter().filter(changed).collect();
         let is_new = base.known.is_empty() && base.summary == Summary::default();
-        let left_out = listing.left_out.clone();
-        Ok(Work { build, fields, tree, listing, writer, todo, is_new, suspects, left_out })
+        Ok(Work { build, fields, tree, listing, writer, todo, is_new, suspects })
     }
 
     fn read_all(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<(), BuildError> {
@@ -365,7 +363,7 @@ impl<'a> Work<'a> {
 
     /// The whole index, and what it holds.
     fn finish(mut self) -> Result<Summary, BuildError> {
-        for left_out in self.left_out.iter().take(LEFT_OUT_MAX) {
+        for left_out in self.listing.left_out.iter().take(LEFT_OUT_MAX) {
             self.writer.add_document(self.document(left_out, None)).map_err(unwritable)?;
         }
         // Once without saying that it is complete, to count what it holds.

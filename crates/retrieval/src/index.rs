@@ -210,8 +210,11 @@ pub(crate) fn number(document: &TantivyDocument, field: Field) -> u64 {
 /// SHA-256 over the names and bytes of a folder's files, by name.
 fn digest(folder: &Path) -> std::io::Result<Digest> {
     let mut names = Vec::new();
-    for entry in std::fs::read_dir(folder)?.take(INDEX_FILES_MAX) {
+    for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
+        if names.len() >= INDEX_FILES_MAX {
+            return Err(std::io::Error::other(format!("more than {INDEX_FILES_MAX} files")));
+        }
         if entry.file_type()?.is_file() {
             names.push(entry.file_name());
         }

@@ -220,7 +220,8 @@ impl<'a, 'q> Around<'a, 'q> {
 
     fn definitions(&self) -> Result<Vec<Candidate<'a>>, IndexError> {
         let mut candidates: Vec<Candidate<'a>> = Vec::new();
-        for wanted in self.wanted() {
+        let wanted = self.wanted();
+        for wanted in &wanted {
             self.look_up(
                 &wanted.name,
                 wanted.weight,
@@ -242,7 +243,7 @@ impl<'a, 'q> Around<'a, 'q> {
                 needed.push((named.name.clone(), candidate.score * 0.4, own.clone()));
             }
         }
-        let looked_up: BTreeSet<String> = self.wanted().into_iter().map(|wanted| wanted.name).collect();
+        let looked_up: BTreeSet<String> = wanted.into_iter().map(|wanted| wanted.name).collect();
         let mut seen = BTreeSet::new();
         for (name, weight, by) in needed {
             if !looked_up.contains(&name) && seen.insert(name.clone()) {

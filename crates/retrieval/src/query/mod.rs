@@ -141,21 +141,6 @@ pub enum Why {
     Named(String),
 }
 
-impl std::fmt::Display for Why {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Why::Defines(name) => write!(f, "defines {name}"),
-            Why::TypeOf(name) => write!(f, "is the type of {name}"),
-            Why::Declares(name) => write!(f, "declares {name}, which is being written"),
-            Why::NeededBy(name) => write!(f, "is named by {name}"),
-            Why::InUnit(name) => write!(f, "is in {name}"),
-            Why::Similar => f.write_str("has words in common"),
-            Why::Uses(name) => write!(f, "uses {name}"),
-            Why::Named(path) => write!(f, "{path} is named"),
-        }
-    }
-}
-
 /// What looking things up cost. It depends on what somebody may read only.
 #[derive(Clone, Debug, Default)]
 pub struct Work(Arc<Counters>);
@@ -351,7 +336,7 @@ impl Readable {
     }
 }
 
-/// The words of a text, each once, nearest its end first where `from_end`; those with more weight win.
+/// Adds the words of a text, each once: what is there already keeps its weight.
 pub(crate) fn words(text: &str, weight: f32, into: &mut Words, skip: impl Fn(&str) -> bool) {
     for token in languages::tokens(text) {
         if into.len() >= WORDS_MAX {
