@@ -116,7 +116,7 @@ fn seal(file: File, purpose: Purpose, bytes: u64) -> Result<SealedFile, SealErro
         Purpose::Program => Mode::RUSR | Mode::XUSR,
     };
     rustix::fs::fchmod(&file, mode).map_err(failed)?;
-    rustix::fs::fcntl_add_seals(&file, SEALS).map_err(failed)?;
+    add_seals(&file).map_err(failed)?;
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     let read_only =
         rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
@@ -124,6 +124,20 @@ fn seal(file: File, purpose: Purpose, bytes: u64) -> Result<SealedFile, SealErro
         return Err(failed(Errno::PERM));
     }
     Ok(SealedFile { file: read_only, bytes })
+}
+
+/// The kernel itself can hold a page of the file for a moment, to move it or to write it back, and
+/// answers EBUSY when it still does after 150 ms of waiting (`memfd_wait_for_pins`): a busy machine
+/// needs more than one try. No descriptor of ours maps the file, so the cause passes.
+fn add_seals(file: &File) -> Result<(), Errno> {
+    const TRIES: usize = 20;
+    for _ in 1..TRIES {
+        match rustix::fs::fcntl_add_seals(file, SEALS) {
+            Err(Errno::BUSY) => {}
+            answer => return answer,
+        }
+    }
+    rustix::fs::fcntl_add_seals(file, SEALS)
 }
 
 /// Why there is no sealed file.
