@@ -34,6 +34,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// The first argument that makes this program the launcher of a tool.
+const TOOL_ARGUMENT: &str = "tool-process";
+
 fn main() -> ExitCode {
     #[cfg(feature = "weaken")]
     jail::leave_out(std::env::var(jail::WITHOUT).unwrap_or_default());
@@ -42,6 +45,8 @@ fn main() -> ExitCode {
         Some(argument) if argument == gateway_process::ARGUMENT => return gateway_process::main(),
         Some(argument) if argument == import_process::ARGUMENT => return import_process::main(),
         Some(argument) if argument == index_process::ARGUMENT => return index_process::main(),
+        // Runs a compiler in a jail of its own, for whoever may make namespaces.
+        Some(argument) if argument == TOOL_ARGUMENT => return jail::tool::launch(),
         _ => {}
     }
     if let Err(error) = host::memory::forbid_dumps() {

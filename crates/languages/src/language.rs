@@ -1,5 +1,6 @@
 //! The languages, and how a file's is told.
 
+use crate::check::Checker;
 use crate::lexis::Lexis;
 use crate::outline::Outline;
 use crate::{ada, assembly, c, cobol, cpp, fortran, python, rust, verilog, vhdl};
@@ -40,9 +41,14 @@ pub(crate) struct Pack {
     pub(crate) telling: &'static [&'static str],
     pub(crate) lexis: Lexis,
     pub(crate) outline: fn(&mut Outline<'_>),
+    /// The first is asked while a person types.
+    pub(crate) checkers: &'static [Checker],
+    /// Whether a site may hand that switch to the language's checkers: one that changes what is legal or warned of,
+    /// and names no file and no program.
+    pub(crate) accepts_switch: fn(&str) -> bool,
 }
 
-const ALL: [Language; 10] = [
+pub(crate) const ALL: [Language; 10] = [
     Language::Ada,
     Language::Vhdl,
     Language::Verilog,
@@ -98,6 +104,11 @@ impl Language {
     /// What begins a comment that ends with its line.
     pub fn line_comment(self) -> &'static str {
         self.pack().lexis.line_comments.first().copied().unwrap_or_default()
+    }
+
+    /// Whether a site's rules may hand that switch to the language's checkers.
+    pub fn accepts_switch(self, switch: &str) -> bool {
+        (self.pack().accepts_switch)(switch)
     }
 
     pub(crate) fn pack(self) -> &'static Pack {

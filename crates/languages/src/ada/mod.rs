@@ -1,5 +1,6 @@
 //! Ada, and SPARK.
 
+mod check;
 mod outline;
 pub(crate) mod tree;
 
@@ -99,4 +100,6 @@ pub(crate) static PACK: Pack = Pack {
         keyword_slots: OnceLock::new(),
     },
     outline: outline::outline,
+    checkers: check::CHECKERS,
+    accepts_switch: check::accepts_switch,
 };

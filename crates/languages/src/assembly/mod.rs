@@ -22,6 +22,8 @@ pub(crate) static PACK: Pack = Pack {
         keyword_slots: OnceLock::new(),
     },
     outline,
+    checkers: &[],
+    accepts_switch: |_| false,
 };
 
 fn outline(outline: &mut Outline<'_>) {

@@ -112,6 +112,8 @@ pub(crate) static PACK: Pack = Pack {
         keyword_slots: OnceLock::new(),
     },
     outline: c::outline::outline,
+    checkers: &[],
+    accepts_switch: |_| false,
 };
 
 /// Whether a header is C++, which C's ending is given to as well.

@@ -102,6 +102,8 @@ pub(crate) static PACK: Pack = Pack {
         keyword_slots: OnceLock::new(),
     },
     outline,
+    checkers: &[],
+    accepts_switch: |_| false,
 };
 
 const WORDS: Plain = Plain {

@@ -29,4 +29,6 @@ pub(crate) static PACK: Pack = Pack {
         keyword_slots: OnceLock::new(),
     },
     outline: outline::outline,
+    checkers: &[],
+    accepts_switch: |_| false,
 };
