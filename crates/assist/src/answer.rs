@@ -4,6 +4,8 @@ use ledger::Receipt;
 use protocol::RecordNumber;
 use protocol::worker::{Drafts, Stop, Times};
 
+use crate::Check;
+
 /// A whole answer. It exists only when its result leaf is durable.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -19,6 +21,8 @@ pub struct Answer {
     pub stop: Stop,
     /// What it cost.
     pub usage: Usage,
+    /// What compilers say of it.
+    pub checks: Vec<Check>,
 }
 
 /// What an answer cost.
@@ -69,6 +73,8 @@ pub enum Event {
         stop: Stop,
         /// What it cost.
         usage: Usage,
+        /// What compilers say of it.
+        checks: Vec<Check>,
     },
     /// The answer broke off; the blocks before stand in the ledger.
     Broken(crate::Refusal),

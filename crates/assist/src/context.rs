@@ -121,7 +121,7 @@ impl House {
 }
 
 /// As sources are named: the last part of an address or a path.
-fn repository_name(repository: &str) -> String {
+pub(crate) fn repository_name(repository: &str) -> String {
     let last = repository.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or(repository);
     last.strip_suffix(".git").unwrap_or(last).to_lowercase()
 }
@@ -141,6 +141,11 @@ pub(crate) fn labels_of<'a>(
         labels = labels.join(&parsed(&passage.labels)?);
     }
     Ok(labels)
+}
+
+/// Labels of everything of a source.
+pub(crate) fn labels_of_source(source: Option<&SourceFacts>) -> Result<LabelSet, Refusal> {
+    source.map_or_else(|| Ok(LabelSet::default()), |source| parsed(&source.labels))
 }
 
 fn parsed(labels: &[String]) -> Result<LabelSet, Refusal> {

@@ -7,6 +7,7 @@
 mod administer;
 mod admission;
 mod answer;
+mod checks;
 mod context;
 mod decisions;
 pub mod evidence;
@@ -22,6 +23,7 @@ mod walk;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use ::checks::Checkers;
 use engine::Deployments;
 use identity::{Credential, Identity};
 use ledger::{Admissions, Ledger};
@@ -32,6 +34,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use administer::{NotAdmitted, check_admitted};
 pub use answer::{Answer, AnswerStream, Event, Usage};
+pub use checks::{Check, Remark};
 pub use context::Lookup;
 pub use decisions::{CLIENT_BYTES_MAX, Decided, PATH_BYTES_MAX};
 pub use ledger::{Choice, Filter, Receipt};
@@ -66,6 +69,9 @@ struct House {
     admissions: tokio::sync::Mutex<Admissions>,
     /// What the team knows.
     context: Arc<Sources>,
+    /// Whoever has compilers run.
+    checkers: Checkers,
+    pace: checks::Pace,
     supervision: Arc<dyn Supervision>,
 }
 
@@ -87,6 +93,8 @@ pub struct Parts {
     pub admissions: Admissions,
     /// The sources of local context.
     pub context: Arc<Sources>,
+    /// Whoever has compilers run.
+    pub checkers: Checkers,
     /// Whoever starts workers.
     pub supervision: Arc<dyn Supervision>,
 }
@@ -188,6 +196,8 @@ impl Assist {
                 fingerprint_key,
                 admissions: tokio::sync::Mutex::new(parts.admissions),
                 context: parts.context,
+                checkers: parts.checkers,
+                pace: checks::Pace::default(),
                 supervision: parts.supervision,
             }),
         }

@@ -34,7 +34,7 @@ pub(crate) struct Opened {
     pub(crate) deployment: String,
 }
 
-/// identify → authorise → admit → retrieve → prompt → intent, durable → engine → result, durable → answer.
+/// identify → authorise → admit → retrieve → prompt → intent, durable → engine → check → result, durable → answer.
 pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Delivery) {
     let outcome: Result<(), Refusal> = async {
         let principal = house.identify(&request.credential, request.dialect)?;
@@ -47,6 +47,9 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
         let prompt = house.prompt(&request, &principal, &deployment, &found, time_unix_s, tokens_max).await?;
         // An answer carries the labels of all that went into it; all of it, this person may read.
         let labels = labels.join(&context::labels_of(prompt.chosen(&found))?);
+        // So do the words of a compiler that reads a source's files.
+        let source = house.source_of(&request, &principal);
+        let labels = labels.join(&context::labels_of_source(source.as_ref())?);
         let order = Order {
             prompt: prompt.tokens.clone(),
             sampling: request.parameters.sampling,
@@ -78,11 +81,18 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
         let salt = house.salt()?;
         let (output, broken) = house.generate(&deployment, order, record, salt, &mut delivery).await?;
         let (text, stop, usage) = (output.text.clone(), output.stop, output.usage(&prompt));
-        let receipt = house.write_result(record, output, salt, broken.as_ref(), delivery.is_closed()).await?;
+        let checks = match broken {
+            None => house.check(&request, source.as_ref(), &text, record).await,
+            Some(_) => Vec::new(),
+        };
+        let result = house.write_result(record, output, salt, broken.as_ref(), delivery.is_closed());
+        let (receipt, checked) = tokio::join!(result, house.write_checks(record, &checks));
+        let receipt = receipt?;
+        checked?;
         let deployment = deployment.facts.alias.clone();
         let stop = stop.unwrap_or(Stop::Cancelled);
         match broken {
-            None => delivery.close(Answer { record, receipt, deployment, text, stop, usage }).await,
+            None => delivery.close(Answer { record, receipt, deployment, text, stop, usage, checks }).await,
             Some(refusal) => return Err(refusal),
         }
         Ok(())
@@ -372,7 +382,7 @@ impl House {
 }
 
 /// No ledger, no answer.
-fn unwritable(error: impl std::fmt::Display) -> Refusal {
+pub(crate) fn unwritable(error: impl std::fmt::Display) -> Refusal {
     tracing::error!(%error, "the ledger cannot be written");
     Refusal::new(
         RefusalKind::LedgerUnavailable,
@@ -472,7 +482,7 @@ impl Blocks {
 }
 
 impl Refusal {
-    fn of(self, record: RecordNumber) -> Refusal {
+    pub(crate) fn of(self, record: RecordNumber) -> Refusal {
         Refusal { record: Some(record), ..self }
     }
 }
@@ -525,7 +535,9 @@ impl Delivery {
                 let _gone = sender.send(Ok(answer));
             }
             Delivery::Stream { events, .. } => {
-                let _gone = events.send(Event::End { stop: answer.stop, usage: answer.usage }).await;
+                let _gone = events
+                    .send(Event::End { stop: answer.stop, usage: answer.usage, checks: answer.checks })
+                    .await;
             }
         }
     }

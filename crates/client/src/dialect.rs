@@ -122,6 +122,54 @@ pub struct Answer {
     pub stop: String,
     /// What it cost.
     pub usage: Usage,
+    /// What the server's compilers say of it.
+    pub checks: Vec<Check>,
+}
+
+/// What one checker of the server's said of an answer, or of a code block of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Check {
+    /// The language's name.
+    pub language: String,
+    /// The checker's name.
+    pub checker: String,
+    /// Its version; empty when it was not run.
+    pub version: String,
+    /// `passed`, `failed` or `not_run`.
+    pub outcome: String,
+    /// Why it was not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What it claims when it passed.
+    pub claims: String,
+    /// The first and the last line of the answer that were looked at, from 1.
+    pub lines: (u32, u32),
+    /// Errors that the answer brings.
+    pub errors: u32,
+    /// Errors that were there without it.
+    pub errors_before: u32,
+    /// What was said, errors first.
+    pub remarks: Vec<Remark>,
+}
+
+/// One remark of a checker's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Remark {
+    /// `error`, `warning` or `note`.
+    pub severity: String,
+    /// The line of the answer, from 1; `None` when it is about what stands around it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// The byte in that line, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
+    /// Another file that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// In the checker's words.
+    pub message: String,
 }
 
 /// What an answer cost, in tokens.
@@ -171,13 +219,14 @@ impl Client {
     /// Fills a hole.
     pub async fn complete(&self, request: &CompletionRequest) -> Result<Answer, ClientError> {
         let answer = self.post::<WireCompletion>("/v1/completions", request).await?;
-        let WireCompletion { model, choices: [choice], usage } = answer.value;
+        let WireCompletion { model, choices: [choice], usage, cloister } = answer.value;
         Ok(Answer {
             mark: answer.mark,
             deployment: model,
             text: choice.text,
             stop: choice.finish_reason,
             usage: usage.into(),
+            checks: cloister.checks,
         })
     }
 
@@ -196,7 +245,7 @@ impl Client {
         }
         let request = Streamed { request, stream: true, stream_options: Options { include_usage: true } };
         let events = self.stream("/v1/chat/completions", &request).await?;
-        Ok(ChatStream { events, deployment: String::new(), stop: None, usage: None })
+        Ok(ChatStream { events, deployment: String::new(), stop: None, usage: None, checks: Vec::new() })
     }
 }
 
@@ -207,6 +256,7 @@ pub struct ChatStream {
     deployment: String,
     stop: Option<String>,
     usage: Option<Usage>,
+    checks: Vec<Check>,
 }
 
 /// A step of a streamed answer.
@@ -222,6 +272,8 @@ pub enum ChatEvent {
         stop: String,
         /// What it cost; `None` when the server did not say.
         usage: Option<Usage>,
+        /// What the server's compilers say of it.
+        checks: Vec<Check>,
     },
 }
 
@@ -240,7 +292,8 @@ impl ChatStream {
             if data == "[DONE]" {
                 let stop = self.stop.take().ok_or_else(|| self.broken_off())?;
                 let deployment = std::mem::take(&mut self.deployment);
-                return Ok(ChatEvent::End { deployment, stop, usage: self.usage });
+                let checks = std::mem::take(&mut self.checks);
+                return Ok(ChatEvent::End { deployment, stop, usage: self.usage, checks });
             }
             if let Some(text) = self.read(&data)? {
                 return Ok(ChatEvent::Text(text));
@@ -264,6 +317,7 @@ impl ChatStream {
         if let Some(usage) = chunk.usage {
             self.usage = Some(usage.into());
         }
+        self.checks.extend(chunk.cloister.checks);
         let Some(choice) = chunk.choices.into_iter().next() else { return Ok(None) };
         if choice.finish_reason.is_some() {
             self.stop = choice.finish_reason;
@@ -284,6 +338,15 @@ struct WireCompletion {
     choices: [WireChoice; 1],
     #[serde(default)]
     usage: WireUsage,
+    #[serde(default)]
+    cloister: WireOurs,
+}
+
+/// What Cloister adds to an answer.
+#[derive(Default, Deserialize)]
+struct WireOurs {
+    #[serde(default)]
+    checks: Vec<Check>,
 }
 
 #[derive(Deserialize)]
@@ -300,6 +363,8 @@ struct WireChunk {
     choices: Vec<WireDeltaChoice>,
     #[serde(default)]
     usage: Option<WireUsage>,
+    #[serde(default)]
+    cloister: WireOurs,
 }
 
 #[derive(Deserialize)]

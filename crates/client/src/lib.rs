@@ -26,6 +26,7 @@ pub mod fuzzing;
 pub use address::{Address, AddressError, Token, TokenError};
 pub use connection::{Client, Document, EventStream, Limits};
 pub use dialect::{
-    Answer, ChatEvent, ChatRequest, ChatStream, CompletionRequest, Mark, Message, Receipt, Subject, Usage,
+    Answer, ChatEvent, ChatRequest, ChatStream, Check, CompletionRequest, Mark, Message, Receipt, Remark,
+    Subject, Usage,
 };
 pub use error::{ClientError, ErrorKind};

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use client::{ChatEvent, ChatRequest, Mark, Message, Usage};
+use client::{ChatEvent, ChatRequest, Check, Mark, Message, Usage};
 
+use crate::checks;
 use crate::commands::Session;
 use crate::failure::Failure;
 use crate::settings::Settings;
@@ -16,6 +17,7 @@ pub(crate) struct WholeAnswer {
     pub(crate) text: String,
     pub(crate) stop: String,
     pub(crate) usage: Option<Usage>,
+    pub(crate) checks: Vec<Check>,
 }
 
 /// How a question is answered: the flags `ask` and `chat` share.
@@ -68,7 +70,7 @@ pub(crate) async fn answer(
     let mut stream = settings.client.chat(request).await?;
     session.keep_receipt(settings, stream.mark());
     let mut text = String::new();
-    let (deployment, stop, usage) = loop {
+    let (deployment, stop, usage, checks) = loop {
         match stream.next().await {
             Ok(ChatEvent::Text(more)) => {
                 text.push_str(&more);
@@ -76,7 +78,9 @@ pub(crate) async fn answer(
                     session.output.text(&more)?;
                 }
             }
-            Ok(ChatEvent::End { deployment, stop, usage }) => break (deployment, stop, usage),
+            Ok(ChatEvent::End { deployment, stop, usage, checks }) => {
+                break (deployment, stop, usage, checks);
+            }
             Err(error) => {
                 if show {
                     session.output.end_text()?;
@@ -85,9 +89,12 @@ pub(crate) async fn answer(
             }
         }
     };
-    let answer = WholeAnswer { mark: stream.mark().clone(), deployment, text, stop, usage };
+    let answer = WholeAnswer { mark: stream.mark().clone(), deployment, text, stop, usage, checks };
     if show {
         session.output.end_text()?;
+        for line in checks::lines(&answer.checks) {
+            session.output.say(line);
+        }
         session.output.say(closing_line(&answer.mark, &answer.deployment, &answer.stop, answer.usage));
     }
     Ok(answer)

@@ -5,6 +5,7 @@
 //! stdout carries data, stderr talk ([`output`]); a failure has a kind, its causes and a hint
 //! ([`failure`]). Where the server is comes from one place ([`settings`]).
 
+mod checks;
 mod commands;
 mod conversation;
 mod cursor;

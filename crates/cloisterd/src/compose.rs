@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use assist::{Assist, Outside, Parts, Supervised, Supervision};
+use checks::Checkers;
 use engine::{Deployments, Worker, launch};
 use identity::{Action, Credential, Identity, LabelSet};
 use ledger::disk::RealDisk;
@@ -360,6 +361,7 @@ pub(crate) fn administer(data: &Data, command: Command) -> Result<Response, Box<
             fingerprint_key: keys.fingerprint,
             admissions,
             context,
+            checkers: Checkers::default(),
             supervision,
         });
         let response = assist.administer(rustix::process::geteuid().as_raw(), command).await;

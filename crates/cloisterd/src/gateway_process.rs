@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use assist::{Assist, Parts, RecordedPosture, Supervised, Supervision};
+use checks::Checkers;
 use engine::{Deployments, Worker};
 use identity::Identity;
 use jail::channel::Channel;
@@ -124,6 +125,7 @@ fn serve(
     let (stop, stopped) = watch::channel(false);
     let context = Arc::new(Sources::default());
     context.set(setup.sources.clone());
+    let checkers = Checkers::default();
     let (published, indexes) = std::sync::mpsc::channel();
     let control = Control {
         channel: Arc::clone(&channel),
@@ -134,6 +136,7 @@ fn serve(
         postures,
         context: Arc::clone(&context),
         indexes: published,
+        checkers: checkers.clone(),
         stop,
     };
     let opening = (Arc::clone(&context), Arc::clone(&channel), data.join(sources::FOLDER));
@@ -176,6 +179,7 @@ fn serve(
             fingerprint_key: setup.fingerprint_key,
             admissions,
             context,
+            checkers,
             supervision,
         });
         tokio::spawn(record_postures(assist.clone(), looked, Arc::clone(&channel), asked));
@@ -267,6 +271,7 @@ struct Control {
     context: Arc<Sources>,
     /// Names of sources and of the folders of their new indexes.
     indexes: Sender<(String, String)>,
+    checkers: Checkers,
     stop: watch::Sender<bool>,
 }
 
@@ -276,6 +281,7 @@ impl Control {
         loop {
             match receive(&self.channel) {
                 Ok(Some((ToGateway::WorkerUp { lock }, descriptors))) => self.connect(lock, descriptors),
+                Ok(Some((ToGateway::CheckerUp, descriptors))) => self.connect_checker(descriptors),
                 Ok(Some((ToGateway::SpareUp { facts }, descriptors))) => {
                     self.asked.spare_up(&self.runtime, *facts, descriptors);
                 }
@@ -318,6 +324,17 @@ impl Control {
             }
         }
         let _nobody_waits = self.stop.send(true);
+    }
+
+    fn connect_checker(&self, descriptors: Vec<OwnedFd>) {
+        for socket in descriptors.into_iter().map(UnixStream::from) {
+            let checkers = self.checkers.clone();
+            self.runtime.spawn(async move {
+                if let Err(error) = checkers.connect(socket).await {
+                    tracing::error!(%error, "the checker ended before it was ready");
+                }
+            });
+        }
     }
 
     fn connect(&self, lock: Digest, descriptors: Vec<OwnedFd>) {

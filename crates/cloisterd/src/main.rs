@@ -7,6 +7,7 @@
 
 mod admin_socket;
 mod airgap;
+mod checker_process;
 mod commands;
 mod compose;
 mod data;
@@ -34,9 +35,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// The first argument that makes this program the launcher of a tool.
-const TOOL_ARGUMENT: &str = "tool-process";
-
 fn main() -> ExitCode {
     #[cfg(feature = "weaken")]
     jail::leave_out(std::env::var(jail::WITHOUT).unwrap_or_default());
@@ -45,8 +43,9 @@ fn main() -> ExitCode {
         Some(argument) if argument == gateway_process::ARGUMENT => return gateway_process::main(),
         Some(argument) if argument == import_process::ARGUMENT => return import_process::main(),
         Some(argument) if argument == index_process::ARGUMENT => return index_process::main(),
+        Some(argument) if argument == checker_process::ARGUMENT => return checker_process::main(),
         // Runs a compiler in a jail of its own, for whoever may make namespaces.
-        Some(argument) if argument == TOOL_ARGUMENT => return jail::tool::launch(),
+        Some(argument) if argument == checker_process::TOOL_ARGUMENT => return jail::tool::launch(),
         _ => {}
     }
     if let Err(error) = host::memory::forbid_dumps() {

@@ -63,6 +63,16 @@ pub(crate) struct Settings {
     pub(crate) jail: Jail,
     /// The release that the programs must be of.
     pub(crate) release: Release,
+    /// Compilers that look at answers.
+    pub(crate) checks: Checks,
+}
+
+/// Compilers that look at answers.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Checks {
+    /// Folders of toolchains beside those of the system, with programs in their `bin`: absolute, without links.
+    pub(crate) toolchains: Vec<PathBuf>,
 }
 
 /// The proof that nothing leaves.
@@ -128,6 +138,8 @@ pub(crate) struct LimitSettings {
     answer_tokens_max: Option<u32>,
     requests_max: Option<u32>,
     requests_per_person_max: Option<u32>,
+    completion_check_ms_max: Option<u32>,
+    chat_check_ms_max: Option<u32>,
     disk_free_bytes_min: Option<u64>,
 }
 
@@ -227,6 +239,9 @@ impl Settings {
         if settings.engine.threads == Some(0) {
             return Err(wrong("engine.threads is 0: at least one".to_owned()));
         }
+        if let Some(folder) = settings.checks.toolchains.iter().find(|folder| !folder.is_absolute()) {
+            return Err(wrong(format!("checks.toolchains: {} is no absolute path", folder.display())));
+        }
         if settings.airgap.interval_s == Some(0) {
             return Err(wrong("airgap.interval_s is 0: at least one second".to_owned()));
         }
@@ -246,6 +261,8 @@ impl Settings {
             answer_tokens_max: set.answer_tokens_max.unwrap_or(default.answer_tokens_max),
             requests_max: set.requests_max.unwrap_or(default.requests_max),
             requests_per_person_max: set.requests_per_person_max.unwrap_or(default.requests_per_person_max),
+            completion_check_ms_max: set.completion_check_ms_max.unwrap_or(default.completion_check_ms_max),
+            chat_check_ms_max: set.chat_check_ms_max.unwrap_or(default.chat_check_ms_max),
             disk_free_bytes_min: set.disk_free_bytes_min.unwrap_or(default.disk_free_bytes_min),
         }
     }

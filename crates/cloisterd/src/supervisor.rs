@@ -32,7 +32,7 @@ use crate::listeners::Listeners;
 use crate::output;
 use crate::settings::{OnFailure, Settings};
 use crate::sources::Indexes;
-use crate::{compose, gateway_process, host, served, settings, sources};
+use crate::{checker_process, compose, gateway_process, host, served, settings, sources};
 
 /// A process that dies is started again after this, doubled at each death that comes soon,
 const RESTART_WAIT_MIN: Duration = Duration::from_millis(100);
@@ -57,6 +57,9 @@ pub(crate) struct Supervisor {
     workers: Vec<WorkerSlot>,
     /// Workers that serve no more, or run a record again: they end when the gateway lets go of them.
     ending: Vec<Child>,
+    /// Has compilers run; ends when the gateway does.
+    checker: Option<Child>,
+    checker_restarts: Restarts,
     gateway: Option<Gateway>,
     gateway_restarts: Restarts,
     indexing: Indexing,
@@ -98,6 +101,7 @@ enum Woken {
     GatewayEnded,
     WorkerEnded(usize),
     SpareEnded(usize),
+    CheckerEnded,
     Indexer,
     IndexerEnded,
     Overseen(u32),
@@ -140,6 +144,8 @@ impl Supervisor {
             cgroups,
             workers,
             ending: Vec::new(),
+            checker: None,
+            checker_restarts: Restarts::new(),
             gateway: None,
             gateway_restarts: Restarts::new(),
             indexing,
@@ -177,6 +183,7 @@ impl Supervisor {
                     self.overseer.forget(child.pid());
                     child.wait()?;
                 }
+                Woken::CheckerEnded => self.checker_ended(),
                 Woken::Indexer => {
                     if let Some(told) = self.indexing.hear() {
                         self.tell_gateway(&told, &[])?;
@@ -205,6 +212,7 @@ impl Supervisor {
             self.overseer.watch(started.name, started.pid, program, started.oversight);
             self.tell_gateway(&told, &[])?;
         }
+        self.start_checker()?;
         let Some(gateway) = self.gateway.as_ref() else { return Ok(()) };
         for slot in &mut self.workers {
             if slot.child.is_none() && slot.restarts.is_due() {
@@ -229,6 +237,26 @@ impl Supervisor {
             }
         }
         Ok(())
+    }
+
+    fn start_checker(&mut self) -> Result<(), Box<dyn Error>> {
+        let is_ready = self.gateway.as_ref().is_some_and(|gateway| gateway.is_ready);
+        if is_ready && self.checker.is_none() && self.checker_restarts.is_due() {
+            self.checker_restarts.starts();
+            let (child, socket) = checker_process::start(&self.data)?;
+            self.checker = Some(child);
+            self.tell_gateway(&ToGateway::CheckerUp, &[socket.as_fd()])?;
+        }
+        Ok(())
+    }
+
+    fn checker_ended(&mut self) {
+        let Some(child) = self.checker.take() else { return };
+        let exit = child.wait();
+        if self.gateway.is_some() {
+            output::say(&format!("the checker ended ({exit:?}); starting it again"));
+        }
+        self.checker_restarts.ended();
     }
 
     fn start_gateway(&mut self) -> Result<Gateway, Box<dyn Error>> {
@@ -298,6 +326,13 @@ impl Supervisor {
                 flows.push(flow(&name, "the site's inference server", socket, "prompts and texts"));
             }
         }
+        flows.push(flow(
+            "gateway",
+            "checker",
+            "a socket pair",
+            "texts to be checked, and what compilers write",
+        ));
+        flows.push(flow("checker", "each compiler", "files and pipes", "one text, and what it writes of it"));
         flows.push(flow("indexer", "supervisor", "a socket pair", "how far it is"));
         flows.push(flow("indexer", "gateway", "files, read-only", "the index of one source each"));
         let name = "every jailed process";
@@ -341,6 +376,9 @@ impl Supervisor {
         for (index, child) in self.ending.iter().enumerate() {
             watched.push((Woken::SpareEnded(index), readable(child.as_fd())));
         }
+        if let Some(checker) = &self.checker {
+            watched.push((Woken::CheckerEnded, readable(checker.as_fd())));
+        }
         if let Some(indexer) = self.indexing.running() {
             // What it says before its end.
             if self.indexing.is_open() {
@@ -368,7 +406,10 @@ impl Supervisor {
     fn next_start(&self) -> Option<Duration> {
         let gateway = self.gateway.is_none().then_some(&self.gateway_restarts);
         let workers = self.workers.iter().filter(|slot| slot.child.is_none()).map(|slot| &slot.restarts);
-        let starts = gateway.into_iter().chain(workers).map(|restarts| restarts.due);
+        let checker = (self.checker.is_none()
+            && self.gateway.as_ref().is_some_and(|gateway| gateway.is_ready))
+        .then_some(&self.checker_restarts);
+        let starts = gateway.into_iter().chain(workers).chain(checker).map(|restarts| restarts.due);
         let is_ready = self.gateway.as_ref().is_some_and(|gateway| gateway.is_ready);
         let looks = self.overseer.due().filter(|_| is_ready);
         let stops = self.condemned.as_ref().map(|condemned| condemned.deadline);

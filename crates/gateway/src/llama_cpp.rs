@@ -11,11 +11,12 @@
 //!   filters' order is fixed, the cache is always on, and a prompt is never cut short.
 //! - A prompt that does not fit is refused, so `truncated` is always false.
 
-use assist::{Answer, Ask, Extra, Parameters, Usage};
+use assist::{Answer, Ask, Check, Extra, Parameters, Usage};
+use protocol::RecordNumber;
 use protocol::worker::Stop;
 use serde_json::{Map, Value, json};
 
-use crate::dialect::{Call, Form, Head};
+use crate::dialect::{Call, Form, Head, ours};
 use crate::errors::Shape;
 use crate::fields::{DialectError, Fields};
 use crate::parameters::{context, deployment, sampling, stop, subject, timings, tokens_max, until};
@@ -90,7 +91,8 @@ fn predict_ms_max(fields: &Fields<'_>) -> Result<Option<u32>, DialectError> {
 }
 
 impl Infill {
-    fn body(&self, head: &Head, index: usize, text: &str, stop: Stop, usage: &Usage) -> Value {
+    fn body(&self, head: &Head, index: usize, answer: &Answered<'_>) -> Value {
+        let Answered { record, text, stop, usage, checks } = *answer;
         let (stop_type, stopping_word) = self.stop_words(stop);
         let Parameters { sampling, tokens_max, stop: stop_strings, .. } = &self.parameters;
         let body = json!({
@@ -117,6 +119,7 @@ impl Infill {
                 "stop": stop_strings,
             },
             "timings": timings(usage),
+            "cloister": ours(record, checks),
         });
         if self.response_fields.is_empty() { body } else { selected(&self.response_fields, &body) }
     }
@@ -132,6 +135,23 @@ impl Infill {
                 ("limit", "")
             }
         }
+    }
+}
+
+/// What a body is made of.
+#[derive(Clone, Copy)]
+struct Answered<'a> {
+    record: RecordNumber,
+    text: &'a str,
+    stop: Stop,
+    usage: &'a Usage,
+    checks: &'a [Check],
+}
+
+impl<'a> Answered<'a> {
+    fn of(answer: &'a Answer) -> Answered<'a> {
+        let Answer { record, text, stop, usage, checks, .. } = answer;
+        Answered { record: *record, text, stop: *stop, usage, checks }
     }
 }
 
@@ -153,10 +173,8 @@ impl Form for Infill {
     const TERMINATOR: Option<&'static str> = None;
 
     fn whole(&self, head: &Head, answers: &[Answer]) -> Value {
-        let mut bodies = answers
-            .iter()
-            .enumerate()
-            .map(|(index, answer)| self.body(head, index, &answer.text, answer.stop, &answer.usage));
+        let mut bodies =
+            answers.iter().enumerate().map(|(index, answer)| self.body(head, index, &Answered::of(answer)));
         if self.several { bodies.collect() } else { bodies.next().unwrap_or(Value::Null) }
     }
 
@@ -168,15 +186,14 @@ impl Form for Infill {
         json!({"index": 0, "content": text, "stop": false})
     }
 
-    fn closing(&self, head: &Head, stop: Stop, usage: &Usage) -> Vec<Value> {
-        vec![self.body(head, 0, "", stop, usage)]
+    fn closing(&self, head: &Head, stop: Stop, usage: &Usage, checks: &[Check]) -> Vec<Value> {
+        vec![self.body(head, 0, &Answered { record: head.record, text: "", stop, usage, checks })]
     }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use protocol::RecordNumber;
     use protocol::worker::{Drafts, Sampling, Times, Until};
 
     use super::*;
@@ -227,6 +244,7 @@ mod tests {
             deployment: "coder".into(),
             text: text.into(),
             stop: Stop::EndOfText,
+            checks: Vec::new(),
             usage: Usage {
                 prompt_tokens: 100,
                 prompt_tokens_cached: 60,

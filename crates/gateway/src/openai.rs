@@ -5,12 +5,12 @@
 //! `tool_choice: "auto"` allows; `required` is refused, as are `response_format`s other than text,
 //! since an answer that ignores them would look as if it had obeyed.
 
-use assist::{Answer, Ask, DeploymentView, Message, Parameters, Role, Usage};
+use assist::{Answer, Ask, Check, DeploymentView, Message, Parameters, Role, Usage};
 use protocol::worker::{Stop, Until};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::dialect::{Call, Form, Head};
+use crate::dialect::{Call, Form, Head, ours};
 use crate::errors::Shape;
 use crate::fields::{DialectError, Fields, is_array, text_at};
 use crate::parameters::{
@@ -288,6 +288,7 @@ impl Form for OpenAi {
             "choices": choices,
             "usage": usage_body(&total),
             "timings": timings(&total),
+            "cloister": ours(head.record, answers.last().map_or(&[], |answer| &answer.checks)),
         })
     }
 
@@ -306,9 +307,10 @@ impl Form for OpenAi {
         self.chunk(head, Some(text), None)
     }
 
-    fn closing(&self, head: &Head, stop: Stop, usage: &Usage) -> Vec<Value> {
+    fn closing(&self, head: &Head, stop: Stop, usage: &Usage, checks: &[Check]) -> Vec<Value> {
         let mut last = self.chunk(head, None, Some(finish_reason(stop)));
         last["timings"] = timings(usage);
+        last["cloister"] = ours(head.record, checks);
         let mut events = vec![last];
         if self.include_usage {
             let mut chunk = self.envelope(head, json!([]));

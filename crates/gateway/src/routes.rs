@@ -157,7 +157,7 @@ async fn begin<W: Walk, F: Form>(
     Ok((head, form, Begun::Whole(answers)))
 }
 
-/// `count` answers. Greedy ones would be the same bytes, so one is made and repeated; drawn ones are
+/// `count` answers, those that a compiler has nothing against first. Greedy ones would be the same bytes, so one is made and repeated; drawn ones are
 /// made one after the other, each from its own seed, and share the prompt's KV entries.
 async fn answers<W: Walk>(walk: &W, request: assist::Request, count: u32) -> Result<Vec<Answer>, Refusal> {
     let Parameters { sampling, .. } = request.parameters;
@@ -174,6 +174,7 @@ async fn answers<W: Walk>(walk: &W, request: assist::Request, count: u32) -> Res
         };
         answers.push(answer);
     }
+    answers.sort_by_key(|answer| answer.checks.iter().any(|check| check.errors > 0));
     Ok(answers)
 }
 

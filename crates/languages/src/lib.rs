@@ -11,6 +11,7 @@
 //! takes any text, and does an amount of work that is bounded by the text's length. It resolves no names
 //! and checks no types.
 
+mod answers;
 mod check;
 mod language;
 mod lexis;
@@ -30,6 +31,7 @@ mod rust;
 mod verilog;
 mod vhdl;
 
+pub use answers::{Fenced, fenced, is_whole_unit, new_errors};
 pub use check::{Checker, Diagnostic, Plan, Project, Rules, Severity, Unit, Written};
 pub use language::{Language, fold};
 pub use parse::{Chunk, ChunkKind, Definition, Parsed, SymbolKind, TEXT_BYTES_MAX, parse, windows};

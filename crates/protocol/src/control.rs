@@ -11,7 +11,7 @@ use crate::context::{SourceFacts, Stage};
 use crate::posture::Summary;
 
 /// The version of this conversation.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 8;
 
 /// The longest packet, in bytes: [`LEAF_HASHES_MAX`] hashes and room.
 pub const PACKET_BYTES_MAX: usize = 64 << 10;
@@ -35,6 +35,8 @@ pub enum ToGateway {
         /// The deployment's lock.
         lock: Digest,
     },
+    /// Whoever has compilers run is up, instead of one before. Beside it: the gateway's end of its socketpair.
+    CheckerUp,
     /// Answer to [`FromGateway::Extend`].
     Extended {
         /// The signed note.
@@ -260,6 +262,10 @@ pub struct Limits {
     pub requests_max: u32,
     /// Requests of one person in the pipeline at once.
     pub requests_per_person_max: u32,
+    /// Milliseconds that a completion waits for what a compiler says of it; 0 does not wait.
+    pub completion_check_ms_max: u32,
+    /// Milliseconds that the end of a chat's answer waits for that.
+    pub chat_check_ms_max: u32,
     /// Free bytes of the ledger's file system under which nothing is answered.
     pub disk_free_bytes_min: u64,
 }
@@ -273,6 +279,8 @@ impl Default for Limits {
             answer_tokens_max: 4_096,
             requests_max: 64,
             requests_per_person_max: 32,
+            completion_check_ms_max: 80,
+            chat_check_ms_max: 5_000,
             disk_free_bytes_min: 256 << 20,
         }
     }

@@ -1,9 +1,10 @@
 //! The types that cross from one Cloister process to another, and their framing. No I/O.
 //!
-//! Four conversations exist, each with a module, and what several of them carry:
+//! Five conversations exist, each with a module, and what several of them carry:
 //! - [`worker`]: gateway and engine worker, over a stream socketpair;
 //! - [`control`]: supervisor and gateway, over a seqpacket socketpair that also carries descriptors;
 //! - [`relay`]: what the supervisor tells a relay, which then speaks [`worker`] too;
+//! - [`check`]: gateway and the process that has compilers run, over a stream socketpair;
 //! - [`admin`]: administration commands and the gateway, over the admin Unix socket;
 //! - [`posture`]: what a look at the jails came to, over [`control`] and [`admin`];
 //! - [`digest`], [`ids`]: the words all of them share.
@@ -12,6 +13,7 @@
 //! [`frame`]. This crate does not speak HTTP: a client's dialects live in `gateway`.
 
 pub mod admin;
+pub mod check;
 pub mod context;
 pub mod control;
 pub mod digest;

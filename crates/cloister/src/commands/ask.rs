@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use client::{Client, Usage};
+use client::{Check, Client, Usage};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -44,6 +44,7 @@ struct Report {
     text: String,
     stop: String,
     usage: Option<Usage>,
+    checks: Vec<Check>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sources: Option<Vec<Value>>,
 }
@@ -82,6 +83,7 @@ impl Ask {
                 text: answer.text,
                 stop: answer.stop,
                 usage: answer.usage,
+                checks: answer.checks,
                 sources,
             })?;
             return Ok(ExitCode::SUCCESS);

@@ -1,13 +1,13 @@
 use std::process::ExitCode;
 
-use client::{Answer, CompletionRequest, Usage};
+use client::{Answer, Check, CompletionRequest, Usage};
 use serde::Serialize;
 
 use super::{Session, wait};
 use crate::conversation::closing_line;
 use crate::cursor::{self, Place};
 use crate::failure::Failure;
-use crate::{file, subject};
+use crate::{checks, file, subject};
 
 /// A longer file is not source that a person completes in.
 const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -73,6 +73,7 @@ struct Report<'a> {
     text: &'a str,
     stop: &'a str,
     usage: Usage,
+    checks: &'a [Check],
     applied: bool,
 }
 
@@ -116,6 +117,7 @@ impl Complete {
                 text: &answer.text,
                 stop: &answer.stop,
                 usage: answer.usage,
+                checks: &answer.checks,
                 applied,
             })?;
             return Ok(());
@@ -127,6 +129,9 @@ impl Complete {
         } else if applied {
             let Place { file, line, column } = &self.place;
             session.output.say(format!("inserted at {}:{line}:{column}", file.display()));
+        }
+        for line in checks::lines(&answer.checks) {
+            session.output.say(line);
         }
         session.output.say(closing_line(&answer.mark, &answer.deployment, &answer.stop, Some(answer.usage)));
         Ok(())

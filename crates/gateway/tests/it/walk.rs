@@ -146,6 +146,7 @@ impl Walk for ScriptedWalk {
                 text: (*text).to_owned(),
                 stop: Stop::EndOfText,
                 usage: usage(),
+                checks: Vec::new(),
             }),
             Script::Refuse(kind) => Err(refusal(*kind)),
             Script::Stream(_) => pending().await,
@@ -251,7 +252,9 @@ impl Events for ScriptedStream {
         loop {
             return match self.events.next()? {
                 ScriptedEvent::Block(text) => Some(Event::Block(text.to_owned())),
-                ScriptedEvent::End => Some(Event::End { stop: Stop::EndOfText, usage: usage() }),
+                ScriptedEvent::End => {
+                    Some(Event::End { stop: Stop::EndOfText, usage: usage(), checks: Vec::new() })
+                }
                 ScriptedEvent::Broken(kind) => Some(Event::Broken(refusal(kind))),
                 ScriptedEvent::Hang => pending().await,
                 ScriptedEvent::Vanish => None,

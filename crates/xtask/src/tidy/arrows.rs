@@ -30,9 +30,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("installation", &["oms"]),
     ("models", &["gguf", "oms", "protocol"]),
     ("engine", &["jail", "protocol"]),
+    ("checks", &["jail", "languages", "protocol"]),
     ("retrieval", &["documents", "languages", "protocol"]),
     // The walk.
-    ("assist", &["approval", "engine", "identity", "ledger", "protocol", "retrieval"]),
+    ("assist", &["approval", "checks", "engine", "identity", "languages", "ledger", "protocol", "retrieval"]),
     // Surfaces.
     ("gateway", &["assist", "identity", "protocol"]),
     ("client", &["protocol"]),
@@ -46,6 +47,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "approval",
             "assist",
+            "checks",
             "custody",
             "engine",
             "gateway",

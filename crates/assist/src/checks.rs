@@ -1,0 +1,418 @@
+//! What the site's compilers say of an answer, in its place.
+//!
+//! A completion is looked at in the file as it would be after insertion, and what was wrong there before does not count.
+//! It waits no longer than a limit: what comes later is recorded all the same, in a leaf of its own, and a checker that
+//! was too slow the last time is not waited for at all. Of a chat, each code block that is a whole unit is looked at.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ::checks::NotChecked;
+use identity::Principal;
+use languages::{Checker, Diagnostic, Language, Project, Rules, Severity, Unit, Written};
+use ledger::{CheckOutcome, Commitment, Event, Opening, Receipt, Salts};
+use protocol::RecordNumber;
+use protocol::check::{Against, Order, Ran, TEXT_BYTES_MAX};
+use protocol::context::SourceFacts;
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+use crate::context::{may_read, repository_name};
+use crate::{Ask, House, Refusal, Request};
+
+/// Code blocks of an answer that are looked at.
+const BLOCKS_MAX: usize = 8;
+/// Remarks that an answer and its record carry.
+const REMARKS_MAX: usize = 50;
+
+/// What one checker said of an answer, or of one code block of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Check {
+    /// The language's name.
+    pub language: String,
+    /// The checker's name.
+    pub checker: String,
+    /// Its version, as it states it; empty when it was not run.
+    pub version: String,
+    /// What came of it.
+    pub outcome: CheckOutcome,
+    /// Why it was not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What it claims when it has no objection, and no more.
+    pub claims: String,
+    /// Lines of the answer that were looked at, from 1: all of a completion, a block of a chat.
+    pub lines: (u32, u32),
+    /// Other files that it was checked against.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub against: Option<Against>,
+    /// Errors that the answer brings.
+    pub errors: u32,
+    /// Errors that were there without it.
+    pub errors_before: u32,
+    /// What was said of it: the answer's errors first.
+    pub remarks: Vec<Remark>,
+    /// Milliseconds that it took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ms: Option<u64>,
+    #[serde(skip)]
+    command: Vec<String>,
+}
+
+/// One remark of a checker's, by the answer's own lines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Remark {
+    /// `error`, `warning` or `note`.
+    pub severity: &'static str,
+    /// The line of the answer, from 1; `None` when it is about what stands around it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// The byte in that line, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
+    /// Another file that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// In the checker's words.
+    pub message: String,
+}
+
+/// How long checkers took, the last time.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    took: Mutex<HashMap<(&'static str, Option<String>), Duration>>,
+}
+
+/// One text that is to be looked at.
+#[derive(Clone)]
+struct Text {
+    language: Language,
+    file_name: Option<String>,
+    path: Option<String>,
+    /// The text, and the answer's part of it in bytes.
+    text: String,
+    answer: Range<usize>,
+    /// Lines of the answer, from 1.
+    lines: (u32, u32),
+    /// The text without the answer, where there is one.
+    before: Option<String>,
+    source: Option<String>,
+}
+
+impl House {
+    /// The source that a request's file belongs to, of those that this person may read.
+    pub(crate) fn source_of(&self, request: &Request, principal: &Principal) -> Option<SourceFacts> {
+        let name = repository_name(request.subject.repository.as_deref()?);
+        let views = self.context.views(|source| may_read(principal, source));
+        let view = views.into_iter().find(|view| view.name == name)?;
+        Some(SourceFacts { name: view.name, readers: Vec::new(), labels: view.labels })
+    }
+
+    /// What checkers say in time. What comes later is recorded when it comes.
+    pub(crate) async fn check(
+        self: &Arc<Self>,
+        request: &Request,
+        source: Option<&SourceFacts>,
+        answer: &str,
+        record: RecordNumber,
+    ) -> Vec<Check> {
+        let wait_ms = match request.ask {
+            Ask::Chat { .. } => self.limits.chat_check_ms_max,
+            Ask::Complete { .. } | Ask::Fill { .. } => self.limits.completion_check_ms_max,
+        };
+        let wait = Duration::from_millis(wait_ms.into());
+        let texts = texts(request, source.map(|source| source.name.as_str()), answer);
+        let mut waiting = Vec::new();
+        for text in texts {
+            let Some(checker) = self.checker(text.language) else { continue };
+            let pace = (checker.name, text.source.clone());
+            let in_time = self.pace.took(&pace).is_none_or(|took| took <= wait);
+            let unanswered = Check::not_run(&text, checker, String::new());
+            let (sender, receiver) = oneshot::channel();
+            let house = Arc::clone(self);
+            tokio::spawn(async move {
+                let started = tokio::time::Instant::now();
+                let check = house.look(&text, checker).await;
+                house.pace.note(pace, started.elapsed());
+                if let Err(late) = sender.send(check) {
+                    house.write_check(record, &late).await.err().inspect(|refusal| {
+                        tracing::error!(%record, %refusal, "a late check is not recorded");
+                    });
+                }
+            });
+            waiting.push((receiver, unanswered, if in_time { wait } else { Duration::ZERO }));
+        }
+        let deadline = tokio::time::Instant::now() + wait;
+        let mut checks = Vec::new();
+        for (mut receiver, unanswered, wait) in waiting {
+            let until = if wait.is_zero() { tokio::time::Instant::now() } else { deadline };
+            let in_time = tokio::time::timeout_at(until, &mut receiver).await;
+            receiver.close();
+            // It may have come between the two.
+            let check = in_time.ok().and_then(Result::ok).or_else(|| receiver.try_recv().ok());
+            checks.push(check.unwrap_or_else(|| {
+                let reason = format!("no answer within {wait_ms} ms: its record follows");
+                Check { reason: Some(reason), ..unanswered }
+            }));
+        }
+        checks
+    }
+
+    /// The first checker whose programs are here, or else the first, which then says what is missing.
+    fn checker(&self, language: Language) -> Option<&'static Checker> {
+        let toolchains = self.checkers.toolchains();
+        let is_here = |checker: &&Checker| {
+            let of = |toolchain: &&protocol::check::Toolchain| {
+                toolchain.checker == checker.name && toolchain.language == language.name()
+            };
+            toolchains.iter().find(of).is_some_and(|toolchain| toolchain.version.is_some())
+        };
+        let checkers = language.checkers();
+        checkers.iter().find(is_here).or(checkers.first())
+    }
+
+    /// One text's check, and that of the text without the answer beside it.
+    async fn look(&self, text: &Text, checker: &'static Checker) -> Check {
+        let order = |of: &str| Order {
+            id: 0,
+            language: text.language.name().to_owned(),
+            checker: checker.name.to_owned(),
+            file_name: text.file_name.clone(),
+            path: text.path.clone(),
+            text: of.to_owned(),
+            source: text.source.clone(),
+        };
+        let run = async |of: &str| -> Result<(Ran, Vec<Diagnostic>), NotChecked> {
+            let ran = self.checkers.check(order(of)).await?;
+            let said = read(text, checker, of, &ran);
+            Ok((ran, said))
+        };
+        let before = async {
+            match &text.before {
+                Some(before) => run(before).await.map(|(_, said)| said),
+                None => Ok(Vec::new()),
+            }
+        };
+        let (after, before) = tokio::join!(run(&text.text), before);
+        let ((ran, after), before) = match (after, before) {
+            (Ok(after), Ok(before)) => (after, before),
+            (Err(error), _) | (_, Err(error)) => return Check::not_run(text, checker, error.to_string()),
+        };
+        let version = self.checkers.toolchains().into_iter().find(|toolchain| {
+            toolchain.checker == checker.name && toolchain.language == text.language.name()
+        });
+        Check::ran(text, checker, version.and_then(|toolchain| toolchain.version), ran, &before, after)
+    }
+
+    /// Writes what was said down; all of it durable when this returns.
+    pub(crate) async fn write_checks(&self, record: RecordNumber, checks: &[Check]) -> Result<(), Refusal> {
+        for check in checks {
+            self.write_check(record, check).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_check(&self, record: RecordNumber, check: &Check) -> Result<Receipt, Refusal> {
+        let salt = self.salt()?;
+        let text = serde_json::to_string(check).map_err(crate::walk::unwritable)?;
+        let count = |severity: &str| {
+            let count = check.remarks.iter().filter(|remark| remark.severity == severity).count();
+            u32::try_from(count).unwrap_or(u32::MAX)
+        };
+        let leaf = ledger::Check {
+            record: record.0,
+            checker: check.checker.clone(),
+            version: check.version.clone(),
+            command: check.command.clone(),
+            outcome: check.outcome,
+            errors: check.errors,
+            warnings: count("warning"),
+            notes: count("note"),
+            diagnostics: Commitment::new(&salt, text.as_bytes()),
+        };
+        let opening = Opening {
+            salts: Salts { diagnostics: Some(salt), ..Salts::default() },
+            diagnostics_text: Some(text),
+            ..Opening::default()
+        };
+        let body = serde_json::to_vec(&opening).map_err(crate::walk::unwritable)?;
+        self.append(Event::Check(Box::new(leaf)), Some(body)).await.map_err(|refusal| refusal.of(record))
+    }
+}
+
+impl Pace {
+    fn took(&self, what: &(&'static str, Option<String>)) -> Option<Duration> {
+        self.took.lock().unwrap_or_else(PoisonError::into_inner).get(what).copied()
+    }
+
+    fn note(&self, what: (&'static str, Option<String>), took: Duration) {
+        self.took.lock().unwrap_or_else(PoisonError::into_inner).insert(what, took);
+    }
+}
+
+/// The texts that an answer makes. None where its language is not known.
+fn texts(request: &Request, source: Option<&str>, answer: &str) -> Vec<Text> {
+    let path = request.subject.path.as_deref();
+    match &request.ask {
+        Ask::Fill { prefix, suffix, .. } => {
+            let Some(language) = Language::detect(path.unwrap_or_default(), prefix) else {
+                return Vec::new();
+            };
+            let text = format!("{prefix}{answer}{suffix}");
+            if text.len() > TEXT_BYTES_MAX || answer.is_empty() {
+                return Vec::new();
+            }
+            vec![Text {
+                language,
+                file_name: path.map(file_name),
+                path: path.map(str::to_owned),
+                answer: prefix.len()..prefix.len() + answer.len(),
+                lines: (1, 1 + line_breaks(answer)),
+                before: Some(format!("{prefix}{suffix}")),
+                text,
+                source: source.map(str::to_owned),
+            }]
+        }
+        Ask::Chat { .. } => languages::fenced(answer)
+            .into_iter()
+            .filter_map(|block| {
+                let text = answer.get(block.text.clone())?;
+                let language = block.language?;
+                // A fragment alone is no unit, and its errors would be none of its own.
+                if !languages::is_whole_unit(language, text) || text.len() > TEXT_BYTES_MAX {
+                    return None;
+                }
+                let first = 1 + line_breaks(answer.get(..block.text.start)?);
+                Some(Text {
+                    language,
+                    file_name: None,
+                    path: None,
+                    answer: 0..text.len(),
+                    lines: (first, first + line_breaks(text.trim_end_matches('\n'))),
+                    before: None,
+                    text: text.to_owned(),
+                    source: source.map(str::to_owned),
+                })
+            })
+            .take(BLOCKS_MAX)
+            .collect(),
+        // What is asked may hold a model's own tokens: it is no file's text.
+        Ask::Complete { .. } => Vec::new(),
+    }
+}
+
+fn file_name(path: &str) -> String {
+    path.rsplit(['/', '\\']).next().unwrap_or(path).to_owned()
+}
+
+fn line_breaks(text: &str) -> u32 {
+    u32::try_from(text.bytes().filter(|byte| *byte == b'\n').count()).unwrap_or(u32::MAX)
+}
+
+fn read(text: &Text, checker: &Checker, of: &str, ran: &Ran) -> Vec<Diagnostic> {
+    let (project, rules) = (Project::default(), Rules::default());
+    let unit = Unit {
+        language: text.language,
+        file_name: text.file_name.as_deref(),
+        text: of,
+        project: &project,
+        rules: &rules,
+    };
+    let written = Written { stdout: &ran.stdout, stderr: &ran.stderr, succeeded: ran.succeeded };
+    checker.read(&unit, &written)
+}
+
+impl Check {
+    fn not_run(text: &Text, checker: &Checker, reason: String) -> Check {
+        Check {
+            language: text.language.name().to_owned(),
+            checker: checker.name.to_owned(),
+            version: String::new(),
+            outcome: CheckOutcome::NotRun,
+            reason: Some(reason),
+            claims: checker.claims.to_owned(),
+            lines: text.lines,
+            against: None,
+            errors: 0,
+            errors_before: 0,
+            remarks: Vec::new(),
+            ms: None,
+            command: Vec::new(),
+        }
+    }
+
+    fn ran(
+        text: &Text,
+        checker: &Checker,
+        version: Option<String>,
+        ran: Ran,
+        before: &[Diagnostic],
+        after: Vec<Diagnostic>,
+    ) -> Check {
+        let place = Place::of(text);
+        let said = languages::new_errors(before, &after, place.first..place.last + 1);
+        let errors = said.iter().filter(|one| one.severity == Severity::Error).count();
+        let errors_before = before.iter().filter(|one| one.severity == Severity::Error).count();
+        let mut remarks: Vec<(Severity, Remark)> =
+            said.into_iter().map(|one| (one.severity, place.remark(one))).collect();
+        remarks.sort_by_key(|(severity, _)| *severity);
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Check {
+            version: version.unwrap_or_default(),
+            outcome: if errors == 0 { CheckOutcome::Passed } else { CheckOutcome::Failed },
+            reason: None,
+            against: Some(ran.against),
+            errors: count(errors),
+            errors_before: count(errors_before),
+            remarks: remarks.into_iter().map(|(_, remark)| remark).take(REMARKS_MAX).collect(),
+            ms: Some(ran.ms),
+            command: ran.command,
+            ..Check::not_run(text, checker, String::new())
+        }
+    }
+}
+
+/// Where an answer stands in a text: lines from 1, and bytes before it on its first line.
+struct Place {
+    first: u32,
+    last: u32,
+    bytes_before: u32,
+    /// The first line of the answer that the text's part is.
+    offset: u32,
+}
+
+impl Place {
+    fn of(text: &Text) -> Place {
+        let before = text.text.get(..text.answer.start).unwrap_or_default();
+        let first = 1 + line_breaks(before);
+        let bytes_before = before.len() - before.rfind('\n').map_or(0, |at| at + 1);
+        let within = line_breaks(text.text.get(text.answer.clone()).unwrap_or_default());
+        Place {
+            first,
+            last: first + within,
+            bytes_before: u32::try_from(bytes_before).unwrap_or(u32::MAX),
+            offset: text.lines.0,
+        }
+    }
+
+    fn remark(&self, said: Diagnostic) -> Remark {
+        let line = said.line.filter(|line| (self.first..=self.last).contains(line));
+        let on_first = line == Some(self.first);
+        let column = said.column.filter(|_| line.is_some());
+        let column = column
+            .map(|column| if on_first { column.saturating_sub(self.bytes_before).max(1) } else { column });
+        Remark {
+            severity: match said.severity {
+                Severity::Error => "error",
+                Severity::Warning => "warning",
+                Severity::Note => "note",
+            },
+            line: line.map(|line| line - self.first + self.offset),
+            column,
+            file: said.file,
+            message: said.message,
+        }
+    }
+}

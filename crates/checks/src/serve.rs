@@ -1,0 +1,318 @@
+//! The process that has compilers run for a gateway: it takes orders from a stream, and carries out as many at once as
+//! there are processors.
+//!
+//! It may make namespaces, and so is no jailed process itself; it holds no key, opens no file of a stranger's, and
+//! understands nothing of what it passes on.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use jail::tool::Limits;
+use languages::{Checker, Language, Project, Rules, Unit};
+use protocol::check::{Against, FromChecker, Order, Ran, TEXT_BYTES_MAX, VERSION};
+use protocol::frame;
+
+use crate::project::{self, Listing};
+use crate::run::{NotRun, Runner, succeeded};
+
+/// Orders that may wait.
+const QUEUE_MAX: usize = 64;
+/// A listing of a source is as good as new for so long.
+const LISTED_FOR: Duration = Duration::from_secs(3);
+/// Milliseconds for the preparation of a project's library.
+const LIBRARY_WALL_MS_MAX: u64 = 300_000;
+/// Where libraries lie, in the folder of runs.
+const LIBRARIES: &str = "libraries";
+
+/// What [`serve`] works with.
+pub struct Serving {
+    /// Runs plans.
+    pub runner: Runner,
+    /// Where a source is; asked with each order, so that a source that was removed is used no more.
+    pub source: Box<dyn Fn(&str) -> Option<PathBuf> + Send + Sync>,
+    /// The rules of a source.
+    pub rules: Box<dyn Fn(&str) -> Rules + Send + Sync>,
+    /// Runs at once.
+    pub threads: usize,
+}
+
+/// A source as it was listed last, and what was prepared of it.
+#[derive(Default)]
+struct Known {
+    listing: Arc<Listing>,
+    listed: Option<Instant>,
+    being_listed: bool,
+    library: Option<Library>,
+}
+
+struct Library {
+    folder: PathBuf,
+    state: u64,
+    stage: Stage,
+}
+
+#[derive(Clone, PartialEq)]
+enum Stage {
+    BeingMade,
+    Ready,
+    Failed(String),
+}
+
+struct Server {
+    serving: Serving,
+    known: Mutex<HashMap<(String, Language), Known>>,
+    /// How many libraries were made: each has a folder of its own.
+    made: Mutex<u64>,
+}
+
+/// Serves until the other end is closed.
+pub fn serve(stream: UnixStream, serving: Serving) -> io::Result<()> {
+    // What an earlier process left.
+    let _nothing_there = fs::remove_dir_all(&serving.runner.scratch);
+    let threads = serving.threads.max(1);
+    let ready = FromChecker::Ready { version: VERSION, toolchains: serving.runner.survey() };
+    let writing = Arc::new(Mutex::new(stream.try_clone()?));
+    tell(&writing, &ready)?;
+    let server = Arc::new(Server { serving, known: Mutex::default(), made: Mutex::new(0) });
+    let (orders, waiting): (SyncSender<Order>, Receiver<Order>) = sync_channel(QUEUE_MAX);
+    let waiting = Arc::new(Mutex::new(waiting));
+    for number in 0..threads {
+        let (server, waiting, writing) = (Arc::clone(&server), Arc::clone(&waiting), Arc::clone(&writing));
+        std::thread::Builder::new().name(format!("check-{number}")).spawn(move || {
+            loop {
+                let order = locked(&waiting).recv();
+                let Ok(order) = order else { return };
+                let id = order.id;
+                let outcome = match server.carry_out(&order) {
+                    Ok(ran) => FromChecker::Ran { id, ran },
+                    Err(reason) => FromChecker::NotRun { id, reason },
+                };
+                if tell(&writing, &outcome).is_err() {
+                    return;
+                }
+            }
+        })?;
+    }
+    let mut reading = stream;
+    while let Some(order) = receive(&mut reading)? {
+        if let Err(TrySendError::Full(order)) = orders.try_send(order) {
+            let reason = format!("{QUEUE_MAX} checks wait already");
+            tell(&writing, &FromChecker::NotRun { id: order.id, reason })?;
+        }
+    }
+    Ok(())
+}
+
+impl Server {
+    fn carry_out(self: &Arc<Server>, order: &Order) -> Result<Ran, String> {
+        let started = Instant::now();
+        let language = Language::from_name(&order.language).ok_or("no such language")?;
+        let checker = language.checkers().iter().find(|checker| checker.name == order.checker);
+        let checker = checker.ok_or("no such checker")?;
+        if order.text.len() > TEXT_BYTES_MAX {
+            return Err(format!("the text is longer than {TEXT_BYTES_MAX} bytes"));
+        }
+        let missing = self.serving.runner.site.missing(checker);
+        if !missing.is_empty() {
+            return Err(on_one_line(&NotRun::Missing { programs: missing, package: checker.package }));
+        }
+        let (project, root, against) = self.project(order, language, checker)?;
+        let rules = order.source.as_deref().map(&self.serving.rules).unwrap_or_default();
+        let unit = Unit {
+            language,
+            file_name: order.file_name.as_deref(),
+            text: &order.text,
+            project: &project,
+            rules: &rules,
+        };
+        let plan = checker.plan(&unit).ok_or("this checker has nothing to say of such a text")?;
+        let read_only: Vec<PathBuf> = root.into_iter().chain(project.library.clone()).collect();
+        let outcome = self.serving.runner.run(&plan, &read_only, Limits::default());
+        let outcome = outcome.map_err(|error| on_one_line(&error))?;
+        Ok(Ran {
+            succeeded: succeeded(&outcome),
+            ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            command: command(&plan.program, &plan.arguments),
+            against,
+            stdout: outcome.stdout.bytes,
+            stderr: outcome.stderr.bytes,
+        })
+    }
+
+    /// What the order's text is checked against, the folder that it lies in, and how that is told.
+    fn project(
+        self: &Arc<Server>,
+        order: &Order,
+        language: Language,
+        checker: &'static Checker,
+    ) -> Result<(Project, Option<PathBuf>, Against), String> {
+        let Some(name) = &order.source else { return Ok((Project::default(), None, Against::Nothing)) };
+        let name = name.clone();
+        let unusable =
+            |reason: String| Ok((Project::default(), None, Against::Unusable { name: name.clone(), reason }));
+        let Some(root) = (self.serving.source)(&name) else { return unusable("it was removed".to_owned()) };
+        if let Some(reason) = project::unusable(&root) {
+            return unusable(reason);
+        }
+        let listing = self.listing(&name, language, root.clone());
+        let library = match checker.library(&listing.files) {
+            None => None,
+            Some(plan) => match self.library(&name, language, &listing, plan) {
+                (folder, Stage::Ready) => Some(folder),
+                (_, Stage::BeingMade) => {
+                    return Err(format!(
+                        "the library of {name} is being made: {} files",
+                        listing.files.len()
+                    ));
+                }
+                (_, Stage::Failed(reason)) => return unusable(format!("its library was not made: {reason}")),
+            },
+        };
+        let project = listing.project(order.path.as_deref(), library);
+        Ok((project, Some(root), Against::Source { name: name.clone() }))
+    }
+
+    /// The newest listing, or one from before while a newer one is made.
+    fn listing(self: &Arc<Server>, name: &str, language: Language, root: PathBuf) -> Arc<Listing> {
+        let key = (name.to_owned(), language);
+        {
+            let mut known = locked(&self.known);
+            let entry = known.entry(key.clone()).or_default();
+            let is_same = entry.listing.root == root && entry.listed.is_some();
+            if is_same && entry.listed.is_some_and(|listed| listed.elapsed() < LISTED_FOR) {
+                return Arc::clone(&entry.listing);
+            }
+            if is_same {
+                let listing = Arc::clone(&entry.listing);
+                if !std::mem::replace(&mut entry.being_listed, true) {
+                    let server = Arc::clone(self);
+                    std::thread::spawn(move || server.list(&key, language, root));
+                }
+                return listing;
+            }
+        }
+        self.list(&key, language, root)
+    }
+
+    fn list(&self, key: &(String, Language), language: Language, root: PathBuf) -> Arc<Listing> {
+        let listing = Arc::new(project::list(&root, language));
+        let mut known = locked(&self.known);
+        let entry = known.entry(key.clone()).or_default();
+        entry.listing = Arc::clone(&listing);
+        entry.listed = Some(Instant::now());
+        entry.being_listed = false;
+        listing
+    }
+
+    /// The library of a source. One of an older state serves while the next is made.
+    fn library(
+        self: &Arc<Server>,
+        name: &str,
+        language: Language,
+        listing: &Arc<Listing>,
+        plan: languages::Plan,
+    ) -> (PathBuf, Stage) {
+        let key = (name.to_owned(), language);
+        let mut known = locked(&self.known);
+        let entry = known.entry(key.clone()).or_default();
+        if let Some(library) = &entry.library
+            && (library.state == listing.state || library.stage == Stage::BeingMade)
+        {
+            return (library.folder.clone(), library.stage.clone());
+        }
+        let older = entry.library.as_ref().filter(|library| library.stage == Stage::Ready);
+        let answer = match older {
+            Some(older) => (older.folder.clone(), Stage::Ready),
+            None => (PathBuf::new(), Stage::BeingMade),
+        };
+        if entry.being_listed {
+            return answer;
+        }
+        let number = {
+            let mut made = locked(&self.made);
+            *made += 1;
+            *made
+        };
+        let folder = self.serving.runner.scratch.join(LIBRARIES).join(format!("{name}-{number}"));
+        if older.is_none() {
+            let stage = Stage::BeingMade;
+            entry.library = Some(Library { folder: folder.clone(), state: listing.state, stage });
+        } else {
+            // Nobody begins another meanwhile.
+            entry.being_listed = true;
+        }
+        let (server, listing) = (Arc::clone(self), Arc::clone(listing));
+        std::thread::spawn(move || server.make_library(&key, folder, &listing, &plan));
+        answer
+    }
+
+    fn make_library(
+        &self,
+        key: &(String, Language),
+        folder: PathBuf,
+        listing: &Listing,
+        plan: &languages::Plan,
+    ) {
+        let limits = Limits {
+            wall_ms_max: LIBRARY_WALL_MS_MAX,
+            cpu_s_max: LIBRARY_WALL_MS_MAX / 1000,
+            ..Limits::default()
+        };
+        let made = fs::create_dir_all(&folder).map_err(|error| error.to_string()).and_then(|()| {
+            let ran = self.serving.runner.run_in(&folder, plan, std::slice::from_ref(&listing.root), limits);
+            ran.map(drop).map_err(|error| on_one_line(&error))
+        });
+        let stage = made.map_or_else(Stage::Failed, |()| Stage::Ready);
+        let mut known = locked(&self.known);
+        let entry = known.entry(key.clone()).or_default();
+        entry.being_listed = false;
+        // A run that still reads the one before keeps what it has open; a later one starts with the new one.
+        if let Some(before) = entry.library.replace(Library { folder, state: listing.state, stage })
+            && entry.library.as_ref().is_some_and(|now| now.folder != before.folder)
+        {
+            let _removed_at_the_next_start = fs::remove_dir_all(before.folder);
+        }
+    }
+}
+
+/// As records have it: no path of this machine, and no script.
+fn command(program: &str, arguments: &[String]) -> Vec<String> {
+    let plain = arguments.iter().filter(|word| !word.contains(['/', '\n']));
+    std::iter::once(program.to_owned()).chain(plain.cloned()).collect()
+}
+
+fn on_one_line(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text.push_str(&format!(": {source}"));
+        cause = source.source();
+    }
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(1000).collect()
+}
+
+fn tell(writing: &Mutex<UnixStream>, message: &FromChecker) -> io::Result<()> {
+    let bytes = frame::encode(message).map_err(io::Error::other)?;
+    locked(writing).write_all(&bytes)
+}
+
+fn receive(reading: &mut UnixStream) -> io::Result<Option<Order>> {
+    let mut header = [0; frame::HEADER_BYTES];
+    match reading.read_exact(&mut header) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        read => read?,
+    }
+    let mut payload = vec![0; frame::payload_len(header).map_err(io::Error::other)?];
+    reading.read_exact(&mut payload)?;
+    frame::decode(&payload).map(Some).map_err(io::Error::other)
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
