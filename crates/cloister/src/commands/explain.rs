@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{Session, wait};
+use crate::checks;
 use crate::failure::Failure;
 
 /// Shows a record: who asked what, when, of which model, and what was answered
@@ -204,9 +205,15 @@ fn others(page: &mut Page, related: &[&Value]) {
         };
         page.facts(event(leaf), named);
         if let Some(diagnostics) = leaf.pointer("/body/diagnostics_text").and_then(Value::as_str) {
-            page.block(diagnostics);
+            page.block(&said(diagnostics));
         }
     }
+}
+
+/// A check's diagnostics in words; as they are where they are not as this version writes them.
+fn said(diagnostics: &str) -> String {
+    let check: Result<client::Check, _> = serde_json::from_str(diagnostics);
+    check.map_or_else(|_| diagnostics.to_owned(), |check| checks::lines(&[check]).join("\n"))
 }
 
 fn event(leaf: &Value) -> &Value {

@@ -19,6 +19,7 @@ mod query;
 mod replay;
 mod repo;
 mod serve;
+mod toolchain;
 mod witness;
 
 use std::error::Error;
@@ -53,6 +54,8 @@ enum Command {
     #[command(subcommand)]
     Repo(repo::Repo),
     #[command(subcommand)]
+    Toolchain(toolchain::Toolchain),
+    #[command(subcommand)]
     User(administer::User),
     #[command(subcommand)]
     Token(administer::Token),
@@ -84,6 +87,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Serve(command) => command.run(&data),
         Command::Model(command) => command.run(&data),
         Command::Repo(command) => command.run(&data),
+        Command::Toolchain(command) => command.run(&data),
         Command::User(command) => command.run(&data),
         Command::Token(command) => command.run(&data),
         Command::Ledger(command) => command.run(&data),
