@@ -4,22 +4,9 @@
 use languages::Language;
 use libfuzzer_sys::fuzz_target;
 
-const LANGUAGES: [Language; 10] = [
-    Language::Ada,
-    Language::Vhdl,
-    Language::Verilog,
-    Language::C,
-    Language::Cpp,
-    Language::Rust,
-    Language::Python,
-    Language::Fortran,
-    Language::Assembly,
-    Language::Cobol,
-];
-
 fuzz_target!(|bytes: &[u8]| {
     let Some((first, bytes)) = bytes.split_first() else { return };
-    let language = LANGUAGES[usize::from(*first) % LANGUAGES.len()];
+    let language = Language::ALL[usize::from(*first) % Language::ALL.len()];
     let text = String::from_utf8_lossy(bytes);
     let parsed = languages::parse(language, &text);
     let mut at = 0;

@@ -100,6 +100,18 @@ pub(crate) static PACK: Pack = Pack {
         keyword_slots: OnceLock::new(),
     },
     outline: outline::outline,
+    unit_begins: &[
+        "with",
+        "use",
+        "package",
+        "procedure",
+        "function",
+        "generic",
+        "pragma",
+        "private",
+        "separate",
+        "limited",
+    ],
     checkers: check::CHECKERS,
     accepts_switch: check::accepts_switch,
 };
