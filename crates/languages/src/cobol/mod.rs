@@ -16,7 +16,7 @@ pub(crate) static PACK: Pack = Pack {
     lexis: Lexis {
         folds_case: true,
         line_comments: &["*>"],
-        block_comment: None,
+        block_comments: &[],
         quotes: Quotes::Fortran,
         word_bytes: b"-",
         qualifier: "",

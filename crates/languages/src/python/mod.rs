@@ -17,7 +17,7 @@ pub(crate) static PACK: Pack = Pack {
     lexis: Lexis {
         folds_case: false,
         line_comments: &["#"],
-        block_comment: None,
+        block_comments: &[],
         quotes: Quotes::Python,
         word_bytes: &[],
         qualifier: ".",

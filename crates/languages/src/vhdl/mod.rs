@@ -17,7 +17,7 @@ pub(crate) static PACK: Pack = Pack {
     lexis: Lexis {
         folds_case: true,
         line_comments: &["--"],
-        block_comment: Some(("/*", "*/")),
+        block_comments: &[("/*", "*/")],
         quotes: Quotes::Ada,
         word_bytes: b"\\",
         qualifier: ".",
