@@ -48,6 +48,8 @@ languages! {
     Assembly: assembly,
     /// COBOL.
     Cobol: cobol,
+    /// Pascal, and Object Pascal.
+    Pascal: pascal,
 }
 
 /// What all packs have, grammar or not.

@@ -27,6 +27,7 @@ mod c;
 mod cobol;
 mod cpp;
 mod fortran;
+mod pascal;
 mod python;
 mod rust;
 mod verilog;

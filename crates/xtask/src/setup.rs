@@ -65,6 +65,11 @@ const NEEDS: &[Need] = &[
         present: || in_path("cobc").is_some(),
     },
     Need {
+        package: "fp-compiler",
+        reason: "looks at Pascal in tests of the checkers",
+        present: || in_path("fpc").is_some(),
+    },
+    Need {
         package: "netcat-openbsd",
         reason: "tries to connect from the jail of a tool",
         present: || in_path("nc").is_some(),

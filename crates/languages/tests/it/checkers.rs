@@ -346,6 +346,31 @@ fn rust_python_fortran_assembly_and_cobol_are_looked_at() {
 }
 
 #[test]
+fn pascal_is_looked_at() {
+    let text = "program p;\nvar\n\ta: integer; s: string;\nbegin\n\ts := 'é'; (* é *) a := ¤zz;\nend.\n";
+    assert_marked(Language::Pascal, "fpc", Some("other.pas"), text, "\"zz\"");
+    assert_clean(Language::Pascal, "fpc", Some("other.pas"), &text.replace("¤zz", "1"));
+    assert_marked(
+        Language::Pascal,
+        "fpc",
+        None,
+        "program p;\nbegin\n  if ¤then\nend.\n",
+        "Illegal expression",
+    );
+    let text = "Unit Stack;\ninterface\nprocedure q;\nimplementation\nprocedure q;\nbegin\nend;\nend.\n";
+    assert_clean(Language::Pascal, "fpc", None, text);
+    let folder = Folder::new();
+    folder.put("stack.pas", text);
+    let project = Project { directories: vec![folder.0.clone()], ..Project::default() };
+    let rules = Rules::default();
+    let text = "program p;\nuses Stack;\nbegin\n  q;\nend.\n";
+    let unit = Unit { language: Language::Pascal, file_name: None, text, project: &project, rules: &rules };
+    assert_eq!(check("fpc", &unit), []);
+    let found = check("fpc", &Unit { project: &Project::default(), ..unit });
+    assert_eq!((found[0].severity, found[0].line), (Severity::Error, Some(2)), "{found:?}");
+}
+
+#[test]
 fn a_failure_without_words_is_an_error() {
     let (project, rules) = (Project::default(), Rules::default());
     for (language, checker) in Language::all_checkers() {
@@ -390,6 +415,7 @@ fn switches_name_no_file_and_no_program() {
         (Language::Rust, "-Wunused_must_use"),
         (Language::Fortran, "-std=f2018"),
         (Language::Cobol, "-std=ibm"),
+        (Language::Pascal, "-Mobjfpc"),
     ];
     for (language, switch) in accepted {
         assert!(language.accepts_switch(switch), "{switch}");

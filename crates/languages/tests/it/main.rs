@@ -38,6 +38,7 @@ fn languages_are_detected() {
         ("a.F90", "", Some(Language::Fortran)),
         ("boot.S", "", Some(Language::Assembly)),
         ("pay.cbl", "", Some(Language::Cobol)),
+        ("stack.pas", "", Some(Language::Pascal)),
         ("tool", "#!/usr/bin/env python3\n", Some(Language::Python)),
         ("tool", "#!/bin/sh\n", None),
         ("", "with Ada.Text_IO;\nprocedure Main is", Some(Language::Ada)),
