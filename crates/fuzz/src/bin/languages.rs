@@ -1,7 +1,8 @@
-//! Sources, which the indexer cuts and the gateway looks at while people type. The first byte is the language.
+//! Sources, which the indexer cuts and the gateway looks at while people type, and what a toolchain writes of them. The
+//! first byte is the language.
 #![no_main]
 
-use languages::Language;
+use languages::{Language, Project, Rules, Unit, Written};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -24,5 +25,21 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(found.near.is_sorted_by_key(|named| named.distance_lines));
     for token in languages::tokens(&text) {
         assert!(text.get(token.offset_from..token.offset_to).is_some());
+    }
+    let (project, rules) = (Project::default(), Rules::default());
+    let unit = Unit { language, file_name: None, text: &text, project: &project, rules: &rules };
+    for checker in language.checkers() {
+        // A plan is refused, or writes the text as it is.
+        if let Some(plan) = checker.plan(&unit) {
+            assert!(plan.files.iter().any(|(_, written)| *written == *text));
+            assert!(plan.files.iter().all(|(name, _)| !name.contains('/') && !name.starts_with(['-', '.'])));
+        }
+        let written = Written { stdout: b"", stderr: bytes, succeeded: false };
+        let found = checker.read(&unit, &written);
+        assert!(!found.is_empty() && found.len() <= 100);
+        assert!(found.iter().all(|one| one.message.len() <= 512 && !one.message.contains(char::is_control)));
+    }
+    for block in languages::fenced(&text) {
+        assert!(text.get(block.text).is_some());
     }
 });

@@ -95,8 +95,12 @@ fn assert_read(text: &str, stderr: &[u8], stdout: &[u8], succeeded: bool) {
     let (project, rules) = (Project::default(), Rules::default());
     for (language, checker) in Language::all_checkers() {
         let unit = Unit { language, file_name: None, text, project: &project, rules: &rules };
-        checker.refuse(&unit);
-        checker.plan(&unit);
+        // Foreign subprograms are refused; all else is written as it is, beside files of plain names.
+        if let Some(plan) = checker.plan(&unit) {
+            assert!(checker.refuse(&unit).is_none());
+            assert!(plan.files.iter().any(|(_, written)| *written == *text));
+            assert!(plan.files.iter().all(|(name, _)| !name.contains('/') && !name.starts_with(['-', '.'])));
+        }
         let found = checker.read(&unit, &Written { stdout, stderr, succeeded });
         assert!(found.len() <= 100);
         let lines: Vec<&str> = text.split('\n').collect();
