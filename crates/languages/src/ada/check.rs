@@ -127,17 +127,16 @@ fn plan_proof(unit: &Unit<'_>) -> Option<Plan> {
             folders.push(format!("\"{}\"", directory.replace('"', "\"\"")));
         }
     }
-    let mut compiler = vec!["\"-gnat2022\"".to_owned()];
+    let mut pragmas = String::new();
     let mut plan = Plan::of(unit, SEVERAL, "sh", &["-c", PROVED, "sh", SEVERAL]);
     if !unit.rules.pragmas.is_empty() {
-        compiler.push(format!("\"-gnatec=\" & Unit'Project_Dir & \"{PRAGMAS}\""));
+        pragmas = format!("      for Local_Configuration_Pragmas use \"{PRAGMAS}\";\n");
         plan.files.push((PRAGMAS.to_owned(), unit.rules.pragmas.join("\n") + "\n"));
     }
     let project = format!(
         "project Unit is\n   for Source_Dirs use ({});\n   package Compiler is\n      \
-         for Default_Switches (\"Ada\") use ({});\n   end Compiler;\nend Unit;\n",
+         for Default_Switches (\"Ada\") use (\"-gnat2022\");\n{pragmas}   end Compiler;\nend Unit;\n",
         folders.join(", "),
-        compiler.join(", "),
     );
     plan.files.push(("unit.gpr".to_owned(), project));
     Some(plan)

@@ -161,6 +161,30 @@ fn gnat_knows_the_project_and_its_rules() {
     assert!(severities.contains(&(Severity::Warning, Some(4))), "{found:?}");
 }
 
+/// GNATprove is not Debian's, but the project file that it is given is one for GPRbuild as well.
+#[test]
+fn the_project_file_of_a_proof_is_understood() {
+    let (folder, source) = (Folder::new(), Folder::new());
+    source.put("p.ads", "package P is\nend P;\n");
+    let project = Project { directories: vec![source.0.clone()], ..Project::default() };
+    let pragmas =
+        vec!["pragma SPARK_Mode;".to_owned(), "pragma Restrictions (No_Dependence => P);".to_owned()];
+    let rules = Rules { pragmas, ..Rules::default() };
+    let text = "with P;\nprocedure Main is\nbegin\n   null;\nend Main;\n";
+    let unit = Unit { language: Language::Ada, file_name: None, text, project: &project, rules: &rules };
+    let checker = Language::Ada.checkers().iter().find(|checker| checker.name == "gnatprove").unwrap();
+    for (name, text) in &checker.plan(&unit).unwrap().files {
+        folder.put(name, text);
+    }
+    fs::create_dir(folder.0.join("units")).unwrap();
+    folder.put("units/main.adb", text);
+    let arguments = ["-q", "-c", "-u", "-P", "unit.gpr", "main.adb"];
+    let built = Command::new("gprbuild").args(arguments).current_dir(&folder.0).output();
+    let built = built.expect("`gprbuild` is missing: apt-get install gprbuild");
+    let said = String::from_utf8_lossy(&built.stderr);
+    assert!(said.contains("main.adb:1:06: error: violation of restriction \"No_Dependence => P\""), "{said}");
+}
+
 const ENTITY: &str = "library ieee;\nuse ieee.std_logic_1164.all;\nentity e is\n  port (a : in std_logic; b : out std_logic);\n\
                       end entity;\narchitecture r of e is\nbegin\n\tb <= not ¤c;\nend architecture;\n";
 
