@@ -111,6 +111,11 @@ fn read(unit: &Unit<'_>, written: &Written<'_>) -> Vec<Diagnostic> {
         None => one.line.is_none(),
     };
     found.retain(|one| one.severity == Severity::Error || !is_apart(one));
+    // Whether a name is used once more further down makes no other error of it.
+    for one in &mut found {
+        let words = one.message.trim_end_matches(" (more references follow)").len();
+        one.message.truncate(words);
+    }
     found
 }
 

@@ -19,6 +19,7 @@ pub(super) const CHECKERS: &[Checker] = &[Checker {
 
 const UNIT: &str = "unit.rs";
 
+/// The edition wants rustc 1.85 or later, as Debian 13 has it.
 fn plan(unit: &Unit<'_>) -> Option<Plan> {
     let kind = if has_main(unit) { "bin" } else { "lib" };
     let arguments = [

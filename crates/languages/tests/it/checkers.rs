@@ -96,6 +96,10 @@ fn gnat_looks_at_one_unit() {
     check(Some("p.ads"), "package P is\n   X : Foo¤", "missing \";\"");
     check(None, "package P is\n   X : Integer := 1¤\nend P;\n", "missing \";\"");
     check(None, "¤hello world\n", "compilation unit expected");
+    // A name that is used twice is the same error as one that is used once.
+    let twice = "procedure T is\nbegin\n   Foo (1);\n   Foo;\nend T;\n";
+    let found = alone(Language::Ada, "gnat", None, twice);
+    assert_eq!((found.len(), found[0].message.as_str()), (1, "\"Foo\" is undefined"), "{found:?}");
     // The language of 2022, in each way.
     let new = "procedure N is\n   X : String := [1 => 'a'];\nbegin\n   X := @;\nend N;\n";
     assert_clean(Language::Ada, "gnat", Some("n.adb"), new);
