@@ -184,9 +184,15 @@ impl House {
             text: of.to_owned(),
             source: text.source.clone(),
         };
+        let (project, rules) = (Project::default(), Rules::default());
+        let unit = text.unit(&text.text, &project, &rules);
+        if let Some(said) = checker.refuse(&unit) {
+            return Check::refused(text, checker, said);
+        }
         let run = async |of: &str| -> Result<(Ran, Vec<Diagnostic>), NotChecked> {
             let ran = self.checkers.check(order(of)).await?;
-            let said = read(text, checker, of, &ran);
+            let written = Written { stdout: &ran.stdout, stderr: &ran.stderr, succeeded: ran.succeeded };
+            let said = checker.read(&text.unit(of, &project, &rules), &written);
             Ok((ran, said))
         };
         let before = async {
@@ -311,17 +317,10 @@ fn line_breaks(text: &str) -> u32 {
     u32::try_from(text.bytes().filter(|byte| *byte == b'\n').count()).unwrap_or(u32::MAX)
 }
 
-fn read(text: &Text, checker: &Checker, of: &str, ran: &Ran) -> Vec<Diagnostic> {
-    let (project, rules) = (Project::default(), Rules::default());
-    let unit = Unit {
-        language: text.language,
-        file_name: text.file_name.as_deref(),
-        text: of,
-        project: &project,
-        rules: &rules,
-    };
-    let written = Written { stdout: &ran.stdout, stderr: &ran.stderr, succeeded: ran.succeeded };
-    checker.read(&unit, &written)
+impl Text {
+    fn unit<'a>(&'a self, text: &'a str, project: &'a Project, rules: &'a Rules) -> Unit<'a> {
+        Unit { language: self.language, file_name: self.file_name.as_deref(), text, project, rules }
+    }
 }
 
 impl Check {
@@ -343,6 +342,13 @@ impl Check {
         }
     }
 
+    /// Nothing was run: the text must not even be handed to the program.
+    fn refused(text: &Text, checker: &Checker, said: Diagnostic) -> Check {
+        let remarks = vec![Place::of(text).remark(said)];
+        let outcome = CheckOutcome::Failed;
+        Check { outcome, reason: None, errors: 1, remarks, ..Check::not_run(text, checker, String::new()) }
+    }
+
     fn ran(
         text: &Text,
         checker: &Checker,
@@ -352,7 +358,7 @@ impl Check {
         after: Vec<Diagnostic>,
     ) -> Check {
         let place = Place::of(text);
-        let said = languages::new_errors(before, &after, place.first..place.last + 1);
+        let said = languages::new_diagnostics(before, &after, place.first..place.last);
         let errors = said.iter().filter(|one| one.severity == Severity::Error).count();
         let errors_before = before.iter().filter(|one| one.severity == Severity::Error).count();
         let mut remarks: Vec<(Severity, Remark)> =

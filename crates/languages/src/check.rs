@@ -5,9 +5,15 @@
 //! Text of a unit, names of a project and words of a compiler are strangers': a plan names no file but those that it
 //! writes and those of the [`Project`], and [`Checker::read`] takes any bytes.
 
-use std::path::{Path, PathBuf};
+mod moved;
+mod reading;
 
-use crate::{Language, language};
+use std::path::PathBuf;
+
+use crate::Language;
+
+pub use moved::new_diagnostics;
+pub(crate) use reading::{Columns, Format, remarks};
 
 /// One toolchain's opinion.
 pub struct Checker {
@@ -17,10 +23,12 @@ pub struct Checker {
     pub programs: &'static [&'static str],
     /// Which package of Debian's has them.
     pub package: &'static str,
-    /// What a clean answer claims, and no more: `legal by the language's rules; not elaborated, not run`.
+    /// What a clean answer claims, and no more: `legal by the language's rules; not run`.
     pub claims: &'static str,
     /// The first of [`Checker::programs`] with these arguments states its version on its first line.
     pub version: &'static [&'static str],
+    /// What must not even be handed to the program.
+    pub(crate) refuse: Option<fn(&Unit<'_>) -> Option<Diagnostic>>,
     pub(crate) plan: fn(&Unit<'_>) -> Option<Plan>,
     pub(crate) library: Option<fn(&[PathBuf]) -> Plan>,
     pub(crate) read: fn(&Unit<'_>, &Written<'_>) -> Vec<Diagnostic>,
@@ -100,19 +108,31 @@ pub enum Severity {
 pub struct Diagnostic {
     /// How bad.
     pub severity: Severity,
-    /// Line of the unit's text, from 1; `None` when it is about another file, or none.
+    /// Line of the unit's text, from 1, and at most one behind its last; `None` when it is about another file, or none.
     pub line: Option<u32>,
-    /// Byte in that line, from 1; `None` when the checker does not say.
+    /// Byte in that line, from 1, and at most one behind its last; `None` when the checker does not say, or says it
+    /// too loosely.
     pub column: Option<u32>,
-    /// The other file that it is about, without the project's path.
+    /// Name of the other file that it is about, without folders: at most 128 bytes.
     pub file: Option<String>,
-    /// The checker's own words, without control characters.
+    /// The checker's own words, without control characters: at most 512 bytes.
     pub message: String,
 }
 
+/// So many remarks are kept of one run.
+const DIAGNOSTICS_MAX: usize = 100;
+
 impl Checker {
-    /// How it is called for this unit; `None` when it has nothing to say of such a one.
+    /// Why the unit must not be handed to the program, if so: nothing is run then, and this is the answer.
+    pub fn refuse(&self, unit: &Unit<'_>) -> Option<Diagnostic> {
+        self.refuse.and_then(|refuse| refuse(unit))
+    }
+
+    /// How it is called for this unit; `None` when it has nothing to say of such a one, or refuses it.
     pub fn plan(&self, unit: &Unit<'_>) -> Option<Plan> {
+        if self.refuse(unit).is_some() {
+            return None;
+        }
         (self.plan)(unit)
     }
 
@@ -122,9 +142,41 @@ impl Checker {
         self.library.map(|library| library(files))
     }
 
-    /// What a run of its plan said. A run that failed without a word that is understood is an error in itself.
+    /// What a run of its plan said: at most 100 remarks, none twice. A run that failed and names no error is an error
+    /// in itself.
     pub fn read(&self, unit: &Unit<'_>, written: &Written<'_>) -> Vec<Diagnostic> {
-        (self.read)(unit, written)
+        let mut found = (self.read)(unit, written);
+        found.truncate(DIAGNOSTICS_MAX);
+        if !written.succeeded && !found.iter().any(|one| one.severity == Severity::Error) {
+            found.truncate(DIAGNOSTICS_MAX - 1);
+            found.push(reading::failure(self.name, written));
+        }
+        found
+    }
+}
+
+impl Diagnostic {
+    /// An error without a place.
+    pub(crate) fn error(message: &str) -> Diagnostic {
+        let message = reading::clean(message, reading::MESSAGE_BYTES_MAX);
+        Diagnostic { severity: Severity::Error, line: None, column: None, file: None, message }
+    }
+}
+
+impl Plan {
+    /// A run that is given the unit's text in a file of that name, and those arguments.
+    pub(crate) fn of(unit: &Unit<'_>, file_name: &str, program: &'static str, arguments: &[&str]) -> Plan {
+        Plan {
+            files: vec![(file_name.to_owned(), unit.text.to_owned())],
+            program,
+            arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+        }
+    }
+
+    /// With more arguments.
+    pub(crate) fn with(mut self, arguments: impl IntoIterator<Item = String>) -> Plan {
+        self.arguments.extend(arguments);
+        self
     }
 }
 
@@ -136,17 +188,36 @@ impl Language {
 
     /// All checkers that there are.
     pub fn all_checkers() -> impl Iterator<Item = (Language, &'static Checker)> {
-        language::ALL
+        Language::ALL
             .into_iter()
             .flat_map(|language| language.checkers().iter().map(move |one| (language, one)))
     }
 }
 
-/// An `-I` for each directory of the project.
-pub(crate) fn includes(project: &Project) -> impl Iterator<Item = String> {
-    project.directories.iter().filter_map(|directory: &PathBuf| Some(format!("-I{}", utf8(directory)?)))
+/// The project's directories behind that switch, the unit's own first, none twice.
+pub(crate) fn directories(project: &Project, switch: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for directory in project.directory.iter().chain(&project.directories) {
+        if let Some(directory) = directory.to_str() {
+            let argument = format!("{switch}{directory}");
+            if !found.contains(&argument) {
+                found.push(argument);
+            }
+        }
+    }
+    found
 }
 
-pub(crate) fn utf8(path: &Path) -> Option<&str> {
-    path.to_str()
+/// The site's switches that this one checker knows.
+pub(crate) fn switches(unit: &Unit<'_>, knows: fn(&str) -> bool) -> impl Iterator<Item = String> {
+    unit.rules.switches.iter().filter(move |switch| knows(switch)).cloned()
+}
+
+/// Whether a switch begins so and goes on with letters, digits, `-`, `+`, `.` or `=` only: no path, no list.
+pub(crate) fn is_plain_switch(switch: &str, beginnings: &[&str]) -> bool {
+    const SWITCH_BYTES_MAX: usize = 64;
+    switch.len() <= SWITCH_BYTES_MAX
+        && beginnings.iter().filter_map(|beginning| switch.strip_prefix(beginning)).any(|rest| {
+            rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.' | b'='))
+        })
 }

@@ -1,33 +1,55 @@
 //! The languages, and how a file's is told.
 
 use crate::check::Checker;
+use crate::cpp;
 use crate::lexis::Lexis;
 use crate::outline::Outline;
-use crate::{ada, assembly, c, cobol, cpp, fortran, python, rust, verilog, vhdl};
 
-/// A language that there is a pack for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Language {
+/// The one list of languages, in the order in which they are tried. What is said of a language stands in its pack.
+macro_rules! languages {
+    ($($(#[doc = $doc:literal])+ $variant:ident: $pack:ident,)+) => {
+        /// A language that there is a pack for.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Language {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl Language {
+            /// All of them.
+            pub const ALL: [Language; [$(stringify!($variant)),+].len()] = [$(Language::$variant),+];
+
+            pub(crate) fn pack(self) -> &'static Pack {
+                match self {
+                    $(Language::$variant => &crate::$pack::PACK,)+
+                }
+            }
+        }
+    };
+}
+
+languages! {
     /// Ada, and SPARK, which is a part of it.
-    Ada,
+    Ada: ada,
     /// VHDL.
-    Vhdl,
+    Vhdl: vhdl,
     /// Verilog and SystemVerilog.
-    Verilog,
+    Verilog: verilog,
     /// C.
-    C,
+    C: c,
     /// C++.
-    Cpp,
+    Cpp: cpp,
     /// Rust.
-    Rust,
+    Rust: rust,
     /// Python.
-    Python,
+    Python: python,
     /// Fortran, free or fixed form.
-    Fortran,
+    Fortran: fortran,
     /// Assembly of any machine.
-    Assembly,
+    Assembly: assembly,
     /// COBOL.
-    Cobol,
+    Cobol: cobol,
+    /// Pascal, and Object Pascal.
+    Pascal: pascal,
 }
 
 /// What all packs have, grammar or not.
@@ -41,25 +63,14 @@ pub(crate) struct Pack {
     pub(crate) telling: &'static [&'static str],
     pub(crate) lexis: Lexis,
     pub(crate) outline: fn(&mut Outline<'_>),
+    /// The words of which one begins a whole unit, lower-case; none: whatever begins with may be one.
+    pub(crate) unit_begins: &'static [&'static str],
     /// The first is asked while a person types.
     pub(crate) checkers: &'static [Checker],
     /// Whether a site may hand that switch to the language's checkers: one that changes what is legal or warned of,
     /// and names no file and no program.
     pub(crate) accepts_switch: fn(&str) -> bool,
 }
-
-pub(crate) const ALL: [Language; 10] = [
-    Language::Ada,
-    Language::Vhdl,
-    Language::Verilog,
-    Language::C,
-    Language::Cpp,
-    Language::Rust,
-    Language::Python,
-    Language::Fortran,
-    Language::Assembly,
-    Language::Cobol,
-];
 
 /// So much of a file's beginning is looked at.
 const BEGINNING_BYTES: usize = 4096;
@@ -79,7 +90,7 @@ impl Language {
         if extension == "v" && beginning.contains("Require ") && !beginning.contains("module") {
             return None;
         }
-        ALL.into_iter().find(|language| language.pack().extensions.contains(&extension.as_str()))
+        Language::ALL.into_iter().find(|language| language.pack().extensions.contains(&extension.as_str()))
     }
 
     /// Its name in indexes and settings: lower-case.
@@ -90,7 +101,7 @@ impl Language {
     /// The language of that name or of one that editors give it, in any case.
     pub fn from_name(name: &str) -> Option<Language> {
         let name = name.trim().to_ascii_lowercase();
-        ALL.into_iter().find(|language| {
+        Language::ALL.into_iter().find(|language| {
             let pack = language.pack();
             pack.name == name || pack.aliases.contains(&name.as_str())
         })
@@ -110,21 +121,6 @@ impl Language {
     pub fn accepts_switch(self, switch: &str) -> bool {
         (self.pack().accepts_switch)(switch)
     }
-
-    pub(crate) fn pack(self) -> &'static Pack {
-        match self {
-            Language::Ada => &ada::PACK,
-            Language::Vhdl => &vhdl::PACK,
-            Language::Verilog => &verilog::PACK,
-            Language::C => &c::PACK,
-            Language::Cpp => &cpp::PACK,
-            Language::Rust => &rust::PACK,
-            Language::Python => &python::PACK,
-            Language::Fortran => &fortran::PACK,
-            Language::Assembly => &assembly::PACK,
-            Language::Cobol => &cobol::PACK,
-        }
-    }
 }
 
 fn by_words(beginning: &str) -> Option<Language> {
@@ -132,7 +128,9 @@ fn by_words(beginning: &str) -> Option<Language> {
         return line.contains("python").then_some(Language::Python);
     }
     let beginning = beginning.to_ascii_lowercase();
-    ALL.into_iter().find(|language| language.pack().telling.iter().any(|words| beginning.contains(words)))
+    Language::ALL
+        .into_iter()
+        .find(|language| language.pack().telling.iter().any(|words| beginning.contains(words)))
 }
 
 /// The name as indexes keep it: lower-case where the language folds case.
@@ -146,11 +144,11 @@ pub fn fold(language: Language, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::ALL;
+    use super::Language;
 
     #[test]
     fn keywords_are_sorted() {
-        for language in ALL {
+        for language in Language::ALL {
             let pack = language.pack();
             assert!(pack.lexis.keywords.is_sorted(), "{}: {:?}", pack.name, {
                 let keywords = pack.lexis.keywords;

@@ -7,7 +7,8 @@ use std::sync::OnceLock;
 pub(crate) struct Lexis {
     pub(crate) folds_case: bool,
     pub(crate) line_comments: &'static [&'static str],
-    pub(crate) block_comment: Option<(&'static str, &'static str)>,
+    /// What opens one, and what closes it.
+    pub(crate) block_comments: &'static [(&'static str, &'static str)],
     pub(crate) quotes: Quotes,
     /// Bytes of identifiers beside letters, digits and `_`.
     pub(crate) word_bytes: &'static [u8],
@@ -103,8 +104,8 @@ impl<'t> Lexer<'t> {
             let begins = |mark: &str| mark.as_bytes()[0] == *first && rest.starts_with(mark.as_bytes());
             if self.lexis.line_comments.iter().any(|mark| begins(mark)) {
                 self.at = self.place_of(self.at, "\n");
-            } else if let Some((open, close)) = self.lexis.block_comment
-                && begins(open)
+            } else if let Some((open, close)) =
+                self.lexis.block_comments.iter().find(|(open, _)| begins(open))
             {
                 let end = self.place_of(self.at + open.len(), close);
                 self.at = (end + close.len()).min(self.bytes.len());

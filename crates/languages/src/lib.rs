@@ -6,12 +6,13 @@
 //! reach no C at all.
 //!
 //! A language is a pack, a folder each with the same few files: `mod.rs` (how it is detected, its comments,
-//! strings and keywords), `outline.rs` (imports, declarations and scopes, by its words alone) and, where there
-//! is a grammar, `tree.rs` (which nodes are chunks and symbols). The crate has no I/O, no clock and no state,
+//! strings and keywords), `outline.rs` (imports, declarations and scopes, by its words alone), `check.rs` (which
+//! toolchains there are for it, how they are called and how their words are read) and, where there is a grammar,
+//! `tree.rs` (which nodes are chunks and symbols). The crate has no I/O, no clock and no state,
 //! takes any text, and does an amount of work that is bounded by the text's length. It resolves no names
 //! and checks no types.
 
-mod answers;
+mod answer;
 mod check;
 mod language;
 mod lexis;
@@ -26,13 +27,14 @@ mod c;
 mod cobol;
 mod cpp;
 mod fortran;
+mod pascal;
 mod python;
 mod rust;
 mod verilog;
 mod vhdl;
 
-pub use answers::{Fenced, fenced, is_whole_unit, new_errors};
-pub use check::{Checker, Diagnostic, Plan, Project, Rules, Severity, Unit, Written};
+pub use answer::{Fenced, fenced, is_whole_unit};
+pub use check::{Checker, Diagnostic, Plan, Project, Rules, Severity, Unit, Written, new_diagnostics};
 pub use language::{Language, fold};
 pub use parse::{Chunk, ChunkKind, Definition, Parsed, SymbolKind, TEXT_BYTES_MAX, parse, windows};
 pub use surroundings::{Named, Surroundings, surroundings};

@@ -220,7 +220,7 @@ fn grammar(language: Language) -> Option<&'static tree::Grammar> {
         Language::Cpp => Some(&cpp::tree::GRAMMAR),
         Language::Rust => Some(&rust::tree::GRAMMAR),
         Language::Python => Some(&python::tree::GRAMMAR),
-        Language::Verilog | Language::Fortran | Language::Assembly | Language::Cobol => None,
+        _ => None,
     }
 }
 
@@ -237,8 +237,8 @@ fn by_words(outline: &Outline<'_>, text: &str, lines: &chunks::Lines) -> Parsed 
         let bytes = lines.of_row(text, row);
         let before = outline.written(at.wrapping_sub(1)).to_ascii_lowercase();
         let kind = match before.as_str() {
-            "module" | "package" | "program" | "interface" | "program-id" => SymbolKind::Package,
-            "function" | "task" | "subroutine" | "automatic" => SymbolKind::Subprogram,
+            "module" | "unit" | "package" | "program" | "interface" | "program-id" => SymbolKind::Package,
+            "function" | "procedure" | "task" | "subroutine" | "automatic" => SymbolKind::Subprogram,
             "class" | "type" => SymbolKind::Type,
             "parameter" | "localparam" => SymbolKind::Constant,
             "define" => SymbolKind::Macro,

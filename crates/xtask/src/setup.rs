@@ -45,6 +45,31 @@ const NEEDS: &[Need] = &[
         present: || in_path("vvp").is_some(),
     },
     Need {
+        package: "verilator",
+        reason: "lints Verilog in tests of the checkers",
+        present: || in_path("verilator").is_some(),
+    },
+    Need {
+        package: "clang",
+        reason: "looks at C and C++ in tests of the checkers",
+        present: || in_path("clang").is_some(),
+    },
+    Need {
+        package: "gfortran",
+        reason: "looks at Fortran in tests of the checkers",
+        present: || in_path("gfortran").is_some(),
+    },
+    Need {
+        package: "gnucobol3",
+        reason: "looks at COBOL in tests of the checkers",
+        present: || in_path("cobc").is_some(),
+    },
+    Need {
+        package: "fp-compiler",
+        reason: "looks at Pascal in tests of the checkers",
+        present: || in_path("fpc").is_some(),
+    },
+    Need {
         package: "netcat-openbsd",
         reason: "tries to connect from the jail of a tool",
         present: || in_path("nc").is_some(),

@@ -1,25 +1,13 @@
-//! Sources, which the indexer cuts and the gateway looks at while people type. The first byte is the language.
+//! Sources, which the indexer cuts and the gateway looks at while people type, and what a toolchain writes of them. The
+//! first byte is the language.
 #![no_main]
 
-use languages::Language;
+use languages::{Language, Project, Rules, Unit, Written};
 use libfuzzer_sys::fuzz_target;
-
-const LANGUAGES: [Language; 10] = [
-    Language::Ada,
-    Language::Vhdl,
-    Language::Verilog,
-    Language::C,
-    Language::Cpp,
-    Language::Rust,
-    Language::Python,
-    Language::Fortran,
-    Language::Assembly,
-    Language::Cobol,
-];
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((first, bytes)) = bytes.split_first() else { return };
-    let language = LANGUAGES[usize::from(*first) % LANGUAGES.len()];
+    let language = Language::ALL[usize::from(*first) % Language::ALL.len()];
     let text = String::from_utf8_lossy(bytes);
     let parsed = languages::parse(language, &text);
     let mut at = 0;
@@ -37,5 +25,21 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(found.near.is_sorted_by_key(|named| named.distance_lines));
     for token in languages::tokens(&text) {
         assert!(text.get(token.offset_from..token.offset_to).is_some());
+    }
+    let (project, rules) = (Project::default(), Rules::default());
+    let unit = Unit { language, file_name: None, text: &text, project: &project, rules: &rules };
+    for checker in language.checkers() {
+        // A plan is refused, or writes the text as it is.
+        if let Some(plan) = checker.plan(&unit) {
+            assert!(plan.files.iter().any(|(_, written)| *written == *text));
+            assert!(plan.files.iter().all(|(name, _)| !name.contains('/') && !name.starts_with(['-', '.'])));
+        }
+        let written = Written { stdout: b"", stderr: bytes, succeeded: false };
+        let found = checker.read(&unit, &written);
+        assert!(!found.is_empty() && found.len() <= 100);
+        assert!(found.iter().all(|one| one.message.len() <= 512 && !one.message.contains(char::is_control)));
+    }
+    for block in languages::fenced(&text) {
+        assert!(text.get(block.text).is_some());
     }
 });

@@ -17,7 +17,7 @@ pub(crate) static PACK: Pack = Pack {
     lexis: Lexis {
         folds_case: true,
         line_comments: &["--"],
-        block_comment: None,
+        block_comments: &[],
         quotes: Quotes::Ada,
         word_bytes: &[],
         qualifier: ".",
@@ -100,6 +100,18 @@ pub(crate) static PACK: Pack = Pack {
         keyword_slots: OnceLock::new(),
     },
     outline: outline::outline,
+    unit_begins: &[
+        "with",
+        "use",
+        "package",
+        "procedure",
+        "function",
+        "generic",
+        "pragma",
+        "private",
+        "separate",
+        "limited",
+    ],
     checkers: check::CHECKERS,
     accepts_switch: check::accepts_switch,
 };

@@ -1,5 +1,7 @@
 //! Assembly. Its labels are what it declares.
 
+mod check;
+
 use std::sync::OnceLock;
 
 use crate::language::Pack;
@@ -14,7 +16,7 @@ pub(crate) static PACK: Pack = Pack {
     lexis: Lexis {
         folds_case: false,
         line_comments: &["//", ";", "#"],
-        block_comment: Some(("/*", "*/")),
+        block_comments: &[("/*", "*/")],
         quotes: Quotes::C,
         word_bytes: b"$@",
         qualifier: ".",
@@ -22,8 +24,9 @@ pub(crate) static PACK: Pack = Pack {
         keyword_slots: OnceLock::new(),
     },
     outline,
-    checkers: &[],
-    accepts_switch: |_| false,
+    unit_begins: &[],
+    checkers: check::CHECKERS,
+    accepts_switch: check::accepts_switch,
 };
 
 fn outline(outline: &mut Outline<'_>) {

@@ -1,5 +1,7 @@
 //! C.
 
+pub(crate) mod check;
+
 pub(crate) mod outline;
 pub(crate) mod tree;
 
@@ -16,7 +18,7 @@ pub(crate) static PACK: Pack = Pack {
     lexis: Lexis {
         folds_case: false,
         line_comments: &["//"],
-        block_comment: Some(("/*", "*/")),
+        block_comments: &[("/*", "*/")],
         quotes: Quotes::C,
         word_bytes: &[],
         qualifier: "::",
@@ -72,6 +74,7 @@ pub(crate) static PACK: Pack = Pack {
         keyword_slots: OnceLock::new(),
     },
     outline: outline::outline,
-    checkers: &[],
-    accepts_switch: |_| false,
+    unit_begins: &[],
+    checkers: check::CHECKERS,
+    accepts_switch: check::accepts_switch,
 };

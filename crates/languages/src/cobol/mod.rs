@@ -1,5 +1,7 @@
 //! COBOL. No grammar.
 
+mod check;
+
 use std::sync::OnceLock;
 
 use crate::language::Pack;
@@ -14,7 +16,7 @@ pub(crate) static PACK: Pack = Pack {
     lexis: Lexis {
         folds_case: true,
         line_comments: &["*>"],
-        block_comment: None,
+        block_comments: &[],
         quotes: Quotes::Fortran,
         word_bytes: b"-",
         qualifier: "",
@@ -75,8 +77,9 @@ pub(crate) static PACK: Pack = Pack {
         keyword_slots: OnceLock::new(),
     },
     outline,
-    checkers: &[],
-    accepts_switch: |_| false,
+    unit_begins: &[],
+    checkers: check::CHECKERS,
+    accepts_switch: check::accepts_switch,
 };
 
 fn outline(outline: &mut Outline<'_>) {

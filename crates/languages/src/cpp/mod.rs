@@ -1,5 +1,7 @@
 //! C++. Its outline is C's, its tree C's with more.
 
+mod check;
+
 pub(crate) mod tree;
 
 use std::sync::OnceLock;
@@ -16,7 +18,7 @@ pub(crate) static PACK: Pack = Pack {
     lexis: Lexis {
         folds_case: false,
         line_comments: &["//"],
-        block_comment: Some(("/*", "*/")),
+        block_comments: &[("/*", "*/")],
         quotes: Quotes::C,
         word_bytes: &[],
         qualifier: "::",
@@ -112,8 +114,9 @@ pub(crate) static PACK: Pack = Pack {
         keyword_slots: OnceLock::new(),
     },
     outline: c::outline::outline,
-    checkers: &[],
-    accepts_switch: |_| false,
+    unit_begins: &[],
+    checkers: check::CHECKERS,
+    accepts_switch: check::accepts_switch,
 };
 
 /// Whether a header is C++, which C's ending is given to as well.

@@ -1,5 +1,6 @@
 //! Python.
 
+mod check;
 mod outline;
 pub(crate) mod tree;
 
@@ -16,7 +17,7 @@ pub(crate) static PACK: Pack = Pack {
     lexis: Lexis {
         folds_case: false,
         line_comments: &["#"],
-        block_comment: None,
+        block_comments: &[],
         quotes: Quotes::Python,
         word_bytes: &[],
         qualifier: ".",
@@ -29,6 +30,7 @@ pub(crate) static PACK: Pack = Pack {
         keyword_slots: OnceLock::new(),
     },
     outline: outline::outline,
-    checkers: &[],
-    accepts_switch: |_| false,
+    unit_begins: &[],
+    checkers: check::CHECKERS,
+    accepts_switch: check::accepts_switch,
 };

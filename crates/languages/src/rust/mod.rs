@@ -1,5 +1,6 @@
 //! Rust.
 
+mod check;
 mod outline;
 pub(crate) mod tree;
 
@@ -16,7 +17,7 @@ pub(crate) static PACK: Pack = Pack {
     lexis: Lexis {
         folds_case: false,
         line_comments: &["//"],
-        block_comment: Some(("/*", "*/")),
+        block_comments: &[("/*", "*/")],
         quotes: Quotes::Rust,
         word_bytes: &[],
         qualifier: "::",
@@ -30,6 +31,7 @@ pub(crate) static PACK: Pack = Pack {
         keyword_slots: OnceLock::new(),
     },
     outline: outline::outline,
-    checkers: &[],
-    accepts_switch: |_| false,
+    unit_begins: &[],
+    checkers: check::CHECKERS,
+    accepts_switch: check::accepts_switch,
 };

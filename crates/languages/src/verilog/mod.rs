@@ -1,5 +1,7 @@
 //! Verilog and SystemVerilog. No grammar: those that exist are very large.
 
+mod check;
+
 use std::sync::OnceLock;
 
 use crate::language::Pack;
@@ -14,7 +16,7 @@ pub(crate) static PACK: Pack = Pack {
     lexis: Lexis {
         folds_case: false,
         line_comments: &["//"],
-        block_comment: Some(("/*", "*/")),
+        block_comments: &[("/*", "*/")],
         quotes: Quotes::Verilog,
         word_bytes: b"$",
         qualifier: "::",
@@ -110,8 +112,9 @@ pub(crate) static PACK: Pack = Pack {
         keyword_slots: OnceLock::new(),
     },
     outline,
-    checkers: &[],
-    accepts_switch: |_| false,
+    unit_begins: &[],
+    checkers: check::CHECKERS,
+    accepts_switch: check::accepts_switch,
 };
 
 const WORDS: Plain = Plain {

@@ -1,5 +1,6 @@
 //! VHDL.
 
+mod check;
 mod outline;
 pub(crate) mod tree;
 
@@ -16,7 +17,7 @@ pub(crate) static PACK: Pack = Pack {
     lexis: Lexis {
         folds_case: true,
         line_comments: &["--"],
-        block_comment: Some(("/*", "*/")),
+        block_comments: &[("/*", "*/")],
         quotes: Quotes::Ada,
         word_bytes: b"\\",
         qualifier: ".",
@@ -137,6 +138,7 @@ pub(crate) static PACK: Pack = Pack {
         keyword_slots: OnceLock::new(),
     },
     outline: outline::outline,
-    checkers: &[],
-    accepts_switch: |_| false,
+    unit_begins: &["library", "use", "entity", "architecture", "package", "context", "configuration"],
+    checkers: check::CHECKERS,
+    accepts_switch: check::accepts_switch,
 };

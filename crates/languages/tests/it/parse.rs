@@ -16,7 +16,11 @@ pub(crate) const SOURCES: &[(Language, &str)] = &[
     (Language::Fortran, FORTRAN),
     (Language::Assembly, ASSEMBLY),
     (Language::Cobol, COBOL),
+    (Language::Pascal, PASCAL),
 ];
+
+const PASCAL: &str = "unit Plant;\ninterface\nuses Rates;\nprocedure Poll(X: Integer); // once\nimplementation\n\
+                      procedure Poll(X: Integer);\nbegin\nend;\nend.\n";
 
 fn definitions(language: Language, text: &str) -> String {
     let parsed = parse(language, text);
@@ -472,6 +476,12 @@ fn languages_without_a_grammar() {
     6-6 subprogram body loop_1 | loop_1:
     "#);
     assert_snapshot!(definitions(Language::Cobol, COBOL), @r#"imports ["rates"] units ["payroll"]"#);
+    assert_snapshot!(definitions(Language::Pascal, PASCAL), @r#"
+    imports ["rates"] units ["plant"]
+    1-1 package body Plant | unit Plant;
+    4-4 subprogram body Poll | procedure Poll(X: Integer); // once
+    6-6 subprogram body Poll | procedure Poll(X: Integer);
+    "#);
     assert_snapshot!(chunks(Language::Fortran, FORTRAN), @"1-13 window  defines plant poll twice refers to iso_c_binding c_int x log_it y");
 }
 

@@ -2,10 +2,12 @@
 
 use std::ops::Range;
 
-use languages::{Chunk, Language, parse, surroundings, tokens, windows};
+use languages::{
+    Chunk, Diagnostic, Language, Project, Rules, Severity, Unit, Written, fenced, new_diagnostics, parse,
+    surroundings, tokens, windows,
+};
 use proptest::prelude::*;
 
-use crate::ALL;
 use crate::parse::SOURCES;
 
 fn assert_cover(text: &str, chunks: &[Chunk]) {
@@ -49,7 +51,7 @@ fn every_cut_of_a_source_is_taken() {
 
 #[test]
 fn long_and_deep_texts_are_taken() {
-    for language in ALL {
+    for language in Language::ALL {
         for text in [
             "x".repeat(100_000),
             "(".repeat(100_000),
@@ -70,7 +72,7 @@ proptest! {
 
     #[test]
     fn any_text_is_taken(text in "\\PC{0,400}|(?s).{0,400}|[a-z\"'(){};:\\-\\.\\n/*#!\\\\]{0,400}") {
-        for language in ALL {
+        for language in Language::ALL {
             assert_sound(language, &text);
         }
         assert_cover(&text, &windows(&text));
@@ -85,5 +87,94 @@ proptest! {
         let from = text.floor_char_boundary(cut % text.len());
         let to = text.ceil_char_boundary((from + drop).min(text.len()));
         assert_sound(language, &format!("{}{put}{}", &text[..from], &text[to..]));
+    }
+}
+
+/// What a reader promises of any bytes.
+fn assert_read(text: &str, stderr: &[u8], stdout: &[u8], succeeded: bool) {
+    let (project, rules) = (Project::default(), Rules::default());
+    for (language, checker) in Language::all_checkers() {
+        let unit = Unit { language, file_name: None, text, project: &project, rules: &rules };
+        // Foreign subprograms are refused; all else is written as it is, beside files of plain names.
+        if let Some(plan) = checker.plan(&unit) {
+            assert!(checker.refuse(&unit).is_none());
+            assert!(plan.files.iter().any(|(_, written)| *written == *text));
+            assert!(plan.files.iter().all(|(name, _)| !name.contains('/') && !name.starts_with(['-', '.'])));
+        }
+        let found = checker.read(&unit, &Written { stdout, stderr, succeeded });
+        assert!(found.len() <= 100);
+        let lines: Vec<&str> = text.split('\n').collect();
+        for one in &found {
+            assert!(!one.message.is_empty() && one.message.len() <= 512, "{one:?}");
+            assert!(!one.message.contains(char::is_control), "{one:?}");
+            assert!(one.file.as_ref().is_none_or(|file| file.len() <= 128 && !file.contains('/')), "{one:?}");
+            let line = one.line.map(|line| line as usize);
+            assert!(line.is_none_or(|line| line >= 1 && line <= lines.len() + 1), "{one:?}");
+            let bytes = line.map_or(0, |line| lines.get(line - 1).map_or(0, |line| line.len()));
+            assert!(one.column.is_none_or(|column| column >= 1 && column as usize <= bytes + 1), "{one:?}");
+        }
+        let is_error = |one: &Diagnostic| one.severity == Severity::Error;
+        assert!(succeeded || found.iter().any(is_error), "{}: a failure is an error", checker.name);
+    }
+}
+
+proptest! {
+    #[test]
+    fn readers_take_any_bytes(
+        text in ".{0,200}",
+        stderr in prop::collection::vec(any::<u8>(), 0..400),
+        stdout in prop::collection::vec(any::<u8>(), 0..200),
+        succeeded: bool,
+    ) {
+        assert_read(&text, &stderr, &stdout, succeeded);
+    }
+
+    #[test]
+    fn readers_take_lines_like_those_of_tools(
+        text in "([a-zé\t]{0,9}\r?\n){0,5}",
+        lines in prop::collection::vec(
+            "(%Error: |%Warning-A: )?(unit\\.(ada|adb|vhd|sv|c|rs|py|f90|s|cob|pas)|/etc/x\u{7}y)[:(][0-9]{0,11}\
+             [:,]?[0-9]{0,3}[:)] ?(error|warning|info|medium)?:? [^\n]{0,600}",
+            0..16,
+        ),
+        succeeded: bool,
+    ) {
+        assert_read(&text, lines.join("\n").as_bytes(), b"", succeeded);
+    }
+
+    #[test]
+    fn what_was_there_before_is_not_new(
+        found in prop::collection::vec((0u32..40, 1u32..9, 0usize..3), 0..30),
+        at in 1u32..40,
+        added in 0u32..9,
+    ) {
+        let words = ["not declared", "declared at line 7", "missing"];
+        let remark = |line: u32, column: u32, word: usize| Diagnostic {
+            severity: Severity::Error,
+            line: (line > 0).then_some(line),
+            column: Some(column),
+            file: None,
+            message: words[word].to_owned(),
+        };
+        let before: Vec<_> = found.iter().map(|(line, column, word)| remark(*line, *column, *word)).collect();
+        assert_eq!(new_diagnostics(&before, &before, at..at), []);
+        let moved = |line: u32| if line >= at { line + added } else { line };
+        let after: Vec<_> =
+            found.iter().map(|(line, column, word)| remark(moved(*line), *column, *word)).collect();
+        assert_eq!(new_diagnostics(&before, &after, at..at + added), []);
+        let mut more = after.clone();
+        more.push(remark(at, 1, 0));
+        more.push(Diagnostic { message: "new".to_owned(), ..remark(at, 1, 0) });
+        assert!(new_diagnostics(&before, &more, at..at + added).iter().any(|one| one.message == "new"));
+    }
+
+    #[test]
+    fn blocks_of_any_answer_are_in_it(answer in "(`{1,4}|~{3}|\n| |ada|[^\n]){0,60}") {
+        let mut at = 0;
+        for block in fenced(&answer) {
+            assert!(answer.get(block.text.clone()).is_some());
+            assert!(block.text.start >= at && block.text.start <= block.text.end);
+            at = block.text.end;
+        }
     }
 }

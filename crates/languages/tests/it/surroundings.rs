@@ -196,4 +196,30 @@ endmodule
     near log_it-0!
     defined plant poll x
     "#);
+    let pascal = "\
+unit Plant;
+interface
+uses Rates, Sensors.Fast in 'fast.pas';
+type
+  TKind = (kSlow, kQuick);
+  TProbe = class(TObject)
+    Level: Integer; { of the tank }
+    procedure Poll(Times: Integer);
+  end;
+implementation
+(* as the plant says *)
+procedure TProbe.Poll(Times: Integer);
+var Count, Sum: Integer;
+begin
+  case Times of 1: Sum := 0; end;
+  Level := Convert(|
+end;
+end.
+";
+    assert_snapshot!(shown(Language::Pascal, pascal), @r#"
+    imports rates sensors.fast
+    unit "plant" prefix None in tprobe.poll
+    near convert-0! integer-3 tobject-10
+    defined plant tkind kslow kquick tprobe level poll times sum count
+    "#);
 }

@@ -1,0 +1,480 @@
+//! The real toolchains, on units that are right and units with one known mistake. Here nothing is jailed: the units are
+//! ours.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use languages::{Checker, Diagnostic, Language, Plan, Project, Rules, Severity, Unit, Written};
+
+/// A folder that goes with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Folder {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name =
+            format!("cloister-checkers-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).unwrap();
+        Folder(path)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test's file need not last")]
+    fn put(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+fn run(checker: &Checker, plan: &Plan, folder: &Path) -> (Vec<u8>, Vec<u8>, bool) {
+    for program in checker.programs {
+        let found = Command::new("sh").args(["-c", "command -v \"$1\"", "sh", program]).output().unwrap();
+        assert!(found.status.success(), "`{program}` is missing: apt-get install {}", checker.package);
+    }
+    let output = Command::new(plan.program).args(&plan.arguments).current_dir(folder).output().unwrap();
+    (output.stdout, output.stderr, output.status.success())
+}
+
+fn check(name: &str, unit: &Unit<'_>) -> Vec<Diagnostic> {
+    let checkers = unit.language.checkers();
+    let checker = checkers.iter().find(|checker| checker.name == name).unwrap();
+    let plan = checker.plan(unit).unwrap();
+    let folder = Folder::new();
+    for (name, text) in &plan.files {
+        folder.put(name, text);
+    }
+    let (stdout, stderr, succeeded) = run(checker, &plan, &folder.0);
+    checker.read(unit, &Written { stdout: &stdout, stderr: &stderr, succeeded })
+}
+
+/// A unit without project and rules, looked at by one checker.
+fn alone(language: Language, name: &str, file_name: Option<&str>, text: &str) -> Vec<Diagnostic> {
+    let (project, rules) = (Project::default(), Rules::default());
+    check(name, &Unit { language, file_name, text, project: &project, rules: &rules })
+}
+
+/// The one place with an error in a text that marks it by `¤`: its line, and its byte if the checker says so.
+#[track_caller]
+fn assert_marked(language: Language, name: &str, file_name: Option<&str>, marked: &str, says: &str) {
+    let at = marked.find('¤').unwrap();
+    let (before, behind) = (&marked[..at], &marked[at + '¤'.len_utf8()..]);
+    let line = before.matches('\n').count() + 1;
+    let column = at - before.rfind('\n').map_or(0, |end| end + 1) + 1;
+    let found = alone(language, name, file_name, &format!("{before}{behind}"));
+    let error = found.iter().find(|one| one.severity == Severity::Error);
+    let error = error.unwrap_or_else(|| panic!("{name} found no error: {found:?}"));
+    assert!(error.message.contains(says), "{name}: {found:?}");
+    let place = (error.line.unwrap() as usize, error.column.map_or(column, |column| column as usize));
+    assert_eq!(place, (line, column), "{name}: {found:?}");
+}
+
+#[track_caller]
+fn assert_clean(language: Language, name: &str, file_name: Option<&str>, text: &str) {
+    assert_eq!(alone(language, name, file_name, text), [], "{name}: {text}");
+}
+
+#[test]
+fn gnat_looks_at_one_unit() {
+    let check = |file_name, text, says| assert_marked(Language::Ada, "gnat", file_name, text, says);
+    let main = "with Ada.Text_IO;\nprocedure Main is\n\tA : String := \"é\" & ¤ZZ;\nbegin\n   Ada.Text_IO.Put (A);\nend Main;\n";
+    for name in
+        [None, Some("main.adb"), Some("main.ads"), Some("other.adb"), Some("../main.adb"), Some("-x.adb")]
+    {
+        check(name, main, "\"ZZ\" is undefined");
+        assert_clean(Language::Ada, "gnat", name, &main.replace("¤ZZ", "\"z\""));
+    }
+    check(Some("p.ads"), "package P is\n   X : Integer := 1¤\nend P;\n", "missing \";\"");
+    check(Some("p.ads"), "package P is\n   X : Foo¤", "missing \";\"");
+    check(None, "package P is\n   X : Integer := 1¤\nend P;\n", "missing \";\"");
+    check(None, "¤hello world\n", "compilation unit expected");
+    // A name that is used twice is the same error as one that is used once.
+    let twice = "procedure T is\nbegin\n   Foo (1);\n   Foo;\nend T;\n";
+    let found = alone(Language::Ada, "gnat", None, twice);
+    assert_eq!((found.len(), found[0].message.as_str()), (1, "\"Foo\" is undefined"), "{found:?}");
+    // The language of 2022, in each way.
+    let new = "procedure N is\n   X : String := [1 => 'a'];\nbegin\n   X := @;\nend N;\n";
+    assert_clean(Language::Ada, "gnat", Some("n.adb"), new);
+    assert_clean(Language::Ada, "gnat", None, &format!("procedure M is\nbegin\n   null;\nend;\n{new}"));
+}
+
+#[test]
+fn gnat_looks_at_several_units() {
+    let text = "package P is\n   procedure Q;\nend P;\npackage body P is\n   procedure Q is\n   begin\n      X := 1;\n   end Q;\nend P;\n\
+                with P;\nprocedure Main is\nbegin\n   P.Q;\n   P.R;\nend Main;\n";
+    let found = alone(Language::Ada, "gnat", Some("main.adb"), text);
+    let mut places: Vec<_> = found.iter().map(|one| (one.line, one.column)).collect();
+    places.sort();
+    assert_eq!(places, [(Some(7), Some(7)), (Some(14), Some(5))], "{found:?}");
+    assert_clean(
+        Language::Ada,
+        "gnat",
+        None,
+        &text.replace("      X := 1;", "      null;").replace("   P.R;\n", ""),
+    );
+    // What is wrong for gnatchop already is said once, and the rest is looked at nonetheless.
+    let found = alone(Language::Ada, "gnat", None, &text.replace("X := 1;", "X := 1"));
+    let places: Vec<_> = found.iter().map(|one| (one.line, one.column)).collect();
+    assert_eq!(places.iter().filter(|place| **place == (Some(7), Some(13))).count(), 1, "{found:?}");
+    assert!(places.contains(&(Some(14), Some(5))), "{found:?}");
+}
+
+#[test]
+fn gnat_knows_the_project_and_its_rules() {
+    let folder = Folder::new();
+    folder.put("p.ads", "package P is\n   procedure Q;\nend P;\n");
+    folder.put("broken.ads", "package Broken is\n   X : Foo;\nend Broken;\n");
+    let project = Project { directories: vec![folder.0.clone()], ..Project::default() };
+    let plain = Rules::default();
+    let look = |file_name, text: &str, rules: &Rules| {
+        let file_name = Some(file_name);
+        check("gnat", &Unit { language: Language::Ada, file_name, text, project: &project, rules })
+    };
+    let text = "with P;\nprocedure Main is\nbegin\n   P.Q;\nend Main;\n";
+    assert_eq!(look("main.adb", text, &plain), []);
+    let found = look("main.adb", &text.replace("with P", "with P, Broken"), &plain);
+    assert_eq!((found[0].file.as_deref(), found[0].line), (Some("broken.ads"), None), "{found:?}");
+    // A body is looked at against the specification that is there.
+    let body = "package body P is\n   procedure Q (X : Integer) is null;\nend P;\n";
+    let found = look("p.adb", body, &plain);
+    assert!(found.iter().any(|one| one.severity == Severity::Error), "{found:?}");
+    let rules = Rules {
+        pragmas: vec![
+            "pragma Profile (Jorvik);".to_owned(),
+            "pragma Restrictions (No_Dependence => P);".to_owned(),
+        ],
+        switches: vec!["-gnatwu".to_owned(), "-gnatyM40".to_owned()],
+    };
+    for text in [text.to_owned(), format!("{text}procedure Main_2 is\nbegin\n   null;\nend Main_2;\n")] {
+        let found = look("main.adb", &text, &rules);
+        assert!(found[0].message.contains("No_Dependence") && found[0].line == Some(1), "{found:?}");
+    }
+    let text = "procedure Main is\n   X : Integer;\nbegin\n   null; -- a comment that is too long for it\nend Main;\n";
+    let found = look("main.adb", text, &rules);
+    let severities: Vec<_> = found.iter().map(|one| (one.severity, one.line)).collect();
+    assert_eq!(severities.len(), 2, "{found:?}");
+    assert!(severities.contains(&(Severity::Warning, Some(2))), "{found:?}");
+    assert!(severities.contains(&(Severity::Warning, Some(4))), "{found:?}");
+}
+
+/// GNATprove is not Debian's, but the project file that it is given is one for GPRbuild as well.
+#[test]
+fn the_project_file_of_a_proof_is_understood() {
+    let (folder, source) = (Folder::new(), Folder::new());
+    source.put("p.ads", "package P is\nend P;\n");
+    let project = Project { directories: vec![source.0.clone()], ..Project::default() };
+    let pragmas =
+        vec!["pragma SPARK_Mode;".to_owned(), "pragma Restrictions (No_Dependence => P);".to_owned()];
+    let rules = Rules { pragmas, ..Rules::default() };
+    let text = "with P;\nprocedure Main is\nbegin\n   null;\nend Main;\n";
+    let unit = Unit { language: Language::Ada, file_name: None, text, project: &project, rules: &rules };
+    let checker = Language::Ada.checkers().iter().find(|checker| checker.name == "gnatprove").unwrap();
+    for (name, text) in &checker.plan(&unit).unwrap().files {
+        folder.put(name, text);
+    }
+    fs::create_dir(folder.0.join("units")).unwrap();
+    folder.put("units/main.adb", text);
+    let arguments = ["-q", "-c", "-u", "-P", "unit.gpr", "main.adb"];
+    let built = Command::new("gprbuild").args(arguments).current_dir(&folder.0).output();
+    let built = built.expect("`gprbuild` is missing: apt-get install gprbuild");
+    let said = String::from_utf8_lossy(&built.stderr);
+    assert!(said.contains("main.adb:1:06: error: violation of restriction \"No_Dependence => P\""), "{said}");
+}
+
+const ENTITY: &str = "library ieee;\nuse ieee.std_logic_1164.all;\nentity e is\n  port (a : in std_logic; b : out std_logic);\n\
+                      end entity;\narchitecture r of e is\nbegin\n\tb <= not ¤c;\nend architecture;\n";
+
+#[test]
+fn ghdl_looks_at_a_unit() {
+    assert_marked(Language::Vhdl, "ghdl", None, ENTITY, "no declaration for \"c\"");
+    assert_marked(Language::Vhdl, "ghdl-synth", None, ENTITY, "no declaration for \"c\"");
+    let text = ENTITY.replace("¤c", "a");
+    assert_clean(Language::Vhdl, "ghdl", Some("whatever.vhd"), &text);
+    assert_clean(Language::Vhdl, "ghdl-synth", None, &text);
+    let waits = text.replace("\tb <= not a;", "  process (a) begin\n    ¤wait for 10 ns;\n  end process;");
+    assert_marked(Language::Vhdl, "ghdl-synth", None, &waits, "wait statement");
+    let idle = "entity w is\nend entity;\narchitecture r of w is\n  signal s : bit;\nbegin\n  x: process begin s <= '1'; end process;\nend architecture;\n";
+    let found = alone(Language::Vhdl, "ghdl", None, idle);
+    assert_eq!(
+        (found[0].severity, found[0].line, found[0].column),
+        (Severity::Warning, Some(6), Some(3)),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn ghdl_knows_the_project() {
+    let (source, library) = (Folder::new(), Folder::new());
+    // In the order of their names, the first needs the second.
+    let files = [
+        source.put("a.vhd", "use work.pk.all;\npackage pl is\n  constant l : integer := k;\nend package;\n"),
+        source.put("b.vhd", "package pk is\n  constant k : integer := 3;\nend package;\n"),
+        source.put("broken.vhd", "package broken is"),
+    ];
+    let checker = &Language::Vhdl.checkers()[0];
+    let (_, stderr, succeeded) = run(checker, &checker.library(&files).unwrap(), &library.0);
+    assert!(succeeded, "{}", String::from_utf8_lossy(&stderr));
+    let before: Vec<_> = fs::read_dir(&library.0).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let project = Project { library: Some(library.0.clone()), ..Project::default() };
+    let rules = Rules::default();
+    let text = "use work.pl.all;\nentity u is\nend entity;\narchitecture r of u is\n  constant c : integer := l;\nbegin\nend architecture;\n";
+    let look = |name, text: &str| {
+        let language = Language::Vhdl;
+        check(name, &Unit { language, file_name: None, text, project: &project, rules: &rules })
+    };
+    for name in ["ghdl", "ghdl-synth"] {
+        assert_eq!(look(name, text), []);
+        let found = look(name, &text.replace(": integer := l", ": boolean := l"));
+        assert_eq!((found[0].severity, found[0].line), (Severity::Error, Some(5)), "{found:?}");
+    }
+    // The project's own file, changed, is looked at against the others and changes nothing.
+    let own = "use work.pk.all;\npackage pl is\n  constant l : integer := k + 1;\nend package;\n";
+    assert_eq!(look("ghdl", own), []);
+    let after: Vec<_> = fs::read_dir(&library.0).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(before, after);
+    assert_eq!(look("ghdl", text), []);
+}
+
+#[test]
+fn foreign_code_is_refused() {
+    let (project, rules) = (Project::default(), Rules::default());
+    let unit =
+        |text| Unit { language: Language::Vhdl, file_name: None, text, project: &project, rules: &rules };
+    for text in [
+        "package p is\n  function f return integer;\n  Attribute\n   FOREIGN of f : function is \"x\";\nend;",
+        "package p is\n\n  constant a : string := \"vhpidirect getpid\";\nend;",
+    ] {
+        for checker in Language::Vhdl.checkers() {
+            assert!(checker.refuse(&unit(text)).unwrap().line >= Some(3));
+            assert_eq!(checker.plan(&unit(text)), None);
+        }
+    }
+    let text = "-- attribute foreign, VHPIDIRECT\nentity foreign_trade is\nend;";
+    assert!(Language::Vhdl.checkers().iter().all(|checker| checker.refuse(&unit(text)).is_none()));
+}
+
+#[test]
+fn verilog_is_looked_at() {
+    let text = "module m (input logic a, output logic b);\n\tassign b = ~¤c;\nendmodule\n";
+    assert_marked(Language::Verilog, "iverilog", None, text, "`c'");
+    assert_marked(Language::Verilog, "verilator", None, text, "'c'");
+    for name in ["iverilog", "verilator"] {
+        let clean = text.replace("¤c", "a");
+        assert_clean(Language::Verilog, name, Some("m.v"), &clean);
+        assert_clean(Language::Verilog, name, None, &format!("{clean}module n;\nendmodule\n"));
+        assert_marked(Language::Verilog, name, None, &text.replace("~¤c;\n", "~a\n¤"), "syntax error");
+    }
+    let commented = "module m (input [3:0] a, output [1:0] b);\n  /* é */ assign b = ¤c;\nendmodule\n";
+    assert_marked(Language::Verilog, "verilator", None, commented, "'c'");
+    let found = alone(Language::Verilog, "verilator", None, &commented.replace("¤c", "a"));
+    assert_eq!(
+        (found[0].severity, found[0].line, found[0].column),
+        (Severity::Warning, Some(2), None),
+        "{found:?}"
+    );
+    assert!(found[0].message.ends_with("[WIDTH]"), "{found:?}");
+    let folder = Folder::new();
+    folder.put("sub.sv", "module sub (input x);\nendmodule\n");
+    let project = Project { directories: vec![folder.0.clone()], ..Project::default() };
+    let text = "module m;\n  wire a;\n  sub s (.x (a));\nendmodule\n";
+    for name in ["iverilog", "verilator"] {
+        let rules = Rules::default();
+        let unit =
+            Unit { language: Language::Verilog, file_name: None, text, project: &project, rules: &rules };
+        assert_eq!(check(name, &unit), []);
+        let found = check(name, &Unit { project: &Project::default(), ..unit });
+        assert_eq!((found[0].severity, found[0].line), (Severity::Error, Some(3)), "{found:?}");
+    }
+}
+
+#[test]
+fn c_and_cpp_are_looked_at() {
+    let text = "int f(void);\nint f(void) {\n\tint a; /* é */ a = ¤zz;\n\treturn a;\n}\n";
+    for (language, name) in
+        [(Language::C, "gcc"), (Language::C, "clang"), (Language::Cpp, "g++"), (Language::Cpp, "clang")]
+    {
+        assert_marked(language, name, None, text, "zz");
+        assert_clean(language, name, Some("f.h"), &format!("#pragma once\n{}", text.replace("¤zz", "1")));
+        let folder = Folder::new();
+        folder.put("secret.h", "the words of another file;\n");
+        let project = Project { directories: vec![folder.0.clone()], ..Project::default() };
+        let rules = Rules { switches: vec!["-Wextra".to_owned()], ..Rules::default() };
+        let text = "#include \"secret.h\"\nint x;\n";
+        let found = check(name, &Unit { language, file_name: None, text, project: &project, rules: &rules });
+        assert_eq!((found[0].file.as_deref(), found[0].line), (Some("secret.h"), None), "{found:?}");
+        assert!(found.iter().all(|one| !one.message.contains("words of another")), "{found:?}");
+    }
+    assert_clean(Language::Cpp, "g++", None, "#include <vector>\nstd::vector<int> f() { return {1}; }\n");
+}
+
+#[test]
+fn rust_python_fortran_assembly_and_cobol_are_looked_at() {
+    let rust = "pub fn f() -> u32 {\n\tlet a = \"é\"; let _ = a; ¤zz\n}\n";
+    assert_marked(Language::Rust, "rustc", None, rust, "`zz`");
+    assert_clean(Language::Rust, "rustc", None, &rust.replace("¤zz", "1"));
+    assert_clean(Language::Rust, "rustc", None, "fn main() {}\n");
+    assert_marked(
+        Language::Rust,
+        "rustc",
+        None,
+        "pub fn f() {\n    let x = 1¤\n    let y = 2;\n}\n",
+        "expected `;`",
+    );
+
+    let python = "def f():\n\ta = \"é\"; return (1 ¤2)\n";
+    let found = alone(Language::Python, "python3", None, &python.replace('¤', ""));
+    assert_eq!((found[0].severity, found[0].line), (Severity::Error, Some(2)), "{found:?}");
+    assert_marked(
+        Language::Python,
+        "python3",
+        None,
+        "x = 1\n\"é\"; ¤return 2\n",
+        "'return' outside function",
+    );
+    assert_clean(Language::Python, "python3", None, "import nothing_such\nraise SystemExit(3)\n");
+    let found = alone(Language::Python, "python3", None, &"(".repeat(100_000));
+    assert!(found.iter().any(|one| one.severity == Severity::Error), "{found:?}");
+
+    let fortran = "program p\n  implicit none\n\tinteger :: a; print *, \"é\"; a = z¤z\nend program\n";
+    assert_marked(Language::Fortran, "gfortran", None, fortran, "‘zz’");
+    assert_clean(Language::Fortran, "gfortran", Some("p.f90"), &fortran.replace("z¤z", "1"));
+    assert_clean(
+        Language::Fortran,
+        "gfortran",
+        Some("p.f"),
+        "C     fixed\n      program p\n      integer i\n      i = 1\n      end\n",
+    );
+
+    if cfg!(target_arch = "x86_64") {
+        let assembly = "\tmov %eax, %ebx\n¤\tfoo %eax\n";
+        assert_marked(Language::Assembly, "as", Some("a.s"), assembly, "no such instruction");
+        assert_clean(Language::Assembly, "as", None, "\tmov %eax, %ebx\n");
+    }
+
+    let cobol = "       IDENTIFICATION DIVISION.\n       PROGRAM-ID. HELLO.\n       DATA DIVISION.\n       WORKING-STORAGE SECTION.\n\
+                 \x20      01 X PIC 9(3).\n       PROCEDURE DIVISION.\n¤           MOVE Y TO X.\n           STOP RUN.\n";
+    let free: String = cobol.lines().map(|line| line.replacen("       ", "", 1) + "\n").collect();
+    for cobol in [cobol, &free] {
+        assert_marked(Language::Cobol, "cobc", None, cobol, "Y");
+        assert_clean(
+            Language::Cobol,
+            "cobc",
+            Some("hello.cbl"),
+            &cobol.replace("¤", "").replace("MOVE Y", "MOVE 1"),
+        );
+    }
+}
+
+#[test]
+fn pascal_is_looked_at() {
+    let text = "program p;\nvar\n\ta: integer; s: string;\nbegin\n\ts := 'é'; (* é *) a := ¤zz;\nend.\n";
+    assert_marked(Language::Pascal, "fpc", Some("other.pas"), text, "\"zz\"");
+    assert_clean(Language::Pascal, "fpc", Some("other.pas"), &text.replace("¤zz", "1"));
+    assert_marked(
+        Language::Pascal,
+        "fpc",
+        None,
+        "program p;\nbegin\n  if ¤then\nend.\n",
+        "Illegal expression",
+    );
+    let text = "Unit Stack;\ninterface\nprocedure q;\nimplementation\nprocedure q;\nbegin\nend;\nend.\n";
+    assert_clean(Language::Pascal, "fpc", None, text);
+    let folder = Folder::new();
+    folder.put("stack.pas", text);
+    let project = Project { directories: vec![folder.0.clone()], ..Project::default() };
+    let rules = Rules::default();
+    let text = "program p;\nuses Stack;\nbegin\n  q;\nend.\n";
+    let unit = Unit { language: Language::Pascal, file_name: None, text, project: &project, rules: &rules };
+    assert_eq!(check("fpc", &unit), []);
+    let found = check("fpc", &Unit { project: &Project::default(), ..unit });
+    assert_eq!((found[0].severity, found[0].line), (Severity::Error, Some(2)), "{found:?}");
+}
+
+#[test]
+fn a_failure_without_words_is_an_error() {
+    let (project, rules) = (Project::default(), Rules::default());
+    for (language, checker) in Language::all_checkers() {
+        let unit = Unit { language, file_name: None, text: "", project: &project, rules: &rules };
+        let said = b"\n  gcc: fatal\x1b[31m: no memory\nmore\n";
+        let found = checker.read(&unit, &Written { stdout: b"", stderr: said, succeeded: false });
+        let expected = format!("{} failed: gcc: fatal [31m: no memory", checker.name);
+        assert_eq!((found.len(), &found[0].message, found[0].line), (1, &expected, None));
+        let found = checker.read(&unit, &Written { stdout: b"", stderr: b"", succeeded: false });
+        assert_eq!(found[0].severity, Severity::Error);
+    }
+}
+
+#[test]
+fn remarks_are_few_and_short() {
+    let (project, rules) = (Project::default(), Rules::default());
+    let text = "x\n".repeat(300);
+    let unit = Unit { language: Language::C, file_name: None, text: &text, project: &project, rules: &rules };
+    let said: String =
+        (1..300).map(|line| format!("unit.c:{line}:1: error: {}\n", "é".repeat(999))).collect();
+    let twice = said.clone() + &said;
+    let found = Language::C.checkers()[0]
+        .read(&unit, &Written { stdout: b"", stderr: twice.as_bytes(), succeeded: false });
+    assert_eq!(found.len(), 100);
+    assert!(found.iter().zip(1..).all(|(one, line)| one.message.len() == 512 && one.line == Some(line)));
+    let found = Language::C.checkers()[0]
+        .read(&unit, &Written { stdout: b"", stderr: &twice.as_bytes()[..2500], succeeded: false });
+    assert_eq!(found.len(), 2, "the second is cut off, but was begun");
+}
+
+#[test]
+fn switches_name_no_file_and_no_program() {
+    let accepted = [
+        (Language::Ada, "-gnatwa"),
+        (Language::Ada, "-gnatyM120"),
+        (Language::Ada, "-gnat2012"),
+        (Language::Vhdl, "--warn-no-hide"),
+        (Language::Verilog, "-Wno-WIDTH"),
+        (Language::Verilog, "-Wall"),
+        (Language::C, "-Wno-unused"),
+        (Language::Cpp, "-std=c++20"),
+        (Language::Rust, "-Wunused_must_use"),
+        (Language::Fortran, "-std=f2018"),
+        (Language::Cobol, "-std=ibm"),
+        (Language::Pascal, "-Mobjfpc"),
+    ];
+    for (language, switch) in accepted {
+        assert!(language.accepts_switch(switch), "{switch}");
+    }
+    let refused = [
+        "",
+        "-",
+        "-o",
+        "-I/etc",
+        "-gnatec=/etc/x",
+        "-gnatep=x",
+        "-Wp,-include,/etc/x",
+        "-Wl,x",
+        "-std=/tmp/x",
+        "-std=../x",
+        "-fplugin=x",
+        "-specs=x",
+        "--workdir=x",
+        "-Cx",
+        "@file",
+        "-Zx",
+        "-I",
+        "-B/tmp",
+        "-W a",
+        "-gnatwa\n",
+        "--GCC=x",
+        "x",
+    ];
+    for language in Language::ALL {
+        for switch in refused {
+            assert!(!language.accepts_switch(switch), "{} {switch}", language.name());
+        }
+    }
+}
