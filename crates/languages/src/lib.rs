@@ -16,6 +16,8 @@ mod language;
 mod lexis;
 mod outline;
 mod parse;
+mod repair;
+mod rounds;
 mod surroundings;
 mod tokens;
 
@@ -33,5 +35,7 @@ mod vhdl;
 pub use check::{Checker, Diagnostic, Plan, Project, Rules, Severity, Unit, Written};
 pub use language::{Language, fold};
 pub use parse::{Chunk, ChunkKind, Definition, Parsed, SymbolKind, TEXT_BYTES_MAX, parse, windows};
+pub use repair::{Fixed, fixes, trim};
+pub use rounds::{Best, Draw, Limits, Round, RoundKind, Rounds, Want};
 pub use surroundings::{Named, Surroundings, surroundings};
 pub use tokens::{TOKEN_BYTES_MAX, Token, tokens};

@@ -1,6 +1,7 @@
 //! VHDL.
 
 mod outline;
+pub(crate) mod repair;
 pub(crate) mod tree;
 
 use std::sync::OnceLock;
