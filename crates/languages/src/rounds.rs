@@ -231,10 +231,12 @@ impl Rounds {
         let count = u32::try_from(errors.len()).unwrap_or(u32::MAX);
         let first = errors.first();
         let line = first.and_then(|error| error.line).unwrap_or(0);
+        // Few errors, no stub, and the first error far behind.
+        let rank = (count, stub, std::cmp::Reverse(line));
         let better = self
             .best
             .as_ref()
-            .is_none_or(|best| count < best.errors || count == best.errors && line > self.best_line);
+            .is_none_or(|best| rank < (best.errors, best.stub, std::cmp::Reverse(self.best_line)));
         self.rounds.push(Round {
             kind,
             text: text.clone(),

@@ -12,9 +12,11 @@ pub(crate) use structure::trim;
 /// In the order in which they are tried for a report.
 pub(crate) const KINDS: &[Kind] = &[
     Kind::new("a word of another language", words::idioms),
+    Kind::new("a reserved word as a name", names::reserved).alone(),
     Kind::new("else if for elsif", structure::else_if).alone(),
     Kind::new("a statement among declarations", structure::statement_among_declarations).alone(),
     Kind::new("a missing begin", structure::missing_begin).alone(),
+    Kind::new("a missing body", structure::missing_body).alone().stub(),
     Kind::new("a declaration among statements", structure::declaration_among_statements).alone(),
     Kind::new("a missing or wrong end", structure::ends).alone(),
     Kind::new("an empty sequence of statements", structure::empty_sequence).stub(),
@@ -24,7 +26,6 @@ pub(crate) const KINDS: &[Kind] = &[
     Kind::new("a word for another", words::should_be),
     Kind::new("a string in single quotes", words::single_quotes),
     Kind::new("mixed logical operators", words::mixed_operators),
-    Kind::new("a reserved word as a name", names::reserved),
     Kind::new("a missing word", words::missing),
     Kind::new("a misspelt name", names::misspelt),
     Kind::new("a function of another language", names::foreign_function),

@@ -104,7 +104,12 @@ pub(crate) fn operands(draft: &Draft<'_>, token: usize) -> Option<(Range<usize>,
     let mut start = primary_start(draft, token - 1);
     // Relations do not chain, and VHDL's `<=` before one is an assignment.
     let binds = |other: u8| other > strength_here || other == strength_here && strength_here != RELATION;
-    while start >= 2 && strength(draft, start - 1).is_some_and(binds) && is_binary(draft, start - 1) {
+    let assigns = |at: usize| draft.is(at, "<=") && is_assignment(draft, at);
+    while start >= 2
+        && strength(draft, start - 1).is_some_and(binds)
+        && is_binary(draft, start - 1)
+        && !assigns(start - 1)
+    {
         start = primary_start(draft, start - 2);
     }
     if start > 0 && draft.is_any(start - 1, &["-", "+", "abs"]) && !is_binary(draft, start - 1) {

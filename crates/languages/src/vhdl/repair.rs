@@ -16,6 +16,7 @@ pub(crate) const KINDS: &[Kind] = &[
     Kind::new("a sequential statement outside a process", structure::outside_process).alone(),
     Kind::new("a missing or wrong end", structure::ends).alone(),
     Kind::new("a missing begin", structure::missing_begin).alone(),
+    Kind::new("a missing body", structure::missing_body).alone().stub(),
     Kind::new("a missing word", words::missing),
     Kind::new("parentheses around a condition", words::parenthesised_when).alone(),
     Kind::new("a symbol for another", words::instead),

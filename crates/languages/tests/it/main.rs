@@ -2,6 +2,7 @@
 
 mod parse;
 mod properties;
+mod repair;
 mod surroundings;
 mod tokens;
 

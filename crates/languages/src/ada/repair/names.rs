@@ -65,15 +65,15 @@ fn undefined<'a>(draft: &Draft<'a>, report: &Report<'_>) -> Option<&'a str> {
     (draft.start(report.token) == report.at && word.eq_ignore_ascii_case(name)).then_some(word)
 }
 
+/// Renames all that is written as that reserved word where a name stands.
 pub(super) fn reserved(draft: &Draft<'_>, report: &Report<'_>) -> Option<Vec<Edit>> {
+    const BEHIND: &[&str] =
+        &[":", ":=", "(", ")", ";", ",", ".", "+", "-", "&", "=", "*", "/", "<", ">", "loop", "then", "mod"];
     let word = report.quoted("cannot be used as identifier", 0)?;
     let hole = draft.hole_tokens();
     let edits: Vec<Edit> = hole
         .filter(|at| draft.is(*at, word) && !draft.is_any(at.wrapping_sub(1), &["end", "'", "in"]))
-        .filter(|at| {
-            draft
-                .is_any(at + 1, &[":", ":=", "(", ")", ";", ",", ".", "+", "-", "&", "=", "*", "/", "<", ">"])
-        })
+        .filter(|at| draft.is_any(at + 1, BEHIND))
         .map(|at| replace(draft.bytes(at), format!("{}_Value", draft.word(at))))
         .collect();
     (!edits.is_empty()).then_some(edits)

@@ -173,13 +173,14 @@ pub(super) fn statement_among_declarations(draft: &Draft<'_>, report: &Report<'_
 }
 
 pub(super) fn missing_begin(draft: &Draft<'_>, report: &Report<'_>) -> Option<Vec<Edit>> {
-    if !report.says("missing \"begin\"") {
-        return None;
-    }
-    if draft.start(report.token) >= draft.hole.end {
-        return Some(vec![at_end(draft, "begin\n      null;")]);
-    }
-    Some(vec![before(draft, report.token, "begin")])
+    let inside = draft.start(report.token) < draft.hole.end;
+    (report.says("missing \"begin\"") && inside).then(|| vec![before(draft, report.token, "begin")])
+}
+
+/// Declarations, and no more.
+pub(super) fn missing_body(draft: &Draft<'_>, report: &Report<'_>) -> Option<Vec<Edit>> {
+    let outside = draft.start(report.token) >= draft.hole.end;
+    (report.says("missing \"begin\"") && outside).then(|| vec![at_end(draft, "begin\n      null;")])
 }
 
 pub(super) fn declaration_among_statements(draft: &Draft<'_>, report: &Report<'_>) -> Option<Vec<Edit>> {
@@ -216,8 +217,14 @@ pub(super) fn else_if(draft: &Draft<'_>, report: &Report<'_>) -> Option<Vec<Edit
     let message = report.messages.first()?;
     let line: u32 = message.rsplit("at line ").next()?.trim().parse().ok()?;
     let from = draft.at(draft.offset(line, 1));
-    let until = draft.at(draft.offset(line.saturating_add(1), 1));
-    let opened = (from..until).find(|at| draft.is(*at, "if") && draft.is(at.wrapping_sub(1), "else"))?;
+    // GNAT names the `if` around the one that is written behind `else`, or that one.
+    let opened = (from..report.token.min(draft.hole_tokens().end)).find(|at| {
+        let between = draft.text.get(draft.end(at.saturating_sub(1))..draft.start(*at));
+        draft.is(*at, "if")
+            && draft.is(at.wrapping_sub(1), "else")
+            && !draft.is(at.wrapping_sub(2), "or")
+            && between.is_some_and(|between| !between.contains('\n'))
+    })?;
     Some(vec![replace(draft.start(opened - 1)..draft.end(opened), "elsif")])
 }
 

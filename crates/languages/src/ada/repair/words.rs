@@ -58,6 +58,7 @@ pub(super) fn idioms(draft: &Draft<'_>, _report: &Report<'_>) -> Option<Vec<Edit
 fn is_prime(draft: &Draft<'_>, at: usize) -> bool {
     at > 0
         && draft.is_name(at - 1)
+        && !draft.is(at.wrapping_sub(2), "'")
         && (draft.is_any(at + 1, &[":", ":=", ")", ";", ",", "+", "-"])
             || draft.is(at + 1, "(")
                 && draft.start(at + 1) > draft.end(at)

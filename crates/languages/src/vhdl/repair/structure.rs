@@ -123,11 +123,16 @@ pub(super) fn ends(draft: &Draft<'_>, report: &Report<'_>) -> Option<Vec<Edit>> 
 }
 
 pub(super) fn missing_begin(draft: &Draft<'_>, report: &Report<'_>) -> Option<Vec<Edit>> {
-    let says = report.says("'begin' is expected instead of") || report.says("object class keyword such as");
-    if !says || (report.says("object class keyword") && !looks_concurrent(draft, report.token)) {
-        return None;
-    }
-    Some(vec![before(draft, report.token, "begin")])
+    let says = report.says("'begin' is expected instead of")
+        || report.says("object class keyword such as") && looks_concurrent(draft, report.token);
+    let inside = draft.start(report.token) < draft.hole.end;
+    (says && inside).then(|| vec![before(draft, report.token, "begin")])
+}
+
+/// Declarations, and no more.
+pub(super) fn missing_body(draft: &Draft<'_>, report: &Report<'_>) -> Option<Vec<Edit>> {
+    let says = report.says("'begin' is expected instead of");
+    (says && draft.start(report.token) >= draft.hole.end).then(|| vec![at_end(draft, "begin")])
 }
 
 fn looks_concurrent(draft: &Draft<'_>, token: usize) -> bool {

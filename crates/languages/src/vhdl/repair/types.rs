@@ -70,7 +70,7 @@ fn wrap(draft: &Draft<'_>, tokens: &Range<usize>, before: &str, behind: &str) ->
 /// What the expression that begins at the token is assigned to: the target's tokens.
 fn target(draft: &Draft<'_>, token: usize) -> Option<Range<usize>> {
     let mut at = token;
-    while at > 0 && draft.is(at - 1, "(") {
+    while at > 1 && draft.is(at - 1, "(") && !draft.is_name(at - 2) {
         at -= 1;
     }
     let arrow = at.checked_sub(1)?;
@@ -117,7 +117,7 @@ fn arithmetic(draft: &Draft<'_>, tokens: Range<usize>) -> Option<Vec<Edit>> {
     let mut at = start;
     while at < end {
         let primary = at..primary_end(draft, at).min(end);
-        if draft.is(at, "(") {
+        if draft.is_any(at, &["(", ")"]) || is_binary(draft, at) {
             at += 1;
             continue;
         }
@@ -146,10 +146,31 @@ fn arithmetic(draft: &Draft<'_>, tokens: Range<usize>) -> Option<Vec<Edit>> {
                 edits.push(insert(draft.end(end - 1), ")"));
             }
             // The lowest bit of the sum.
-            Type::Bit => return None,
+            Type::Bit => return sum_of_bits(draft, start..end),
             _ => {}
         }
         merge(&mut edits);
+    }
+    Some(edits)
+}
+
+/// `s <= a + b;` of bits.
+fn sum_of_bits(draft: &Draft<'_>, tokens: Range<usize>) -> Option<Vec<Edit>> {
+    let mut edits = Vec::new();
+    let mut at = tokens.start;
+    while at < tokens.end {
+        let primary = at..primary_end(draft, at);
+        if type_of(draft, &primary) != Type::Bit {
+            return None;
+        }
+        at = primary.end;
+        if at < tokens.end {
+            if !draft.is_any(at, &["+", "-"]) {
+                return None;
+            }
+            edits.push(replace(draft.bytes(at), "xor"));
+            at += 1;
+        }
     }
     Some(edits)
 }
@@ -169,6 +190,16 @@ fn merge(edits: &mut Vec<Edit>) {
 
 /// `a and 1`, `v and a`.
 fn logical(draft: &Draft<'_>, left: &Range<usize>, right: &Range<usize>) -> Option<Vec<Edit>> {
+    // `y <= (a < b) or (c < d);` of a bit.
+    let is_relation = |side: &Range<usize>| side.clone().any(|at| strength(draft, at) == Some(2));
+    if is_relation(left)
+        && is_relation(right)
+        && let Some(assigned) = target(draft, left.start)
+        && type_of(draft, &assigned) == Type::Bit
+        && draft.is(right.end, ";")
+    {
+        return Some(wrap(draft, &(left.start..right.end), "'1' when ", " else '0'"));
+    }
     let (left_type, right_type) = (type_of(draft, left), type_of(draft, right));
     for (side, side_type, other) in [(right, right_type, left_type), (left, left_type, right_type)] {
         let word = draft.word(side.start);

@@ -163,7 +163,7 @@ pub(super) fn missing(draft: &Draft<'_>, report: &Report<'_>) -> Option<Vec<Edit
     let trimmed = draft.hole.start + draft.text[draft.hole.clone()].trim_end().len();
     if semicolon {
         let before = draft.at(report.at.saturating_sub(1)).min(draft.at(report.at).wrapping_sub(1));
-        if before == usize::MAX || draft.is(before, ";") {
+        if before == usize::MAX || draft.is(before, ";") || draft.start(before) >= draft.hole.end {
             return None;
         }
         return Some(vec![insert(draft.end(before).min(trimmed), ";")]);
