@@ -18,6 +18,8 @@ mod language;
 mod lexis;
 mod outline;
 mod parse;
+mod repair;
+mod rounds;
 mod surroundings;
 mod tokens;
 
@@ -37,5 +39,7 @@ pub use answer::{Fenced, fenced, is_whole_unit};
 pub use check::{Checker, Diagnostic, Plan, Project, Rules, Severity, Unit, Written, new_diagnostics};
 pub use language::{Language, fold};
 pub use parse::{Chunk, ChunkKind, Definition, Parsed, SymbolKind, TEXT_BYTES_MAX, parse, windows};
+pub use repair::{Fixed, fixes, trim};
+pub use rounds::{Best, Draw, Limits, Round, RoundKind, Rounds, Want};
 pub use surroundings::{Named, Surroundings, surroundings};
 pub use tokens::{TOKEN_BYTES_MAX, Token, tokens};

@@ -2,6 +2,7 @@
 
 mod check;
 mod outline;
+pub(crate) mod repair;
 pub(crate) mod tree;
 
 use std::sync::OnceLock;

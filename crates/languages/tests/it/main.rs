@@ -6,6 +6,7 @@ mod checkers;
 mod parse;
 mod proofs;
 mod properties;
+mod repair;
 mod surroundings;
 mod tokens;
 

@@ -1,0 +1,520 @@
+//! Each kind of mistake, with the real compilers: before its fix the text fails, after it it is clean, and nothing outside
+//! the hole has changed. A case names the kind, what stands before the hole, in it and behind it.
+
+use std::fs::File;
+use std::io::Write;
+use std::process::Command;
+
+use languages::{Diagnostic, Language, Limits, RoundKind, Rounds, Severity, Want, fixes, trim};
+use proptest::prelude::*;
+
+/// What the language's compiler says of the text.
+fn check(language: Language, text: &str) -> Vec<Diagnostic> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (name, program, arguments): (_, _, &[&str]) = match language {
+        Language::Ada => ("unit.adb", "gcc", &["-c", "-gnatc", "-gnat2022", "-gnatef"]),
+        _ => ("unit.vhd", "ghdl", &["-s", "--std=08"]),
+    };
+    let mut file = File::create(folder.path().join(name)).expect("a file");
+    file.write_all(text.as_bytes()).expect("room on the disk");
+    let output = Command::new(program).args(arguments).arg(name).current_dir(folder.path()).output();
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}; cargo xtask setup installs it"));
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    let remarks: Vec<Diagnostic> = words.lines().filter_map(|line| remark(line, name)).collect();
+    let failed = remarks.iter().any(|remark| remark.severity == Severity::Error);
+    assert_eq!(output.status.success(), !failed, "{words}");
+    remarks
+}
+
+/// `unit.adb:3:14: error: missing ";"`
+fn remark(line: &str, name: &str) -> Option<Diagnostic> {
+    let mut parts = line.strip_prefix(name)?.strip_prefix(':')?.splitn(3, ':');
+    let (row, column) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let message = parts.next()?.trim();
+    let severity = match message.split_once(':') {
+        Some(("warning", _)) => Severity::Warning,
+        Some(("note", _)) => Severity::Note,
+        _ => Severity::Error,
+    };
+    let message = message.trim_start_matches("error: ").trim_start_matches("warning: ").to_owned();
+    Some(Diagnostic { severity, line: Some(row), column: Some(column), file: None, message })
+}
+
+/// Mends `before`, `hole` and `behind` until it is clean; the text, and the kinds of what was mended.
+fn mend(language: Language, before: &str, hole: &str, behind: &str) -> (String, Vec<&'static str>) {
+    let mut text = format!("{before}{hole}{behind}");
+    let mut place = before.len()..before.len() + hole.len();
+    let mut kinds = Vec::new();
+    for _ in 0..6 {
+        let remarks = check(language, &text);
+        if !remarks.iter().any(|remark| remark.severity == Severity::Error) {
+            assert!(!kinds.is_empty(), "clean from the beginning: {text}");
+            let mut lines = text[..place.start].split('\n');
+            let kept = before.split('\n').all(|line| lines.any(|other| other == line));
+            assert!(kept && text.ends_with(behind), "{text}");
+            return (text, kinds);
+        }
+        let fixed = fixes(language, &text, place, &remarks, true);
+        let fixed = fixed.unwrap_or_else(|| panic!("no fix of {remarks:#?} in\n{text}"));
+        kinds.extend(fixed.what);
+        (text, place) = (fixed.text, fixed.hole);
+    }
+    panic!("not clean after six goes ({kinds:?}):\n{text}\n{:#?}", check(language, &text));
+}
+
+const FUNCTION: &str = "function F (S : String; N : Integer; X : Float) return Integer is\n";
+const END: &str = "\nend F;\n";
+
+#[test]
+fn adas_mistakes_are_mended() {
+    let cases: &[(&str, &str)] = &[
+        ("a missing word", "begin\n   return N\n"),
+        (
+            "a missing word",
+            "   Y : Integer := 0\n   ;begin\n   if N > 3\n      return Y;\n   end if;\n   return 3;",
+        ),
+        (
+            "a missing word",
+            "   Y : Integer := 0;\nbegin\n   while Y < 3\n      Y := Y + 1;\n   end loop;\n   return Y;",
+        ),
+        (
+            "a missing begin",
+            "   Y : Integer := 0;\n   if N > 3 then\n      Y := 3;\n   end if;\n   return Y;",
+        ),
+        (
+            "a statement among declarations",
+            "   Y : Integer;\n   Y := 5;\n   Z : Integer := Y;\nbegin\n   return Z;",
+        ),
+        ("a statement among declarations", "   Y : Integer;\n   Y := 5;\nbegin\n   return Y;"),
+        ("a declaration among statements", "begin\n   Y : Integer := 3;\n   Y := Y + 1;\n   return Y;"),
+        (
+            "a declaration among statements",
+            "begin\n   for I in 1 .. N loop\n      Y : Integer := I;\n      if Y > 3 then\n         return Y;\n      \
+             end if;\n   end loop;\n   return 0;",
+        ),
+        (
+            "else if for elsif",
+            "begin\n   if N = 3 then\n      return 2;\n   else if N = 4 then\n      return 3;\n   end if;\n   return 0;",
+        ),
+        (
+            "a missing or wrong end",
+            "begin\n   for I in 1 .. N loop\n      if I = 3 then\n         return 2;\n   end loop;\n   return 0;",
+        ),
+        (
+            "a word of another language",
+            "begin\n   for I := 1 to N do\n      return I;\n   end for;\n   return 0;",
+        ),
+        (
+            "a word of another language",
+            "begin\n   for I = N downto 1 loop\n      return I;\n   end loop;\n   return 0;",
+        ),
+        (
+            "a word of another language",
+            "begin\n   if N == 3 && N != 4 then\n      return N % 2;\n   elif N = 5 then\n      return 1;\n   end if;\n   return 0;",
+        ),
+        ("a word of another language", "   Y : Integer := 0;\nbegin\n   Y += N;\n   Y++;\n   return Y;"),
+        (
+            "a word of another language",
+            "begin\n   for I in 1 .. N loop\n      if I = 2 then\n         continue;\n      end if;\n      break;\n   end loop;\n   return 0;",
+        ),
+        ("a word for another", "   Y : Integer;\nbegin\n   Y = 3;\n   return Y;"),
+        ("a word for another", "begin\n   if N <> 3 then\n      return 1;\n   end if;\n   return 2;"),
+        ("a string in single quotes", "   Y : String := 'abc';\nbegin\n   return Y'Length;"),
+        (
+            "mixed logical operators",
+            "begin\n   if N = 1 and N = 2 or N = 3 then\n      return 1;\n   end if;\n   return 2;",
+        ),
+        (
+            "mixed logical operators",
+            "begin\n   if N = 1 or N = 2 and N = 3 then\n      return 1;\n   end if;\n   return 2;",
+        ),
+        (
+            "a reserved word as a name",
+            "   Reverse : Integer := N;\nbegin\n   Reverse := Reverse + 1;\n   return Reverse;",
+        ),
+        ("a misspelt name", "   Total : Integer := N;\nbegin\n   return Totl;"),
+        ("a function of another language", "begin\n   return Length (S) + Max (N, 3) + Ord (S (S'First));"),
+        ("a function of another language", "begin\n   return Pow (N, 2);"),
+        ("a missing context clause", "begin\n   Put_Line (S);\n   return Integer (Sqrt (X));"),
+        (
+            "a missing context clause",
+            "   U : Unbounded_String := To_Unbounded_String (S);\nbegin\n   return Length (U);",
+        ),
+        (
+            "an undeclared variable",
+            "begin\n   Result := 0;\n   for I in 1 .. N loop\n      Result := Result + I;\n   end loop;\n   return Result;",
+        ),
+        ("an attribute written otherwise", "begin\n   return S.Length;"),
+        ("an object without bounds", "   R : String;\nbegin\n   R := S;\n   return R'Length;"),
+        (
+            "an iteration over what is none",
+            "begin\n   for I in S'Length loop\n      return I;\n   end loop;\n   return 0;",
+        ),
+        (
+            "an iteration over what is none",
+            "   Y : Integer := 0;\nbegin\n   for C in S loop\n      if C = 'a' then\n         Y := Y + 1;\n      end if;\n   end loop;\n   return Y;",
+        ),
+        ("an assignment to a constant", "begin\n   N := N + 1;\n   return N;"),
+        ("operands of different types", "   Y : Float;\nbegin\n   Y := X * N;\n   return Integer (Y);"),
+        ("operands of different types", "begin\n   return S (S'First) - '0';"),
+        ("a missing conversion", "begin\n   return X;"),
+        ("a missing conversion", "   Y : Float := N;\nbegin\n   return Integer (Y);"),
+        (
+            "a missing conversion",
+            "begin\n   if S (S'First) = \"a\" then\n      return 1;\n   end if;\n   return 0;",
+        ),
+        ("a missing conversion", "   C : Character := N;\nbegin\n   return S (S'First);"),
+        ("an empty sequence of statements", "begin\n   if N = 3 then\n   end if;\n   return 0;"),
+        ("a result without return", "   Result : Integer := 0;\nbegin\n   Result := N;"),
+        ("a function without return", "begin\n   null;"),
+    ];
+    for (kind, hole) in cases {
+        let (text, kinds) = mend(Language::Ada, FUNCTION, hole, END);
+        assert!(kinds.contains(kind), "{kind} is not among {kinds:?} of\n{text}");
+    }
+}
+
+#[test]
+fn adas_unbounded_strings_and_arrays_are_mended() {
+    const BEFORE: &str = "with Ada.Strings.Unbounded; use Ada.Strings.Unbounded;\npackage body P is\n   \
+                          function F (S : String; U : Unbounded_String; A : Integer_Array) return Integer_Array is\n";
+    const SPECIFICATION: &str = "package body P is";
+    let before = BEFORE.replace(
+        SPECIFICATION,
+        "procedure P is\n   type Integer_Array is array (Integer range <>) of Integer;",
+    );
+    let cases: &[(&str, &str)] = &[
+        (
+            "an unbounded string used as an array",
+            "begin\n      if U (1) = 'a' then\n         return A;\n      end if;\n      return A;",
+        ),
+        (
+            "an attribute written otherwise",
+            "begin\n      for I in U'Range loop\n         null;\n      end loop;\n      return A;",
+        ),
+        (
+            "a missing conversion",
+            "      V : Unbounded_String := S;\n   begin\n      V := \"x\" & S;\n      return A;",
+        ),
+        ("a missing conversion", "      V : String := U;\n   begin\n      return A;"),
+        ("a missing conversion", "   begin\n      return 3;"),
+        ("a missing conversion", "   begin\n      return (3);"),
+        (
+            "an object without bounds",
+            "      R : Integer_Array;\n   begin\n      for I in A'Range loop\n         R (I) := A (I);\n      end loop;\n      return R;",
+        ),
+        (
+            "a growing array",
+            "      R : Integer_Array;\n   begin\n      for X of A loop\n         R := R & X;\n      end loop;\n      return R;",
+        ),
+        (
+            "a growing array",
+            "      R : Integer_Array;\n   begin\n      for X of A loop\n         R.Append (X + 1);\n      end loop;\n      return R;",
+        ),
+    ];
+    for (kind, hole) in cases {
+        let (text, kinds) = mend(Language::Ada, &before, hole, "\n   end F;\nbegin\n   null;\nend P;\n");
+        assert!(kinds.contains(kind), "{kind} is not among {kinds:?} of\n{text}");
+    }
+}
+
+const ENTITY: &str = "library ieee;
+use ieee.std_logic_1164.all;
+use ieee.numeric_std.all;
+
+entity e is
+  port (
+    clk, a, b : in std_logic;
+    v, w : in std_logic_vector(3 downto 0);
+    y : out std_logic;
+    z : out std_logic_vector(3 downto 0)
+  );
+end entity;
+
+architecture rtl of e is
+";
+
+#[test]
+fn vhdls_mistakes_are_mended() {
+    let cases: &[(&str, &str)] = &[
+        ("operands of different types", "begin\n  z <= v + 1;"),
+        ("operands of different types", "begin\n  z <= v + w - 1;"),
+        ("operands of different types", "begin\n  y <= a = b;"),
+        ("operands of different types", "begin\n  y <= v < w;"),
+        ("operands of different types", "begin\n  y <= (v < 3) or (w < 2);"),
+        ("operands of different types", "begin\n  y <= '1' when a = 1 else '0';"),
+        ("operands of different types", "begin\n  y <= '1' when v = 3 else '0';"),
+        ("operands of different types", "begin\n  y <= a + b;"),
+        ("operands of different types", "begin\n  y <= a and 1;"),
+        ("a missing conversion", "  signal u : unsigned(3 downto 0);\nbegin\n  z <= u;\n  u <= v;"),
+        ("a missing conversion", "begin\n  z <= 0;\n  y <= 1;"),
+        ("a missing conversion", "  signal n : integer;\nbegin\n  n <= v;\n  z <= n;"),
+        ("a missing conversion", "begin\n  z <= shift_left(v, 1);"),
+        ("a missing conversion", "begin\n  z <= to_unsigned(3, 4);"),
+        (
+            "the assignment of a signal or a variable",
+            "  signal q : std_logic;\nbegin\n  process (clk)\n  begin\n    q := a;\n    y <= q;\n  end process;",
+        ),
+        (
+            "the assignment of a signal or a variable",
+            "begin\n  process (clk)\n    variable q : std_logic;\n  begin\n    q <= a;\n    y <= q;\n  end process;",
+        ),
+        ("a missing word", "begin\n  y <= a\n"),
+        (
+            "a missing word",
+            "begin\n  process (clk)\n  begin\n    if rising_edge(clk)\n      y <= a;\n    end if;\n  end process;",
+        ),
+        (
+            "a missing or wrong end",
+            "begin\n  process (clk)\n  begin\n    if rising_edge(clk) then\n      y <= a;\n  end process;",
+        ),
+        ("a missing begin", "  signal q : std_logic;\n  q <= a;\n  y <= q;"),
+        ("a missing body", "  signal q : std_logic;"),
+        ("a declaration among statements", "begin\n  signal q : std_logic;\n  q <= a;\n  y <= q;"),
+        (
+            "a declaration among statements",
+            "begin\n  process (clk)\n  begin\n    variable q : std_logic;\n    q := a;\n    y <= q;\n  end process;",
+        ),
+        (
+            "a sequential statement outside a process",
+            "begin\n  if a = '1' then\n    y <= b;\n  else\n    y <= '0';\n  end if;",
+        ),
+        (
+            "a sequential statement outside a process",
+            "begin\n  case v is\n    when \"0000\" => y <= b;\n    when others => y <= '0';\n  end case;",
+        ),
+        ("parentheses around a condition", "begin\n  y <= (a when b = '1' else '0');"),
+        ("mixed logical operators", "begin\n  y <= a and b or v(0);"),
+        ("a reserved word as a name", "  signal out : std_logic;\nbegin\n  out <= a;\n  y <= out;"),
+        ("a variable in an architecture", "  variable q : std_logic;\nbegin\n  q <= a;\n  y <= q;"),
+        ("an undeclared signal", "begin\n  q <= a;\n  y <= q;"),
+        ("a function of another package", "begin\n  y <= and_reduce(v);"),
+        ("a word of another language", "begin\n  assign y = ~a && b;"),
+        ("a word of another language", "  wire [3:0] q;\nbegin\n  q <= {v[0], w[2:0]};\n  z <= q;"),
+        ("a word of another language", "begin\n  z <= 4'b0101;\n  y <= 1'b0;"),
+        (
+            "a word of another language",
+            "begin\n  process (all)\n  begin\n    if a = '1' then\n      y <= b;\n    elseif b = '1' then\n      y <= a;\n    end if;\n  end process;",
+        ),
+        (
+            "a missing choice",
+            "begin\n  process (all)\n  begin\n    case v is\n      when \"0000\" => y <= a;\n    end case;\n  end process;",
+        ),
+    ];
+    for (kind, hole) in cases {
+        let (text, kinds) = mend(Language::Vhdl, ENTITY, hole, "\nend architecture;\n");
+        assert!(kinds.contains(kind), "{kind} is not among {kinds:?} of\n{text}");
+    }
+}
+
+#[test]
+fn a_missing_clause_of_vhdl_is_put_before_the_unit() {
+    let before = ENTITY.replace("use ieee.numeric_std.all;\n", "");
+    let (text, kinds) = mend(
+        Language::Vhdl,
+        &before,
+        "begin\n  z <= std_logic_vector(unsigned(v) + 1);",
+        "\nend architecture;\n",
+    );
+    assert_eq!(kinds[0], "a missing context clause");
+    assert!(text.contains("use ieee.numeric_std.all;\narchitecture rtl of e is\n"), "{text}");
+}
+
+#[test]
+fn clauses_need_leave() {
+    let text = format!("{FUNCTION}begin\n   Put_Line (S);\n   return 1;{END}");
+    let hole = FUNCTION.len()..text.len() - END.len();
+    let remarks = check(Language::Ada, &text);
+    assert_eq!(fixes(Language::Ada, &text, hole.clone(), &remarks, false), None);
+    let fixed = fixes(Language::Ada, &text, hole, &remarks, true).unwrap();
+    assert!(fixed.text.starts_with("with Ada.Text_IO; use Ada.Text_IO;\nfunction F"), "{}", fixed.text);
+    assert!(!fixed.stub);
+}
+
+#[test]
+fn answers_are_trimmed() {
+    let prefix = "package body P is\n   function F (N : Integer; M : Integer) return Integer";
+    let suffix = "\n   end F;\nend P;\n";
+    let body = " is\n   begin\n      return N;";
+    for answer in [
+        body.to_owned(),
+        format!("{body}\n   end F;\n\n   function G return Integer is"),
+        body.replacen(" is\n", "\n", 1),
+        format!(
+            "```ada\n   function F (N : Integer; M : Integer) return Integer{body}\n   end F;\n```\nThis returns N."
+        ),
+        format!("{body}\n```\n"),
+    ] {
+        let trimmed = trim(Language::Ada, prefix, &answer, suffix);
+        let words: Vec<&str> = trimmed.split_whitespace().collect();
+        assert_eq!(words, ["is", "begin", "return", "N;"], "{answer}");
+    }
+    assert_eq!(trim(Language::Ada, &format!("{prefix} is"), " is\nbegin", suffix), "\nbegin");
+    let answer = "begin\n  y <= a;\nend rtl;\n\nentity other is";
+    assert_eq!(trim(Language::Vhdl, ENTITY, answer, "\nend architecture;\n"), "begin\n  y <= a;");
+}
+
+/// Plays the rounds with answers in their order.
+fn play(answers: &[&str], limits: Limits) -> Rounds {
+    let mut rounds = Rounds::new(Language::Ada, FUNCTION, END, limits);
+    let mut answers = answers.iter();
+    for _ in 0..100 {
+        match rounds.want() {
+            Want::Draw(_) => rounds.drawn(answers.next().expect("as many answers as draws")),
+            Want::Check(text) => {
+                let remarks = check(Language::Ada, text);
+                rounds.checked(&remarks);
+            }
+            Want::Done(_) => return rounds,
+        }
+    }
+    panic!("no end: {rounds:#?}");
+}
+
+#[test]
+fn rounds_end_with_the_first_clean_text() {
+    let rounds = play(&["begin\n   return N;"], Limits::default());
+    let Want::Done(Some(best)) = rounds.want() else { panic!() };
+    assert_eq!((best.errors, best.round), (0, 0));
+
+    let rounds = play(&["begin\n   return N"], Limits::default());
+    let Want::Done(Some(best)) = rounds.want() else { panic!() };
+    assert_eq!((best.errors, best.round), (0, 1));
+    assert_eq!(rounds.rounds()[1].kind, RoundKind::Fixed(vec!["a missing word"]));
+    assert_eq!(&best.text[best.hole.clone()], "begin\n   return N;");
+}
+
+#[test]
+fn a_span_is_drawn_anew_before_the_whole() {
+    let mut rounds = Rounds::new(Language::Ada, FUNCTION, END, Limits::default());
+    rounds.drawn("begin\n   Frobnicate (S, N, X);\n   return N;");
+    let Want::Check(text) = rounds.want() else { panic!() };
+    let remarks = check(Language::Ada, text);
+    rounds.checked(&remarks);
+    let Want::Draw(draw) = rounds.want() else { panic!("{rounds:#?}") };
+    assert!(draw.is_span && draw.suffix.starts_with("\n   return N;"));
+    assert!(draw.prefix.ends_with("-- error: \"Frobnicate\" is undefined\n   "), "{}", draw.prefix);
+    rounds.drawn("null;");
+    let Want::Check(text) = rounds.want() else { panic!() };
+    assert_eq!(text, format!("{FUNCTION}begin\n   null;\n   return N;{END}"));
+}
+
+#[test]
+fn a_stub_is_shown_only_when_nothing_better_comes() {
+    let limits = Limits { candidates_max: 2, ..Limits::default() };
+    let rounds = play(&["begin\n   null;", "begin\n   return N;"], limits.clone());
+    let Want::Done(Some(best)) = rounds.want() else { panic!() };
+    assert!(!best.stub && best.text.contains("return N;"));
+    let rounds = play(&["begin\n   null;", "begin\n   null; "], limits);
+    let Want::Done(Some(best)) = rounds.want() else { panic!() };
+    assert!(best.stub && best.errors == 0);
+}
+
+const MESSAGES: &[&str] = &[
+    "missing \";\"",
+    "missing \"begin\" for function \"F\" at line 1",
+    "statement not allowed in declarative part",
+    "declarations must come before \"begin\"",
+    "\"end loop;\" expected for \"loop\" at line 3",
+    "missing \"end if;\" for \"if\" at line 2",
+    "\"Result\" is undefined",
+    "unconstrained subtype not allowed (need initialization)",
+    "expected type \"Standard.Float\"",
+    "found type \"Standard.Integer\"",
+    "invalid operand types for operator \"+\"",
+    "left operand has type \"Standard.Float\"",
+    "right operand has type \"Standard.Integer\"",
+    "mixed logical operators in expression",
+    "assignment to \"in\" mode parameter not allowed",
+    "array type required in indexed component",
+    "missing \"return\" statement in function body",
+    "no function declarations for operator \"+\"",
+    "can't match 'u' with type array type \"std_ulogic_vector\"",
+    "signal \"q\" is not a variable to be assigned",
+    "'if' is expected instead of 'process'",
+    "'begin' is expected instead of 'end'",
+    "a generate statement must have a label",
+    "unexpected token 'signal' in a concurrent statement list",
+    "no declaration for \"q\"",
+    "only one type of logical operators may be used to combine relation",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_outside_the_hole_is_touched(
+        language in prop::sample::select(vec![Language::Ada, Language::Vhdl]),
+        words in prop::collection::vec(
+            prop::sample::select(vec![
+                "if", "then", "end", "loop", "begin", "is", ";", ":", ":=", "<=", "(", ")", "X", "Result", "+", "=", "and", "or",
+                "process", "for", "in", "..", "1", "'a'", "\"s\"", "'", ".", "[", "]", "{", "}", "return", "case", "signal", "when", "=>",
+                "declare", "\n", "é", "function", "F", "Integer_Array", "String", "U", "&", "else", "elsif", "not", "%", "~", "++", "continue",
+            ]),
+            0..60,
+        ),
+        from in 0usize..400,
+        length in 0usize..400,
+        remarks in prop::collection::vec((0u32..9, 0u32..60, prop::sample::select(MESSAGES.to_vec())), 0..8),
+        clauses in any::<bool>(),
+        noise in "\\PC{0,20}",
+    ) {
+        let text = format!("{}{noise}", words.join(" "));
+        let start = text.floor_char_boundary(from.min(text.len()));
+        let end = text.ceil_char_boundary((start + length).min(text.len()));
+        let remarks: Vec<Diagnostic> = remarks
+            .into_iter()
+            .map(|(line, column, message)| Diagnostic {
+                severity: Severity::Error,
+                line: Some(line),
+                column: Some(column),
+                file: None,
+                message: message.to_owned(),
+            })
+            .collect();
+        if let Some(fixed) = fixes(language, &text, start..end, &remarks, clauses) {
+            prop_assert!(!fixed.what.is_empty());
+            prop_assert_eq!(&fixed.text[fixed.hole.end..], &text[end..]);
+            if clauses {
+                let mut kept = fixed.text[..fixed.hole.start].to_owned();
+                for clause in fixed.text[..fixed.hole.start].lines().filter(|line| line.contains("use ")) {
+                    kept = kept.replacen(&format!("{clause}\n"), "", 1).replace("library ieee;\n", "");
+                }
+                prop_assert_eq!(kept, &text[..start]);
+            } else {
+                prop_assert_eq!(&fixed.text[..fixed.hole.start], &text[..start]);
+            }
+        }
+        let _ = trim(language, &text[..start], &text[start..end], &text[end..]);
+    }
+
+    #[test]
+    fn rounds_always_end(answers in prop::collection::vec("[a-z;:= \n]{0,40}", 1..12), errors in prop::collection::vec(0u32..3, 1..12)) {
+        let mut rounds = Rounds::new(Language::Ada, FUNCTION, END, Limits::default());
+        let mut answers = answers.iter().cycle();
+        let mut errors = errors.iter().cycle();
+        let mut steps = 0;
+        loop {
+            steps += 1;
+            prop_assert!(steps < 200);
+            match rounds.want() {
+                Want::Draw(_) => rounds.drawn(answers.next().unwrap()),
+                Want::Check(_) => {
+                    let remark = |line| Diagnostic {
+                        severity: Severity::Error,
+                        line: Some(line),
+                        column: Some(3),
+                        file: None,
+                        message: MESSAGES[usize::try_from(line).unwrap() % MESSAGES.len()].to_owned(),
+                    };
+                    let remarks: Vec<Diagnostic> = (0..*errors.next().unwrap()).map(remark).collect();
+                    rounds.checked(&remarks);
+                }
+                Want::Done(best) => {
+                    prop_assert!(best.is_some());
+                    break;
+                }
+            }
+        }
+    }
+}
