@@ -31,6 +31,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("models", &["gguf", "oms", "protocol"]),
     ("engine", &["jail", "protocol"]),
     ("retrieval", &["documents", "languages", "protocol"]),
+    ("qualify", &["jail", "languages", "protocol"]),
     // The walk.
     ("assist", &["approval", "engine", "identity", "ledger", "protocol", "retrieval"]),
     // Surfaces.
