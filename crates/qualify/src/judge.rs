@@ -118,8 +118,11 @@ impl Place {
         if let Some(files) = &files {
             for (name, text) in &unit.files {
                 files.write(name, text)?;
+                let path = files.path().join(name);
+                project.directories.extend(path.parent().map(Path::to_owned));
             }
-            project.directories.push(files.path().to_owned());
+            project.directories.sort_unstable();
+            project.directories.dedup();
         }
         let rules = Rules::default();
         let unit = Unit {
@@ -181,10 +184,11 @@ impl Place {
         if let Some(verdict) = not_built(&analysed) {
             return Ok(verdict);
         }
-        // Nothing of the answer's runs before the last step, so the codes are the script's own.
+        // Nothing of the answer's runs before the last step, so the codes are the script's own. GHDL writes the ports of
+        // the top as the source spells them, and the wrapper has them in lower case; VHDL does not tell these apart.
         let script = r"
             ghdl --synth --std=08 --out=verilog TopModule > synthesized.v || exit 91
-            sed -E 's/\bmodule +topmodule\b/module vhdl_top/I' synthesized.v > answer.v || exit 92
+            tr A-Z a-z < synthesized.v | sed -E 's/\bmodule +topmodule\b/module vhdl_top/' > answer.v || exit 92
             cat wrapper.v >> answer.v || exit 92
             iverilog -g2012 -s tb -o simulation answer.v testbench.sv reference.sv || exit 93
             exec vvp -n simulation

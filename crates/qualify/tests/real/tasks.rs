@@ -20,7 +20,7 @@ pub(crate) fn ada() -> Suite {
 pub(crate) fn vhdl() -> Suite {
     suite(&json!({
         "id": "inverter", "spec": "I would like you to implement a module named TopModule with input a and output y, which is not a.",
-        "vhdl_entity": "library ieee;\nuse ieee.std_logic_1164.all;\n\nentity TopModule is\n  port (\n    a : in std_logic;\n    y : out std_logic\n  );\nend entity;\n",
+        "vhdl_entity": "library ieee;\nuse ieee.std_logic_1164.all;\n\nentity TopModule is\n  port (\n    A : in std_logic;\n    y : out std_logic\n  );\nend entity;\n",
         "verilog_wrapper": "module TopModule(\n  input a,\n  output y\n);\n  vhdl_top u(.a (a), .y (y));\nendmodule\n",
         "reference_verilog": "module RefModule(input a, output y);\n  assign y = ~a;\nendmodule\n",
         "testbench_verilog": "`timescale 1 ps/1 ps\nmodule tb();\n  reg a = 0;\n  wire y_ref, y_dut;\n  integer errors = 0, clocks = 0;\n  \
