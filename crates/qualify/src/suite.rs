@@ -211,7 +211,7 @@ pub struct SourceUnit {
     pub text: String,
     /// The bytes of `text` that are the answer's: a repair may change these and no others.
     pub hole: Range<usize>,
-    /// Other files of its project: names, without folders, and texts.
+    /// Other files of its project: paths that stay below it, and texts.
     pub files: Vec<(String, String)>,
 }
 
@@ -432,11 +432,8 @@ impl Task {
                     answer,
                     &general.suffix,
                 );
-                unit.files = general
-                    .files
-                    .iter()
-                    .map(|file| (last_name(&file.name).to_owned(), file.text.clone()))
-                    .collect();
+                unit.files =
+                    general.files.iter().map(|file| (file.name.clone(), file.text.clone())).collect();
                 unit
             }
         }
@@ -730,7 +727,7 @@ mod tests {
         let task = one(general());
         let made = unit(&task, Form::Completion, "é");
         assert_eq!((made.text.as_str(), made.hole, made.file_name.as_str()), ("aéb", 1..3, "p.adb"));
-        assert_eq!(made.files, [("p.ads".to_owned(), "c".to_owned())]);
+        assert_eq!(made.files, [("src/p.ads".to_owned(), "c".to_owned())]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "a test")]
 
 mod judging;
+mod making;
 mod running;
 mod tasks;
 
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
     }
     let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let (mut passed, mut failed) = (0, 0);
-    for (name, test) in judging::TESTS.iter().chain(running::TESTS) {
+    for (name, test) in judging::TESTS.iter().chain(running::TESTS).chain(making::TESTS) {
         if filter.as_ref().is_some_and(|filter| !name.contains(filter.as_str())) {
             continue;
         }
