@@ -23,7 +23,7 @@ use crate::{
 /// Steps of a procedure for one task.
 pub const STEPS_MAX: usize = 256;
 /// So many tasks in a row without an answer of the model's end a run: it is gone.
-pub const UNANSWERED_MAX: u32 = 8;
+pub const UNANSWERED_MAX: u32 = 32;
 
 /// What answers questions. Closures that return a future are models.
 pub trait Model: Send + Sync + 'static {

@@ -495,8 +495,15 @@ impl Infilling {
 }
 
 /// What ends an architecture that began at the left margin, or begins what does not belong to it.
-const VHDL_STOPS: &[&str] =
-    &["\nend architecture", "\nend rtl", "\nend;", "\nentity ", "\narchitecture ", "\nlibrary "];
+const VHDL_STOPS: &[&str] = &[
+    "\nend architecture",
+    "\nend rtl",
+    "\nend;",
+    "\nend topmodule",
+    "\nentity ",
+    "\narchitecture ",
+    "\nlibrary ",
+];
 const VHDL_OPENING: &str = "\narchitecture rtl of TopModule is\n";
 const VHDL_CLOSING: &str = "\nend architecture;\n";
 
@@ -556,7 +563,9 @@ impl Vhdl {
         };
         match form {
             Form::Completion => {
-                let answer = before_stop(answer, VHDL_STOPS);
+                // VHDL does not tell cases apart. Lower case of ASCII has the same length.
+                let lower = answer.to_ascii_lowercase();
+                let answer = &answer[..before_stop(&lower, VHDL_STOPS).len()];
                 around(&format!("{entity}\n{VHDL_OPENING}"), answer, VHDL_CLOSING)
             }
             Form::Chat => {
@@ -772,10 +781,18 @@ mod tests {
         }
 
         #[test]
-        fn any_answer_makes_a_unit_with_its_hole(answer in ".{0,80}") {
-            for (task, form) in [(ada(), Form::Completion), (vhdl(), Form::Completion), (vhdl(), Form::Chat), (general(), Form::Chat)] {
-                let made = one(task).unit(form, &answer);
-                proptest::prop_assert!(made.text.get(made.hole.clone()).is_some());
+        fn any_answer_makes_a_unit_with_its_hole(
+            answer in "(```|\n|   |vhdl|architecture |entity TopModule|\nEND rtl;|\n   end |é|[a-z;]){0,20}",
+        ) {
+            let all = [
+                (ada(), Form::Completion),
+                (vhdl(), Form::Completion),
+                (vhdl(), Form::Chat),
+                (infilling("SingleLine"), Form::Completion),
+                (general(), Form::Completion),
+            ];
+            for (task, form) in all {
+                unit(&one(task), form, &answer);
             }
         }
     }

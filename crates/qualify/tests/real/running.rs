@@ -61,7 +61,7 @@ pub(crate) const TESTS: &[Test] = &[
         assert!(ran.answers.iter().all(|answer| answer.verdict == Verdict::Passed));
         assert_eq!(asked.load(Ordering::SeqCst), 1);
         let (gone, _) = model(|_, _| Err("gone".to_owned()));
-        let many_samples = Settings { samples: 3, tokens_max: 9, ..settings(Way::Plain) };
+        let many_samples = Settings { samples: 6, tokens_max: 9, ..settings(Way::Plain) };
         let error = plainly(&ground, &suite, &gone, many_samples, &path).unwrap_err();
         assert!(matches!(error, RunError::NoModel { reason } if reason.contains("gone")));
     }),
