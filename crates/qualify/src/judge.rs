@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     check::{self, NotRun},
-    suite::{Ada, Body, Form, General, Infilling, SourceUnit, Task, Vhdl},
+    suite::{Ada, Body, Form, General, Infilling, Kind, SourceUnit, Suite, Task, Vhdl},
     tool::{Run, Scratch, first_line, need, plain, succeeded, with_causes},
 };
 
@@ -133,6 +133,33 @@ impl Place {
             rules: &rules,
         };
         check::opinion(&self.launcher, &self.scratch_root, &unit)
+    }
+
+    /// What the toolchains that judge a suite say of their versions, for a report: `gnatmake: GNATMAKE 12.2.0`, or why not.
+    #[must_use]
+    pub fn toolchains(&self, suite: &Suite) -> Vec<String> {
+        let programs: Vec<(&str, Vec<&str>)> = match suite.kind {
+            Kind::Ada => vec![("gnatmake", vec!["--version"])],
+            Kind::Vhdl => vec![("ghdl", vec!["--version"]), ("iverilog", vec!["-V"])],
+            Kind::Infilling => vec![("python3", vec!["--version"])],
+            Kind::General => {
+                let checkers = suite.tasks.first().map(|task| task.language().checkers()).unwrap_or_default();
+                let first = checkers.first();
+                first
+                    .and_then(|one| Some((*one.programs.first()?, one.version.to_vec())))
+                    .into_iter()
+                    .collect()
+            }
+        };
+        let version = |(program, arguments): (&str, Vec<&str>)| {
+            let said = Scratch::new(&self.scratch_root)
+                .and_then(|scratch| self.step(&scratch, program, &arguments, false));
+            match said {
+                Ok(outcome) => format!("{program}: {}", first_line(&[&outcome.stdout, &outcome.stderr])),
+                Err(not_run) => with_causes(&not_run),
+            }
+        };
+        programs.into_iter().map(version).collect()
     }
 
     fn ada(&self, ada: &Ada, unit: &SourceUnit) -> Result<Verdict, NotRun> {

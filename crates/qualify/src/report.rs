@@ -30,6 +30,8 @@ pub struct Facts {
     pub model: String,
     /// The machine: processor, cores, memory, kernel.
     pub machine: String,
+    /// [`crate::judge::Place::toolchains`].
+    pub toolchains: Vec<String>,
     /// When, as RFC 3339.
     pub made_at: String,
 }
@@ -62,6 +64,8 @@ pub struct Report {
     pub engine: String,
     /// The machine, in words.
     pub machine: String,
+    /// The compilers and simulators that judged, with their versions.
+    pub toolchains: Vec<String>,
     /// The run's seed.
     pub seed: u64,
     /// In the order in which they were added.
@@ -145,6 +149,7 @@ impl Report {
             model_digest: settings.model,
             engine: settings.engine.clone(),
             machine: facts.machine,
+            toolchains: facts.toolchains,
             seed: settings.sampling.seed,
             ways: Vec::new(),
             comparisons: Vec::new(),
@@ -313,7 +318,7 @@ impl Report {
              <title>{title}</title><style>{STYLE}</style></head><body>\n<h1>{title}</h1>\n<table>\n",
             title = escape(&self.title)
         );
-        let facts: [(&str, String); 10] = [
+        let facts: [(&str, String); 11] = [
             ("Suite", format!("{} ({} tasks)", self.suite, self.tasks)),
             ("Digest of the suite", self.suite_digest.to_string()),
             ("Kind of tasks", word(&self.kind)),
@@ -322,6 +327,7 @@ impl Report {
             ("Digest of the model", self.model_digest.to_string()),
             ("Engine", self.engine.clone()),
             ("Machine", self.machine.clone()),
+            ("Toolchains", self.toolchains.join("; ")),
             ("Seed", self.seed.to_string()),
             ("Made", self.made_at.clone()),
         ];
@@ -610,6 +616,7 @@ mod tests {
             title: HOSTILE.to_owned(),
             model: HOSTILE.to_owned(),
             machine: HOSTILE.to_owned(),
+            toolchains: vec![HOSTILE.to_owned()],
             made_at: HOSTILE.to_owned(),
         };
         let mut report = Report::new(&suite(), &settings(Way::Plain, 2), facts);

@@ -92,11 +92,13 @@ pub(crate) const TESTS: &[Test] = &[
                 title: "T".into(),
                 model: "m".into(),
                 machine: "a machine".into(),
+                toolchains: ground.place.toolchains(&suite),
                 made_at: "now".into(),
             },
         );
         report.add(&suite, &settings(Way::Plain), &plain, &[1]);
         report.add(&suite, &settings(way), &best, &[1]);
+        assert!(report.toolchains[0].starts_with("gnatmake: GNATMAKE "), "{:?}", report.toolchains);
         assert_eq!(report.comparisons.len(), 1);
         let comparison = &report.comparisons[0];
         assert_eq!(
