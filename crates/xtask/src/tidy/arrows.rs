@@ -32,6 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("engine", &["jail", "protocol"]),
     ("checks", &["jail", "languages", "protocol"]),
     ("retrieval", &["documents", "languages", "protocol"]),
+    ("qualify", &["jail", "languages", "protocol"]),
     // The walk.
     ("assist", &["approval", "checks", "engine", "identity", "languages", "ledger", "protocol", "retrieval"]),
     // Surfaces.

@@ -1,0 +1,105 @@
+//! The opinion of a site's own compilers on a unit: plans of `languages`, run in jails of their own.
+
+use std::path::{Path, PathBuf};
+
+use jail::tool::{Launcher, Limits};
+use languages::{Checker, Diagnostic, Project, Severity, Unit, Written};
+
+pub use crate::tool::NotRun;
+use crate::tool::{Run, Scratch, first_line, need, succeeded};
+
+/// What a checker may use: a compiler that looks at one unit takes milliseconds.
+pub const LIMITS: Limits = Limits {
+    wall_ms_max: 20_000,
+    cpu_s_max: 30,
+    memory_bytes_max: 4 << 30,
+    file_bytes_max: 64 << 20,
+    open_files_max: 256,
+    processes_max: 64,
+    output_bytes_max: 1 << 20,
+};
+
+/// What the first checker of the unit's language says, which is the quick one. It is run in a folder of its own below
+/// `scratch_root`, which is gone afterwards. An empty answer is a clean unit; everything that keeps a checker from
+/// saying so is an error.
+pub fn opinion(
+    launcher: &Launcher<'_>,
+    scratch_root: &Path,
+    unit: &Unit<'_>,
+) -> Result<Vec<Diagnostic>, NotRun> {
+    let checker = unit.language.checkers().first().ok_or_else(|| no_checker(unit))?;
+    opinion_of(launcher, scratch_root, checker, unit)
+}
+
+/// What one checker says.
+pub fn opinion_of(
+    launcher: &Launcher<'_>,
+    scratch_root: &Path,
+    checker: &Checker,
+    unit: &Unit<'_>,
+) -> Result<Vec<Diagnostic>, NotRun> {
+    need(checker.programs, checker.package)?;
+    let plan = checker.plan(unit).ok_or_else(|| no_checker(unit))?;
+    let scratch = Scratch::new(scratch_root)?;
+    for (name, text) in &plan.files {
+        scratch.write(name, text)?;
+    }
+    let read_only = grants(unit.project);
+    let run = Run {
+        program: plan.program,
+        arguments: &plan.arguments,
+        executes: false,
+        read_only: &read_only,
+        limits: LIMITS,
+    };
+    let outcome = scratch.run(launcher, &run)?;
+    if outcome.end == jail::tool::End::TimedOut {
+        let program = checker.name.to_owned();
+        return Err(NotRun::TimedOut { program, wall_ms_max: LIMITS.wall_ms_max });
+    }
+    let written = Written {
+        stdout: &outcome.stdout.bytes,
+        stderr: &outcome.stderr.bytes,
+        succeeded: succeeded(&outcome),
+    };
+    let mut diagnostics = checker.read(unit, &written);
+    // Fail closed: no words that are understood do not make a failed run a clean one.
+    if !written.succeeded && !diagnostics.iter().any(|one| one.severity == Severity::Error) {
+        let message = first_line(&[&outcome.stderr, &outcome.stdout]);
+        let message = format!("{} failed: {message}", checker.name);
+        diagnostics.push(Diagnostic {
+            severity: Severity::Error,
+            line: None,
+            column: None,
+            file: None,
+            message,
+        });
+    }
+    Ok(diagnostics)
+}
+
+/// The project's folders that lie in no other of them: no grant of a jail may lie in another.
+fn grants(project: &Project) -> Vec<PathBuf> {
+    let mut all: Vec<PathBuf> =
+        project.directories.iter().chain(&project.directory).chain(&project.library).cloned().collect();
+    // A folder sorts before what is below it.
+    all.sort_unstable();
+    all.dedup_by(|below, above| below.starts_with(above));
+    all
+}
+
+fn no_checker(unit: &Unit<'_>) -> NotRun {
+    NotRun::NoChecker { language: unit.language.name() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_grant_lies_in_another() {
+        let directories = ["/a/b", "/a", "/ab", "/a/b/c", "/a"].map(PathBuf::from).to_vec();
+        let project = Project { directories, directory: Some("/c".into()), library: None };
+        assert_eq!(grants(&project), ["/a", "/ab", "/c"].map(PathBuf::from));
+    }
+}
