@@ -134,7 +134,7 @@ impl House {
             let house = Arc::clone(self);
             tokio::spawn(async move {
                 let started = tokio::time::Instant::now();
-                let check = house.look(&text, checker).await;
+                let (check, _) = house.look(&text, checker).await;
                 house.pace.note(pace, started.elapsed());
                 if let Err(late) = sender.send(check) {
                     house.write_check(record, &late).await.err().inspect(|refusal| {
@@ -160,6 +160,35 @@ impl House {
         checks
     }
 
+    /// What a checker says of a whole text that was made from a record's draw; its leaf is durable when this returns.
+    pub(crate) async fn look_at(
+        &self,
+        language: Language,
+        path: &str,
+        source: Option<&SourceFacts>,
+        text: &str,
+        record: RecordNumber,
+    ) -> Result<(Check, Vec<Diagnostic>), Refusal> {
+        let path = Some(path).filter(|path| !path.is_empty());
+        let text = Text {
+            language,
+            file_name: path.map(file_name),
+            path: path.map(str::to_owned),
+            answer: 0..text.len(),
+            lines: (1, 1 + line_breaks(text.trim_end_matches('\n'))),
+            before: None,
+            text: text.to_owned(),
+            source: source.map(|source| source.name.clone()),
+        };
+        let Some(checker) = self.checker(language) else {
+            let message = format!("no checker of {} is known", language.name());
+            return Err(Refusal::new(crate::RefusalKind::Invalid, message).of(record));
+        };
+        let (check, said) = self.look(&text, checker).await;
+        self.write_check(record, &check).await?;
+        Ok((check, said))
+    }
+
     /// The first checker whose programs are here, or else the first, which then says what is missing.
     fn checker(&self, language: Language) -> Option<&'static Checker> {
         let toolchains = self.checkers.toolchains();
@@ -174,7 +203,7 @@ impl House {
     }
 
     /// One text's check, and that of the text without the answer beside it.
-    async fn look(&self, text: &Text, checker: &'static Checker) -> Check {
+    async fn look(&self, text: &Text, checker: &'static Checker) -> (Check, Vec<Diagnostic>) {
         let order = |of: &str| Order {
             id: 0,
             language: text.language.name().to_owned(),
@@ -187,7 +216,7 @@ impl House {
         let (project, rules) = (Project::default(), Rules::default());
         let unit = text.unit(&text.text, &project, &rules);
         if let Some(said) = checker.refuse(&unit) {
-            return Check::refused(text, checker, said);
+            return (Check::refused(text, checker, said.clone()), vec![said]);
         }
         let run = async |of: &str| -> Result<(Ran, Vec<Diagnostic>), NotChecked> {
             let ran = self.checkers.check(order(of)).await?;
@@ -204,12 +233,16 @@ impl House {
         let (after, before) = tokio::join!(run(&text.text), before);
         let ((ran, after), before) = match (after, before) {
             (Ok(after), Ok(before)) => (after, before),
-            (Err(error), _) | (_, Err(error)) => return Check::not_run(text, checker, error.to_string()),
+            (Err(error), _) | (_, Err(error)) => {
+                return (Check::not_run(text, checker, error.to_string()), Vec::new());
+            }
         };
         let version = self.checkers.toolchains().into_iter().find(|toolchain| {
             toolchain.checker == checker.name && toolchain.language == text.language.name()
         });
-        Check::ran(text, checker, version.and_then(|toolchain| toolchain.version), ran, &before, after)
+        let version = version.and_then(|toolchain| toolchain.version);
+        let check = Check::ran(text, checker, version, ran, &before, &after);
+        (check, after)
     }
 
     /// Writes what was said down; all of it durable when this returns.
@@ -355,10 +388,10 @@ impl Check {
         version: Option<String>,
         ran: Ran,
         before: &[Diagnostic],
-        after: Vec<Diagnostic>,
+        after: &[Diagnostic],
     ) -> Check {
         let place = Place::of(text);
-        let said = languages::new_diagnostics(before, &after, place.first..place.last);
+        let said = languages::new_diagnostics(before, after, place.first..place.last);
         let errors = said.iter().filter(|one| one.severity == Severity::Error).count();
         let errors_before = before.iter().filter(|one| one.severity == Severity::Error).count();
         let mut remarks: Vec<(Severity, Remark)> =

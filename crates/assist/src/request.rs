@@ -20,6 +20,8 @@ pub struct Request {
     pub subject: Subject,
     /// Whether what the team knows may go into the prompt.
     pub context: bool,
+    /// Whether compilers look at the answer; whoever says no has it looked at otherwise.
+    pub check: bool,
 }
 
 /// What the client says a request is about. It goes into the leaf, which is not encrypted.

@@ -82,8 +82,8 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
         let (output, broken) = house.generate(&deployment, order, record, salt, &mut delivery).await?;
         let (text, stop, usage) = (output.text.clone(), output.stop, output.usage(&prompt));
         let checks = match broken {
-            None => house.check(&request, source.as_ref(), &text, record).await,
-            Some(_) => Vec::new(),
+            None if request.check => house.check(&request, source.as_ref(), &text, record).await,
+            _ => Vec::new(),
         };
         let result = house.write_result(record, output, salt, broken.as_ref(), delivery.is_closed());
         let (receipt, checked) = tokio::join!(result, house.write_checks(record, &checks));
@@ -405,7 +405,7 @@ pub(crate) fn refusal_of(error: &WorkerError) -> Refusal {
 }
 
 /// A person typed a hole's beginning up to the cursor, which may be inside a word.
-fn heals(ask: &Ask) -> bool {
+pub(crate) fn heals(ask: &Ask) -> bool {
     matches!(ask, Ask::Fill { .. })
 }
 

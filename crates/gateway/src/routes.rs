@@ -28,7 +28,7 @@ use crate::fields::DialectError;
 use crate::listen::Source;
 use crate::metrics::Metrics;
 use crate::walk::Walk;
-use crate::{context, decisions, llama_cpp, openai, sse};
+use crate::{context, decisions, generate, llama_cpp, openai, sse};
 
 /// For a whole body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -56,6 +56,7 @@ pub(crate) fn router<W: Walk>(app: Arc<App<W>>) -> Router {
         .route("/v1/cloister/decisions", post(decision::<W>))
         .route("/v1/cloister/ledger/query", get(query::<W>))
         .route("/v1/cloister/context", post(look_up::<W>))
+        .route("/v1/cloister/generate", post(generate::<W>))
         .route("/metrics", get(metrics::<W>))
         .route("/health", get(health::<W>))
         .fallback(unknown_route)
@@ -134,7 +135,8 @@ async fn begin<W: Walk, F: Form>(
     let body = read_body(body, app.body_bytes_max).await?;
     let Call { deployment, ask, parameters, subject, context, stream, count, form } = parse(&body)?;
     drop(body);
-    let request = assist::Request { credential, dialect, deployment, ask, parameters, subject, context };
+    let request =
+        assist::Request { credential, dialect, deployment, ask, parameters, subject, context, check: true };
     let warm = request.parameters.tokens_max == Some(0);
     if stream && !warm {
         let events = app.walk.stream(request).await?;
@@ -299,6 +301,25 @@ async fn look_up<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> R
     };
     match looked_up.await {
         Ok((record, document)) => with_headers(json_text(StatusCode::OK, document), &[record], None, None),
+        Err(fault) => fault.into_response(Shape::OpenAi),
+    }
+}
+
+/// A hole, filled with what a compiler has nothing against. When the client goes, what was begun ends.
+async fn generate<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> Response<Body> {
+    let credential = credential(&request);
+    let body = request.into_body();
+    let begun = async {
+        if let Err(refusal) = app.walk.identify(&credential, generate::DIALECT).await {
+            discard(body, app.body_bytes_max).await;
+            return Err(Fault::from(refusal));
+        }
+        let body = read_body(body, app.body_bytes_max).await?;
+        Ok(generate::parse(&body, credential)?)
+    };
+    match begun.await {
+        Ok((asked, true)) => generate::streamed(app.walk.generate(asked)),
+        Ok((asked, false)) => generate::whole(app.walk.generate(asked)).await,
         Err(fault) => fault.into_response(Shape::OpenAi),
     }
 }

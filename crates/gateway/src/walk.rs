@@ -3,10 +3,12 @@
 use std::future::Future;
 
 use assist::{
-    Answer, AnswerStream, Assist, Decided, DeploymentView, Event, Lookup, Receipt, Refusal, Request, Status,
+    Answer, AnswerStream, Assist, Decided, DeploymentView, Event, Generate, Lookup, Receipt, Refusal,
+    Request, Status, Step,
 };
 use identity::Credential;
 use protocol::{RecordNumber, admin};
+use tokio::sync::mpsc;
 
 pub use crate::query::Query;
 
@@ -60,6 +62,9 @@ pub trait Walk: Send + Sync + 'static {
         credential: &Credential,
         lookup: Lookup,
     ) -> impl Future<Output = Result<(RecordNumber, String), Refusal>> + Send;
+
+    /// Fills a hole until a compiler has nothing against it; the steps come as they are made.
+    fn generate(&self, generate: Generate) -> mpsc::Receiver<Result<Step, Refusal>>;
 
     /// What serves, in the order of the configuration.
     fn deployments(&self) -> Vec<DeploymentView>;
@@ -141,6 +146,10 @@ impl Walk for Assist {
         lookup: Lookup,
     ) -> Result<(RecordNumber, String), Refusal> {
         Assist::look_up(self, credential, lookup).await
+    }
+
+    fn generate(&self, generate: Generate) -> mpsc::Receiver<Result<Step, Refusal>> {
+        Assist::generate(self, generate)
     }
 
     fn deployments(&self) -> Vec<DeploymentView> {

@@ -15,6 +15,7 @@ pub mod answers;
 pub mod check;
 pub mod judge;
 pub mod make;
+pub mod repair;
 pub mod report;
 pub mod run;
 pub mod statistics;

@@ -15,6 +15,7 @@ mod jail_probe;
 mod keys;
 mod man;
 pub(crate) mod model;
+mod qualify;
 mod query;
 mod replay;
 mod repo;
@@ -63,6 +64,7 @@ enum Command {
     Ledger(administer::Ledger),
     #[command(subcommand)]
     Keys(keys::Keys),
+    Qualify(qualify::Qualify),
     Replay(replay::Replay),
     Status(administer::Status),
     #[command(subcommand)]
@@ -92,6 +94,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Token(command) => command.run(&data),
         Command::Ledger(command) => command.run(&data),
         Command::Keys(command) => command.run(&data),
+        Command::Qualify(command) => command.run(&data),
         Command::Replay(command) => command.run(&data),
         Command::Status(command) => command.run(&data),
         Command::Airgap(command) => command.run(&data),

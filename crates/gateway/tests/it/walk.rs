@@ -200,6 +200,10 @@ impl Walk for ScriptedWalk {
         }
     }
 
+    fn generate(&self, _: assist::Generate) -> tokio::sync::mpsc::Receiver<Result<assist::Step, Refusal>> {
+        tokio::sync::mpsc::channel(1).1
+    }
+
     fn deployments(&self) -> Vec<DeploymentView> {
         vec![DeploymentView {
             alias: "coder".to_owned(),

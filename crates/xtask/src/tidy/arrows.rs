@@ -36,7 +36,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // The walk.
     ("assist", &["approval", "checks", "engine", "identity", "languages", "ledger", "protocol", "retrieval"]),
     // Surfaces.
-    ("gateway", &["assist", "identity", "protocol"]),
+    ("gateway", &["assist", "identity", "languages", "protocol"]),
     ("client", &["protocol"]),
     // Programs.
     ("cloister", &["client", "custody", "installation", "ledger", "models", "oms", "protocol", "tlog"]),
@@ -56,10 +56,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "identity",
             "installation",
             "jail",
+            "languages",
             "ledger",
             "models",
             "oms",
             "protocol",
+            "qualify",
             "retrieval",
             "tlog",
         ],

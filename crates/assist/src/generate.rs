@@ -1,0 +1,199 @@
+//! Whole units and bodies: drawn, looked at by the compiler, mended by its words, and drawn again, until it has nothing
+//! against one or enough was tried.
+//!
+//! [`languages::Rounds`] decides what comes next; here it is done. Each draw is a request like any other, with its own
+//! record; what the compiler says of a draw, and of each text that was mended from it, is a check of that record.
+
+use languages::{Language, Limits, Rounds, Want};
+use protocol::RecordNumber;
+use protocol::worker::{Sampling, Until};
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use crate::checks::Check;
+use crate::{Ask, Assist, Parameters, Refusal, RefusalKind, Request};
+
+/// Draws of one request at most,
+pub const CANDIDATES_MAX: u32 = 16;
+/// goes of mechanical fixes for each,
+pub const FIXES_MAX: u32 = 12;
+/// and spans that are drawn anew.
+pub const SPANS_MAX: u32 = 8;
+/// Steps that may wait for their reader.
+const STEPS_MAX: usize = 16;
+
+/// What is to be generated.
+#[derive(Clone, Debug)]
+pub struct Generate {
+    /// Who asks, what about, and with which context. Its ask is a [`Ask::Fill`]: the text before the hole and behind it.
+    pub request: Request,
+    /// The language; told by the path, or the text, when absent.
+    pub language: Option<Language>,
+    /// How much is tried.
+    pub limits: Limits,
+}
+
+/// How far it is.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// A text was looked at.
+    Round(Round),
+    /// It ended.
+    Done(Generated),
+}
+
+/// One text that was looked at.
+#[derive(Clone, Debug, Serialize)]
+pub struct Round {
+    /// The record of the draw that it comes from.
+    pub record: RecordNumber,
+    /// `drawn`, `mended` or `span`.
+    pub kind: &'static str,
+    /// What was mended, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mended: Vec<&'static str>,
+    /// Errors that it has.
+    pub errors: u32,
+    /// The first of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first: Option<String>,
+}
+
+/// The best of all that was tried.
+#[derive(Clone, Debug, Serialize)]
+pub struct Generated {
+    /// What fills the hole.
+    pub text: String,
+    /// The whole unit; differs outside the hole by context clauses only.
+    pub unit: String,
+    /// The record of the draw that it comes from.
+    pub record: RecordNumber,
+    /// What the compiler says of it.
+    pub checks: Vec<Check>,
+    /// All that was tried.
+    pub rounds: Vec<Round>,
+}
+
+impl Assist {
+    /// Generates; the steps come as they are made, and a refusal is the last. Dropping the receiver ends it after the draw
+    /// that is under way.
+    pub fn generate(&self, generate: Generate) -> mpsc::Receiver<Result<Step, Refusal>> {
+        let (sender, receiver) = mpsc::channel(STEPS_MAX);
+        let assist = self.clone();
+        tokio::spawn(async move {
+            let last = assist.rounds(generate, &sender).await.map(Step::Done);
+            let _gone = sender.send(last).await;
+        });
+        receiver
+    }
+
+    async fn rounds(
+        &self,
+        generate: Generate,
+        steps: &mpsc::Sender<Result<Step, Refusal>>,
+    ) -> Result<Generated, Refusal> {
+        let Generate { request, language, limits } = generate;
+        let Ask::Fill { prefix, suffix, extra } = &request.ask else {
+            return Err(Refusal::new(RefusalKind::Invalid, "only a hole can be generated".to_owned()));
+        };
+        let path = request.subject.path.as_deref().unwrap_or_default();
+        let language = language.or_else(|| Language::detect(path, prefix)).ok_or_else(|| {
+            let message = "the language is not known: name it, or a file whose name tells it";
+            Refusal::new(RefusalKind::Invalid, message.to_owned())
+        })?;
+        let principal = self.house.identify(&request.credential, request.dialect)?;
+        let source = self.house.source_of(&request, &principal);
+        let mut rounds = Rounds::new(language, prefix, suffix, limits);
+        let mut views: Vec<Round> = Vec::new();
+        // Of the newest draw, and the check of each round.
+        let mut record = None;
+        let mut checks: Vec<Check> = Vec::new();
+        loop {
+            if steps.is_closed() {
+                return Err(Refusal::broken());
+            }
+            match rounds.want() {
+                Want::Draw(draw) => {
+                    let parameters = Parameters {
+                        sampling: Sampling {
+                            temperature: draw.temperature,
+                            seed: draw.seed,
+                            ..request.parameters.sampling
+                        },
+                        tokens_max: Some(draw.tokens_max),
+                        until: Until::End,
+                        ..request.parameters.clone()
+                    };
+                    let ask = Ask::Fill {
+                        prefix: draw.prefix.clone(),
+                        suffix: draw.suffix.clone(),
+                        extra: extra.clone(),
+                    };
+                    // It is looked at here, once it is trimmed.
+                    let asked = Request { ask, parameters, check: false, ..request.clone() };
+                    let answer = self.answer(asked).await?;
+                    record = Some(answer.record);
+                    rounds.drawn(&answer.text);
+                }
+                Want::Check(text) => {
+                    let record = record.ok_or_else(Refusal::broken)?;
+                    let looked = self.house.look_at(language, path, source.as_ref(), text, record).await?;
+                    let (check, said) = looked;
+                    let is_checked = check.reason.is_none();
+                    checks.push(check);
+                    if !is_checked {
+                        // Without a compiler there are no further rounds; what was drawn is answered, and why so.
+                        return Ok(unmended(text, [prefix, suffix], record, checks, views));
+                    }
+                    rounds.checked(&said);
+                    let Some(last) = rounds.rounds().last() else { return Err(Refusal::broken()) };
+                    let view = view(last, record);
+                    views.push(view.clone());
+                    if steps.send(Ok(Step::Round(view))).await.is_err() {
+                        return Err(Refusal::broken());
+                    }
+                }
+                Want::Done(best) => {
+                    let best = best.ok_or_else(Refusal::broken)?;
+                    let place = best.round;
+                    let record = views.get(place).map(|view| view.record).ok_or_else(Refusal::broken)?;
+                    return Ok(Generated {
+                        text: best.text.get(best.hole.clone()).unwrap_or_default().to_owned(),
+                        unit: best.text.clone(),
+                        record,
+                        checks: checks.get(place).cloned().into_iter().collect(),
+                        rounds: views,
+                    });
+                }
+            }
+        }
+    }
+}
+
+fn unmended(
+    text: &str,
+    around: [&String; 2],
+    record: RecordNumber,
+    checks: Vec<Check>,
+    rounds: Vec<Round>,
+) -> Generated {
+    let [prefix, suffix] = around;
+    let hole = prefix.len()..text.len().saturating_sub(suffix.len());
+    Generated {
+        text: text.get(hole).unwrap_or_default().to_owned(),
+        unit: text.to_owned(),
+        record,
+        checks: checks.into_iter().last().into_iter().collect(),
+        rounds,
+    }
+}
+
+fn view(round: &languages::Round, record: RecordNumber) -> Round {
+    let (kind, mended) = match &round.kind {
+        languages::RoundKind::Drawn(_) => ("drawn", Vec::new()),
+        languages::RoundKind::Fixed(what) => ("mended", what.clone()),
+        languages::RoundKind::Span => ("span", Vec::new()),
+    };
+    Round { record, kind, mended, errors: round.errors, first: round.first.clone() }
+}
