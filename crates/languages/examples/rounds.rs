@@ -3,7 +3,7 @@
 //!
 //! In: `{"new": {"language", "prefix", "suffix", "candidates", "fixes", "spans"}}`, `{"drawn": "text"}`,
 //! `{"checked": [{"severity", "line", "column", "message"}]}`. Out: `{"draw": {…}}`, `{"check": "text"}` or
-//! `{"done": {"text", "errors", "rounds": […]}}`.
+//! `{"done": {"text", "errors", "stub", "rounds": […]}}`.
 
 use std::io::{BufRead, Write};
 
@@ -70,6 +70,7 @@ fn wanted(rounds: &Rounds) -> Value {
             });
             json!({"done": {
                 "text": best.map(|best| best.text.as_str()), "errors": best.map(|best| best.errors),
+                "stub": best.map(|best| best.stub),
                 "rounds": rounds.collect::<Vec<Value>>(),
             }})
         }

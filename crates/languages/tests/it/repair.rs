@@ -165,6 +165,18 @@ fn adas_mistakes_are_mended() {
         ),
         ("a missing conversion", "   C : Character := N;\nbegin\n   return S (S'First);"),
         ("an empty sequence of statements", "begin\n   if N = 3 then\n   end if;\n   return 0;"),
+        (
+            "a name that is declared twice",
+            "   N : Integer := N;\n   Y, Y : Integer := 3;\nbegin\n   return N + Y;",
+        ),
+        (
+            "a slice without a bound",
+            "   T : String := S (S'First + 1 ..);\nbegin\n   return S (.. 3)'Length + T'Length;",
+        ),
+        (
+            "an aggregate written as a conversion",
+            "   type Pair is record\n      A, B : Integer;\n   end record;\n   P : Pair;\nbegin\n   P := Pair (1, 2);\n   return P.A;",
+        ),
         ("a result without return", "   Result : Integer := 0;\nbegin\n   Result := N;"),
         ("a function without return", "begin\n   null;"),
     ];
@@ -288,6 +300,10 @@ fn vhdls_mistakes_are_mended() {
         ("a reserved word as a name", "  signal out : std_logic;\nbegin\n  out <= a;\n  y <= out;"),
         ("a variable in an architecture", "  variable q : std_logic;\nbegin\n  q <= a;\n  y <= q;"),
         ("an undeclared signal", "begin\n  q <= a;\n  y <= q;"),
+        (
+            "a name that is declared twice",
+            "  signal q : std_logic;\n  signal q : std_logic;\nbegin\n  q <= a;\n  y <= q;",
+        ),
         ("a function of another package", "begin\n  y <= and_reduce(v);"),
         ("a word of another language", "begin\n  assign y = ~a && b;"),
         ("a word of another language", "  wire [3:0] q;\nbegin\n  q <= {v[0], w[2:0]};\n  z <= q;"),

@@ -1,6 +1,6 @@
 //! Names that nothing declares, that may not be names, or that may not be assigned to.
 
-use crate::repair::expressions::{declared, primary_end, profile, simple};
+use crate::repair::expressions::{declared, primary_end, profile, simple, without_declaration};
 use crate::repair::{Draft, Edit, Report, insert, replace};
 
 /// Packages of the standard library, and what people expect to see of them.
@@ -237,6 +237,11 @@ fn guess(draft: &Draft<'_>, name: &str) -> Option<String> {
         _ if draft.is(value + 1, ";") => declared(draft, word, value).unwrap_or("Integer").to_owned(),
         _ => "Integer".to_owned(),
     })
+}
+
+/// A local variable with the name of a parameter, or declared once more: the first one stays.
+pub(super) fn declared_twice(draft: &Draft<'_>, report: &Report<'_>) -> Option<Vec<Edit>> {
+    report.says("conflicts with declaration").then(|| without_declaration(draft, report.token))?
 }
 
 /// A copy that may be assigned to, of a parameter that may not.

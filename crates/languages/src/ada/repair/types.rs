@@ -149,6 +149,34 @@ fn convert(draft: &Draft<'_>, tokens: &Range<usize>, to: &Type, from: &Type) -> 
     }
 }
 
+/// `Pair (1, 2)` for `Pair'(1, 2)`.
+pub(super) fn aggregate(draft: &Draft<'_>, report: &Report<'_>) -> Option<Vec<Edit>> {
+    if !report.says("argument of type conversion must be single expression") {
+        return None;
+    }
+    let open = (report.token..report.token + 8).find(|at| draft.is(*at, "("))?;
+    Some(vec![replace(draft.end(open - 1)..draft.start(open), "'")])
+}
+
+/// `S (I ..)` and `S (.. I)`.
+pub(super) fn open_slice(draft: &Draft<'_>, report: &Report<'_>) -> Option<Vec<Edit>> {
+    let at = report.token;
+    if !report.says("missing operand") {
+        return None;
+    }
+    if draft.is(at, ")") && draft.is(at.wrapping_sub(1), "..") {
+        let open = draft.open(at)?;
+        let name = draft.source(primary_start(draft, open.checked_sub(1)?)..open);
+        return Some(vec![insert(draft.start(at), format!(" {name}'Last"))]);
+    }
+    if draft.is(at, "..") && draft.is(at.wrapping_sub(1), "(") {
+        let open = at - 1;
+        let name = draft.source(primary_start(draft, open.checked_sub(1)?)..open);
+        return Some(vec![insert(draft.start(at), format!("{name}'First "))]);
+    }
+    None
+}
+
 /// `expected type "Standard.Float"`, `found type "Standard.Integer"`.
 pub(super) fn conversion(draft: &Draft<'_>, report: &Report<'_>) -> Option<Vec<Edit>> {
     let token = report.token;
