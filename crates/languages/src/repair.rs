@@ -77,6 +77,20 @@ pub fn fixes(
     Some(fixed)
 }
 
+/// Mends what no compiler refuses: code in the hole that takes an array parameter to begin at 1 or 0, which its type does not
+/// promise, works on a copy that does. `None`: there is none.
+pub fn rebase(language: Language, text: &str, hole: Range<usize>) -> Option<Fixed> {
+    if language != Language::Ada || text.len() > TEXT_BYTES_MAX || text.get(hole.clone()).is_none() {
+        return None;
+    }
+    let draft = Draft::new(language, text, hole, false);
+    let edits = ada::repair::rebase(&draft)?;
+    if !edits.iter().all(|edit| draft.allows(edit)) {
+        return None;
+    }
+    draft.apply(edits.into_iter().map(|edit| (edit, "an array taken to begin at 1")).collect())
+}
+
 /// What of `answer` belongs between `prefix` and `suffix`: without Markdown fences, without a signature or an `is` that
 /// the prefix has already, with the `is` that it lacks, without what stands behind the end that the suffix closes.
 pub fn trim(language: Language, prefix: &str, answer: &str, suffix: &str) -> String {

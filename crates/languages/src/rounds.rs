@@ -9,7 +9,7 @@
 use std::ops::Range;
 
 use crate::repair::Draft;
-use crate::{Diagnostic, Language, Severity, fixes, trim};
+use crate::{Diagnostic, Language, Severity, fixes, rebase, trim};
 
 /// How much is tried.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,7 +84,8 @@ pub struct Best {
     pub hole: Range<usize>,
     /// How many errors the compiler named; 0 when it took it.
     pub errors: u32,
-    /// Whether a part only stands for what the model did not write, as of [`crate::Fixed::stub`].
+    /// Whether a part only stands for what the model did not write, as of [`crate::Fixed::stub`], or the compiler foresees
+    /// that it fails.
     pub stub: bool,
     /// Which of [`Rounds::rounds`] it came of.
     pub round: usize,
@@ -97,6 +98,8 @@ pub enum RoundKind {
     Drawn(u32),
     /// Fixes of the text of the round before.
     Fixed(Vec<&'static str>),
+    /// The clean text of the round before, by [`rebase`]: it is the better one if it is clean, too.
+    Rebased,
     /// A span was drawn anew.
     Span,
 }
@@ -231,12 +234,14 @@ impl Rounds {
         let count = u32::try_from(errors.len()).unwrap_or(u32::MAX);
         let first = errors.first();
         let line = first.and_then(|error| error.line).unwrap_or(0);
+        let stub = stub || diagnostics.iter().any(foresees_failure);
         // Few errors, no stub, and the first error far behind.
         let rank = (count, stub, std::cmp::Reverse(line));
-        let better = self
-            .best
-            .as_ref()
-            .is_none_or(|best| rank < (best.errors, best.stub, std::cmp::Reverse(self.best_line)));
+        let is_rebased = kind == RoundKind::Rebased;
+        let better = self.best.as_ref().is_none_or(|best| {
+            let other = (best.errors, best.stub, std::cmp::Reverse(self.best_line));
+            rank < other || is_rebased && rank == other
+        });
         self.rounds.push(Round {
             kind,
             text: text.clone(),
@@ -252,7 +257,13 @@ impl Rounds {
             // What only stands for an answer is one when there is no better.
             if stub {
                 self.another();
+            } else if !is_rebased && let Some(rebased) = rebase(self.language, &text, hole) {
+                let kind = RoundKind::Rebased;
+                self.step = Step::Check { kind, text: rebased.text, hole: rebased.hole, stub };
             }
+            return;
+        }
+        if is_rebased {
             return;
         }
         if self.fixes < self.limits.fixes_max
@@ -319,6 +330,13 @@ impl Rounds {
         self.draws += 1;
         self.step = Step::Draw { draw, into: None };
     }
+}
+
+/// Whether the compiler takes the text and says that it will fail when it runs.
+fn foresees_failure(remark: &Diagnostic) -> bool {
+    const WORDS: &[&str] =
+        &["will be raised at run time", "infinite recursion", "constraints don't match target"];
+    remark.severity == Severity::Warning && WORDS.iter().any(|words| remark.message.contains(words))
 }
 
 /// Words that a statement or a declaration stands behind.

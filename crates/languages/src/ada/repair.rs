@@ -1,5 +1,6 @@
 //! Mechanical repair of Ada, by GNAT's words.
 
+mod bounds;
 mod names;
 mod structure;
 mod types;
@@ -7,6 +8,7 @@ mod words;
 
 use crate::repair::Kind;
 
+pub(crate) use bounds::rebase;
 pub(crate) use structure::trim;
 
 /// In the order in which they are tried for a report.

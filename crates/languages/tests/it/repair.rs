@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Write;
 use std::process::Command;
 
-use languages::{Diagnostic, Language, Limits, RoundKind, Rounds, Severity, Want, fixes, trim};
+use languages::{Diagnostic, Language, Limits, RoundKind, Rounds, Severity, Want, fixes, rebase, trim};
 use proptest::prelude::*;
 
 /// What the language's compiler says of the text.
@@ -348,6 +348,32 @@ fn clauses_need_leave() {
 }
 
 #[test]
+fn arrays_begin_where_the_code_takes_them_to() {
+    let before = "procedure P is\n   type List is array (Integer range <>) of Integer;\n   \
+                  function Sum (A, B : List) return Integer is\n";
+    let hole = "      Total : Integer := 0;\n   begin\n      for I in 1 .. A'Length loop\n         \
+                Total := Total + A (I);\n      end loop;\n      for X of B loop\n         Total := Total + X;\n      \
+                end loop;\n      return Total;";
+    let behind = "\n   end Sum;\nbegin\n   if Sum ((1, 2), (3, 4)) /= 10 then\n      raise Program_Error;\n   end if;\nend P;\n";
+    let text = format!("{before}{hole}{behind}");
+    let fixed = rebase(Language::Ada, &text, before.len()..before.len() + hole.len()).unwrap();
+    assert!(fixed.text.starts_with(before) && fixed.text.ends_with(behind));
+    assert!(
+        fixed.text.contains("Based_A : constant List (1 .. A'Length) := A;")
+            && fixed.text.contains("for X of B loop")
+    );
+    assert!(
+        fixed.text.contains("1 .. Based_A'Length") && fixed.text.contains("+ Based_A (I)"),
+        "{}",
+        fixed.text
+    );
+    let remarks = check(Language::Ada, &fixed.text);
+    assert!(!remarks.iter().any(|remark| remark.severity == Severity::Error), "{remarks:?}");
+    let ranged = text.replace("1 .. A'Length", "A'Range");
+    assert_eq!(rebase(Language::Ada, &ranged, before.len()..before.len() + hole.len()), None);
+}
+
+#[test]
 fn answers_are_trimmed() {
     let prefix = "package body P is\n   function F (N : Integer; M : Integer) return Integer";
     let suffix = "\n   end F;\nend P;\n";
@@ -500,6 +526,9 @@ proptest! {
             } else {
                 prop_assert_eq!(&fixed.text[..fixed.hole.start], &text[..start]);
             }
+        }
+        if let Some(fixed) = rebase(language, &text, start..end) {
+            prop_assert!(fixed.text.starts_with(&text[..start]) && fixed.text.ends_with(&text[end..]));
         }
         let _ = trim(language, &text[..start], &text[start..end], &text[end..]);
     }

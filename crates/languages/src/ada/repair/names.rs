@@ -186,7 +186,7 @@ fn unit_start(draft: &Draft<'_>) -> usize {
 }
 
 /// Where declarations of the body stand that the hole is: behind its `is`.
-fn declarations(draft: &Draft<'_>) -> Option<usize> {
+pub(super) fn declarations(draft: &Draft<'_>) -> Option<usize> {
     let first = draft.hole_tokens().start;
     if draft.is(first, "is") {
         return Some(draft.end(first));
