@@ -369,6 +369,12 @@ fn arrays_begin_where_the_code_takes_them_to() {
     );
     let remarks = check(Language::Ada, &fixed.text);
     assert!(!remarks.iter().any(|remark| remark.severity == Severity::Error), "{remarks:?}");
+    let counted = text
+        .replace("1 .. A'Length", "1 .. 2")
+        .replace("Total : Integer", "L : List := (7, 8);\n      Total : Integer");
+    let fixed = rebase(Language::Ada, &counted, before.len()..before.len() + hole.len() + 25).unwrap();
+    assert!(fixed.text.contains("Based_A : constant List (1 .. A'Length) := A;"), "{}", fixed.text);
+    assert!(fixed.text.contains("L : List (1 .. 2) := (7, 8);"), "{}", fixed.text);
     let ranged = text.replace("1 .. A'Length", "A'Range");
     assert_eq!(rebase(Language::Ada, &ranged, before.len()..before.len() + hole.len()), None);
 }

@@ -26,12 +26,38 @@ pub(crate) fn rebase(draft: &Draft<'_>) -> Option<Vec<Edit>> {
     // Several copies are declared at one place.
     let (declarations, mut uses): (Vec<Edit>, Vec<Edit>) =
         edits.into_iter().partition(|edit| edit.at.is_empty());
-    if declarations.is_empty() {
-        return None;
-    }
     let words: String = declarations.into_iter().map(|edit| edit.with).collect();
-    uses.push(insert(at, words));
-    Some(uses)
+    if !words.is_empty() {
+        uses.push(insert(at, words));
+    }
+    uses.extend(draft.hole_tokens().filter_map(|token| counted_aggregate(draft, token)));
+    (!uses.is_empty()).then_some(uses)
+}
+
+/// `A : Integer_Array := (1, 2, 3);` begins at the first of all integers: the bounds that the code takes it to have.
+fn counted_aggregate(draft: &Draft<'_>, token: usize) -> Option<Edit> {
+    let subtype = token + 2 + usize::from(draft.is(token + 2, "constant"));
+    let open = subtype + 2;
+    let is_one = draft.is_name(token)
+        && draft.is(token + 1, ":")
+        && draft.is(subtype + 1, ":=")
+        && is_open_array(draft, draft.word(subtype));
+    let close =
+        draft.close(open).filter(|close| is_one && draft.is(open, "(") && draft.is(close + 1, ";"))?;
+    let mut depth = 0usize;
+    let mut elements = 1usize;
+    for at in open + 1..close {
+        match draft.word(at) {
+            "(" => depth += 1,
+            ")" => depth = depth.checked_sub(1)?,
+            "," if depth == 0 => elements += 1,
+            "=>" | ".." | "for" if depth == 0 => return None,
+            _ => {}
+        }
+    }
+    let base = usize::from(assumed_base(draft, draft.word(token)).unwrap_or(1));
+    let last = base + elements - 1;
+    (elements > 1).then(|| insert(draft.end(subtype), format!(" ({base} .. {last})")))
 }
 
 /// Whether the text declares that type as an array of any bounds, whose index is no Positive.
@@ -79,9 +105,27 @@ fn assumed_base(draft: &Draft<'_>, name: &str) -> Option<u8> {
         hole.clone()
             .any(|at| is_one(at) && draft.is(at + 1, "(") && draft.is(at + 2, digit) && draft.is(at + 3, ")"))
     };
-    match (literal("0"), literal("1")) {
-        (true, _) => Some(0),
-        (_, true) => Some(1),
-        _ => None,
+    let indexed = |digit: &str| {
+        hole.clone().any(|at| {
+            let index = draft.word(at + 2);
+            is_one(at) && draft.is(at + 1, "(") && draft.is_name(at + 2) && begins_at(draft, index, digit)
+        })
+    };
+    if literal("0") || indexed("0") {
+        return Some(0);
     }
+    (literal("1") || indexed("1")).then_some(1)
+}
+
+/// Whether a loop or an assignment has the variable begin at that number.
+fn begins_at(draft: &Draft<'_>, name: &str, digit: &str) -> bool {
+    draft.hole_tokens().any(|at| {
+        draft.is(at, digit)
+            && (draft.is(at.wrapping_sub(1), "in")
+                && draft.is(at.wrapping_sub(2), name)
+                && draft.is(at + 1, "..")
+                || draft.is(at.wrapping_sub(1), ":=")
+                    && draft.is(at + 1, ";")
+                    && (draft.is(at.wrapping_sub(2), name) || draft.is(at.wrapping_sub(4), name)))
+    })
 }
