@@ -64,7 +64,7 @@ fn wanted(rounds: &Rounds) -> Value {
                 let kind = match &round.kind {
                     RoundKind::Drawn(number) => json!({"drawn": number}),
                     RoundKind::Fixed(what) => json!({"fixed": what}),
-                    RoundKind::Rebased => json!("rebased"),
+                    RoundKind::Finished => json!("finished"),
                     RoundKind::Span => json!("span"),
                 };
                 json!({"kind": kind, "errors": round.errors, "first": round.first, "text": round.text})

@@ -35,7 +35,7 @@ mod vhdl;
 pub use check::{Checker, Diagnostic, Plan, Project, Rules, Severity, Unit, Written};
 pub use language::{Language, fold};
 pub use parse::{Chunk, ChunkKind, Definition, Parsed, SymbolKind, TEXT_BYTES_MAX, parse, windows};
-pub use repair::{Fixed, fixes, rebase, trim};
+pub use repair::{Fixed, finish, fixes, is_unfinished, trim};
 pub use rounds::{Best, Draw, Limits, Round, RoundKind, Rounds, Want};
 pub use surroundings::{Named, Surroundings, surroundings};
 pub use tokens::{TOKEN_BYTES_MAX, Token, tokens};

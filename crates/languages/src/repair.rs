@@ -77,18 +77,31 @@ pub fn fixes(
     Some(fixed)
 }
 
-/// Mends what no compiler refuses: code in the hole that takes an array parameter to begin at 1 or 0, which its type does not
-/// promise, works on a copy that does. `None`: there is none.
-pub fn rebase(language: Language, text: &str, hole: Range<usize>) -> Option<Fixed> {
-    if language != Language::Ada || text.len() > TEXT_BYTES_MAX || text.get(hole.clone()).is_none() {
+/// Mends what no compiler refuses. Ada: code in the hole that takes an array to begin at 1 or 0, which its type does not
+/// promise, works on a copy that does. VHDL: an output that nothing drives is driven by the one signal of its subtype that
+/// is read nowhere. `None`: there is nothing of that.
+pub fn finish(language: Language, text: &str, hole: Range<usize>) -> Option<Fixed> {
+    if text.len() > TEXT_BYTES_MAX || text.get(hole.clone()).is_none() {
         return None;
     }
     let draft = Draft::new(language, text, hole, false);
-    let edits = ada::repair::rebase(&draft)?;
+    let (edits, what) = match language {
+        Language::Ada => (ada::repair::rebase(&draft)?, "an array taken to begin at 1"),
+        Language::Vhdl => (vhdl::repair::drive(&draft)?, "an output that nothing drives"),
+        _ => return None,
+    };
     if !edits.iter().all(|edit| draft.allows(edit)) {
         return None;
     }
-    draft.apply(edits.into_iter().map(|edit| (edit, "an array taken to begin at 1")).collect())
+    draft.apply(edits.into_iter().map(|edit| (edit, what)).collect())
+}
+
+/// Whether the text, though it compiles, cannot be all that was asked for: an output of VHDL that nothing drives.
+pub fn is_unfinished(language: Language, text: &str, hole: Range<usize>) -> bool {
+    language == Language::Vhdl
+        && text.len() <= TEXT_BYTES_MAX
+        && text.get(hole.clone()).is_some()
+        && vhdl::repair::undriven(&Draft::new(language, text, hole, false)).next().is_some()
 }
 
 /// What of `answer` belongs between `prefix` and `suffix`: without Markdown fences, without a signature or an `is` that

@@ -9,7 +9,7 @@
 use std::ops::Range;
 
 use crate::repair::Draft;
-use crate::{Diagnostic, Language, Severity, fixes, rebase, trim};
+use crate::{Diagnostic, Language, Severity, finish, fixes, is_unfinished, trim};
 
 /// How much is tried.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,8 +84,8 @@ pub struct Best {
     pub hole: Range<usize>,
     /// How many errors the compiler named; 0 when it took it.
     pub errors: u32,
-    /// Whether a part only stands for what the model did not write, as of [`crate::Fixed::stub`], or the compiler foresees
-    /// that it fails.
+    /// Whether a part only stands for what the model did not write, as of [`crate::Fixed::stub`], the compiler foresees
+    /// that it fails, or it [`is_unfinished`].
     pub stub: bool,
     /// Which of [`Rounds::rounds`] it came of.
     pub round: usize,
@@ -98,8 +98,8 @@ pub enum RoundKind {
     Drawn(u32),
     /// Fixes of the text of the round before.
     Fixed(Vec<&'static str>),
-    /// The clean text of the round before, by [`rebase`]: it is the better one if it is clean, too.
-    Rebased,
+    /// The clean text of the round before, by [`finish`]: it is the better one if it is clean, too.
+    Finished,
     /// A span was drawn anew.
     Span,
 }
@@ -234,13 +234,16 @@ impl Rounds {
         let count = u32::try_from(errors.len()).unwrap_or(u32::MAX);
         let first = errors.first();
         let line = first.and_then(|error| error.line).unwrap_or(0);
-        let stub = stub || diagnostics.iter().any(foresees_failure);
+        let stub_before = stub;
+        let stub = stub
+            || diagnostics.iter().any(foresees_failure)
+            || count == 0 && is_unfinished(self.language, &text, hole.clone());
         // Few errors, no stub, and the first error far behind.
         let rank = (count, stub, std::cmp::Reverse(line));
-        let is_rebased = kind == RoundKind::Rebased;
+        let is_finished = kind == RoundKind::Finished;
         let better = self.best.as_ref().is_none_or(|best| {
             let other = (best.errors, best.stub, std::cmp::Reverse(self.best_line));
-            rank < other || is_rebased && rank == other
+            rank < other || is_finished && rank == other
         });
         self.rounds.push(Round {
             kind,
@@ -254,16 +257,19 @@ impl Rounds {
             self.best_line = line;
         }
         if count == 0 {
-            // What only stands for an answer is one when there is no better.
-            if stub {
+            if !is_finished && let Some(finished) = finish(self.language, &text, hole) {
+                let (text, hole, kind) = (finished.text, finished.hole, RoundKind::Finished);
+                self.step = Step::Check { kind, text, hole, stub: stub_before };
+            } else if stub {
+                // What only stands for an answer is one when there is no better.
                 self.another();
-            } else if !is_rebased && let Some(rebased) = rebase(self.language, &text, hole) {
-                let kind = RoundKind::Rebased;
-                self.step = Step::Check { kind, text: rebased.text, hole: rebased.hole, stub };
             }
             return;
         }
-        if is_rebased {
+        if is_finished {
+            if self.best.as_ref().is_some_and(|best| best.stub) {
+                self.another();
+            }
             return;
         }
         if self.fixes < self.limits.fixes_max

@@ -1,11 +1,13 @@
 //! Mechanical repair of VHDL, by GHDL's words.
 
+mod outputs;
 mod structure;
 mod types;
 mod words;
 
 use crate::repair::Kind;
 
+pub(crate) use outputs::{drive, undriven};
 pub(crate) use structure::trim;
 
 /// In the order in which they are tried for a report.

@@ -5,7 +5,9 @@ use std::fs::File;
 use std::io::Write;
 use std::process::Command;
 
-use languages::{Diagnostic, Language, Limits, RoundKind, Rounds, Severity, Want, fixes, rebase, trim};
+use languages::{
+    Diagnostic, Language, Limits, RoundKind, Rounds, Severity, Want, finish, fixes, is_unfinished, trim,
+};
 use proptest::prelude::*;
 
 /// What the language's compiler says of the text.
@@ -356,7 +358,7 @@ fn arrays_begin_where_the_code_takes_them_to() {
                 end loop;\n      return Total;";
     let behind = "\n   end Sum;\nbegin\n   if Sum ((1, 2), (3, 4)) /= 10 then\n      raise Program_Error;\n   end if;\nend P;\n";
     let text = format!("{before}{hole}{behind}");
-    let fixed = rebase(Language::Ada, &text, before.len()..before.len() + hole.len()).unwrap();
+    let fixed = finish(Language::Ada, &text, before.len()..before.len() + hole.len()).unwrap();
     assert!(fixed.text.starts_with(before) && fixed.text.ends_with(behind));
     assert!(
         fixed.text.contains("Based_A : constant List (1 .. A'Length) := A;")
@@ -372,11 +374,24 @@ fn arrays_begin_where_the_code_takes_them_to() {
     let counted = text
         .replace("1 .. A'Length", "1 .. 2")
         .replace("Total : Integer", "L : List := (7, 8);\n      Total : Integer");
-    let fixed = rebase(Language::Ada, &counted, before.len()..before.len() + hole.len() + 25).unwrap();
+    let fixed = finish(Language::Ada, &counted, before.len()..before.len() + hole.len() + 25).unwrap();
     assert!(fixed.text.contains("Based_A : constant List (1 .. A'Length) := A;"), "{}", fixed.text);
     assert!(fixed.text.contains("L : List (1 .. 2) := (7, 8);"), "{}", fixed.text);
     let ranged = text.replace("1 .. A'Length", "A'Range");
-    assert_eq!(rebase(Language::Ada, &ranged, before.len()..before.len() + hole.len()), None);
+    assert_eq!(finish(Language::Ada, &ranged, before.len()..before.len() + hole.len()), None);
+}
+
+#[test]
+fn outputs_are_driven_by_what_was_made_for_them() {
+    let hole = "  signal n : std_logic;\nbegin\n  z <= v;\n  n <= not a;";
+    let text = format!("{ENTITY}{hole}\nend architecture;\n");
+    let place = ENTITY.len()..ENTITY.len() + hole.len();
+    assert!(is_unfinished(Language::Vhdl, &text, place.clone()));
+    let fixed = finish(Language::Vhdl, &text, place).unwrap();
+    assert_eq!(&fixed.text[fixed.hole.clone()], format!("{hole}\n  y <= n;"));
+    assert!(!is_unfinished(Language::Vhdl, &fixed.text, fixed.hole.clone()));
+    let remarks = check(Language::Vhdl, &fixed.text);
+    assert!(!remarks.iter().any(|remark| remark.severity == Severity::Error), "{remarks:?}");
 }
 
 #[test]
@@ -533,7 +548,7 @@ proptest! {
                 prop_assert_eq!(&fixed.text[..fixed.hole.start], &text[..start]);
             }
         }
-        if let Some(fixed) = rebase(language, &text, start..end) {
+        if let Some(fixed) = finish(language, &text, start..end) {
             prop_assert!(fixed.text.starts_with(&text[..start]) && fixed.text.ends_with(&text[end..]));
         }
         let _ = trim(language, &text[..start], &text[start..end], &text[end..]);
