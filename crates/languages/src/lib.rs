@@ -5,6 +5,8 @@
 //! process. [`surroundings`] and [`tokens`] look at what a person is typing, with lexers written here, and
 //! reach no C at all.
 //!
+//! [`fixes`] and [`Rounds`] mend what a model wrote, by the words of compilers that others run.
+//!
 //! A language is a pack, a folder each with the same few files: `mod.rs` (how it is detected, its comments,
 //! strings and keywords), `outline.rs` (imports, declarations and scopes, by its words alone) and, where there
 //! is a grammar, `tree.rs` (which nodes are chunks and symbols). The crate has no I/O, no clock and no state,
