@@ -134,6 +134,10 @@ fn adas_mistakes_are_mended() {
             "a reserved word as a name",
             "   Reverse : Integer := N;\nbegin\n   Reverse := Reverse + 1;\n   return Reverse;",
         ),
+        (
+            "a reserved word as a name",
+            "   End : Integer := N;\nbegin\n   if End > 3 then\n      return End;\n   end if;\n   return S (S'First .. End)'Length;",
+        ),
         ("a misspelt name", "   Total : Integer := N;\nbegin\n   return Totl;"),
         ("a function of another language", "begin\n   return Length (S) + Max (N, 3) + Ord (S (S'First));"),
         ("a function of another language", "begin\n   return Pow (N, 2);"),
@@ -217,6 +221,7 @@ fn adas_unbounded_strings_and_arrays_are_mended() {
             "an object without bounds",
             "      R : Integer_Array;\n   begin\n      for I in A'Range loop\n         R (I) := A (I);\n      end loop;\n      return R;",
         ),
+        ("an object without bounds", "      R : Integer_Array := (others => 0);\n   begin\n      return R;"),
         (
             "a growing array",
             "      R : Integer_Array;\n   begin\n      for X of A loop\n         R := R & X;\n      end loop;\n      return R;",

@@ -71,9 +71,15 @@ pub(super) fn reserved(draft: &Draft<'_>, report: &Report<'_>) -> Option<Vec<Edi
         &[":", ":=", "(", ")", ";", ",", ".", "+", "-", "&", "=", "*", "/", "<", ">", "loop", "then", "mod"];
     let word = report.quoted("cannot be used as identifier", 0)?;
     let hole = draft.hole_tokens();
+    // An `end` that ends something stands behind a semicolon, and its next word says what.
+    let ends = |at: usize| {
+        draft.is(at, "end")
+            && !draft.is_any(at + 1, &[":", ":="])
+            && draft.is_any(at.wrapping_sub(1), &[";", "begin", ">>"])
+    };
     let edits: Vec<Edit> = hole
         .filter(|at| draft.is(*at, word) && !draft.is_any(at.wrapping_sub(1), &["end", "'", "in"]))
-        .filter(|at| draft.is_any(at + 1, BEHIND))
+        .filter(|at| draft.is_any(at + 1, BEHIND) && !ends(*at))
         .map(|at| replace(draft.bytes(at), format!("{}_Value", draft.word(at))))
         .collect();
     (!edits.is_empty()).then_some(edits)

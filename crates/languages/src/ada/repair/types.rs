@@ -351,20 +351,33 @@ fn private_attribute(draft: &Draft<'_>, token: usize) -> Option<Vec<Edit>> {
     Some(vec![replace(whole, with)])
 }
 
-/// `R : Integer_Array;`: the bounds of a parameter of that type, or of any array; one that counts, else none.
+/// `R : Integer_Array;` and `R : Integer_Array := (others => 0);`
 pub(super) fn unconstrained(draft: &Draft<'_>, report: &Report<'_>) -> Option<Vec<Edit>> {
+    let token = report.token;
+    if report.says("\"others\" choice not allowed here") {
+        let subtype = token.checked_sub(3)?;
+        let is_declared = draft.is(token - 1, "(") && draft.is(token - 2, ":=") && draft.is_name(subtype);
+        let bounds = bounds(draft, draft.word(subtype))?;
+        return is_declared.then(|| vec![insert(draft.end(subtype), format!(" ({bounds})"))]);
+    }
     if !report.says("unconstrained subtype not allowed") {
         return None;
     }
-    let token = report.token;
     let mut end = token + 1;
     while draft.is(end, ".") {
         end += 2;
     }
-    let subtype = draft.source(token..end);
     if !draft.is_name(token) || draft.is(end, "(") {
         return None;
     }
+    let subtype = draft.source(token..end);
+    let fill = if simple(subtype).eq_ignore_ascii_case("string") { "' '" } else { "<>" };
+    let bounds = bounds(draft, subtype)?;
+    Some(vec![insert(draft.end(end - 1), format!(" := ({bounds} => {fill})"))])
+}
+
+/// The bounds of a parameter of that type, or of any array; from 1 to one that counts, else none.
+fn bounds(draft: &Draft<'_>, subtype: &str) -> Option<String> {
     let parameters = profile(draft)?.parameters;
     let same = parameters.iter().find(|(_, other)| simple(other).eq_ignore_ascii_case(simple(subtype)));
     let array = parameters.iter().find(|(_, other)| {
@@ -372,15 +385,12 @@ pub(super) fn unconstrained(draft: &Draft<'_>, report: &Report<'_>) -> Option<Ve
     });
     let count =
         parameters.iter().find(|(_, other)| matches!(simple(other), "Integer" | "Natural" | "Positive"));
-    let is_string = simple(subtype).eq_ignore_ascii_case("string");
-    let fill = if is_string { "' '" } else { "<>" };
-    let with = match (same, array, count) {
-        (Some((name, _)), _, _) => format!(" := ({name}'Range => {fill})"),
-        (_, Some((name, _)), _) => format!(" := (1 .. {name}'Length => {fill})"),
-        (_, _, Some((name, _))) => format!(" := (1 .. {name} => {fill})"),
-        _ => format!(" := (1 .. 0 => {fill})"),
-    };
-    Some(vec![insert(draft.end(end - 1), with)])
+    Some(match (same, array, count) {
+        (Some((name, _)), _, _) => format!("{name}'Range"),
+        (_, Some((name, _)), _) => format!("1 .. {name}'Length"),
+        (_, _, Some((name, _))) => format!("1 .. {name}"),
+        _ => "1 .. 0".to_owned(),
+    })
 }
 
 /// So many elements an array has room for that grows.
