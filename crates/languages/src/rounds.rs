@@ -4,7 +4,7 @@
 //!
 //! The order: a greedy draw; its [`fixes`], each compiled; the statement of the first error drawn anew, with the
 //! compiler's words above it as a comment that is not kept; further draws at a temperature, each with its fixes. The
-//! first text without an error ends it.
+//! first text without an error that is whole ends it, after what [`finish`] mends of it, if the compiler takes that, too.
 
 use std::ops::Range;
 
@@ -146,8 +146,11 @@ struct Span {
     text: String,
     hole: Range<usize>,
     bytes: Range<usize>,
+    stub: bool,
 }
 
+/// Of an answer.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// A hint has no more bytes.
 const HINT_BYTES_MAX: usize = 120;
 /// An answer to a span may have so many more lines than the span.
@@ -193,31 +196,32 @@ impl Rounds {
         &self.rounds
     }
 
-    /// What the model wrote. Without effect unless a draw is wanted.
+    /// What the model wrote: 64 KiB of it are read. Without effect unless a draw is wanted.
     pub fn drawn(&mut self, answer: &str) {
         let Step::Draw { into, .. } = &self.step else { return };
-        let (text, hole, kind) = match into {
+        let answer = &answer[..answer.floor_char_boundary(ANSWER_BYTES_MAX)];
+        let (text, hole, kind, stub) = match into {
             None => {
                 let answer = trim(self.language, &self.prefix, answer, &self.suffix);
                 let hole = self.prefix.len()..self.prefix.len() + answer.len();
                 self.fixes = 0;
                 let text = format!("{}{answer}{}", self.prefix, self.suffix);
-                (text, hole, RoundKind::Drawn(self.draws - 1))
+                (text, hole, RoundKind::Drawn(self.draws - 1), false)
             }
-            Some(Span { text, hole, bytes }) => {
+            Some(Span { text, hole, bytes, stub }) => {
                 let old = &text[bytes.clone()];
                 let lines_max = old.lines().count() + SPAN_LINES_MORE;
                 let answer = trim(self.language, "", answer, "");
                 let answer = answer.trim().lines().take(lines_max).collect::<Vec<_>>().join("\n");
                 let hole = hole.start..hole.end.saturating_sub(old.len()) + answer.len();
                 let text = format!("{}{answer}{}", &text[..bytes.start], &text[bytes.end..]);
-                (text, hole, RoundKind::Span)
+                (text, hole, RoundKind::Span, *stub)
             }
         };
         if self.rounds.iter().any(|round| round.text == text) {
             return self.another();
         }
-        self.step = Step::Check { kind, text, hole, stub: false };
+        self.step = Step::Check { kind, text, hole, stub };
     }
 
     /// What the compiler said of it. Without effect unless a check is wanted.
@@ -235,9 +239,10 @@ impl Rounds {
         let first = errors.first();
         let line = first.and_then(|error| error.line).unwrap_or(0);
         let stub_before = stub;
-        let stub = stub
-            || diagnostics.iter().any(foresees_failure)
-            || count == 0 && is_unfinished(self.language, &text, hole.clone());
+        let is_doubtful = count == 0
+            && (diagnostics.iter().any(foresees_failure)
+                || is_unfinished(self.language, &text, hole.clone()));
+        let stub = stub || is_doubtful;
         // Few errors, no stub, and the first error far behind.
         let rank = (count, stub, std::cmp::Reverse(line));
         let is_finished = kind == RoundKind::Finished;
@@ -277,18 +282,18 @@ impl Rounds {
             && !self.rounds.iter().any(|round| round.text == fixed.text)
         {
             self.fixes += 1;
-            let stub = stub || fixed.stub;
+            let stub = stub_before || fixed.stub;
             self.step =
                 Step::Check { kind: RoundKind::Fixed(fixed.what), text: fixed.text, hole: fixed.hole, stub };
             return;
         }
-        if !self.span(&text, &hole, diagnostics) {
+        if !self.span(&text, &hole, stub, diagnostics) {
             self.another();
         }
     }
 
     /// Has the statement of the text's first error drawn anew.
-    fn span(&mut self, text: &str, hole: &Range<usize>, diagnostics: &[Diagnostic]) -> bool {
+    fn span(&mut self, text: &str, hole: &Range<usize>, stub: bool, diagnostics: &[Diagnostic]) -> bool {
         if self.spans >= self.limits.spans_max {
             return false;
         }
@@ -296,7 +301,7 @@ impl Rounds {
         let reports = draft.reports(diagnostics);
         let Some(report) = reports.first() else { return false };
         let Some(span) = statement(&draft, report.token) else { return false };
-        let message = report.messages.join("; ");
+        let message = report.messages.join("; ").replace(char::is_control, " ");
         let message = &message[..message.floor_char_boundary(HINT_BYTES_MAX)];
         let indentation = draft.indentation(span.start);
         let prefix = format!(
@@ -314,8 +319,8 @@ impl Rounds {
         };
         self.spans += 1;
         self.fixes = 0;
-        self.step =
-            Step::Draw { draw, into: Some(Span { text: text.to_owned(), hole: hole.clone(), bytes: span }) };
+        let into = Span { text: text.to_owned(), hole: hole.clone(), bytes: span, stub };
+        self.step = Step::Draw { draw, into: Some(into) };
         true
     }
 
