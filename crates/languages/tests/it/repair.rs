@@ -305,6 +305,11 @@ fn vhdls_mistakes_are_mended() {
         ("parentheses around a condition", "begin\n  y <= (a when b = '1' else '0');"),
         ("mixed logical operators", "begin\n  y <= a and b or v(0);"),
         ("a reserved word as a name", "  signal out : std_logic;\nbegin\n  out <= a;\n  y <= out;"),
+        (
+            "a symbol for another",
+            "  function f (c : std_logic, d : std_logic) return std_logic is\n  begin\n    return c and d;\n  \
+             end function;\nbegin\n  y <= f(a, b);",
+        ),
         ("a variable in an architecture", "  variable q : std_logic;\nbegin\n  q <= a;\n  y <= q;"),
         ("an undeclared signal", "begin\n  q <= a;\n  y <= q;"),
         (
