@@ -3,7 +3,7 @@
 //!
 //! In: `{"new": {"language", "prefix", "suffix", "candidates", "fixes", "spans"}}`, `{"drawn": "text"}`,
 //! `{"checked": [{"severity", "line", "column", "message"}]}`. Out: `{"draw": {…}}`, `{"check": "text"}` or
-//! `{"done": {"text", "errors", "rounds": […]}}`.
+//! `{"done": {"text", "errors", "stub", "rounds": […]}}`.
 
 use std::io::{BufRead, Write};
 
@@ -64,12 +64,14 @@ fn wanted(rounds: &Rounds) -> Value {
                 let kind = match &round.kind {
                     RoundKind::Drawn(number) => json!({"drawn": number}),
                     RoundKind::Fixed(what) => json!({"fixed": what}),
+                    RoundKind::Finished => json!("finished"),
                     RoundKind::Span => json!("span"),
                 };
                 json!({"kind": kind, "errors": round.errors, "first": round.first, "text": round.text})
             });
             json!({"done": {
                 "text": best.map(|best| best.text.as_str()), "errors": best.map(|best| best.errors),
+                "stub": best.map(|best| best.stub),
                 "rounds": rounds.collect::<Vec<Value>>(),
             }})
         }

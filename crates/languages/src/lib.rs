@@ -5,6 +5,8 @@
 //! process. [`surroundings`] and [`tokens`] look at what a person is typing, with lexers written here, and
 //! reach no C at all.
 //!
+//! [`fixes`] and [`Rounds`] mend what a model wrote, by the words of compilers that others run.
+//!
 //! A language is a pack, a folder each with the same few files: `mod.rs` (how it is detected, its comments,
 //! strings and keywords), `outline.rs` (imports, declarations and scopes, by its words alone), `check.rs` (which
 //! toolchains there are for it, how they are called and how their words are read) and, where there is a grammar,
@@ -39,7 +41,7 @@ pub use answer::{Fenced, fenced, is_whole_unit};
 pub use check::{Checker, Diagnostic, Plan, Project, Rules, Severity, Unit, Written, new_diagnostics};
 pub use language::{Language, fold};
 pub use parse::{Chunk, ChunkKind, Definition, Parsed, SymbolKind, TEXT_BYTES_MAX, parse, windows};
-pub use repair::{Fixed, fixes, trim};
+pub use repair::{Fixed, finish, fixes, is_unfinished, trim};
 pub use rounds::{Best, Draw, Limits, Round, RoundKind, Rounds, Want};
 pub use surroundings::{Named, Surroundings, surroundings};
 pub use tokens::{TOKEN_BYTES_MAX, Token, tokens};

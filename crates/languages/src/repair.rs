@@ -77,6 +77,33 @@ pub fn fixes(
     Some(fixed)
 }
 
+/// Mends what no compiler refuses. Ada: code in the hole that takes an array to begin at 1 or 0, which its type does not
+/// promise, works on a copy that does. VHDL: an output that nothing drives is driven by the one signal of its subtype that
+/// is read nowhere. `None`: there is nothing of that.
+pub fn finish(language: Language, text: &str, hole: Range<usize>) -> Option<Fixed> {
+    if text.len() > TEXT_BYTES_MAX || text.get(hole.clone()).is_none() {
+        return None;
+    }
+    let draft = Draft::new(language, text, hole, false);
+    let (edits, what) = match language {
+        Language::Ada => (ada::repair::rebase(&draft)?, "an array taken to begin at 1"),
+        Language::Vhdl => (vhdl::repair::drive(&draft)?, "an output that nothing drives"),
+        _ => return None,
+    };
+    if !edits.iter().all(|edit| draft.allows(edit)) {
+        return None;
+    }
+    draft.apply(edits.into_iter().map(|edit| (edit, what)).collect())
+}
+
+/// Whether the text, though it compiles, cannot be all that was asked for: an output of VHDL that nothing drives.
+pub fn is_unfinished(language: Language, text: &str, hole: Range<usize>) -> bool {
+    language == Language::Vhdl
+        && text.len() <= TEXT_BYTES_MAX
+        && text.get(hole.clone()).is_some()
+        && vhdl::repair::undriven(&Draft::new(language, text, hole, false)).next().is_some()
+}
+
 /// What of `answer` belongs between `prefix` and `suffix`: without Markdown fences, without a signature or an `is` that
 /// the prefix has already, with the `is` that it lacks, without what stands behind the end that the suffix closes.
 pub fn trim(language: Language, prefix: &str, answer: &str, suffix: &str) -> String {

@@ -4,12 +4,12 @@
 //!
 //! The order: a greedy draw; its [`fixes`], each compiled; the statement of the first error drawn anew, with the
 //! compiler's words above it as a comment that is not kept; further draws at a temperature, each with its fixes. The
-//! first text without an error ends it.
+//! first text without an error that is whole ends it, after what [`finish`] mends of it, if the compiler takes that, too.
 
 use std::ops::Range;
 
 use crate::repair::Draft;
-use crate::{Diagnostic, Language, Severity, fixes, trim};
+use crate::{Diagnostic, Language, Severity, finish, fixes, is_unfinished, trim};
 
 /// How much is tried.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,7 +84,8 @@ pub struct Best {
     pub hole: Range<usize>,
     /// How many errors the compiler named; 0 when it took it.
     pub errors: u32,
-    /// Whether a part only stands for what the model did not write, as of [`crate::Fixed::stub`].
+    /// Whether a part only stands for what the model did not write, as of [`crate::Fixed::stub`], the compiler foresees
+    /// that it fails, or it [`is_unfinished`].
     pub stub: bool,
     /// Which of [`Rounds::rounds`] it came of.
     pub round: usize,
@@ -97,6 +98,8 @@ pub enum RoundKind {
     Drawn(u32),
     /// Fixes of the text of the round before.
     Fixed(Vec<&'static str>),
+    /// The clean text of the round before, by [`finish`]: it is the better one if it is clean, too.
+    Finished,
     /// A span was drawn anew.
     Span,
 }
@@ -143,8 +146,11 @@ struct Span {
     text: String,
     hole: Range<usize>,
     bytes: Range<usize>,
+    stub: bool,
 }
 
+/// Of an answer.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// A hint has no more bytes.
 const HINT_BYTES_MAX: usize = 120;
 /// An answer to a span may have so many more lines than the span.
@@ -190,31 +196,32 @@ impl Rounds {
         &self.rounds
     }
 
-    /// What the model wrote. Without effect unless a draw is wanted.
+    /// What the model wrote: 64 KiB of it are read. Without effect unless a draw is wanted.
     pub fn drawn(&mut self, answer: &str) {
         let Step::Draw { into, .. } = &self.step else { return };
-        let (text, hole, kind) = match into {
+        let answer = &answer[..answer.floor_char_boundary(ANSWER_BYTES_MAX)];
+        let (text, hole, kind, stub) = match into {
             None => {
                 let answer = trim(self.language, &self.prefix, answer, &self.suffix);
                 let hole = self.prefix.len()..self.prefix.len() + answer.len();
                 self.fixes = 0;
                 let text = format!("{}{answer}{}", self.prefix, self.suffix);
-                (text, hole, RoundKind::Drawn(self.draws - 1))
+                (text, hole, RoundKind::Drawn(self.draws - 1), false)
             }
-            Some(Span { text, hole, bytes }) => {
+            Some(Span { text, hole, bytes, stub }) => {
                 let old = &text[bytes.clone()];
                 let lines_max = old.lines().count() + SPAN_LINES_MORE;
                 let answer = trim(self.language, "", answer, "");
                 let answer = answer.trim().lines().take(lines_max).collect::<Vec<_>>().join("\n");
                 let hole = hole.start..hole.end.saturating_sub(old.len()) + answer.len();
                 let text = format!("{}{answer}{}", &text[..bytes.start], &text[bytes.end..]);
-                (text, hole, RoundKind::Span)
+                (text, hole, RoundKind::Span, *stub)
             }
         };
         if self.rounds.iter().any(|round| round.text == text) {
             return self.another();
         }
-        self.step = Step::Check { kind, text, hole, stub: false };
+        self.step = Step::Check { kind, text, hole, stub };
     }
 
     /// What the compiler said of it. Without effect unless a check is wanted.
@@ -231,12 +238,18 @@ impl Rounds {
         let count = u32::try_from(errors.len()).unwrap_or(u32::MAX);
         let first = errors.first();
         let line = first.and_then(|error| error.line).unwrap_or(0);
+        let stub_before = stub;
+        let is_doubtful = count == 0
+            && (diagnostics.iter().any(foresees_failure)
+                || is_unfinished(self.language, &text, hole.clone()));
+        let stub = stub || is_doubtful;
         // Few errors, no stub, and the first error far behind.
         let rank = (count, stub, std::cmp::Reverse(line));
-        let better = self
-            .best
-            .as_ref()
-            .is_none_or(|best| rank < (best.errors, best.stub, std::cmp::Reverse(self.best_line)));
+        let is_finished = kind == RoundKind::Finished;
+        let better = self.best.as_ref().is_none_or(|best| {
+            let other = (best.errors, best.stub, std::cmp::Reverse(self.best_line));
+            rank < other || is_finished && rank == other
+        });
         self.rounds.push(Round {
             kind,
             text: text.clone(),
@@ -249,8 +262,17 @@ impl Rounds {
             self.best_line = line;
         }
         if count == 0 {
-            // What only stands for an answer is one when there is no better.
-            if stub {
+            if !is_finished && let Some(finished) = finish(self.language, &text, hole) {
+                let (text, hole, kind) = (finished.text, finished.hole, RoundKind::Finished);
+                self.step = Step::Check { kind, text, hole, stub: stub_before };
+            } else if stub {
+                // What only stands for an answer is one when there is no better.
+                self.another();
+            }
+            return;
+        }
+        if is_finished {
+            if self.best.as_ref().is_some_and(|best| best.stub) {
                 self.another();
             }
             return;
@@ -260,18 +282,18 @@ impl Rounds {
             && !self.rounds.iter().any(|round| round.text == fixed.text)
         {
             self.fixes += 1;
-            let stub = stub || fixed.stub;
+            let stub = stub_before || fixed.stub;
             self.step =
                 Step::Check { kind: RoundKind::Fixed(fixed.what), text: fixed.text, hole: fixed.hole, stub };
             return;
         }
-        if !self.span(&text, &hole, diagnostics) {
+        if !self.span(&text, &hole, stub, diagnostics) {
             self.another();
         }
     }
 
     /// Has the statement of the text's first error drawn anew.
-    fn span(&mut self, text: &str, hole: &Range<usize>, diagnostics: &[Diagnostic]) -> bool {
+    fn span(&mut self, text: &str, hole: &Range<usize>, stub: bool, diagnostics: &[Diagnostic]) -> bool {
         if self.spans >= self.limits.spans_max {
             return false;
         }
@@ -279,7 +301,7 @@ impl Rounds {
         let reports = draft.reports(diagnostics);
         let Some(report) = reports.first() else { return false };
         let Some(span) = statement(&draft, report.token) else { return false };
-        let message = report.messages.join("; ");
+        let message = report.messages.join("; ").replace(char::is_control, " ");
         let message = &message[..message.floor_char_boundary(HINT_BYTES_MAX)];
         let indentation = draft.indentation(span.start);
         let prefix = format!(
@@ -297,8 +319,8 @@ impl Rounds {
         };
         self.spans += 1;
         self.fixes = 0;
-        self.step =
-            Step::Draw { draw, into: Some(Span { text: text.to_owned(), hole: hole.clone(), bytes: span }) };
+        let into = Span { text: text.to_owned(), hole: hole.clone(), bytes: span, stub };
+        self.step = Step::Draw { draw, into: Some(into) };
         true
     }
 
@@ -319,6 +341,13 @@ impl Rounds {
         self.draws += 1;
         self.step = Step::Draw { draw, into: None };
     }
+}
+
+/// Whether the compiler takes the text and says that it will fail when it runs.
+fn foresees_failure(remark: &Diagnostic) -> bool {
+    const WORDS: &[&str] =
+        &["will be raised at run time", "infinite recursion", "constraints don't match target"];
+    remark.severity == Severity::Warning && WORDS.iter().any(|words| remark.message.contains(words))
 }
 
 /// Words that a statement or a declaration stands behind.

@@ -1,5 +1,6 @@
 //! Mechanical repair of Ada, by GNAT's words.
 
+mod bounds;
 mod names;
 mod structure;
 mod types;
@@ -7,6 +8,7 @@ mod words;
 
 use crate::repair::Kind;
 
+pub(crate) use bounds::rebase;
 pub(crate) use structure::trim;
 
 /// In the order in which they are tried for a report.
@@ -29,6 +31,9 @@ pub(crate) const KINDS: &[Kind] = &[
     Kind::new("a missing word", words::missing),
     Kind::new("a misspelt name", names::misspelt),
     Kind::new("a function of another language", names::foreign_function),
+    Kind::new("a name that is declared twice", names::declared_twice),
+    Kind::new("an aggregate written as a conversion", types::aggregate),
+    Kind::new("a slice without a bound", types::open_slice),
     Kind::new("a missing context clause", names::context_clause),
     Kind::new("an undeclared variable", names::undeclared),
     Kind::new("an attribute written otherwise", types::attribute),

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::repair::{Draft, Edit, insert};
+use crate::repair::{Draft, Edit, insert, replace};
 
 const RELATION: u8 = 2;
 
@@ -235,4 +235,19 @@ pub(crate) fn group(draft: &Draft<'_>, operator: usize) -> Option<Vec<Edit>> {
         end = step(end);
     }
     Some(vec![insert(draft.start(start), "("), insert(draft.end(end - 1), ")")])
+}
+
+/// Takes the name at the token out of its declaration, and the declaration with the last.
+pub(crate) fn without_declaration(draft: &Draft<'_>, token: usize) -> Option<Vec<Edit>> {
+    if draft.is(token + 1, ",") {
+        return Some(vec![replace(draft.start(token)..draft.start(token + 2), "")]);
+    }
+    let before = token.checked_sub(1)?;
+    if draft.is(before, ",") {
+        return Some(vec![replace(draft.start(before)..draft.end(token), "")]);
+    }
+    let end = (token..draft.hole_tokens().end).find(|at| draft.is(*at, ";"))?;
+    let start = if draft.is_any(before, &["signal", "variable", "constant"]) { before } else { token };
+    let is_object = draft.is(token + 1, ":");
+    is_object.then(|| vec![replace(draft.start(start)..draft.end(end), "")])
 }

@@ -1,11 +1,13 @@
 //! Mechanical repair of VHDL, by GHDL's words.
 
+mod outputs;
 mod structure;
 mod types;
 mod words;
 
 use crate::repair::Kind;
 
+pub(crate) use outputs::{drive, undriven};
 pub(crate) use structure::trim;
 
 /// In the order in which they are tried for a report.
@@ -23,6 +25,7 @@ pub(crate) const KINDS: &[Kind] = &[
     Kind::new("mixed logical operators", words::mixed_operators),
     Kind::new("a variable in an architecture", structure::architecture_variable),
     Kind::new("the assignment of a signal or a variable", words::assignment),
+    Kind::new("a name that is declared twice", structure::declared_twice),
     Kind::new("a missing context clause", structure::context_clause),
     Kind::new("a function of another package", words::foreign_function),
     Kind::new("an undeclared signal", structure::undeclared),

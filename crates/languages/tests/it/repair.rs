@@ -5,7 +5,9 @@ use std::fs::File;
 use std::io::Write;
 use std::process::Command;
 
-use languages::{Diagnostic, Language, Limits, RoundKind, Rounds, Severity, Want, fixes, trim};
+use languages::{
+    Diagnostic, Language, Limits, RoundKind, Rounds, Severity, Want, finish, fixes, is_unfinished, trim,
+};
 use proptest::prelude::*;
 
 /// What the language's compiler says of the text.
@@ -132,6 +134,10 @@ fn adas_mistakes_are_mended() {
             "a reserved word as a name",
             "   Reverse : Integer := N;\nbegin\n   Reverse := Reverse + 1;\n   return Reverse;",
         ),
+        (
+            "a reserved word as a name",
+            "   End : Integer := N;\nbegin\n   if End > 3 then\n      return End;\n   end if;\n   return S (S'First .. End)'Length;",
+        ),
         ("a misspelt name", "   Total : Integer := N;\nbegin\n   return Totl;"),
         ("a function of another language", "begin\n   return Length (S) + Max (N, 3) + Ord (S (S'First));"),
         ("a function of another language", "begin\n   return Pow (N, 2);"),
@@ -165,6 +171,18 @@ fn adas_mistakes_are_mended() {
         ),
         ("a missing conversion", "   C : Character := N;\nbegin\n   return S (S'First);"),
         ("an empty sequence of statements", "begin\n   if N = 3 then\n   end if;\n   return 0;"),
+        (
+            "a name that is declared twice",
+            "   N : Integer := N;\n   Y, Y : Integer := 3;\nbegin\n   return N + Y;",
+        ),
+        (
+            "a slice without a bound",
+            "   T : String := S (S'First + 1 ..);\nbegin\n   return S (.. 3)'Length + T'Length;",
+        ),
+        (
+            "an aggregate written as a conversion",
+            "   type Pair is record\n      A, B : Integer;\n   end record;\n   P : Pair;\nbegin\n   P := Pair (1, 2);\n   return P.A;",
+        ),
         ("a result without return", "   Result : Integer := 0;\nbegin\n   Result := N;"),
         ("a function without return", "begin\n   null;"),
     ];
@@ -203,6 +221,7 @@ fn adas_unbounded_strings_and_arrays_are_mended() {
             "an object without bounds",
             "      R : Integer_Array;\n   begin\n      for I in A'Range loop\n         R (I) := A (I);\n      end loop;\n      return R;",
         ),
+        ("an object without bounds", "      R : Integer_Array := (others => 0);\n   begin\n      return R;"),
         (
             "a growing array",
             "      R : Integer_Array;\n   begin\n      for X of A loop\n         R := R & X;\n      end loop;\n      return R;",
@@ -286,8 +305,17 @@ fn vhdls_mistakes_are_mended() {
         ("parentheses around a condition", "begin\n  y <= (a when b = '1' else '0');"),
         ("mixed logical operators", "begin\n  y <= a and b or v(0);"),
         ("a reserved word as a name", "  signal out : std_logic;\nbegin\n  out <= a;\n  y <= out;"),
+        (
+            "a symbol for another",
+            "  function f (c : std_logic, d : std_logic) return std_logic is\n  begin\n    return c and d;\n  \
+             end function;\nbegin\n  y <= f(a, b);",
+        ),
         ("a variable in an architecture", "  variable q : std_logic;\nbegin\n  q <= a;\n  y <= q;"),
         ("an undeclared signal", "begin\n  q <= a;\n  y <= q;"),
+        (
+            "a name that is declared twice",
+            "  signal q : std_logic;\n  signal q : std_logic;\nbegin\n  q <= a;\n  y <= q;",
+        ),
         ("a function of another package", "begin\n  y <= and_reduce(v);"),
         ("a word of another language", "begin\n  assign y = ~a && b;"),
         ("a word of another language", "  wire [3:0] q;\nbegin\n  q <= {v[0], w[2:0]};\n  z <= q;"),
@@ -329,6 +357,51 @@ fn clauses_need_leave() {
     let fixed = fixes(Language::Ada, &text, hole, &remarks, true).unwrap();
     assert!(fixed.text.starts_with("with Ada.Text_IO; use Ada.Text_IO;\nfunction F"), "{}", fixed.text);
     assert!(!fixed.stub);
+}
+
+#[test]
+fn arrays_begin_where_the_code_takes_them_to() {
+    let before = "procedure P is\n   type List is array (Integer range <>) of Integer;\n   \
+                  function Sum (A, B : List) return Integer is\n";
+    let hole = "      Total : Integer := 0;\n   begin\n      for I in 1 .. A'Length loop\n         \
+                Total := Total + A (I);\n      end loop;\n      for X of B loop\n         Total := Total + X;\n      \
+                end loop;\n      return Total;";
+    let behind = "\n   end Sum;\nbegin\n   if Sum ((1, 2), (3, 4)) /= 10 then\n      raise Program_Error;\n   end if;\nend P;\n";
+    let text = format!("{before}{hole}{behind}");
+    let fixed = finish(Language::Ada, &text, before.len()..before.len() + hole.len()).unwrap();
+    assert!(fixed.text.starts_with(before) && fixed.text.ends_with(behind));
+    assert!(
+        fixed.text.contains("Based_A : constant List (1 .. A'Length) := A;")
+            && fixed.text.contains("for X of B loop")
+    );
+    assert!(
+        fixed.text.contains("1 .. Based_A'Length") && fixed.text.contains("+ Based_A (I)"),
+        "{}",
+        fixed.text
+    );
+    let remarks = check(Language::Ada, &fixed.text);
+    assert!(!remarks.iter().any(|remark| remark.severity == Severity::Error), "{remarks:?}");
+    let counted = text
+        .replace("1 .. A'Length", "1 .. 2")
+        .replace("Total : Integer", "L : List := (7, 8);\n      Total : Integer");
+    let fixed = finish(Language::Ada, &counted, before.len()..before.len() + hole.len() + 25).unwrap();
+    assert!(fixed.text.contains("Based_A : constant List (1 .. A'Length) := A;"), "{}", fixed.text);
+    assert!(fixed.text.contains("L : List (1 .. 2) := (7, 8);"), "{}", fixed.text);
+    let ranged = text.replace("1 .. A'Length", "A'Range");
+    assert_eq!(finish(Language::Ada, &ranged, before.len()..before.len() + hole.len()), None);
+}
+
+#[test]
+fn outputs_are_driven_by_what_was_made_for_them() {
+    let hole = "  signal n : std_logic;\nbegin\n  z <= v;\n  n <= not a;";
+    let text = format!("{ENTITY}{hole}\nend architecture;\n");
+    let place = ENTITY.len()..ENTITY.len() + hole.len();
+    assert!(is_unfinished(Language::Vhdl, &text, place.clone()));
+    let fixed = finish(Language::Vhdl, &text, place).unwrap();
+    assert_eq!(&fixed.text[fixed.hole.clone()], format!("{hole}\n  y <= n;"));
+    assert!(!is_unfinished(Language::Vhdl, &fixed.text, fixed.hole.clone()));
+    let remarks = check(Language::Vhdl, &fixed.text);
+    assert!(!remarks.iter().any(|remark| remark.severity == Severity::Error), "{remarks:?}");
 }
 
 #[test]
@@ -484,6 +557,9 @@ proptest! {
             } else {
                 prop_assert_eq!(&fixed.text[..fixed.hole.start], &text[..start]);
             }
+        }
+        if let Some(fixed) = finish(language, &text, start..end) {
+            prop_assert!(fixed.text.starts_with(&text[..start]) && fixed.text.ends_with(&text[end..]));
         }
         let _ = trim(language, &text[..start], &text[start..end], &text[end..]);
     }

@@ -1,6 +1,6 @@
 //! Names that nothing declares, that may not be names, or that may not be assigned to.
 
-use crate::repair::expressions::{declared, primary_end, profile, simple};
+use crate::repair::expressions::{declared, primary_end, profile, simple, without_declaration};
 use crate::repair::{Draft, Edit, Report, insert, replace};
 
 /// Packages of the standard library, and what people expect to see of them.
@@ -71,9 +71,15 @@ pub(super) fn reserved(draft: &Draft<'_>, report: &Report<'_>) -> Option<Vec<Edi
         &[":", ":=", "(", ")", ";", ",", ".", "+", "-", "&", "=", "*", "/", "<", ">", "loop", "then", "mod"];
     let word = report.quoted("cannot be used as identifier", 0)?;
     let hole = draft.hole_tokens();
+    // An `end` that ends something stands behind a semicolon, and its next word says what.
+    let ends = |at: usize| {
+        draft.is(at, "end")
+            && !draft.is_any(at + 1, &[":", ":="])
+            && draft.is_any(at.wrapping_sub(1), &[";", "begin", ">>"])
+    };
     let edits: Vec<Edit> = hole
         .filter(|at| draft.is(*at, word) && !draft.is_any(at.wrapping_sub(1), &["end", "'", "in"]))
-        .filter(|at| draft.is_any(at + 1, BEHIND))
+        .filter(|at| draft.is_any(at + 1, BEHIND) && !ends(*at))
         .map(|at| replace(draft.bytes(at), format!("{}_Value", draft.word(at))))
         .collect();
     (!edits.is_empty()).then_some(edits)
@@ -186,7 +192,7 @@ fn unit_start(draft: &Draft<'_>) -> usize {
 }
 
 /// Where declarations of the body stand that the hole is: behind its `is`.
-fn declarations(draft: &Draft<'_>) -> Option<usize> {
+pub(super) fn declarations(draft: &Draft<'_>) -> Option<usize> {
     let first = draft.hole_tokens().start;
     if draft.is(first, "is") {
         return Some(draft.end(first));
@@ -237,6 +243,11 @@ fn guess(draft: &Draft<'_>, name: &str) -> Option<String> {
         _ if draft.is(value + 1, ";") => declared(draft, word, value).unwrap_or("Integer").to_owned(),
         _ => "Integer".to_owned(),
     })
+}
+
+/// A local variable with the name of a parameter, or declared once more: the first one stays.
+pub(super) fn declared_twice(draft: &Draft<'_>, report: &Report<'_>) -> Option<Vec<Edit>> {
+    report.says("conflicts with declaration").then(|| without_declaration(draft, report.token))?
 }
 
 /// A copy that may be assigned to, of a parameter that may not.

@@ -149,6 +149,34 @@ fn convert(draft: &Draft<'_>, tokens: &Range<usize>, to: &Type, from: &Type) -> 
     }
 }
 
+/// `Pair (1, 2)` for `Pair'(1, 2)`.
+pub(super) fn aggregate(draft: &Draft<'_>, report: &Report<'_>) -> Option<Vec<Edit>> {
+    if !report.says("argument of type conversion must be single expression") {
+        return None;
+    }
+    let open = (report.token..report.token + 8).find(|at| draft.is(*at, "("))?;
+    Some(vec![replace(draft.end(open - 1)..draft.start(open), "'")])
+}
+
+/// `S (I ..)` and `S (.. I)`.
+pub(super) fn open_slice(draft: &Draft<'_>, report: &Report<'_>) -> Option<Vec<Edit>> {
+    let at = report.token;
+    if !report.says("missing operand") {
+        return None;
+    }
+    if draft.is(at, ")") && draft.is(at.wrapping_sub(1), "..") {
+        let open = draft.open(at)?;
+        let name = draft.source(primary_start(draft, open.checked_sub(1)?)..open);
+        return Some(vec![insert(draft.start(at), format!(" {name}'Last"))]);
+    }
+    if draft.is(at, "..") && draft.is(at.wrapping_sub(1), "(") {
+        let open = at - 1;
+        let name = draft.source(primary_start(draft, open.checked_sub(1)?)..open);
+        return Some(vec![insert(draft.start(at), format!("{name}'First "))]);
+    }
+    None
+}
+
 /// `expected type "Standard.Float"`, `found type "Standard.Integer"`.
 pub(super) fn conversion(draft: &Draft<'_>, report: &Report<'_>) -> Option<Vec<Edit>> {
     let token = report.token;
@@ -323,20 +351,33 @@ fn private_attribute(draft: &Draft<'_>, token: usize) -> Option<Vec<Edit>> {
     Some(vec![replace(whole, with)])
 }
 
-/// `R : Integer_Array;`: the bounds of a parameter of that type, or of any array; one that counts, else none.
+/// `R : Integer_Array;` and `R : Integer_Array := (others => 0);`
 pub(super) fn unconstrained(draft: &Draft<'_>, report: &Report<'_>) -> Option<Vec<Edit>> {
+    let token = report.token;
+    if report.says("\"others\" choice not allowed here") {
+        let subtype = token.checked_sub(3)?;
+        let is_declared = draft.is(token - 1, "(") && draft.is(token - 2, ":=") && draft.is_name(subtype);
+        let bounds = bounds(draft, draft.word(subtype))?;
+        return is_declared.then(|| vec![insert(draft.end(subtype), format!(" ({bounds})"))]);
+    }
     if !report.says("unconstrained subtype not allowed") {
         return None;
     }
-    let token = report.token;
     let mut end = token + 1;
     while draft.is(end, ".") {
         end += 2;
     }
-    let subtype = draft.source(token..end);
     if !draft.is_name(token) || draft.is(end, "(") {
         return None;
     }
+    let subtype = draft.source(token..end);
+    let fill = if simple(subtype).eq_ignore_ascii_case("string") { "' '" } else { "<>" };
+    let bounds = bounds(draft, subtype)?;
+    Some(vec![insert(draft.end(end - 1), format!(" := ({bounds} => {fill})"))])
+}
+
+/// The bounds of a parameter of that type, or of any array; from 1 to one that counts, else none.
+fn bounds(draft: &Draft<'_>, subtype: &str) -> Option<String> {
     let parameters = profile(draft)?.parameters;
     let same = parameters.iter().find(|(_, other)| simple(other).eq_ignore_ascii_case(simple(subtype)));
     let array = parameters.iter().find(|(_, other)| {
@@ -344,15 +385,12 @@ pub(super) fn unconstrained(draft: &Draft<'_>, report: &Report<'_>) -> Option<Ve
     });
     let count =
         parameters.iter().find(|(_, other)| matches!(simple(other), "Integer" | "Natural" | "Positive"));
-    let is_string = simple(subtype).eq_ignore_ascii_case("string");
-    let fill = if is_string { "' '" } else { "<>" };
-    let with = match (same, array, count) {
-        (Some((name, _)), _, _) => format!(" := ({name}'Range => {fill})"),
-        (_, Some((name, _)), _) => format!(" := (1 .. {name}'Length => {fill})"),
-        (_, _, Some((name, _))) => format!(" := (1 .. {name} => {fill})"),
-        _ => format!(" := (1 .. 0 => {fill})"),
-    };
-    Some(vec![insert(draft.end(end - 1), with)])
+    Some(match (same, array, count) {
+        (Some((name, _)), _, _) => format!("{name}'Range"),
+        (_, Some((name, _)), _) => format!("1 .. {name}'Length"),
+        (_, _, Some((name, _))) => format!("1 .. {name}"),
+        _ => "1 .. 0".to_owned(),
+    })
 }
 
 /// So many elements an array has room for that grows.

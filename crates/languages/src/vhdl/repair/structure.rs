@@ -1,7 +1,7 @@
 //! The order of declarations and statements, what closes them, and what is declared nowhere.
 
 use crate::Language;
-use crate::repair::expressions::{declared, primary_end};
+use crate::repair::expressions::{declared, primary_end, without_declaration};
 use crate::repair::{Draft, Edit, Report, insert, replace};
 
 /// As the last line of the hole.
@@ -143,6 +143,10 @@ fn looks_concurrent(draft: &Draft<'_>, token: usize) -> bool {
 pub(super) fn architecture_variable(draft: &Draft<'_>, report: &Report<'_>) -> Option<Vec<Edit>> {
     let says = report.says("non-shared variable declaration not allowed");
     (says && draft.is(report.token, "variable")).then(|| vec![replace(draft.bytes(report.token), "signal")])
+}
+
+pub(super) fn declared_twice(draft: &Draft<'_>, report: &Report<'_>) -> Option<Vec<Edit>> {
+    report.says("already used for a declaration").then(|| without_declaration(draft, report.token))?
 }
 
 /// Names of packages that are there but not named.

@@ -199,6 +199,9 @@ pub(super) fn parenthesised_when(draft: &Draft<'_>, report: &Report<'_>) -> Opti
 
 /// `'=>' is expected instead of '<='`.
 pub(super) fn instead(draft: &Draft<'_>, report: &Report<'_>) -> Option<Vec<Edit>> {
+    if report.says("interfaces must be separated by ';'") {
+        return draft.is(report.token, ",").then(|| vec![replace(draft.bytes(report.token), ";")]);
+    }
     let message = report.messages.iter().find(|message| message.contains("' is expected instead of '"))?;
     let mut quoted = message.split('\'').skip(1).step_by(2);
     let (wanted, found) = (quoted.next()?, quoted.next()?);
