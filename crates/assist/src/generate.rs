@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::checks::Check;
-use crate::{Ask, Assist, Parameters, Refusal, RefusalKind, Request};
+use crate::{Ask, Assist, Message, Parameters, Refusal, RefusalKind, Request, Role};
 
 /// Draws of one request at most,
 pub const CANDIDATES_MAX: u32 = 16;
@@ -29,6 +29,8 @@ pub struct Generate {
     pub request: Request,
     /// The language; told by the path, or the text, when absent.
     pub language: Option<Language>,
+    /// What is wanted, in words: it becomes a comment before the hole.
+    pub instruction: Option<String>,
     /// How much is tried.
     pub limits: Limits,
 }
@@ -48,7 +50,7 @@ pub enum Step {
 pub struct Round {
     /// The record of the draw that it comes from.
     pub record: RecordNumber,
-    /// `drawn`, `mended` or `span`.
+    /// `drawn`, `mended`, `finished` or `span`.
     pub kind: &'static str,
     /// What was mended, in words.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -67,6 +69,8 @@ pub struct Generated {
     pub text: String,
     /// The whole unit; differs outside the hole by context clauses only.
     pub unit: String,
+    /// Context clauses that were put before what was there.
+    pub clauses: String,
     /// The record of the draw that it comes from.
     pub record: RecordNumber,
     /// What the compiler says of it.
@@ -93,7 +97,7 @@ impl Assist {
         generate: Generate,
         steps: &mpsc::Sender<Result<Step, Refusal>>,
     ) -> Result<Generated, Refusal> {
-        let Generate { request, language, limits } = generate;
+        let Generate { request, language, instruction, limits } = generate;
         let Ask::Fill { prefix, suffix, extra } = &request.ask else {
             return Err(Refusal::new(RefusalKind::Invalid, "only a hole can be generated".to_owned()));
         };
@@ -102,6 +106,15 @@ impl Assist {
             let message = "the language is not known: name it, or a file whose name tells it";
             Refusal::new(RefusalKind::Invalid, message.to_owned())
         })?;
+        // A whole unit is asked for as a person would; a hole is filled.
+        let chat = instruction
+            .as_deref()
+            .filter(|_| prefix.trim().is_empty() && suffix.trim().is_empty())
+            .map(|instruction| conversation(language, instruction));
+        let prefix = &match &instruction {
+            Some(instruction) if chat.is_none() => instructed(language, prefix, instruction),
+            _ => prefix.clone(),
+        };
         let principal = self.house.identify(&request.credential, request.dialect)?;
         let source = self.house.source_of(&request, &principal);
         let mut rounds = Rounds::new(language, prefix, suffix, limits);
@@ -125,16 +138,20 @@ impl Assist {
                         until: Until::End,
                         ..request.parameters.clone()
                     };
-                    let ask = Ask::Fill {
-                        prefix: draw.prefix.clone(),
-                        suffix: draw.suffix.clone(),
-                        extra: extra.clone(),
+                    let ask = match &chat {
+                        Some(messages) if !draw.is_span => Ask::Chat { messages: messages.clone() },
+                        _ => Ask::Fill {
+                            prefix: draw.prefix.clone(),
+                            suffix: draw.suffix.clone(),
+                            extra: extra.clone(),
+                        },
                     };
+                    let is_chat = matches!(ask, Ask::Chat { .. });
                     // It is looked at here, once it is trimmed.
                     let asked = Request { ask, parameters, check: false, ..request.clone() };
                     let answer = self.answer(asked).await?;
                     record = Some(answer.record);
-                    rounds.drawn(&answer.text);
+                    rounds.drawn(if is_chat { block(language, &answer.text) } else { &answer.text });
                 }
                 Want::Check(text) => {
                     let record = record.ok_or_else(Refusal::broken)?;
@@ -157,10 +174,13 @@ impl Assist {
                 Want::Done(best) => {
                     let best = best.ok_or_else(Refusal::broken)?;
                     let place = best.round;
+                    let clauses =
+                        best.hole.start.checked_sub(prefix.len()).and_then(|end| best.text.get(..end));
                     let record = views.get(place).map(|view| view.record).ok_or_else(Refusal::broken)?;
                     return Ok(Generated {
                         text: best.text.get(best.hole.clone()).unwrap_or_default().to_owned(),
                         unit: best.text.clone(),
+                        clauses: clauses.unwrap_or_default().to_owned(),
                         record,
                         checks: checks.get(place).cloned().into_iter().collect(),
                         rounds: views,
@@ -169,6 +189,38 @@ impl Assist {
             }
         }
     }
+}
+
+/// What a person would ask for a whole unit.
+fn conversation(language: Language, instruction: &str) -> Vec<Message> {
+    let name = language.name();
+    let system = format!(
+        "You write {name}. Answer with one complete, compilable {name} source file in one code block, and nothing else."
+    );
+    let message = |role, content| Message { role, content };
+    vec![message(Role::System, system), message(Role::User, instruction.to_owned())]
+}
+
+/// The first code block of an answer that is in the language or says none; the whole answer where there is none.
+fn block(language: Language, answer: &str) -> &str {
+    let blocks = languages::fenced(answer);
+    let block = blocks.iter().find(|block| block.language.is_none_or(|of| of == language));
+    block.and_then(|block| answer.get(block.text.clone())).unwrap_or(answer)
+}
+
+/// The text before the hole, with what is wanted as a comment on lines of its own.
+fn instructed(language: Language, prefix: &str, instruction: &str) -> String {
+    let line = prefix.rfind('\n').map_or(prefix, |at| &prefix[at + 1..]);
+    // Behind other words of the line, the comment begins a new one.
+    let (begin, indentation) = match line.trim().is_empty() {
+        true => ("", line),
+        false => ("\n", ""),
+    };
+    let lines: Vec<String> = instruction
+        .lines()
+        .map(|words| format!("{} {}\n{indentation}", language.line_comment(), words.trim()))
+        .collect();
+    [prefix, begin, &lines.concat()].concat()
 }
 
 fn unmended(
@@ -183,6 +235,7 @@ fn unmended(
     Generated {
         text: text.get(hole).unwrap_or_default().to_owned(),
         unit: text.to_owned(),
+        clauses: String::new(),
         record,
         checks: checks.into_iter().last().into_iter().collect(),
         rounds,
@@ -193,7 +246,24 @@ fn view(round: &languages::Round, record: RecordNumber) -> Round {
     let (kind, mended) = match &round.kind {
         languages::RoundKind::Drawn(_) => ("drawn", Vec::new()),
         languages::RoundKind::Fixed(what) => ("mended", what.clone()),
+        languages::RoundKind::Finished => ("finished", Vec::new()),
         languages::RoundKind::Span => ("span", Vec::new()),
     };
     Round { record, kind, mended, errors: round.errors, first: round.first.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instruction_is_a_comment_before_the_hole() {
+        let text = instructed(Language::Ada, "begin\n   ", "Push the item.\nRaise when full.");
+        assert_eq!(text, "begin\n   -- Push the item.\n   -- Raise when full.\n   ");
+        let answer = "Here:\n```ada\nprocedure P;\n```\nDone.";
+        assert_eq!(block(Language::Ada, answer), "procedure P;\n");
+        assert_eq!(block(Language::Ada, "procedure P;"), "procedure P;");
+        assert_eq!(instructed(Language::C, "", "A stack"), "// A stack\n");
+        assert_eq!(instructed(Language::Ada, "X := ", "the depth"), "X := \n-- the depth\n");
+    }
 }

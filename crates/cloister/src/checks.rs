@@ -45,7 +45,7 @@ fn lines_of(check: &Check) -> Vec<String> {
 }
 
 /// A compiler quotes what it reads: nothing of it steers a terminal.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

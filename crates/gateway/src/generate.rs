@@ -19,13 +19,21 @@ use crate::errors::{Fault, Shape, json_response};
 use crate::fields::{DialectError, Fields};
 use crate::parameters::{context, deployment, sampling, subject, tokens_max};
 
+/// Bytes of an instruction.
+const INSTRUCTION_BYTES_MAX: usize = 4096;
+
 /// As records name the surface.
 pub(crate) const DIALECT: &str = "cloister.generate";
 
 /// Reads the body: what is to be generated, and whether its steps are streamed.
 pub(crate) fn parse(body: &[u8], credential: Credential) -> Result<(Generate, bool), DialectError> {
     let fields = Fields::of_body(body)?;
-    let (prefix, suffix) = (fields.required_text("prefix")?, fields.text("suffix")?.unwrap_or_default());
+    let (prefix, suffix) =
+        (fields.text("prefix")?.unwrap_or_default(), fields.text("suffix")?.unwrap_or_default());
+    let instruction = fields.text("instruction")?;
+    if instruction.as_ref().is_some_and(|text| text.len() > INSTRUCTION_BYTES_MAX) {
+        return Err(fields.error("instruction", &format!("is longer than {INSTRUCTION_BYTES_MAX} bytes")));
+    }
     let language = match fields.text("language")? {
         Some(name) => Some(Language::from_name(&name).ok_or_else(|| {
             let known: Vec<&str> = Language::ALL.into_iter().map(Language::name).collect();
@@ -66,7 +74,7 @@ pub(crate) fn parse(body: &[u8], credential: Credential) -> Result<(Generate, bo
         context: context(&fields)?,
         check: false,
     };
-    Ok((Generate { request, language, limits }, fields.flag("stream")?))
+    Ok((Generate { request, language, instruction, limits }, fields.flag("stream")?))
 }
 
 /// The last step, as one answer.
@@ -124,7 +132,7 @@ mod tests {
         assert_eq!((generate.limits.candidates_max, generate.limits.spans_max), (2, 0));
         assert_eq!(generate.request.subject.path.as_deref(), Some("a.vhd"));
         for (body, field) in [
-            ("{}", "prefix"),
+            (r#"{"prefix":1}"#, "prefix"),
             (r#"{"prefix":"","language":"klingon"}"#, "language"),
             (r#"{"prefix":"","candidates":0}"#, "candidates"),
             (r#"{"prefix":"","fixes":13}"#, "fixes"),

@@ -37,7 +37,7 @@ impl Default for Limits {
         Limits {
             candidates_max: 4,
             fixes_max: 6,
-            spans_max: 2,
+            spans_max: 1,
             tokens_max: 320,
             span_tokens_max: 64,
             temperature: 0.6,

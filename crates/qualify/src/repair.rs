@@ -9,6 +9,10 @@ use crate::{
     suite::{Form, Question, Task},
 };
 
+/// The version of what [`languages::fixes`] and [`Rounds`] do: a part of the way's name, so that answers of another are not
+/// taken for its own.
+const VERSION: u32 = 1;
+
 /// Draws, mechanical fixes and spans drawn anew, with the compiler's words only.
 #[derive(Clone, Debug)]
 pub struct Repair {
@@ -19,7 +23,9 @@ pub struct Repair {
 impl Method for Repair {
     fn name(&self) -> String {
         let Limits { candidates_max, fixes_max, spans_max, span_tokens_max, temperature, .. } = &self.limits;
-        format!("repair-{candidates_max}@{temperature},fixes={fixes_max},spans={spans_max}x{span_tokens_max}")
+        format!(
+            "repair-{candidates_max}@{temperature},fixes={fixes_max},spans={spans_max}x{span_tokens_max},rules={VERSION}"
+        )
     }
 
     fn begin(&self, task: &Task, form: Form, draws: Draws) -> Box<dyn Procedure> {

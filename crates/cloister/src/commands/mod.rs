@@ -7,6 +7,7 @@ mod complete;
 mod completions;
 mod decide;
 mod explain;
+mod generate;
 mod installed;
 mod ledger;
 mod man;
@@ -59,6 +60,7 @@ pub(crate) struct Global {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     Complete(complete::Complete),
+    Generate(generate::Generate),
     Ask(ask::Ask),
     Chat(chat::Chat),
     Decide(decide::Decide),
@@ -83,6 +85,7 @@ impl Command {
     pub(crate) fn run(self, session: &mut Session) -> Result<ExitCode, Failure> {
         match self {
             Command::Complete(command) => command.run(session),
+            Command::Generate(command) => command.run(session),
             Command::Ask(command) => command.run(session),
             Command::Chat(command) => command.run(session),
             Command::Decide(command) => command.run(session),

@@ -9,6 +9,7 @@
 
 mod airgap;
 mod backups;
+mod checks;
 mod clients;
 mod confinement;
 mod context;

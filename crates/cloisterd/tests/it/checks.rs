@@ -1,0 +1,223 @@
+//! Compilers look at answers: the real daemon, the real model, the real compiler in its real jail.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use testkit::places;
+use testkit::server::{Server, signal};
+
+const SPEC: &str = "\
+package Stacks is
+   Capacity : constant := 16;
+   type Stack is private;
+   procedure Push (Onto : in out Stack; Item : Integer);
+private
+   type Items is array (1 .. Capacity) of Integer;
+   type Stack is record
+      Top  : Natural := 0;
+      Data : Items := (others => 0);
+   end record;
+end Stacks;
+";
+const BEFORE: &str = "\
+package body Stacks is
+
+   procedure Push (Onto : in out Stack; Item : Integer) is
+   begin
+      Onto.Top := Onto.Top + 1;
+      Onto.";
+const BEHIND: &str = "
+   end Push;
+
+end Stacks;
+";
+
+/// A server that waits for compilers as long as they take, and a source.
+struct House {
+    server: Server,
+    folder: PathBuf,
+}
+
+impl House {
+    fn new(limits: &str) -> House {
+        let server = Server::new(places::CODER, &[]).unwrap();
+        server.configure(&format!("[limits]\n{limits}\n")).unwrap();
+        let folder = server.root().join("stacks");
+        fs::create_dir_all(folder.join("src")).unwrap();
+        let mut house = House { server, folder };
+        house.write("src/stacks.ads", SPEC);
+        house.write("src/stacks.adb", &format!("{BEFORE}{BEHIND}"));
+        let folder = house.folder.to_str().unwrap();
+        house
+            .server
+            .cloisterd(&["repo", "add", folder, "--name", "stacks", "--readers", "everyone"])
+            .unwrap();
+        house.server.start().unwrap();
+        // It says what there is once it has asked each compiler.
+        house.eventually_checked();
+        house
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        fs::File::create(self.folder.join(path)).unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Value {
+        let output = Command::new("curl")
+            .args(["-s", "--unix-socket"])
+            .arg(self.server.socket())
+            .args(["-d", &body.to_string(), &format!("http://localhost{path}")])
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    /// A completion as an editor asks for it: its text, its record and what was said of it.
+    fn fill(&self) -> (String, u64, Value) {
+        let answer = self.post(
+            "/infill",
+            &json!({
+                "input_prefix": BEFORE, "input_suffix": BEHIND, "n_predict": 24, "until": "line",
+                "cloister": { "repository": "stacks", "path": "src/stacks.adb" },
+            }),
+        );
+        let text = answer["content"].as_str().unwrap().to_owned();
+        (text, answer["cloister"]["record"].as_u64().unwrap(), answer["cloister"]["checks"].clone())
+    }
+
+    fn explain(&self, record: u64) -> Value {
+        let document = self.server.cloister(&["explain", &record.to_string(), "--json"]).unwrap();
+        serde_json::from_str(&document).unwrap()
+    }
+
+    /// Until a checker answers; those before say that it is being started.
+    fn eventually_checked(&self) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let (_, _, checks) = self.fill();
+            let reason = checks[0]["reason"].as_str().unwrap_or_default();
+            if !reason.contains("being started") {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{checks}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+/// Whether GNAT, run by hand over the file as it would be, has no objection.
+fn gnat_is_content(spec: &str, body: &str) -> bool {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        fs::File::create(folder.path().join(name)).unwrap().write_all(text.as_bytes()).unwrap();
+    };
+    file("stacks.ads", spec);
+    file("stacks.adb", body);
+    let gcc = Command::new("gcc")
+        .args(["-c", "-gnatc", "-gnat2022", "stacks.adb"])
+        .current_dir(folder.path())
+        .output()
+        .expect("gcc with Ada: install the package gnat");
+    gcc.status.success()
+}
+
+fn kinds(document: &Value) -> Vec<&str> {
+    let related = document["related"].as_array().unwrap();
+    related.iter().filter_map(|leaf| leaf.pointer("/leaf/event/kind")?.as_str()).collect()
+}
+
+/// What the answer says is what the compiler says by hand, and it is in the ledger, which verifies.
+#[test]
+fn a_completion_is_looked_at_in_its_file_and_its_project() {
+    let house = House::new("completion_check_ms_max = 60000");
+    let (text, record, checks) = house.fill();
+    let check = &checks[0];
+    assert_eq!((&check["checker"], &check["language"]), (&json!("gnat"), &json!("ada")), "{checks}");
+    assert_eq!(check["against"]["source"]["name"], "stacks", "{checks}");
+    assert!(!check["version"].as_str().unwrap().is_empty());
+    // `Onto.` alone was wrong before; so what counts is what the whole comes to.
+    let content = gnat_is_content(SPEC, &format!("{BEFORE}{text}{BEHIND}"));
+    let passed = check["outcome"] == "passed" && check["errors"] == 0;
+    assert_eq!(passed, content, "{text:?}: {checks}");
+    let document = house.explain(record);
+    assert!(kinds(&document).contains(&"check"), "{document}");
+    let page = house.server.cloister(&["explain", &record.to_string()]).unwrap();
+    assert!(page.contains("[gnat "), "{page}");
+    house.server.verify().unwrap();
+}
+
+/// Nobody waits where waiting is switched off, and the leaf comes all the same.
+#[test]
+fn what_comes_late_is_recorded() {
+    let house = House::new("completion_check_ms_max = 0");
+    let (_, record, checks) = house.fill();
+    assert_eq!(checks[0]["outcome"], "not_run", "{checks}");
+    assert!(checks[0]["reason"].as_str().unwrap().contains("0 ms"), "{checks}");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let document = house.explain(record);
+        let ran = document["related"].as_array().unwrap().iter().any(|leaf| {
+            let event = &leaf["leaf"]["event"];
+            event["kind"] == "check" && event["outcome"] != "not_run"
+        });
+        if ran {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{document}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// The process that has compilers run is killed: the answer says so, and later ones are looked at again.
+#[test]
+fn a_checker_that_died_is_started_again() {
+    let house = House::new("completion_check_ms_max = 60000");
+    let before = house.server.child_pid("cloister-check").unwrap();
+    signal("KILL", before).unwrap();
+    house.eventually_checked();
+    let (_, _, checks) = house.fill();
+    assert_ne!(checks[0]["outcome"], "not_run", "{checks}");
+    assert_ne!(house.server.child_pid("cloister-check").unwrap(), before);
+}
+
+/// Each round is a record with its checks, and what is called clean is clean by hand.
+#[test]
+fn generation_goes_on_until_the_compiler_is_content_or_says_what_is_left() {
+    let house = House::new("completion_check_ms_max = 0");
+    let answer = house.post(
+        "/v1/cloister/generate",
+        &json!({
+            "prefix": BEFORE.trim_end_matches("Onto."), "suffix": BEHIND, "candidates": 2, "max_tokens": 48, "spans": 0,
+            "instruction": "store the item", "cloister": { "repository": "stacks", "path": "src/stacks.adb" },
+        }),
+    );
+    let unit = answer["unit"].as_str().unwrap_or_else(|| panic!("{answer}"));
+    let check = &answer["checks"][0];
+    assert_eq!(check["errors"] == 0, gnat_is_content(SPEC, unit), "{answer}");
+    let rounds = answer["rounds"].as_array().unwrap();
+    assert!(!rounds.is_empty());
+    for round in rounds {
+        let document = house.explain(round["record"].as_u64().unwrap());
+        assert!(kinds(&document).contains(&"check"), "{document}");
+    }
+    house.server.verify().unwrap();
+}
+
+/// What is here and what is not, each by name.
+#[test]
+fn toolchains_are_listed() {
+    let house = House::new("");
+    let listed = house.server.cloisterd(&["toolchain", "list", "--json"]).unwrap();
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let rows = listed.as_array().unwrap();
+    let of = |checker: &str| rows.iter().find(|row| row["checker"] == checker).unwrap();
+    assert!(of("gnat")["version"].is_string(), "{listed}");
+    for row in rows.iter().filter(|row| row["version"].is_null()) {
+        assert!(!row["missing"].as_array().unwrap().is_empty() && row["package"].is_string(), "{row}");
+    }
+}
