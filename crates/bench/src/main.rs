@@ -8,6 +8,7 @@
 
 mod appends;
 mod bare;
+mod checks;
 mod index;
 mod jail_cost;
 mod large_ledger;
@@ -75,6 +76,12 @@ enum What {
         #[arg(long)]
         model: String,
     },
+    /// The compilers that look at suggestions: each on a small unit, in its jail and bare.
+    Checks {
+        /// Few repetitions: shows that it works, measures nothing.
+        #[arg(long)]
+        quick: bool,
+    },
     /// Whether context from other files makes completions better.
     Retrieval {
         #[command(flatten)]
@@ -123,6 +130,9 @@ enum Table {
 }
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some(checks::LAUNCH) {
+        return jail::tool::launch();
+    }
     #[cfg(feature = "weaken")]
     jail::leave_out(std::env::var(jail::WITHOUT).unwrap_or_default());
     let measured = match Arguments::parse().what {
@@ -135,6 +145,7 @@ fn main() -> ExitCode {
             .build()
             .map_err(Failure::from)
             .and_then(|runtime| runtime.block_on(jail_cost::measure_side(&model))),
+        What::Checks { quick } => checks::measure(quick),
         What::Retrieval { options } => {
             retrieval::measure(&options, |corpora| retrieval::hooks(&options.cache, corpora))
         }

@@ -35,7 +35,8 @@ pub enum NotChecked {
 
 #[derive(Debug, Default)]
 struct State {
-    outbox: Option<mpsc::Sender<Order>>,
+    /// Of frames.
+    outbox: Option<mpsc::Sender<Vec<u8>>>,
     toolchains: Vec<Toolchain>,
     waiting: HashMap<u64, oneshot::Sender<Result<Ran, String>>>,
     /// Which connection the rest is of.
@@ -51,13 +52,13 @@ impl Checkers {
             Some(FromChecker::Ready { version: VERSION, toolchains }) => toolchains,
             _ => return Err(NotChecked::Gone),
         };
-        let (outbox, orders) = mpsc::channel(OUTBOX_MAX);
+        let (outbox, frames) = mpsc::channel(OUTBOX_MAX);
         let connection = self.next_id.fetch_add(1, Ordering::Relaxed);
         {
             let mut state = self.lock();
             *state = State { outbox: Some(outbox), toolchains, connection, ..State::default() };
         }
-        tokio::spawn(write_all(writing, orders));
+        tokio::spawn(write_all(writing, frames));
         let checkers = self.clone();
         tokio::spawn(async move {
             loop {
@@ -87,6 +88,7 @@ impl Checkers {
     pub async fn check(&self, mut order: Order) -> Result<Ran, NotChecked> {
         order.id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let id = order.id;
+        let frame = frame::encode(&order).map_err(|error| NotChecked::NotRun(error.to_string()))?;
         let (sender, outcome) = oneshot::channel();
         let outbox = {
             let mut state = self.lock();
@@ -96,7 +98,7 @@ impl Checkers {
         };
         // Whoever does not wait any more leaves nothing behind.
         let _entry = Entry { checkers: self, id };
-        outbox.send(order).await.map_err(|_| NotChecked::Gone)?;
+        outbox.send(frame).await.map_err(|_| NotChecked::Gone)?;
         outcome.await.map_err(|_| NotChecked::Gone)?.map_err(NotChecked::NotRun)
     }
 
@@ -116,10 +118,9 @@ impl Drop for Entry<'_> {
     }
 }
 
-async fn write_all(mut writing: OwnedWriteHalf, mut orders: mpsc::Receiver<Order>) {
-    while let Some(order) = orders.recv().await {
-        let Ok(bytes) = frame::encode(&order) else { continue };
-        if writing.write_all(&bytes).await.is_err() {
+async fn write_all(mut writing: OwnedWriteHalf, mut frames: mpsc::Receiver<Vec<u8>>) {
+    while let Some(frame) = frames.recv().await {
+        if writing.write_all(&frame).await.is_err() {
             return;
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
 use languages::{Language, Project};
@@ -20,7 +20,7 @@ const DIRECTORIES_MAX: usize = 400;
 pub struct Listing {
     /// Where the source is.
     pub root: PathBuf,
-    /// The files, sorted; links are not followed, hidden folders are passed over.
+    /// The files, sorted; links are not followed, hidden folders and names with control characters are passed over.
     pub files: Vec<PathBuf>,
     /// Changes when a file comes, goes or is written.
     pub state: u64,
@@ -59,7 +59,9 @@ fn walk(
     entries.sort_by_key(std::fs::DirEntry::file_name);
     for entry in entries {
         let (name, Ok(kind)) = (entry.file_name(), entry.file_type()) else { continue };
-        let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else { continue };
+        // A tool that writes names into a file of its own, a line each, takes a line feed for the next one.
+        let is_usable = |name: &&str| !name.starts_with('.') && !name.contains(char::is_control);
+        let Some(name) = name.to_str().filter(is_usable) else { continue };
         if kind.is_dir() && depth > 0 {
             walk(&entry.path(), language, depth - 1, left, files, hasher);
         } else if kind.is_file() && Language::detect(name, "") == Some(language) {
@@ -72,9 +74,12 @@ fn walk(
 }
 
 impl Listing {
-    /// As a unit at a path of the source, relative to its root, is checked against it.
+    /// As a unit at a path of the source, relative to its root, is checked against it. A path that leads out of it is
+    /// none.
     pub fn project(&self, path: Option<&str>, library: Option<PathBuf>) -> Project {
-        let own = path.and_then(|path| Path::new(path).parent()).map(|parent| self.root.join(parent));
+        let parent = path.and_then(|path| Path::new(path).parent());
+        let is_inside = |parent: &&Path| parent.components().all(|part| matches!(part, Component::Normal(_)));
+        let own = parent.filter(is_inside).map(|parent| self.root.join(parent));
         let directories: BTreeSet<&Path> = self.files.iter().filter_map(|file| file.parent()).collect();
         let mut directories: Vec<&Path> = directories.into_iter().collect();
         // The unit's own first, then those that share most of its path; else by name.
@@ -99,7 +104,7 @@ mod tests {
     #[test]
     fn the_nearest_first() {
         let root = tempfile::tempdir().unwrap();
-        for file in ["a/x.ads", "b/c/y.ads", "b/d/z.adb", ".hidden/h.ads", "b/readme.md"] {
+        for file in ["a/x.ads", "b/c/y.ads", "b/d/z.adb", ".hidden/h.ads", "b/readme.md", "n\nl/n.ads"] {
             let path = root.path().join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "").unwrap();
@@ -114,6 +119,10 @@ mod tests {
             .map(|directory| directory.strip_prefix(root.path()).unwrap().to_str().unwrap())
             .collect();
         assert_eq!(names, ["b/d", "b/c", "a"]);
+        for path in ["/etc/passwd", "../b/d/z.adb", "b/../../x.ads"] {
+            let outside = listing.project(Some(path), None);
+            assert_eq!((outside.directory, outside.directories.len()), (None, 3), "{path}");
+        }
         let before = listing.state;
         fs::write(root.path().join("a/x.ads"), "package X is end X;").unwrap();
         assert_ne!(list(root.path(), Language::Ada).state, before);

@@ -1,8 +1,9 @@
 //! One run of a site's program, in a jail of its own.
 
 use std::ffi::OsString;
-use std::fs;
-use std::io;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,6 +12,8 @@ use jail::tool::{self, End, Launcher, Limits, Outcome, Task};
 use languages::{Checker, Language, Plan};
 use protocol::check::Toolchain;
 
+/// Settings of Debian's compilers that they do not work without, and that lie apart from them.
+const SETTINGS: [&str; 2] = ["/etc/gnucobol", "/etc/fpc.cfg"];
 /// Characters of a version that is told.
 const VERSION_CHARACTERS_MAX: usize = 80;
 
@@ -72,7 +75,17 @@ impl Site {
     pub fn new(more: &[PathBuf]) -> Site {
         let mut search = vec![PathBuf::from("/usr/bin"), PathBuf::from("/bin")];
         search.splice(0..0, more.iter().map(|folder| folder.join("bin")));
-        Site { paths: tool::debian_toolchain().into_iter().chain(more.iter().cloned()).collect(), search }
+        let mut paths = tool::debian_toolchain();
+        paths.extend(more.iter().cloned());
+        // A link stays one in the jail, so that what it points to is granted too.
+        let settings = SETTINGS.into_iter().map(PathBuf::from);
+        let settings = settings.flat_map(|path| [path.canonicalize().ok(), Some(path)]).flatten();
+        for path in settings.filter(|path| path.symlink_metadata().is_ok()) {
+            if !paths.iter().any(|granted| path.starts_with(granted)) {
+                paths.push(path);
+            }
+        }
+        Site { paths, search }
     }
 
     /// Where a program is.
@@ -141,13 +154,16 @@ impl Runner {
             if !is_plain(name) {
                 return Err(scratch(io::Error::other(format!("{name:?} is no plain file name"))));
             }
-            fs::write(folder.join(name), text).map_err(scratch)?;
+            let made = File::create_new(folder.join(name));
+            made.and_then(|mut file| file.write_all(text.as_bytes())).map_err(scratch)?;
         }
         let program = self.site.program(plan.program).ok_or_else(|| NotRun::Missing {
             programs: vec![plan.program.to_owned()],
             package: "that has it",
         })?;
         let path = self.site.search.iter().map(|folder| folder.as_os_str()).collect::<Vec<_>>();
+        // The libraries of a toolchain that is not Debian's lie beside its programs, which look for them from there.
+        let finds_itself = !["/usr", "/bin"].iter().any(|debian| program.starts_with(debian));
         let mut environment = tool::environment(folder);
         environment.retain(|(name, _)| name != "PATH");
         environment.push((OsString::from("PATH"), path.join(std::ffi::OsStr::new(":"))));
@@ -160,7 +176,7 @@ impl Runner {
             read_only: read_only.to_vec(),
             scratch: folder.to_owned(),
             scratch_executes: false,
-            finds_itself: false,
+            finds_itself,
             stdin: None,
             limits,
         };
@@ -177,7 +193,9 @@ impl Runner {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = self.scratch.join(format!("run-{}-{number}", std::process::id()));
-        let made = fs::create_dir_all(&self.scratch).and_then(|()| fs::create_dir(&path));
+        // Texts are of no interest to other users of the machine.
+        let made =
+            fs::create_dir_all(&self.scratch).and_then(|()| DirBuilder::new().mode(0o700).create(&path));
         made.map_err(|source| NotRun::Scratch { scratch: self.scratch.clone(), source })?;
         Ok(Folder { path })
     }

@@ -19,25 +19,31 @@ use protocol::check::{Against, FromChecker, Order, Ran, TEXT_BYTES_MAX, VERSION}
 use protocol::frame;
 
 use crate::project::{self, Listing};
-use crate::run::{NotRun, Runner, succeeded};
+use crate::run::{Folder, NotRun, Runner, succeeded};
 
 /// Orders that may wait.
 const QUEUE_MAX: usize = 64;
+/// An order that waited longer is not carried out: whoever typed has typed on.
+const WAITED_MAX: Duration = Duration::from_secs(30);
 /// A listing of a source is as good as new for so long.
 const LISTED_FOR: Duration = Duration::from_secs(3);
 /// Milliseconds for the preparation of a project's library.
 const LIBRARY_WALL_MS_MAX: u64 = 300_000;
-/// Where libraries lie, in the folder of runs.
-const LIBRARIES: &str = "libraries";
+
+/// An order, and when it came.
+type Waiting = (Instant, Order);
+
+/// What there is of a source, by its name.
+type BySource<T> = Box<dyn Fn(&str) -> T + Send + Sync>;
 
 /// What [`serve`] works with.
 pub struct Serving {
     /// Runs plans.
     pub runner: Runner,
     /// Where a source is; asked with each order, so that a source that was removed is used no more.
-    pub source: Box<dyn Fn(&str) -> Option<PathBuf> + Send + Sync>,
+    pub source: BySource<Option<PathBuf>>,
     /// The rules of a source.
-    pub rules: Box<dyn Fn(&str) -> Rules + Send + Sync>,
+    pub rules: BySource<Rules>,
     /// Runs at once.
     pub threads: usize,
 }
@@ -49,26 +55,34 @@ struct Known {
     listed: Option<Instant>,
     being_listed: bool,
     library: Option<Library>,
+    library_being_made: bool,
 }
 
+/// What was made of a listing of that state, or why nothing was. The folder goes with the last run that reads it.
 struct Library {
-    folder: PathBuf,
     state: u64,
-    stage: Stage,
-}
-
-#[derive(Clone, PartialEq)]
-enum Stage {
-    BeingMade,
-    Ready,
-    Failed(String),
+    made: Result<Arc<Folder>, String>,
 }
 
 struct Server {
     serving: Serving,
     known: Mutex<HashMap<(String, Language), Known>>,
-    /// How many libraries were made: each has a folder of its own.
-    made: Mutex<u64>,
+}
+
+/// What an order's text is checked against.
+struct Surroundings {
+    project: Project,
+    /// The source's folder.
+    root: Option<PathBuf>,
+    /// Held until the run is over.
+    library: Option<Arc<Folder>>,
+    against: Against,
+}
+
+impl Surroundings {
+    fn none(against: Against) -> Surroundings {
+        Surroundings { project: Project::default(), root: None, library: None, against }
+    }
 }
 
 /// Serves until the other end is closed.
@@ -79,17 +93,23 @@ pub fn serve(stream: UnixStream, serving: Serving) -> io::Result<()> {
     let ready = FromChecker::Ready { version: VERSION, toolchains: serving.runner.survey() };
     let writing = Arc::new(Mutex::new(stream.try_clone()?));
     tell(&writing, &ready)?;
-    let server = Arc::new(Server { serving, known: Mutex::default(), made: Mutex::new(0) });
-    let (orders, waiting): (SyncSender<Order>, Receiver<Order>) = sync_channel(QUEUE_MAX);
+    let server = Arc::new(Server { serving, known: Mutex::default() });
+    let (orders, waiting): (SyncSender<Waiting>, Receiver<Waiting>) = sync_channel(QUEUE_MAX);
     let waiting = Arc::new(Mutex::new(waiting));
     for number in 0..threads {
         let (server, waiting, writing) = (Arc::clone(&server), Arc::clone(&waiting), Arc::clone(&writing));
         std::thread::Builder::new().name(format!("check-{number}")).spawn(move || {
             loop {
                 let order = locked(&waiting).recv();
-                let Ok(order) = order else { return };
+                let Ok((came, order)) = order else { return };
                 let id = order.id;
-                let outcome = match server.carry_out(&order) {
+                let ran = match came.elapsed() {
+                    waited if waited > WAITED_MAX => {
+                        Err(format!("it waited {} s for others", waited.as_secs()))
+                    }
+                    _ => server.carry_out(&order),
+                };
+                let outcome = match ran {
                     Ok(ran) => FromChecker::Ran { id, ran },
                     Err(reason) => FromChecker::NotRun { id, reason },
                 };
@@ -101,7 +121,7 @@ pub fn serve(stream: UnixStream, serving: Serving) -> io::Result<()> {
     }
     let mut reading = stream;
     while let Some(order) = receive(&mut reading)? {
-        if let Err(TrySendError::Full(order)) = orders.try_send(order) {
+        if let Err(TrySendError::Full((_, order))) = orders.try_send((Instant::now(), order)) {
             let reason = format!("{QUEUE_MAX} checks wait already");
             tell(&writing, &FromChecker::NotRun { id: order.id, reason })?;
         }
@@ -122,7 +142,7 @@ impl Server {
         if !missing.is_empty() {
             return Err(on_one_line(&NotRun::Missing { programs: missing, package: checker.package }));
         }
-        let (project, root, against) = self.project(order, language, checker)?;
+        let Surroundings { project, root, library, against } = self.surroundings(order, language, checker)?;
         let rules = order.source.as_deref().map(&self.serving.rules).unwrap_or_default();
         let unit = Unit {
             language,
@@ -134,28 +154,31 @@ impl Server {
         let plan = checker.plan(&unit).ok_or("this checker has nothing to say of such a text")?;
         let read_only: Vec<PathBuf> = root.into_iter().chain(project.library.clone()).collect();
         let outcome = self.serving.runner.run(&plan, &read_only, Limits::default());
+        drop(library);
         let outcome = outcome.map_err(|error| on_one_line(&error))?;
         Ok(Ran {
             succeeded: succeeded(&outcome),
             ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            command: command(&plan.program, &plan.arguments),
+            command: command(plan.program, &plan.arguments),
             against,
             stdout: outcome.stdout.bytes,
             stderr: outcome.stderr.bytes,
         })
     }
 
-    /// What the order's text is checked against, the folder that it lies in, and how that is told.
-    fn project(
+    /// What the order's text is checked against; an error when that is still being made.
+    fn surroundings(
         self: &Arc<Server>,
         order: &Order,
         language: Language,
         checker: &'static Checker,
-    ) -> Result<(Project, Option<PathBuf>, Against), String> {
-        let Some(name) = &order.source else { return Ok((Project::default(), None, Against::Nothing)) };
-        let name = name.clone();
-        let unusable =
-            |reason: String| Ok((Project::default(), None, Against::Unusable { name: name.clone(), reason }));
+    ) -> Result<Surroundings, String> {
+        let Some(name) = order.source.clone() else { return Ok(Surroundings::none(Against::Nothing)) };
+        let unusable = |reason: String| {
+            // What was prepared of it goes.
+            locked(&self.known).retain(|(known, _), _| *known != name);
+            Ok(Surroundings::none(Against::Unusable { name: name.clone(), reason }))
+        };
         let Some(root) = (self.serving.source)(&name) else { return unusable("it was removed".to_owned()) };
         if let Some(reason) = project::unusable(&root) {
             return unusable(reason);
@@ -164,18 +187,22 @@ impl Server {
         let library = match checker.library(&listing.files) {
             None => None,
             Some(plan) => match self.library(&name, language, &listing, plan) {
-                (folder, Stage::Ready) => Some(folder),
-                (_, Stage::BeingMade) => {
+                Some(Ok(folder)) => Some(folder),
+                Some(Err(reason)) => {
+                    let reason = format!("its library was not made: {reason}");
+                    return Ok(Surroundings::none(Against::Unusable { name, reason }));
+                }
+                None => {
                     return Err(format!(
                         "the library of {name} is being made: {} files",
                         listing.files.len()
                     ));
                 }
-                (_, Stage::Failed(reason)) => return unusable(format!("its library was not made: {reason}")),
             },
         };
-        let project = listing.project(order.path.as_deref(), library);
-        Ok((project, Some(root), Against::Source { name: name.clone() }))
+        let folder = library.as_ref().map(|folder| folder.path().to_owned());
+        let project = listing.project(order.path.as_deref(), folder);
+        Ok(Surroundings { project, root: Some(root), library, against: Against::Source { name } })
     }
 
     /// The newest listing, or one from before while a newer one is made.
@@ -210,74 +237,47 @@ impl Server {
         listing
     }
 
-    /// The library of a source. One of an older state serves while the next is made.
+    /// The library of a source, or why there is none; `None` while it is being made. One of an older state serves while
+    /// the next is made.
     fn library(
         self: &Arc<Server>,
         name: &str,
         language: Language,
         listing: &Arc<Listing>,
         plan: languages::Plan,
-    ) -> (PathBuf, Stage) {
+    ) -> Option<Result<Arc<Folder>, String>> {
         let key = (name.to_owned(), language);
         let mut known = locked(&self.known);
         let entry = known.entry(key.clone()).or_default();
-        if let Some(library) = &entry.library
-            && (library.state == listing.state || library.stage == Stage::BeingMade)
-        {
-            return (library.folder.clone(), library.stage.clone());
+        let library = entry.library.as_ref();
+        if let Some(newest) = library.filter(|library| library.state == listing.state) {
+            return Some(newest.made.clone());
         }
-        let older = entry.library.as_ref().filter(|library| library.stage == Stage::Ready);
-        let answer = match older {
-            Some(older) => (older.folder.clone(), Stage::Ready),
-            None => (PathBuf::new(), Stage::BeingMade),
-        };
-        if entry.being_listed {
-            return answer;
+        let older = library.and_then(|library| library.made.clone().ok());
+        if !std::mem::replace(&mut entry.library_being_made, true) {
+            let (server, listing) = (Arc::clone(self), Arc::clone(listing));
+            std::thread::spawn(move || server.make_library(&key, &listing, &plan));
         }
-        let number = {
-            let mut made = locked(&self.made);
-            *made += 1;
-            *made
-        };
-        let folder = self.serving.runner.scratch.join(LIBRARIES).join(format!("{name}-{number}"));
-        if older.is_none() {
-            let stage = Stage::BeingMade;
-            entry.library = Some(Library { folder: folder.clone(), state: listing.state, stage });
-        } else {
-            // Nobody begins another meanwhile.
-            entry.being_listed = true;
-        }
-        let (server, listing) = (Arc::clone(self), Arc::clone(listing));
-        std::thread::spawn(move || server.make_library(&key, folder, &listing, &plan));
-        answer
+        older.map(Ok)
     }
 
-    fn make_library(
-        &self,
-        key: &(String, Language),
-        folder: PathBuf,
-        listing: &Listing,
-        plan: &languages::Plan,
-    ) {
+    fn make_library(&self, key: &(String, Language), listing: &Listing, plan: &languages::Plan) {
         let limits = Limits {
             wall_ms_max: LIBRARY_WALL_MS_MAX,
             cpu_s_max: LIBRARY_WALL_MS_MAX / 1000,
             ..Limits::default()
         };
-        let made = fs::create_dir_all(&folder).map_err(|error| error.to_string()).and_then(|()| {
-            let ran = self.serving.runner.run_in(&folder, plan, std::slice::from_ref(&listing.root), limits);
-            ran.map(drop).map_err(|error| on_one_line(&error))
+        let runner = &self.serving.runner;
+        let made = runner.folder().and_then(|folder| {
+            runner.run_in(folder.path(), plan, std::slice::from_ref(&listing.root), limits)?;
+            Ok(Arc::new(folder))
         });
-        let stage = made.map_or_else(Stage::Failed, |()| Stage::Ready);
-        let mut known = locked(&self.known);
-        let entry = known.entry(key.clone()).or_default();
-        entry.being_listed = false;
-        // A run that still reads the one before keeps what it has open; a later one starts with the new one.
-        if let Some(before) = entry.library.replace(Library { folder, state: listing.state, stage })
-            && entry.library.as_ref().is_some_and(|now| now.folder != before.folder)
-        {
-            let _removed_at_the_next_start = fs::remove_dir_all(before.folder);
-        }
+        let made = made.map_err(|error| on_one_line(&error));
+        // There is no entry when the source was removed meanwhile. The library before goes when the lock is free again.
+        let _before = locked(&self.known).get_mut(key).and_then(|entry| {
+            entry.library_being_made = false;
+            entry.library.replace(Library { state: listing.state, made })
+        });
     }
 }
 

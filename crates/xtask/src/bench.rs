@@ -45,6 +45,8 @@ enum What {
     Vault,
     /// The jail: a worker's start and decode speed, with it and without.
     Jail,
+    /// The compilers that look at suggestions: each on a small unit, in its jail and bare.
+    Checks,
     /// Completions that need other files, with and without context from them; fetches the corpora.
     Retrieval,
     /// An index of a million lines: its speed and size, what a commit and a search cost; fetches the corpora.
@@ -78,6 +80,9 @@ impl Bench {
                 let model = fetch::known(&self.model)?;
                 fetch::model_path(places, model.name)?;
                 bench.args(["jail", "--model", model.name]);
+            }
+            What::Checks => {
+                bench.arg("checks");
             }
             What::Retrieval => {
                 corpora::fetch(places)?;

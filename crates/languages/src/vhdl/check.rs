@@ -36,9 +36,17 @@ const UNIT: &str = "unit.vhd";
 /// So many files of a project are analysed; a larger one is analysed in part.
 const LIBRARY_FILES_MAX: usize = 4096;
 
-/// Analyses the files that it is given in as many passes as bring at least one further. None is analysed again that
-/// was, since that would make all that use it obsolete. What stays illegal is left out.
+/// Copies the files that it is given, since GHDL reads them again with each use of the library, and refuses all of one
+/// that changed; then analyses them in as many passes as bring at least one further. None is analysed again that was,
+/// since that would make all that use it obsolete. What stays illegal is left out.
 const LIBRARY: &str = r#"
+left=$#
+number=0
+while [ "$number" -lt "$left" ]; do
+    number=$((number + 1))
+    mkdir -p "files/$number" && cp "$1" "files/$number/" && set -- "$@" "$PWD/files/$number/${1##*/}"
+    shift
+done
 left=$#
 while [ "$left" -gt 0 ]; do
     tried=0

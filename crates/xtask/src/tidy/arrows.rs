@@ -68,7 +68,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     // Development. Automation compiles before everything else, so it waits for no product crate.
     ("testkit", &[]),
-    ("bench", &["engine", "jail", "ledger", "protocol", "retrieval", "testkit", "tlog"]),
+    (
+        "bench",
+        &["checks", "engine", "jail", "languages", "ledger", "protocol", "retrieval", "testkit", "tlog"],
+    ),
     (
         "fuzz",
         &[
