@@ -162,8 +162,11 @@ impl Runner {
             package: "that has it",
         })?;
         let path = self.site.search.iter().map(|folder| folder.as_os_str()).collect::<Vec<_>>();
-        // The libraries of a toolchain that is not Debian's lie beside its programs, which look for them from there.
-        let finds_itself = !["/usr", "/bin"].iter().any(|debian| program.starts_with(debian));
+        // The libraries of a toolchain that is not Debian's lie beside its programs, which look for them from there. A
+        // shell starts any of them.
+        let is_debian = |path: &Path| ["/usr", "/bin"].iter().any(|debian| path.starts_with(debian));
+        let starts_others = plan.program == "sh" && !self.site.search.iter().all(|path| is_debian(path));
+        let finds_itself = starts_others || !is_debian(&program);
         let mut environment = tool::environment(folder);
         environment.retain(|(name, _)| name != "PATH");
         environment.push((OsString::from("PATH"), path.join(std::ffi::OsStr::new(":"))));

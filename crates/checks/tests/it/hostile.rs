@@ -22,8 +22,8 @@ use crate::ground::{self, Ground, checker, write};
 const SHOW: &str = "CHECKS_SHOW";
 
 const LIMITS: Limits = Limits {
-    wall_ms_max: 4_000,
-    cpu_s_max: 4,
+    wall_ms_max: 3_000,
+    cpu_s_max: 3,
     memory_bytes_max: 2 << 30,
     file_bytes_max: 32 << 20,
     open_files_max: 256,
@@ -42,6 +42,8 @@ const RESIDENT_KIB_MAX: u64 = 256 << 10;
 enum Control {
     /// Tell the secret. That is tried.
     Tells,
+    /// Make the file `made` outside. That is tried.
+    Writes,
     /// Something that is not tried there.
     Untried,
 }
@@ -86,12 +88,16 @@ pub(crate) fn check(language: Language, checker: &'static Checker) {
 /// Makes an attempt; what it achieved is an error.
 fn hold(ground: &Ground, checker: &Checker, unit: &Unit<'_>, attempt: &Attempt) -> Result<(), String> {
     let Some(plan) = checker.plan(unit) else {
-        return if attempt.control == Control::Tells { Err("no plan".to_owned()) } else { Ok(()) };
+        return if attempt.control == Control::Untried { Ok(()) } else { Err("no plan".to_owned()) };
     };
-    if attempt.control == Control::Tells {
+    if attempt.control != Control::Untried {
         let said = bare(ground, &plan);
-        if !ground.is_told(&said) {
-            return Err(format!("outside the jail it tells nothing: {}", String::from_utf8_lossy(&said)));
+        let works = match attempt.control {
+            Control::Writes => fs::remove_file(ground.outside.join("made")).is_ok(),
+            _ => ground.is_told(&said),
+        };
+        if !works {
+            return Err(format!("it fails outside the jail too: {}", String::from_utf8_lossy(&said)));
         }
     }
     let before = ground.around();

@@ -42,6 +42,10 @@ fn wants(name: &'static str, text: impl Into<String>) -> Attempt {
     Attempt { name, file_name: None, text: text.into(), control: Control::Untried }
 }
 
+fn writes(name: &'static str, text: impl Into<String>) -> Attempt {
+    Attempt { name, file_name: None, text: text.into(), control: Control::Writes }
+}
+
 /// `count` lines, each made of its number.
 fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
     (0..count).map(|number| line(number) + "\n").collect()
@@ -194,7 +198,7 @@ fn vhdl_synthesis() -> Vec<Attempt> {
                  readline(h, l);\n    report l.all;\n    return 1;\n",
             ),
         ),
-        wants(
+        writes(
             "a file, written while it elaborates",
             function(
                 "    file h : text open write_mode is \"{OUTSIDE}/made\";\n    variable l : line;\n  begin\n    \
