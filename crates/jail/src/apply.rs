@@ -54,9 +54,6 @@ pub enum Kind {
     /// Reads source trees in the paths that are granted for reading, and keeps an index in one that is granted for
     /// writing: makes no socket of any kind, and runs nothing.
     Indexer,
-    /// The same for who judges suggestions by what compilers say of them, which it has its supervisor run: see
-    /// [`crate::tool`].
-    Checker,
     /// A compiler or another program of others, with whatever it starts. Only [`crate::tool`] applies it.
     Tool,
     /// Waits for a tool's end, and runs no code but ours. Only [`crate::tool`] applies it.

@@ -122,10 +122,10 @@ enum Way {
 pub fn probes(kind: Kind, places: &Places) -> Vec<Probe> {
     let own: (&[Attempt], &[Otherwise]) = match kind {
         Kind::Engine | Kind::Gateway | Kind::Tool | Kind::ToolKeeper => (&[], &[]),
-        Kind::Importer | Kind::Indexer | Kind::Checker => (FROM_IMPORTER, &[]),
+        Kind::Importer | Kind::Indexer => (FROM_IMPORTER, &[]),
         Kind::Relay => (FROM_RELAY, IN_RELAY),
     };
-    let opens = matches!(kind, Kind::Gateway | Kind::Importer | Kind::Indexer | Kind::Checker);
+    let opens = matches!(kind, Kind::Gateway | Kind::Importer | Kind::Indexer);
     let mut probes: Vec<Probe> =
         ATTEMPTS.iter().chain(own.0).map(|attempt| attempt.probe(own.1, opens)).collect();
     if kind == Kind::Relay {

@@ -71,7 +71,7 @@ const fn refuse(call: i64, errno: libc::c_int, reason: &'static str) -> Rule {
 
 fn tables(kind: Kind) -> impl Iterator<Item = &'static Rule> {
     let own: &[&[Rule]] = match kind {
-        Kind::Indexer | Kind::Checker => &[indexer::RULES, indexer::LEGACY_RULES],
+        Kind::Indexer => &[indexer::RULES, indexer::LEGACY_RULES],
         Kind::Tool => &[tool::RULES, tool::LEGACY_RULES],
         Kind::ToolKeeper => &[keeper::RULES],
         Kind::Engine => &[engine::RULES, engine::LEGACY_RULES],
@@ -297,7 +297,6 @@ mod tests {
         Kind::Importer,
         Kind::Relay,
         Kind::Indexer,
-        Kind::Checker,
         Kind::Tool,
         Kind::ToolKeeper,
     ];
@@ -308,7 +307,7 @@ mod tests {
             for rule in tables(kind) {
                 let excepted = match kind {
                     Kind::Relay => DIALS.contains(&rule.call),
-                    Kind::Importer | Kind::Indexer | Kind::Checker => rule.call == libc::SYS_openat2,
+                    Kind::Importer | Kind::Indexer => rule.call == libc::SYS_openat2,
                     Kind::Tool => RUNS.contains(&rule.call),
                     Kind::Engine | Kind::Gateway | Kind::ToolKeeper => false,
                 };
@@ -358,7 +357,7 @@ mod tests {
     #[test]
     fn readers_of_strangers_files_make_no_socket() {
         let calls = [libc::SYS_socketpair, libc::SYS_accept, libc::SYS_accept4, libc::SYS_setsockopt];
-        for kind in [Kind::Importer, Kind::Indexer, Kind::Checker] {
+        for kind in [Kind::Importer, Kind::Indexer] {
             assert!(tables(kind).all(|rule| !calls.contains(&rule.call)), "{kind:?}");
         }
     }

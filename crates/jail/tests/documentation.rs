@@ -21,7 +21,7 @@ const KINDS: &[(Kind, &str)] = &[
     (Kind::Gateway, "Gateway"),
     (Kind::Importer, "Importer"),
     (Kind::Relay, "Relay"),
-    (Kind::Indexer, "Indexer, and checker"),
+    (Kind::Indexer, "Indexer"),
     (Kind::ToolKeeper, "Keeper of a tool"),
     (Kind::Tool, "Tool"),
 ];
@@ -40,7 +40,6 @@ fn the_document_has_the_tables() {
 }
 
 fn tables() -> String {
-    assert!(admissions(Kind::Checker).eq(admissions(Kind::Indexer)), "one chapter is for both");
     let base = base();
     let mut text = String::new();
     table(&mut text, "Base", "What every process has but a tool, which has most of it.", &base);

@@ -1,7 +1,6 @@
-//! What the indexer and the checker may call beside the base: files. Landlock limits them to the trees, for reading, and
-//! to an index or a scratch folder, for writing. Where Landlock does not reach (modes and owners by path), only the
-//! forms on an open descriptor are here. They make no socket, and run nothing: the checker asks the supervisor, over the
-//! socket that it was handed, to run a compiler in a jail of its own (`tool.rs`).
+//! What the indexer may call beside the base: files. Landlock limits it to the trees, for reading, and to an index, for
+//! writing. Where Landlock does not reach (modes and owners by path), only the forms on an open descriptor are here. It
+//! makes no socket, and runs nothing.
 
 use super::{Rule, allow};
 

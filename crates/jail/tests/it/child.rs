@@ -70,7 +70,6 @@ pub(crate) fn main(role: &str) -> ExitCode {
         "gateway" => jailed(&jail(Kind::Gateway), gateway),
         "importer" => jailed(&jail(Kind::Importer), importer),
         "indexer" => jailed(&jail(Kind::Indexer), indexer),
-        "checker" => jailed(&jail(Kind::Checker), indexer),
         "relay" => jailed(&jail(Kind::Relay), relay),
         "memory" => jailed(&Jail { memory_bytes_max: Some(256 << 20), ..jail(Kind::Engine) }, memory),
         "sleeper" => jailed(&Jail { keep_fds: vec![3, 4], ..jail(Kind::Engine) }, |mut end| {
@@ -131,7 +130,7 @@ fn jail(kind: Kind) -> Jail {
     let (read_write, read_only, keep_fds) = match kind {
         Kind::Engine => (vec![], vec![], vec![3, 4]),
         Kind::Gateway => (vec![directory], vec![PathBuf::from("/etc/hostname")], vec![3, 4]),
-        Kind::Importer | Kind::Indexer | Kind::Checker => {
+        Kind::Importer | Kind::Indexer => {
             let Folders { medium, blobs, incoming, .. } = Folders::of(&directory);
             (vec![blobs, incoming], vec![medium], vec![3, 4])
         }

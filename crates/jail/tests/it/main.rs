@@ -48,13 +48,11 @@ const TESTS: &[Test] = &[
     ("importer_as_root", || as_root(Kind::Importer)),
     ("relay_as_root", || as_root(Kind::Relay)),
     ("indexer_as_root", || as_root(Kind::Indexer)),
-    ("checker_as_root", || as_root(Kind::Checker)),
     ("engine_as_nobody", || as_nobody(Kind::Engine)),
     ("gateway_as_nobody", || as_nobody(Kind::Gateway)),
     ("importer_as_nobody", || as_nobody(Kind::Importer)),
     ("relay_as_nobody", || as_nobody(Kind::Relay)),
     ("indexer_as_nobody", || as_nobody(Kind::Indexer)),
-    ("checker_as_nobody", || as_nobody(Kind::Checker)),
     ("engine_under_a_supervisor_that_is_nobody", || under_nobody("supervise_engine")),
     ("gateway_under_a_supervisor_that_is_nobody", || under_nobody("supervise_gateway")),
     ("importer_under_a_supervisor_that_is_nobody", || under_nobody("supervise_importer")),
@@ -198,7 +196,6 @@ fn supervise_on(conditions: Conditions, kind: Kind, user: Option<u32>) -> Applie
         Kind::Importer => ("importer", model.as_fd()),
         Kind::Relay => ("relay", model.as_fd()),
         Kind::Indexer => ("indexer", model.as_fd()),
-        Kind::Checker => ("checker", model.as_fd()),
         Kind::Tool | Kind::ToolKeeper => panic!("tests/tools has these"),
     };
     if reads_strangers_files(kind) {
@@ -248,7 +245,7 @@ fn supervise_on(conditions: Conditions, kind: Kind, user: Option<u32>) -> Applie
 
 /// Those that have a folder to read and another to write.
 fn reads_strangers_files(kind: Kind) -> bool {
-    matches!(kind, Kind::Importer | Kind::Indexer | Kind::Checker)
+    matches!(kind, Kind::Importer | Kind::Indexer)
 }
 
 fn check_probes(kind: Kind, rows: &[ProbeResult]) {
@@ -383,7 +380,7 @@ fn hostile_worker(kind: Kind) -> Ran {
         Kind::Gateway => "hostile_gateway",
         Kind::Importer => "hostile_importer",
         Kind::Relay => "hostile_relay",
-        Kind::Indexer | Kind::Checker => "hostile_indexer",
+        Kind::Indexer => "hostile_indexer",
         Kind::Tool | Kind::ToolKeeper => panic!("tests/tools has these"),
     };
     let started = start(role, None, directory.path(), &[]);
