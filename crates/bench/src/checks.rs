@@ -10,7 +10,9 @@ use ::checks::{Runner, Site};
 use jail::spawn::Exit;
 use jail::tool::{End, Limits, environment};
 use languages::{Language, Plan, Project, Rules, Unit};
-use testkit::Failure;
+use serde_json::json;
+use testkit::server::Server;
+use testkit::{Failure, http};
 
 use crate::quantiles::Quantiles;
 
@@ -59,6 +61,57 @@ pub(crate) fn measure(quick: bool) -> Result<(), Failure> {
             without.at(95),
             with.median() / without.median(),
             with.median() - without.median(),
+        );
+    }
+    Ok(())
+}
+
+/// What a check adds to a completion: the same hole with a file name that tells the language, and with one that tells none,
+/// in turns.
+pub(crate) fn measure_completions(model: &str, quick: bool) -> Result<(), Failure> {
+    let server = Server::started(model)?;
+    println!(
+        "\n| a completion, 2 tokens | unchecked p50, p95, ms | checked p50, p95, ms | added p50, p95, ms | in time |\n|---|---|---|---|---|"
+    );
+    for (language, path) in
+        [(Language::Ada, "sum.adb"), (Language::Vhdl, "counter.vhd"), (Language::Cpp, "sum.cpp")]
+    {
+        let Some(text) = unit(language) else { continue };
+        let at = text.len() / 2;
+        let (prefix, suffix) = text.split_at(at);
+        let (mut with, mut without, mut in_time) = (Vec::new(), Vec::new(), 0);
+        let runs = if quick { 2 } else { RUNS };
+        // The first two fill caches, and tell the server how long the checker takes.
+        for round in 0..runs + 2 {
+            let mut took = [Duration::ZERO; 2];
+            for (took, path) in took.iter_mut().zip([path, "notes.txt"]) {
+                let request = json!({
+                    "input_prefix": prefix, "input_suffix": suffix, "prompt": "", "n_predict": 2, "cloister": { "path": path },
+                });
+                let began = Instant::now();
+                let response = http::post(&server.socket(), "/infill", &request)?;
+                *took = began.elapsed();
+                let answer = response.json()?;
+                let outcome = answer["cloister"]["checks"][0]["outcome"].as_str();
+                in_time += usize::from(round >= 2 && outcome.is_some_and(|outcome| outcome != "not_run"));
+            }
+            if round >= 2 {
+                with.push(took[0]);
+                without.push(took[1]);
+            }
+        }
+        let added: Vec<Duration> =
+            with.iter().zip(&without).map(|(with, without)| with.saturating_sub(*without)).collect();
+        let [with, without, added] = [with, without, added].map(Quantiles::of_times);
+        println!(
+            "| {} | {:.1}, {:.1} | {:.1}, {:.1} | {:.1}, {:.1} | {in_time} of {runs} |",
+            language.name(),
+            without.median(),
+            without.at(95),
+            with.median(),
+            with.at(95),
+            added.median(),
+            added.at(95),
         );
     }
     Ok(())

@@ -76,8 +76,11 @@ enum What {
         #[arg(long)]
         model: String,
     },
-    /// The compilers that look at suggestions: each on a small unit, in its jail and bare.
+    /// The compilers that look at answers: each on a small unit, in its jail and bare; what they add to completions.
     Checks {
+        /// A test model that fills in the middle.
+        #[arg(long, default_value = testkit::places::CODER)]
+        model: String,
         /// Few repetitions: shows that it works, measures nothing.
         #[arg(long)]
         quick: bool,
@@ -145,7 +148,9 @@ fn main() -> ExitCode {
             .build()
             .map_err(Failure::from)
             .and_then(|runtime| runtime.block_on(jail_cost::measure_side(&model))),
-        What::Checks { quick } => checks::measure(quick),
+        What::Checks { model, quick } => {
+            checks::measure(quick).and_then(|()| checks::measure_completions(&model, quick))
+        }
         What::Retrieval { options } => {
             retrieval::measure(&options, |corpora| retrieval::hooks(&options.cache, corpora))
         }

@@ -291,7 +291,7 @@ mod tests {
     /// What a tool may do nonetheless: it runs programs, in a process namespace and a file system of its own.
     const RUNS: &[i64] = &[libc::SYS_execve, libc::SYS_kill, libc::SYS_fchmodat];
 
-    const KINDS: [Kind; 8] = [
+    const KINDS: [Kind; 7] = [
         Kind::Engine,
         Kind::Gateway,
         Kind::Importer,

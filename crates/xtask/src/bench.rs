@@ -82,7 +82,9 @@ impl Bench {
                 bench.args(["jail", "--model", model.name]);
             }
             What::Checks => {
-                bench.arg("checks");
+                let model = fetch::known(&self.model)?;
+                fetch::model_path(places, model.name)?;
+                bench.args(["checks", "--model", model.name]);
             }
             What::Retrieval => {
                 corpora::fetch(places)?;
