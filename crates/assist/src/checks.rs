@@ -398,7 +398,14 @@ impl Check {
             said.into_iter().map(|one| (one.severity, place.remark(one))).collect();
         remarks.sort_by_key(|(severity, _)| *severity);
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        // An error that was there before can keep the checker from looking further.
+        let has_errors = after.iter().any(|one| one.severity == Severity::Error);
+        let claims = match has_errors && errors == 0 {
+            true => "no error that was not there before; the file has errors of its own",
+            false => checker.claims,
+        };
         Check {
+            claims: claims.to_owned(),
             version: version.unwrap_or_default(),
             outcome: if errors == 0 { CheckOutcome::Passed } else { CheckOutcome::Failed },
             reason: None,

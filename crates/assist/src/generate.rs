@@ -97,7 +97,7 @@ impl Assist {
         generate: Generate,
         steps: &mpsc::Sender<Result<Step, Refusal>>,
     ) -> Result<Generated, Refusal> {
-        let Generate { request, language, instruction, limits } = generate;
+        let Generate { request, language, instruction, mut limits } = generate;
         let Ask::Fill { prefix, suffix, extra } = &request.ask else {
             return Err(Refusal::new(RefusalKind::Invalid, "only a hole can be generated".to_owned()));
         };
@@ -116,7 +116,14 @@ impl Assist {
             _ => prefix.clone(),
         };
         let principal = self.house.identify(&request.credential, request.dialect)?;
+        // A place for all of it, beside those of its draws.
+        let _place = self.house.admit(&request, &principal)?;
         let source = self.house.source_of(&request, &principal);
+        let deployment = self.house.deployment(&request, &principal)?;
+        if deployment.ready.fill.is_none() {
+            // A statement is drawn anew by filling a hole.
+            limits.spans_max = 0;
+        }
         let mut rounds = Rounds::new(language, prefix, suffix, limits);
         let mut views: Vec<Round> = Vec::new();
         // Of the newest draw, and the check of each round.
@@ -149,7 +156,20 @@ impl Assist {
                     let is_chat = matches!(ask, Ask::Chat { .. });
                     // It is looked at here, once it is trimmed.
                     let asked = Request { ask, parameters, check: false, ..request.clone() };
-                    let answer = self.answer(asked).await?;
+                    let answer = tokio::select! {
+                        answer = self.answer(asked) => answer,
+                        // Dropped, it ends.
+                        () = steps.closed() => return Err(Refusal::broken()),
+                    };
+                    let answer = match answer {
+                        Ok(answer) => answer,
+                        // What there is already is worth more than the reason why there is no more.
+                        Err(refusal) => {
+                            let best =
+                                rounds.best().and_then(|best| generated(best, prefix, &checks, &views));
+                            return best.ok_or(refusal);
+                        }
+                    };
                     record = Some(answer.record);
                     rounds.drawn(if is_chat { block(language, &answer.text) } else { &answer.text });
                 }
@@ -160,8 +180,11 @@ impl Assist {
                     let is_checked = check.reason.is_none();
                     checks.push(check);
                     if !is_checked {
-                        // Without a compiler there are no further rounds; what was drawn is answered, and why so.
-                        return Ok(unmended(text, [prefix, suffix], record, checks, views));
+                        // Without a compiler there are no further rounds: what it looked at last is answered, or else the
+                        // draw, which nobody looked at.
+                        let best = rounds.best().and_then(|best| generated(best, prefix, &checks, &views));
+                        let unchecked = || unchecked(text, [prefix, suffix], record, checks.pop());
+                        return best.or_else(unchecked).ok_or_else(Refusal::broken);
                     }
                     rounds.checked(&said);
                     let Some(last) = rounds.rounds().last() else { return Err(Refusal::broken()) };
@@ -172,19 +195,8 @@ impl Assist {
                     }
                 }
                 Want::Done(best) => {
-                    let best = best.ok_or_else(Refusal::broken)?;
-                    let place = best.round;
-                    let clauses =
-                        best.hole.start.checked_sub(prefix.len()).and_then(|end| best.text.get(..end));
-                    let record = views.get(place).map(|view| view.record).ok_or_else(Refusal::broken)?;
-                    return Ok(Generated {
-                        text: best.text.get(best.hole.clone()).unwrap_or_default().to_owned(),
-                        unit: best.text.clone(),
-                        clauses: clauses.unwrap_or_default().to_owned(),
-                        record,
-                        checks: checks.get(place).cloned().into_iter().collect(),
-                        rounds: views,
-                    });
+                    let best = best.and_then(|best| generated(best, prefix, &checks, &views));
+                    return best.ok_or_else(Refusal::broken);
                 }
             }
         }
@@ -223,23 +235,35 @@ fn instructed(language: Language, prefix: &str, instruction: &str) -> String {
     [prefix, begin, &lines.concat()].concat()
 }
 
-fn unmended(
+/// The best text, as it is answered.
+fn generated(best: &languages::Best, prefix: &str, checks: &[Check], rounds: &[Round]) -> Option<Generated> {
+    let clauses = best.hole.start.checked_sub(prefix.len()).and_then(|end| best.text.get(..end));
+    Some(Generated {
+        text: best.text.get(best.hole.clone())?.to_owned(),
+        unit: best.text.clone(),
+        clauses: clauses.unwrap_or_default().to_owned(),
+        record: rounds.get(best.round)?.record,
+        checks: checks.get(best.round).cloned().into_iter().collect(),
+        rounds: rounds.to_vec(),
+    })
+}
+
+/// The first draw, where nobody could look at it.
+fn unchecked(
     text: &str,
     around: [&String; 2],
     record: RecordNumber,
-    checks: Vec<Check>,
-    rounds: Vec<Round>,
-) -> Generated {
+    check: Option<Check>,
+) -> Option<Generated> {
     let [prefix, suffix] = around;
-    let hole = prefix.len()..text.len().saturating_sub(suffix.len());
-    Generated {
-        text: text.get(hole).unwrap_or_default().to_owned(),
+    Some(Generated {
+        text: text.strip_prefix(prefix.as_str())?.strip_suffix(suffix.as_str())?.to_owned(),
         unit: text.to_owned(),
         clauses: String::new(),
         record,
-        checks: checks.into_iter().last().into_iter().collect(),
-        rounds,
-    }
+        checks: check.into_iter().collect(),
+        rounds: Vec::new(),
+    })
 }
 
 fn view(round: &languages::Round, record: RecordNumber) -> Round {

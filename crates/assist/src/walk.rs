@@ -81,11 +81,15 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
         let salt = house.salt()?;
         let (output, broken) = house.generate(&deployment, order, record, salt, &mut delivery).await?;
         let (text, stop, usage) = (output.text.clone(), output.stop, output.usage(&prompt));
+        let client_gone = delivery.is_closed();
         let checks = match broken {
-            None if request.check => house.check(&request, source.as_ref(), &text, record).await,
+            // Nobody reads what was cancelled.
+            None if request.check && stop != Some(Stop::Cancelled) => {
+                house.check(&request, source.as_ref(), &text, record).await
+            }
             _ => Vec::new(),
         };
-        let result = house.write_result(record, output, salt, broken.as_ref(), delivery.is_closed());
+        let result = house.write_result(record, output, salt, broken.as_ref(), client_gone);
         let (receipt, checked) = tokio::join!(result, house.write_checks(record, &checks));
         let receipt = receipt?;
         checked?;
@@ -117,7 +121,7 @@ impl House {
         Ok(principal)
     }
 
-    fn deployment(&self, request: &Request, principal: &Principal) -> Result<Deployment, Refusal> {
+    pub(crate) fn deployment(&self, request: &Request, principal: &Principal) -> Result<Deployment, Refusal> {
         self.deployments.get(request.deployment.as_deref()).map_err(|error| {
             let (kind, reason) = match error {
                 Unavailable::Unknown { .. } => (RefusalKind::UnknownDeployment, "unknown deployment"),
@@ -154,7 +158,11 @@ impl House {
         Err(Refusal::new(RefusalKind::Forbidden, decision.reason))
     }
 
-    fn admit(&self, request: &Request, principal: &Principal) -> Result<crate::admission::Place, Refusal> {
+    pub(crate) fn admit(
+        &self,
+        request: &Request,
+        principal: &Principal,
+    ) -> Result<crate::admission::Place, Refusal> {
         self.admission.enter(&principal.name).map_err(|(kind, message)| {
             self.tally.count(&principal.name, request.dialect, "limit of requests");
             Refusal::new(kind, message)

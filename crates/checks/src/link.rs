@@ -4,14 +4,21 @@ use std::collections::HashMap;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use protocol::check::{FromChecker, Order, Ran, Toolchain, VERSION};
+use protocol::check::{Against, FromChecker, Order, Ran, Toolchain, VERSION};
 use protocol::frame;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
 
+/// Nobody waits longer for an outcome: a run has its own limits, and may wait for others.
+const ANSWER_WAIT_MAX: Duration = Duration::from_secs(150);
+/// Words of a command that are kept.
+const WORDS_MAX: usize = 64;
+/// Characters of a word or a reason that are kept.
+const CHARACTERS_MAX: usize = 1000;
 /// Orders that can wait for the checker to read them.
 const OUTBOX_MAX: usize = 64;
 
@@ -99,7 +106,12 @@ impl Checkers {
         // Whoever does not wait any more leaves nothing behind.
         let _entry = Entry { checkers: self, id };
         outbox.send(frame).await.map_err(|_| NotChecked::Gone)?;
-        outcome.await.map_err(|_| NotChecked::Gone)?.map_err(NotChecked::NotRun)
+        let outcome = tokio::time::timeout(ANSWER_WAIT_MAX, outcome).await;
+        let outcome = outcome.map_err(|_| NotChecked::NotRun("the checker does not answer".to_owned()))?;
+        outcome
+            .map_err(|_| NotChecked::Gone)?
+            .map(bounded)
+            .map_err(|reason| NotChecked::NotRun(plain(&reason)))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -116,6 +128,24 @@ impl Drop for Entry<'_> {
     fn drop(&mut self) {
         self.checkers.lock().waiting.remove(&self.id);
     }
+}
+
+/// What a checker says, as far as it is kept.
+fn bounded(ran: Ran) -> Ran {
+    let command = ran.command.iter().take(WORDS_MAX).map(|word| plain(word)).collect();
+    let against = match ran.against {
+        Against::Unusable { name, reason } => {
+            Against::Unusable { name: plain(&name), reason: plain(&reason) }
+        }
+        Against::Source { name } => Against::Source { name: plain(&name) },
+        Against::Nothing => Against::Nothing,
+    };
+    Ran { command, against, ..ran }
+}
+
+/// Without control characters, of a bearable length.
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(CHARACTERS_MAX).collect()
 }
 
 async fn write_all(mut writing: OwnedWriteHalf, mut frames: mpsc::Receiver<Vec<u8>>) {

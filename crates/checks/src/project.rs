@@ -3,15 +3,20 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
+use ignore::{DirEntry, WalkBuilder};
 use languages::{Language, Project};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 /// Entries of a source that are looked at.
 const ENTRIES_MAX: usize = 100_000;
 /// Folders deep.
 const DEPTH_MAX: usize = 32;
+/// Bytes of all files of a source that a check is granted.
+const COPY_BYTES_MAX: u64 = 256 << 20;
 /// Folders that a compiler is given.
 const DIRECTORIES_MAX: usize = 400;
 
@@ -35,42 +40,68 @@ pub fn unusable(root: &Path) -> Option<String> {
     is_bare.then(|| "it is a bare repository, whose files are not on disk".to_owned())
 }
 
-/// Lists a source.
+/// Lists a source: what git ignores, hidden names, names with control characters, links, and repositories within it, which
+/// are sources of their own, are passed over.
 pub fn list(root: &Path, language: Language) -> Listing {
     let mut listing = Listing { root: root.to_owned(), ..Listing::default() };
     let mut hasher = DefaultHasher::new();
-    let mut left = ENTRIES_MAX;
-    walk(root, language, DEPTH_MAX, &mut left, &mut listing.files, &mut hasher);
+    let is_own = |entry: &DirEntry| entry.depth() == 0 || !entry.path().join(".git").exists();
+    let walk = WalkBuilder::new(root)
+        .follow_links(false)
+        .require_git(false)
+        .git_global(false)
+        .parents(false)
+        .max_depth(Some(DEPTH_MAX))
+        .sort_by_file_name(Ord::cmp)
+        .filter_entry(is_own)
+        .build();
+    for entry in walk.flatten().take(ENTRIES_MAX) {
+        if !entry.file_type().is_some_and(|kind| kind.is_file()) {
+            continue;
+        }
+        let Some(name) = entry.path().strip_prefix(root).ok().and_then(Path::to_str) else { continue };
+        // A tool that writes names into a file of its own, a line each, takes a line feed for the next one.
+        if name.contains(char::is_control) || !is_of(language, name) {
+            continue;
+        }
+        let Ok(metadata) = entry.metadata() else { continue };
+        let changed = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+        (name, metadata.len(), changed).hash(&mut hasher);
+        listing.files.push(entry.into_path());
+    }
     listing.state = hasher.finish();
     listing
 }
 
-fn walk(
-    folder: &Path,
-    language: Language,
-    depth: usize,
-    left: &mut usize,
-    files: &mut Vec<PathBuf>,
-    hasher: &mut DefaultHasher,
-) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    let mut entries: Vec<_> = entries.flatten().take(*left).collect();
-    *left -= entries.len();
-    entries.sort_by_key(std::fs::DirEntry::file_name);
-    for entry in entries {
-        let (name, Ok(kind)) = (entry.file_name(), entry.file_type()) else { continue };
-        // A tool that writes names into a file of its own, a line each, takes a line feed for the next one.
-        let is_usable = |name: &&str| !name.starts_with('.') && !name.contains(char::is_control);
-        let Some(name) = name.to_str().filter(is_usable) else { continue };
-        if kind.is_dir() && depth > 0 {
-            walk(&entry.path(), language, depth - 1, left, files, hasher);
-        } else if kind.is_file() && Language::detect(name, "") == Some(language) {
-            let Ok(metadata) = entry.metadata() else { continue };
-            let changed = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            (entry.path(), metadata.len(), changed).hash(hasher);
-            files.push(entry.path());
+/// Whether a file of that name is looked at beside a unit of the language. C and C++ share their headers.
+fn is_of(language: Language, name: &str) -> bool {
+    let found = Language::detect(name, "");
+    let is_c = |language| matches!(language, Language::C | Language::Cpp);
+    found == Some(language) || (is_c(language) && found.is_some_and(is_c))
+}
+
+/// Copies a listing's files into a folder: a check is granted these and nothing else of the source.
+pub fn copy(listing: &Listing, folder: &Path) -> io::Result<Listing> {
+    let root = fs::File::open(&listing.root)?;
+    let mut copied = Listing { root: folder.to_owned(), state: listing.state, ..Listing::default() };
+    let mut left = COPY_BYTES_MAX;
+    for file in &listing.files {
+        let Ok(name) = file.strip_prefix(&listing.root) else { continue };
+        // Whoever may write there may have put a link in its place meanwhile.
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let Ok(from) = rustix::fs::openat2(&root, name, flags, Mode::empty(), resolve) else { continue };
+        let to = folder.join(name);
+        if let Some(parent) = to.parent() {
+            fs::create_dir_all(parent)?;
         }
+        let bytes = io::copy(&mut fs::File::from(from).take(left + 1), &mut fs::File::create_new(&to)?)?;
+        left = left
+            .checked_sub(bytes)
+            .ok_or_else(|| io::Error::other(format!("its files have more than {COPY_BYTES_MAX} bytes")))?;
+        copied.files.push(to);
     }
+    Ok(copied)
 }
 
 impl Listing {

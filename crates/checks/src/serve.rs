@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +28,8 @@ const QUEUE_MAX: usize = 64;
 const WAITED_MAX: Duration = Duration::from_secs(30);
 /// A listing of a source is as good as new for so long.
 const LISTED_FOR: Duration = Duration::from_secs(3);
+/// A library that could not be made is tried again after so long.
+const FAILED_FOR: Duration = Duration::from_secs(60);
 /// Milliseconds for the preparation of a project's library.
 const LIBRARY_WALL_MS_MAX: u64 = 300_000;
 
@@ -40,8 +43,9 @@ type BySource<T> = Box<dyn Fn(&str) -> T + Send + Sync>;
 pub struct Serving {
     /// Runs plans.
     pub runner: Runner,
-    /// Where a source is; asked with each order, so that a source that was removed is used no more.
-    pub source: BySource<Option<PathBuf>>,
+    /// Where a source is, or why its files cannot be used; asked with each order, so that a source that was removed is
+    /// used no more.
+    pub source: BySource<Result<PathBuf, String>>,
     /// The rules of a source.
     pub rules: BySource<Rules>,
     /// Runs at once.
@@ -51,15 +55,28 @@ pub struct Serving {
 /// A source as it was listed last, and what was prepared of it.
 #[derive(Default)]
 struct Known {
-    listing: Arc<Listing>,
-    listed: Option<Instant>,
+    listed: Option<(Instant, Arc<Listed>)>,
     being_listed: bool,
     library: Option<Library>,
     library_being_made: bool,
 }
 
+/// A source's files of one language, copied.
+struct Listed {
+    /// Where the source is.
+    root: PathBuf,
+    /// Of the copies, or why there are none.
+    copies: Result<Listing, String>,
+    /// Their state when they were copied.
+    state: u64,
+    /// Goes with the last run that reads it.
+    _folder: Option<Folder>,
+}
+
 /// What was made of a listing of that state, or why nothing was. The folder goes with the last run that reads it.
 struct Library {
+    root: PathBuf,
+    made_at: Instant,
     state: u64,
     made: Result<Arc<Folder>, String>,
 }
@@ -72,8 +89,8 @@ struct Server {
 /// What an order's text is checked against.
 struct Surroundings {
     project: Project,
-    /// The source's folder.
-    root: Option<PathBuf>,
+    /// The copies of the source's files; held until the run is over.
+    listed: Option<Arc<Listed>>,
     /// Held until the run is over.
     library: Option<Arc<Folder>>,
     against: Against,
@@ -81,7 +98,7 @@ struct Surroundings {
 
 impl Surroundings {
     fn none(against: Against) -> Surroundings {
-        Surroundings { project: Project::default(), root: None, library: None, against }
+        Surroundings { project: Project::default(), listed: None, library: None, against }
     }
 }
 
@@ -107,7 +124,9 @@ pub fn serve(stream: UnixStream, serving: Serving) -> io::Result<()> {
                     waited if waited > WAITED_MAX => {
                         Err(format!("it waited {} s for others", waited.as_secs()))
                     }
-                    _ => server.carry_out(&order),
+                    // A defect in one check ends no other.
+                    _ => catch_unwind(AssertUnwindSafe(|| server.carry_out(&order)))
+                        .unwrap_or_else(|_| Err("the check broke off".to_owned())),
                 };
                 let outcome = match ran {
                     Ok(ran) => FromChecker::Ran { id, ran },
@@ -142,7 +161,8 @@ impl Server {
         if !missing.is_empty() {
             return Err(on_one_line(&NotRun::Missing { programs: missing, package: checker.package }));
         }
-        let Surroundings { project, root, library, against } = self.surroundings(order, language, checker)?;
+        let Surroundings { project, listed, library, against } =
+            self.surroundings(order, language, checker)?;
         let rules = order.source.as_deref().map(&self.serving.rules).unwrap_or_default();
         let unit = Unit {
             language,
@@ -152,9 +172,10 @@ impl Server {
             rules: &rules,
         };
         let plan = checker.plan(&unit).ok_or("this checker has nothing to say of such a text")?;
-        let read_only: Vec<PathBuf> = root.into_iter().chain(project.library.clone()).collect();
+        let copies = listed.iter().filter_map(|listed| Some(listed.copies.as_ref().ok()?.root.clone()));
+        let read_only: Vec<PathBuf> = copies.chain(project.library.clone()).collect();
         let outcome = self.serving.runner.run(&plan, &read_only, Limits::default());
-        drop(library);
+        drop((listed, library));
         let outcome = outcome.map_err(|error| on_one_line(&error))?;
         Ok(Ran {
             succeeded: succeeded(&outcome),
@@ -179,14 +200,21 @@ impl Server {
             locked(&self.known).retain(|(known, _), _| *known != name);
             Ok(Surroundings::none(Against::Unusable { name: name.clone(), reason }))
         };
-        let Some(root) = (self.serving.source)(&name) else { return unusable("it was removed".to_owned()) };
+        let root = match (self.serving.source)(&name) {
+            Ok(root) => root,
+            Err(reason) => return unusable(reason),
+        };
         if let Some(reason) = project::unusable(&root) {
             return unusable(reason);
         }
-        let listing = self.listing(&name, language, root.clone());
+        let listed = self.listing(&name, language, root);
+        let listing = match &listed.copies {
+            Ok(copies) => copies,
+            Err(reason) => return unusable(reason.clone()),
+        };
         let library = match checker.library(&listing.files) {
             None => None,
-            Some(plan) => match self.library(&name, language, &listing, plan) {
+            Some(plan) => match self.library(&name, language, &listed, plan) {
                 Some(Ok(folder)) => Some(folder),
                 Some(Err(reason)) => {
                     let reason = format!("its library was not made: {reason}");
@@ -202,81 +230,112 @@ impl Server {
         };
         let folder = library.as_ref().map(|folder| folder.path().to_owned());
         let project = listing.project(order.path.as_deref(), folder);
-        Ok(Surroundings { project, root: Some(root), library, against: Against::Source { name } })
+        Ok(Surroundings {
+            project,
+            listed: Some(Arc::clone(&listed)),
+            library,
+            against: Against::Source { name },
+        })
     }
 
     /// The newest listing, or one from before while a newer one is made.
-    fn listing(self: &Arc<Server>, name: &str, language: Language, root: PathBuf) -> Arc<Listing> {
+    fn listing(self: &Arc<Server>, name: &str, language: Language, root: PathBuf) -> Arc<Listed> {
         let key = (name.to_owned(), language);
         {
             let mut known = locked(&self.known);
             let entry = known.entry(key.clone()).or_default();
-            let is_same = entry.listing.root == root && entry.listed.is_some();
-            if is_same && entry.listed.is_some_and(|listed| listed.elapsed() < LISTED_FOR) {
-                return Arc::clone(&entry.listing);
+            // Of another folder, nothing that was made serves any more.
+            if entry.listed.as_ref().is_some_and(|(_, listed)| listed.root != root) {
+                *entry = Known::default();
             }
-            if is_same {
-                let listing = Arc::clone(&entry.listing);
-                if !std::mem::replace(&mut entry.being_listed, true) {
+            if let Some((at, listed)) = &entry.listed {
+                let listed = Arc::clone(listed);
+                if at.elapsed() >= LISTED_FOR && !std::mem::replace(&mut entry.being_listed, true) {
                     let server = Arc::clone(self);
                     std::thread::spawn(move || server.list(&key, language, root));
                 }
-                return listing;
+                return listed;
             }
         }
         self.list(&key, language, root)
     }
 
-    fn list(&self, key: &(String, Language), language: Language, root: PathBuf) -> Arc<Listing> {
-        let listing = Arc::new(project::list(&root, language));
+    fn list(&self, key: &(String, Language), language: Language, root: PathBuf) -> Arc<Listed> {
+        let listing = project::list(&root, language);
+        let before =
+            locked(&self.known).get(key).and_then(|entry| Some(Arc::clone(&entry.listed.as_ref()?.1)));
+        let is_same = |before: &Arc<Listed>| before.root == root && before.state == listing.state;
+        let listed = match before.filter(is_same) {
+            Some(before) => before,
+            None => Arc::new(self.copied(root, &listing)),
+        };
         let mut known = locked(&self.known);
         let entry = known.entry(key.clone()).or_default();
-        entry.listing = Arc::clone(&listing);
-        entry.listed = Some(Instant::now());
+        entry.listed = Some((Instant::now(), Arc::clone(&listed)));
         entry.being_listed = false;
-        listing
+        listed
+    }
+
+    fn copied(&self, root: PathBuf, listing: &Listing) -> Listed {
+        let state = listing.state;
+        let copied = self.serving.runner.folder().map_err(|error| on_one_line(&error)).and_then(|folder| {
+            let copies = project::copy(listing, folder.path()).map_err(|error| on_one_line(&error))?;
+            Ok((copies, folder))
+        });
+        match copied {
+            Ok((copies, folder)) => Listed { root, copies: Ok(copies), state, _folder: Some(folder) },
+            Err(reason) => Listed { root, copies: Err(reason), state, _folder: None },
+        }
     }
 
     /// The library of a source, or why there is none; `None` while it is being made. One of an older state serves while
-    /// the next is made.
+    /// the next is made; one that failed is tried again after a while.
     fn library(
         self: &Arc<Server>,
         name: &str,
         language: Language,
-        listing: &Arc<Listing>,
+        listed: &Arc<Listed>,
         plan: languages::Plan,
     ) -> Option<Result<Arc<Folder>, String>> {
         let key = (name.to_owned(), language);
         let mut known = locked(&self.known);
         let entry = known.entry(key.clone()).or_default();
-        let library = entry.library.as_ref();
-        if let Some(newest) = library.filter(|library| library.state == listing.state) {
+        let library = entry.library.as_ref().filter(|library| library.root == listed.root);
+        let is_newest = |library: &&Library| {
+            library.state == listed.state && (library.made.is_ok() || library.made_at.elapsed() < FAILED_FOR)
+        };
+        if let Some(newest) = library.filter(is_newest) {
             return Some(newest.made.clone());
         }
         let older = library.and_then(|library| library.made.clone().ok());
         if !std::mem::replace(&mut entry.library_being_made, true) {
-            let (server, listing) = (Arc::clone(self), Arc::clone(listing));
-            std::thread::spawn(move || server.make_library(&key, &listing, &plan));
+            let (server, listed) = (Arc::clone(self), Arc::clone(listed));
+            std::thread::spawn(move || server.make_library(&key, &listed, &plan));
         }
         older.map(Ok)
     }
 
-    fn make_library(&self, key: &(String, Language), listing: &Listing, plan: &languages::Plan) {
+    fn make_library(&self, key: &(String, Language), listed: &Listed, plan: &languages::Plan) {
         let limits = Limits {
             wall_ms_max: LIBRARY_WALL_MS_MAX,
             cpu_s_max: LIBRARY_WALL_MS_MAX / 1000,
             ..Limits::default()
         };
         let runner = &self.serving.runner;
+        let granted: Vec<PathBuf> = listed.copies.iter().map(|copies| copies.root.clone()).collect();
         let made = runner.folder().and_then(|folder| {
-            runner.run_in(folder.path(), plan, std::slice::from_ref(&listing.root), limits)?;
+            runner.run_in(folder.path(), plan, &granted, limits)?;
             Ok(Arc::new(folder))
         });
         let made = made.map_err(|error| on_one_line(&error));
-        // There is no entry when the source was removed meanwhile. The library before goes when the lock is free again.
+        let library =
+            Library { root: listed.root.clone(), made_at: Instant::now(), state: listed.state, made };
+        // There is no entry when the source was removed meanwhile, and another one when it lies elsewhere now. The library
+        // before goes when the lock is free again.
         let _before = locked(&self.known).get_mut(key).and_then(|entry| {
             entry.library_being_made = false;
-            entry.library.replace(Library { state: listing.state, made })
+            let is_its = entry.listed.as_ref().is_some_and(|(_, now)| now.root == library.root);
+            if is_its { entry.library.replace(library) } else { None }
         });
     }
 }

@@ -25,9 +25,11 @@ pub(crate) const TOOL_ARGUMENT: &str = "tool-process";
 /// As `ps` shows it.
 const NAME: &str = "cloister-check";
 /// Where compilers write, in the data directory.
-const SCRATCH: &str = "scratch";
+const SCRATCH: &str = "scratch/checker";
 
 const GATEWAY: RawFd = 3;
+/// The engine goes before compilers.
+const NICE: i32 = 5;
 
 /// Starts one. The other descriptor is the gateway's.
 pub(crate) fn start(data: &Data) -> Result<(Child, UnixStream), Box<dyn Error>> {
@@ -62,15 +64,39 @@ fn run() -> Result<(), Box<dyn Error>> {
     let root = std::env::args_os().nth(2).ok_or("no data directory is named")?;
     let data = Data::open(Path::new(&root))?;
     let settings = Settings::read(data.root())?;
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    // Half of the processors are the engine's.
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).div_ceil(2);
+    rustix::process::nice(NICE)?;
     let runner = runner(&data, &settings)?;
-    let source = move |name: &str| -> Option<PathBuf> {
-        let configured = sources::configured(&data).ok()?;
-        configured.get(name).map(|source| source.path.clone())
+    // Read for each order: a source that was removed is used no more.
+    let of = {
+        let data = data.clone();
+        move |name: &str| sources::configured(&data).ok().and_then(|mut configured| configured.remove(name))
     };
-    let rules = |_: &str| languages::Rules::default();
+    let rules = {
+        let of = of.clone();
+        move |name: &str| {
+            let rules = of(name).map(|source| source.rules).unwrap_or_default();
+            languages::Rules { pragmas: rules.pragmas, switches: rules.switches }
+        }
+    };
+    let source = move |name: &str| -> Result<PathBuf, String> {
+        let source = of(name).ok_or("it was removed")?;
+        match &source.branch {
+            Some(branch) if !is_checked_out(&source.path, branch) => {
+                Err(format!("its branch {branch} is not the one whose files are on disk"))
+            }
+            _ => Ok(source.path),
+        }
+    };
     checks::serve(stream, Serving { runner, source: Box::new(source), rules: Box::new(rules), threads })?;
     Ok(())
+}
+
+/// Whether a repository's files on disk are those of that branch.
+fn is_checked_out(root: &Path, branch: &str) -> bool {
+    let head = std::fs::read_to_string(root.join(".git/HEAD")).unwrap_or_default();
+    head.trim_end() == format!("ref: refs/heads/{branch}")
 }
 
 /// What runs compilers beside a data directory.

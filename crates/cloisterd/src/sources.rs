@@ -13,6 +13,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use identity::LabelSet;
+use languages::Language;
 use protocol::context::{EVERYONE, SOURCES_MAX, SourceFacts};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,27 @@ pub(crate) const FOLDER: &str = "context";
 const BUILDING: &str = "building";
 /// Bytes of the file at most.
 const FILE_BYTES_MAX: usize = 4 << 20;
+
+/// Configuration pragmas that say what is legal or how it behaves, and name no file.
+const PRAGMAS: [&str; 15] = [
+    "Assertion_Policy",
+    "Detect_Blocking",
+    "Locking_Policy",
+    "Normalize_Scalars",
+    "Overflow_Mode",
+    "Partition_Elaboration_Policy",
+    "Priority_Specific_Dispatching",
+    "Profile",
+    "Profile_Warnings",
+    "Queuing_Policy",
+    "Restriction_Warnings",
+    "Restrictions",
+    "SPARK_Mode",
+    "Task_Dispatching_Policy",
+    "Unevaluated_Use_Of_Old",
+];
+/// Bytes of a pragma.
+const PRAGMA_BYTES_MAX: usize = 200;
 
 /// All sources, by name.
 pub(crate) type Configured = BTreeMap<String, Configuration>;
@@ -48,6 +70,55 @@ pub(crate) struct Configuration {
     /// Whether changes are followed.
     #[serde(default = "yes")]
     pub(crate) watch: bool,
+    /// What compilers that look at its files are told.
+    #[serde(default, skip_serializing_if = "Rules::is_empty")]
+    pub(crate) rules: Rules,
+}
+
+/// A source's coding rules, as far as compilers check them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Rules {
+    /// Configuration pragmas of Ada, such as `pragma Profile (Ravenscar);`.
+    pub(crate) pragmas: Vec<String>,
+    /// Switches, such as `-gnatyM79` or `-Wextra`.
+    pub(crate) switches: Vec<String>,
+}
+
+impl Rules {
+    fn is_empty(&self) -> bool {
+        self.pragmas.is_empty() && self.switches.is_empty()
+    }
+
+    /// Why they are none.
+    fn check(&self) -> Result<(), String> {
+        let is_pragma = |text: &String| {
+            text.len() <= PRAGMA_BYTES_MAX
+                && text.starts_with("pragma ")
+                && text.ends_with(';')
+                && text.matches(';').count() == 1
+                && !text.contains(char::is_control)
+                && PRAGMAS.iter().any(|name| {
+                    let rest =
+                        text.strip_prefix("pragma ").and_then(|rest| rest.trim_start().strip_prefix(name));
+                    rest.is_some_and(|rest| rest.trim_start().starts_with(['(', ';']))
+                })
+        };
+        if let Some(text) = self.pragmas.iter().find(|text| !is_pragma(text)) {
+            return Err(format!(
+                "rules.pragmas: {text:?} is none of those that restrict ({}), on one line of {PRAGMA_BYTES_MAX} bytes at most",
+                PRAGMAS.join(", ")
+            ));
+        }
+        let is_known =
+            |switch: &String| Language::ALL.into_iter().any(|language| language.accepts_switch(switch));
+        match self.switches.iter().find(|switch| !is_known(switch)) {
+            Some(switch) => {
+                Err(format!("rules.switches: {switch:?} is none that changes warnings or the language alone"))
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 fn yes() -> bool {
@@ -73,6 +144,7 @@ impl Configuration {
         if let Some(reader) = self.readers.iter().find(|reader| !identity::is_name(reader)) {
             return Err(format!("{name}: `{reader}` is neither a group, a person nor `{EVERYONE}`"));
         }
+        self.rules.check().map_err(|error| format!("{name}: {error}"))?;
         self.labels.join(",").parse::<LabelSet>().map(drop).map_err(|error| format!("{name}: {error}"))
     }
 }

@@ -243,9 +243,21 @@ impl Supervisor {
         let is_ready = self.gateway.as_ref().is_some_and(|gateway| gateway.is_ready);
         if is_ready && self.checker.is_none() && self.checker_restarts.is_due() {
             self.checker_restarts.starts();
-            let (child, socket) = checker_process::start(&self.data)?;
-            self.checker = Some(child);
-            self.tell_gateway(&ToGateway::CheckerUp, &[socket.as_fd()])?;
+            // Answers go without checks, and say so, until there is one.
+            let started = checker_process::start(&self.data).and_then(|(child, socket)| {
+                host::confine(self.cgroups.as_ref(), "checker", &child, self.settings.gateway_limits())?;
+                Ok((child, socket))
+            });
+            match started {
+                Ok((child, socket)) => {
+                    self.checker = Some(child);
+                    self.tell_gateway(&ToGateway::CheckerUp, &[socket.as_fd()])?;
+                }
+                Err(error) => {
+                    output::say(&format!("the checker does not start: {}", output::on_one_line(&*error)));
+                    self.checker_restarts.ended();
+                }
+            }
         }
         Ok(())
     }

@@ -288,7 +288,7 @@ impl Form for OpenAi {
             "choices": choices,
             "usage": usage_body(&total),
             "timings": timings(&total),
-            "cloister": ours(head.record, answers.last().map_or(&[], |answer| &answer.checks)),
+            "cloister": ours(head.record, answers.first().map_or(&[], |answer| &answer.checks)),
         })
     }
 

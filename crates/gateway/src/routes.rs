@@ -103,7 +103,12 @@ async fn ask<W: Walk, F: Form>(
                 }
             }
             let response = json_response(StatusCode::OK, &form.whole(&head, &answers));
-            with_headers(response, &records, answers.last().map(|answer| answer.receipt), Some(&head))
+            with_headers(
+                response,
+                &records,
+                answers.iter().map(|answer| answer.receipt).max_by_key(|receipt| receipt.index),
+                Some(&head),
+            )
         }
         Ok((head, form, Begun::Streamed(events))) => {
             observation.recorded(head.record, &head.deployment);

@@ -191,6 +191,11 @@ impl Rounds {
         }
     }
 
+    /// The best of what was checked so far.
+    pub fn best(&self) -> Option<&Best> {
+        self.best.as_ref()
+    }
+
     /// All texts that were checked, in their order.
     pub fn rounds(&self) -> &[Round] {
         &self.rounds

@@ -26,6 +26,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a program that is missing is told with its package", missing),
     ("more than can wait is refused at once", too_many),
     ("a unit is checked against its project", project),
+    ("of a source nothing is granted but its files", only_its_files),
     ("a source that cannot be used is told", unusable),
     ("a library of VHDL follows its project", library),
     ("a checker that goes is gone", gone),
@@ -46,9 +47,9 @@ impl Served {
     fn with(ground: &Ground, runner: Runner) -> Served {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let sources = ground.project.clone();
-        let source = move |name: &str| -> Option<PathBuf> {
+        let source = move |name: &str| -> Result<PathBuf, String> {
             let path = sources.join(name);
-            path.exists().then_some(path)
+            if path.exists() { Ok(path) } else { Err("it was removed".to_owned()) }
         };
         let rules = |_: &str| Rules::default();
         let serving = Serving { runner, source: Box::new(source), rules: Box::new(rules), threads: 2 };
@@ -200,6 +201,30 @@ fn too_many() {
     }
     assert!(ran >= 64 && refused > 0, "{ran} {refused}");
     served.end();
+}
+
+/// Neither what git keeps, nor what it ignores, nor a repository within, which has readers of its own.
+fn only_its_files() {
+    const SECRET: &str = "url_with_a_token";
+    let ground = Ground::new();
+    for name in ["one/.git/config", "one/ignored/i.s", "one/sub/s.s", "one/.hidden/h.s", "one/notes.txt"] {
+        write(&ground.project.join(name), &format!("\t{SECRET}\n"));
+    }
+    write(&ground.project.join("one/sub/.git/HEAD"), "ref: refs/heads/main\n");
+    write(&ground.project.join("one/.gitignore"), "ignored/\n");
+    write(&ground.project.join("one/src/shared.s"), "\tshared_words\n");
+    let served = Served::new(&ground);
+    let include = |name: &str| order("assembly", "as", &format!("\t.include \"{name}\"\n"));
+    // The way there is open.
+    let ran = served.check(within("one", "src/a.s", include("shared.s"))).unwrap();
+    assert!(said(&ran).contains("shared_words"), "{}", said(&ran));
+    for name in [".git/config", "ignored/i.s", "sub/s.s", ".hidden/h.s", "notes.txt"] {
+        let whole = ground.project.join("one").join(name);
+        for name in [format!("../{name}"), name.to_owned(), whole.to_str().unwrap().to_owned()] {
+            let ran = served.check(within("one", "src/a.s", include(&name))).unwrap();
+            assert!(!ran.succeeded && !said(&ran).contains(SECRET), "{name}: {}", said(&ran));
+        }
+    }
 }
 
 fn project() {

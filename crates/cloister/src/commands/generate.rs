@@ -17,7 +17,7 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 ///
 /// The server draws, has the compiler look, mends by its words, and draws again until it is content or enough was tried.
 /// Each draw and each check is on record. With --at, what fills that place in a file is printed; without, a new unit.
-/// Exits with 1 when the compiler still objects to the best that there is.
+/// Exits with 1 when the compiler still objects to the best that there is, or could not look at it.
 #[derive(clap::Args)]
 pub(crate) struct Generate {
     /// What is wanted, in a sentence
@@ -139,12 +139,14 @@ impl Generate {
             }
             Err(Failure::refused("the generation broke off: the records of its draws say how far it got"))
         })?;
-        let is_clean = generated.checks.iter().all(|check| check.errors == 0);
+        // What was not looked at is not clean.
+        let is_clean =
+            !generated.checks.is_empty() && generated.checks.iter().all(|check| check.outcome == "passed");
         self.show(session, &generated, is_clean)?;
         if self.apply && is_clean {
             self.insert(session, &text, offset, &generated)?;
         } else if self.apply {
-            session.output.say("not written: the compiler still objects");
+            session.output.say("not written: the compiler objects, or did not look");
         }
         Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

@@ -27,7 +27,7 @@ use crate::settings::Settings;
 use crate::{compose, file, served};
 
 /// Where programs that are judged write, in the data directory.
-const SCRATCH: &str = "scratch/qualify";
+const SCRATCH: &str = "qualify/scratch";
 /// Where answers are kept, so that a run goes on where it was ended.
 const ANSWERS: &str = "qualify/answers.jsonl";
 

@@ -14,7 +14,7 @@ use crate::data::{Data, Lock};
 use crate::indexer::{Indexer, Said};
 use crate::output::{self, Hinted};
 use crate::settings::Settings;
-use crate::sources::{self, Configuration, Indexes};
+use crate::sources::{self, Configuration, Indexes, Rules};
 
 /// Between two questions how far the daemon is.
 const ASK_EVERY: Duration = Duration::from_millis(200);
@@ -53,6 +53,12 @@ pub(crate) struct Add {
     /// A label that everything of it carries; may be repeated.
     #[arg(long = "label", value_name = "LABEL")]
     labels: Vec<String>,
+    /// A configuration pragma that GNAT is told, as 'pragma Profile (Ravenscar);'; may be repeated.
+    #[arg(long = "pragma", value_name = "PRAGMA")]
+    pragmas: Vec<String>,
+    /// A switch for the compilers that look at its files, as -gnatyM79 or -Wextra; may be repeated.
+    #[arg(long = "switch", value_name = "SWITCH", allow_hyphen_values = true)]
+    switches: Vec<String>,
     /// Do not follow changes: index again only when `repo sync` says so.
     #[arg(long)]
     no_watch: bool,
@@ -149,8 +155,14 @@ impl Add {
             return Err(Hinted::new(format!("there is a source {name} already"), hint).into());
         }
         let readers = if self.readers.is_empty() { vec!["owner".to_owned()] } else { self.readers };
-        let source =
-            Configuration { path, branch: self.branch, readers, labels: self.labels, watch: !self.no_watch };
+        let source = Configuration {
+            path,
+            branch: self.branch,
+            readers,
+            labels: self.labels,
+            watch: !self.no_watch,
+            rules: Rules { pragmas: self.pragmas, switches: self.switches },
+        };
         let detail = format!(
             "{}{}; readers {}; labels {}",
             source.path.display(),

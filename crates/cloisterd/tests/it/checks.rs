@@ -44,6 +44,10 @@ struct House {
 
 impl House {
     fn new(limits: &str) -> House {
+        House::with(limits, &[])
+    }
+
+    fn with(limits: &str, more: &[&str]) -> House {
         let server = Server::new(places::CODER, &[]).unwrap();
         server.configure(&format!("[limits]\n{limits}\n")).unwrap();
         let folder = server.root().join("stacks");
@@ -52,10 +56,9 @@ impl House {
         house.write("src/stacks.ads", SPEC);
         house.write("src/stacks.adb", &format!("{BEFORE}{BEHIND}"));
         let folder = house.folder.to_str().unwrap();
-        house
-            .server
-            .cloisterd(&["repo", "add", folder, "--name", "stacks", "--readers", "everyone"])
-            .unwrap();
+        let mut arguments = vec!["repo", "add", folder, "--name", "stacks", "--readers", "everyone"];
+        arguments.extend(more);
+        house.server.cloisterd(&arguments).unwrap();
         house.server.start().unwrap();
         // It says what there is once it has asked each compiler.
         house.eventually_checked();
@@ -206,6 +209,32 @@ fn generation_goes_on_until_the_compiler_is_content_or_says_what_is_left() {
         assert!(kinds(&document).contains(&"check"), "{document}");
     }
     house.server.verify().unwrap();
+}
+
+/// A repository's own rules are the compiler's, too.
+#[test]
+fn rules_of_a_source_are_checked() {
+    let rules = ["--switch", "-gnatyM20", "--pragma", "pragma Profile (Jorvik);"];
+    let house = House::with("completion_check_ms_max = 60000", &rules);
+    let answer = house.post(
+        "/v1/cloister/generate",
+        &json!({
+            "prefix": BEFORE.trim_end_matches("Onto."), "suffix": BEHIND, "candidates": 1, "max_tokens": 8, "spans": 0,
+            "cloister": { "repository": "stacks", "path": "src/stacks.adb" },
+        }),
+    );
+    let remarks = answer["checks"][0]["remarks"].to_string();
+    assert!(remarks.contains("line is too long"), "{answer}");
+    let listed = fs::read_to_string(house.server.data().join("sources.toml")).unwrap();
+    assert!(listed.contains("Jorvik"), "{listed}");
+    // What would reach beyond the text is refused when it is said.
+    for wrong in ["-gnatec=/etc/passwd", "-fplugin=evil.so", "@file"] {
+        let folder = house.folder.to_str().unwrap();
+        let switch = format!("--switch={wrong}");
+        let refused =
+            house.server.cloisterd(&["repo", "add", folder, "--name", "other", &switch]).unwrap_err();
+        assert!(refused.to_string().contains("rules.switches"), "{refused}");
+    }
 }
 
 /// What is here and what is not, each by name.

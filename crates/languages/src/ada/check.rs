@@ -92,14 +92,12 @@ pub(super) fn accepts_switch(switch: &str) -> bool {
     const YEARS: [&str; 8] = ["83", "95", "05", "2005", "12", "2012", "2022", "X"];
     is_plain_switch(switch, &["-gnatw", "-gnaty"])
         || switch.strip_prefix("-gnat").is_some_and(|year| YEARS.contains(&year))
-        || switch == "-gnatW8"
 }
 
 /// Lines such as `unit.ada:3:14: error: missing ";"`; GNAT before 12 has no word for an error.
 fn read(unit: &Unit<'_>, written: &Written<'_>) -> Vec<Diagnostic> {
     let file_name = file_name(unit);
-    let is_wide =
-        unit.text.starts_with('\u{feff}') || unit.rules.switches.iter().any(|switch| switch == "-gnatW8");
+    let is_wide = unit.text.starts_with('\u{feff}');
     let columns = if is_wide { Columns::TabbedCharacters } else { Columns::TabbedBytes };
     let unit_name = file_name.as_deref().unwrap_or(SEVERAL);
     let noise = |message: &str| message.starts_with("file name does not match unit name");
