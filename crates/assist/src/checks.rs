@@ -59,6 +59,9 @@ pub struct Check {
     pub ms: Option<u64>,
     #[serde(skip)]
     command: Vec<String>,
+    /// It still runs, and is recorded when it ends.
+    #[serde(skip)]
+    is_pending: bool,
 }
 
 /// One remark of a checker's, by the answer's own lines.
@@ -154,7 +157,7 @@ impl House {
             let check = in_time.ok().and_then(Result::ok).or_else(|| receiver.try_recv().ok());
             checks.push(check.unwrap_or_else(|| {
                 let reason = format!("no answer within {wait_ms} ms: its record follows");
-                Check { reason: Some(reason), ..unanswered }
+                Check { reason: Some(reason), is_pending: true, ..unanswered }
             }));
         }
         checks
@@ -247,7 +250,7 @@ impl House {
 
     /// Writes what was said down; all of it durable when this returns.
     pub(crate) async fn write_checks(&self, record: RecordNumber, checks: &[Check]) -> Result<(), Refusal> {
-        for check in checks {
+        for check in checks.iter().filter(|check| !check.is_pending) {
             self.write_check(record, check).await?;
         }
         Ok(())
@@ -372,6 +375,7 @@ impl Check {
             remarks: Vec::new(),
             ms: None,
             command: Vec::new(),
+            is_pending: false,
         }
     }
 
@@ -425,6 +429,8 @@ struct Place {
     first: u32,
     last: u32,
     bytes_before: u32,
+    /// Bytes up to its end on its last line.
+    bytes_at_end: u32,
     /// The first line of the answer that the text's part is.
     offset: u32,
 }
@@ -434,21 +440,31 @@ impl Place {
         let before = text.text.get(..text.answer.start).unwrap_or_default();
         let first = 1 + line_breaks(before);
         let bytes_before = before.len() - before.rfind('\n').map_or(0, |at| at + 1);
+        let until = text.text.get(..text.answer.end).unwrap_or_default();
+        let bytes_at_end = until.len() - until.rfind('\n').map_or(0, |at| at + 1);
+        let count = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         let within = line_breaks(text.text.get(text.answer.clone()).unwrap_or_default());
         Place {
             first,
             last: first + within,
-            bytes_before: u32::try_from(bytes_before).unwrap_or(u32::MAX),
+            bytes_before: count(bytes_before),
+            bytes_at_end: count(bytes_at_end),
             offset: text.lines.0,
         }
     }
 
     fn remark(&self, said: Diagnostic) -> Remark {
-        let line = said.line.filter(|line| (self.first..=self.last).contains(line));
+        // What stands beside the answer on its first and its last line is not the answer's.
+        let is_beside = |line: u32| {
+            let before = line == self.first && said.column.is_some_and(|column| column <= self.bytes_before);
+            let behind =
+                line == self.last && said.column.is_some_and(|column| column > self.bytes_at_end + 1);
+            before || behind
+        };
+        let line = said.line.filter(|line| (self.first..=self.last).contains(line) && !is_beside(*line));
         let on_first = line == Some(self.first);
         let column = said.column.filter(|_| line.is_some());
-        let column = column
-            .map(|column| if on_first { column.saturating_sub(self.bytes_before).max(1) } else { column });
+        let column = column.map(|column| if on_first { column - self.bytes_before } else { column });
         Remark {
             severity: match said.severity {
                 Severity::Error => "error",
@@ -460,5 +476,44 @@ impl Place {
             file: said.file,
             message: said.message,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remarks_are_placed_in_the_answer() {
+        let text = "procedure P is\nbegin\n   X := 1;\n   nul;\nend P;\n";
+        let start = text.find(":= 1").unwrap();
+        let of = Text {
+            language: Language::Ada,
+            file_name: None,
+            path: None,
+            text: text.to_owned(),
+            answer: start..text.find("l;\nend").unwrap(),
+            lines: (1, 2),
+            before: None,
+            source: None,
+        };
+        let place = Place::of(&of);
+        let at = |line, column| {
+            let said = Diagnostic {
+                severity: Severity::Error,
+                line: Some(line),
+                column: Some(column),
+                file: None,
+                message: String::new(),
+            };
+            let remark = place.remark(said);
+            (remark.line, remark.column)
+        };
+        // `X` stands before it, `:=` begins it, `nu` is its end, and `l;` stands behind.
+        assert_eq!(at(3, 4), (None, None));
+        assert_eq!(at(3, 6), (Some(1), Some(1)));
+        assert_eq!(at(4, 4), (Some(2), Some(4)));
+        assert_eq!(at(4, 7), (None, None));
+        assert_eq!(at(5, 1), (None, None));
     }
 }

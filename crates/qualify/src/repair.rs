@@ -11,7 +11,7 @@ use crate::{
 
 /// The version of what [`languages::fixes`] and [`Rounds`] do: a part of the way's name, so that answers of another are not
 /// taken for its own.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Draws, mechanical fixes and spans drawn anew, with the compiler's words only.
 #[derive(Clone, Debug)]
@@ -99,7 +99,7 @@ impl Procedure for Repairing {
                 } else {
                     self.question.clone()
                 };
-                Step::Draw { question, sampling }
+                Step::Draw { question, sampling, tokens_max: draw.is_span.then_some(draw.tokens_max) }
             }
         }
     }

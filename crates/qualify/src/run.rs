@@ -114,6 +114,8 @@ pub enum Step {
         question: Question,
         /// How.
         sampling: Sampling,
+        /// Tokens of the answer at most; the run's where there are none.
+        tokens_max: Option<u32>,
     },
     /// Asks the compiler about the unit of an answer.
     Check {
@@ -241,7 +243,7 @@ impl Procedure for BestOf {
             sampling.temperature = self.temperature;
         }
         self.drawn += 1;
-        Step::Draw { question: self.question.clone(), sampling }
+        Step::Draw { question: self.question.clone(), sampling, tokens_max: None }
     }
 }
 
@@ -437,9 +439,10 @@ impl<M: Model> Work<M> {
         let mut checked: BTreeMap<String, u32> = BTreeMap::new();
         for _ in 0..STEPS_MAX {
             step = match step {
-                Step::Draw { question, sampling } => {
+                Step::Draw { question, sampling, tokens_max } => {
                     let turn = self.slots.acquire().await;
-                    let drawn = self.model.draw(question, sampling, self.settings.tokens_max).await;
+                    let tokens_max = tokens_max.unwrap_or(self.settings.tokens_max);
+                    let drawn = self.model.draw(question, sampling, tokens_max).await;
                     drop(turn);
                     match drawn {
                         Ok(drawn) => {

@@ -45,7 +45,7 @@ fn json_for_scripts() {
     let run = place.run(&["ask", "Why?", "--json"]).check(0);
     assert_eq!(
         serde_json::from_str::<Value>(&run.out).unwrap(),
-        json!({"record": 13, "deployment": "code", "text": "ab", "stop": "stop",
+        json!({"record": 13, "deployment": "code", "text": "ab", "stop": "stop", "checks": [],
                "usage": {"prompt_tokens": 9, "prompt_tokens_cached": 0, "answer_tokens": 5}})
     );
 }

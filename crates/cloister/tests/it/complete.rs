@@ -54,7 +54,7 @@ fn json_for_scripts() {
     let run = place.run(&["complete", "stack.adb:3:4", "--json"]).check(0);
     assert_eq!(
         serde_json::from_str::<Value>(&run.out).unwrap(),
-        json!({"record": 12, "deployment": "code", "text": "a\nb", "stop": "stop", "applied": false,
+        json!({"record": 12, "deployment": "code", "text": "a\nb", "stop": "stop", "applied": false, "checks": [],
                "usage": {"prompt_tokens": 30, "prompt_tokens_cached": 20, "answer_tokens": 4}})
     );
 }
