@@ -2,22 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use jail::tool::{Launcher, Limits};
-use languages::{Checker, Diagnostic, Project, Severity, Unit, Written};
+use jail::tool::Launcher;
+use languages::{Checker, Diagnostic, Project, Unit, Written};
 
+use crate::judge::LIMITS;
 pub use crate::tool::NotRun;
-use crate::tool::{Run, Scratch, first_line, need, succeeded};
-
-/// What a checker may use: a compiler that looks at one unit takes milliseconds.
-pub const LIMITS: Limits = Limits {
-    wall_ms_max: 20_000,
-    cpu_s_max: 30,
-    memory_bytes_max: 4 << 30,
-    file_bytes_max: 64 << 20,
-    open_files_max: 256,
-    processes_max: 64,
-    output_bytes_max: 1 << 20,
-};
+use crate::tool::{Run, Scratch, need, succeeded};
 
 /// What the first checker of the unit's language says, which is the quick one. It is run in a folder of its own below
 /// `scratch_root`, which is gone afterwards. An empty answer is a clean unit; everything that keeps a checker from
@@ -62,20 +52,8 @@ pub fn opinion_of(
         stderr: &outcome.stderr.bytes,
         succeeded: succeeded(&outcome),
     };
-    let mut diagnostics = checker.read(unit, &written);
-    // Fail closed: no words that are understood do not make a failed run a clean one.
-    if !written.succeeded && !diagnostics.iter().any(|one| one.severity == Severity::Error) {
-        let message = first_line(&[&outcome.stderr, &outcome.stdout]);
-        let message = format!("{} failed: {message}", checker.name);
-        diagnostics.push(Diagnostic {
-            severity: Severity::Error,
-            line: None,
-            column: None,
-            file: None,
-            message,
-        });
-    }
-    Ok(diagnostics)
+    // A failed run is an error in it, understood or not.
+    Ok(checker.read(unit, &written))
 }
 
 /// The project's folders that lie in no other of them: no grant of a jail may lie in another.
