@@ -102,7 +102,7 @@ impl Surroundings {
     }
 }
 
-/// Serves until the other end is closed.
+/// Serves until the other end is closed. What still runs then is not waited for: it ends with the process.
 pub fn serve(stream: UnixStream, serving: Serving) -> io::Result<()> {
     // What an earlier process left.
     let _nothing_there = fs::remove_dir_all(&serving.runner.scratch);
