@@ -20,6 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("kernels", &[]),
     ("languages", &[]),
     ("llama", &["kernels"]),
+    ("mapped", &[]),
     ("protocol", &[]),
     ("tlog", &[]),
     ("oms", &["tlog"]),
@@ -32,6 +33,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("engine", &["jail", "protocol"]),
     ("checks", &["jail", "languages", "protocol"]),
     ("retrieval", &["documents", "languages", "protocol"]),
+    ("provenance", &["mapped", "protocol"]),
+    ("corpora", &["provenance"]),
     ("qualify", &["jail", "languages", "protocol"]),
     // The walk.
     ("assist", &["approval", "checks", "engine", "identity", "languages", "ledger", "protocol", "retrieval"]),

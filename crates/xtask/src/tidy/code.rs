@@ -4,7 +4,7 @@ use super::{Finding, TreeFile};
 use crate::source::lines_with_word;
 
 /// Crates that may hold unsafe code, each behind a safe wrapper.
-const UNSAFE: &[&str] = &["jail", "kernels", "llama"];
+const UNSAFE: &[&str] = &["jail", "kernels", "llama", "mapped"];
 
 /// Crates of programs and of development; all others are libraries: they take what they need as
 /// arguments and speak to no terminal.
