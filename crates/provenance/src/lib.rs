@@ -2,6 +2,15 @@
 //!
 //! A match is a fact about two texts. It never says where a model learned anything.
 //!
-//! A corpus is a [`segment`], written once and mapped from then on.
+//! A corpus is a [`segment`], written once and mapped from then on; [`trace`] asks several. What a text is to it are
+//! [`lexeme`]s, of which [`winnow`] chooses those that are looked up.
 
 pub mod document;
+pub mod segment;
+pub mod trace;
+
+pub mod lexeme;
+pub mod winnow;
+
+pub use segment::{Builder, Segment};
+pub use trace::{Corpora, Limits, Nearby, Surroundings, Trace};

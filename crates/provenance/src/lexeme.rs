@@ -1,0 +1,521 @@
+//! Texts as lexemes: what stays of a text when its layout goes.
+//!
+//! One normaliser for all languages, so that a text matches whatever the name of its file:
+//!
+//! - Letters of ASCII are folded to small ones: in Ada and VHDL case says nothing, and headers are copied across languages.
+//! - White space goes, and so does a byte order mark.
+//! - Letters, digits, `_` and bytes above 0x7f make a word: one lexeme. Every other byte is a lexeme of its own. What
+//!   stands inside strings and comments is read in the same way: the header of a file is words like its code.
+//! - Marks of comments go wherever they stand: `--` and longer, `//` and longer, `/*`, `*/`. Right after one that opens
+//!   a comment, and where a line begins, so do `#`, `*`, `!`, `;` and `%`.
+//! - Drawn lines go: four or more of one of `= + - * / # ! ; % ~ ^ . :`.
+//!
+//! These rules are [`NORMALISER`]; a segment says with which it was made, and another is refused.
+
+use std::sync::LazyLock;
+
+/// Version of the rules. To be raised with each change of them, of [`KEYWORDS`] or of a hash.
+pub const NORMALISER: u32 = 1;
+
+/// Words that stay as they are where names do not matter: what a person who renames does not rename. Small letters,
+/// sorted.
+const KEYWORDS: &[&str] = &[
+    "abs",
+    "abstract",
+    "accept",
+    "access",
+    "alias",
+    "aliased",
+    "all",
+    "and",
+    "architecture",
+    "array",
+    "as",
+    "assert",
+    "async",
+    "attribute",
+    "auto",
+    "await",
+    "begin",
+    "bit",
+    "block",
+    "body",
+    "bool",
+    "boolean",
+    "box",
+    "break",
+    "buffer",
+    "bus",
+    "byte",
+    "case",
+    "catch",
+    "char",
+    "character",
+    "class",
+    "component",
+    "configuration",
+    "const",
+    "constant",
+    "continue",
+    "crate",
+    "declare",
+    "def",
+    "default",
+    "define",
+    "defined",
+    "del",
+    "delay",
+    "delete",
+    "delta",
+    "digits",
+    "disconnect",
+    "do",
+    "double",
+    "downto",
+    "dyn",
+    "elif",
+    "else",
+    "elsif",
+    "end",
+    "endif",
+    "entity",
+    "entry",
+    "enum",
+    "err",
+    "except",
+    "exception",
+    "exit",
+    "extends",
+    "extern",
+    "f32",
+    "f64",
+    "false",
+    "file",
+    "final",
+    "finally",
+    "float",
+    "fn",
+    "for",
+    "from",
+    "func",
+    "function",
+    "generate",
+    "generic",
+    "goto",
+    "group",
+    "guarded",
+    "i16",
+    "i32",
+    "i64",
+    "i8",
+    "if",
+    "ifdef",
+    "ifndef",
+    "impl",
+    "implements",
+    "import",
+    "impure",
+    "in",
+    "include",
+    "inertial",
+    "inline",
+    "inout",
+    "int",
+    "integer",
+    "interface",
+    "is",
+    "lambda",
+    "let",
+    "library",
+    "limited",
+    "linkage",
+    "literal",
+    "long",
+    "loop",
+    "map",
+    "match",
+    "mod",
+    "move",
+    "mut",
+    "namespace",
+    "nand",
+    "natural",
+    "new",
+    "next",
+    "none",
+    "nor",
+    "not",
+    "null",
+    "of",
+    "ok",
+    "on",
+    "open",
+    "option",
+    "or",
+    "others",
+    "out",
+    "package",
+    "pass",
+    "port",
+    "positive",
+    "postponed",
+    "pragma",
+    "private",
+    "procedure",
+    "process",
+    "protected",
+    "pub",
+    "public",
+    "pure",
+    "raise",
+    "range",
+    "real",
+    "record",
+    "ref",
+    "register",
+    "reject",
+    "rem",
+    "renames",
+    "report",
+    "requeue",
+    "result",
+    "return",
+    "reverse",
+    "rol",
+    "ror",
+    "select",
+    "self",
+    "separate",
+    "severity",
+    "shared",
+    "short",
+    "signal",
+    "signed",
+    "sizeof",
+    "sla",
+    "sll",
+    "some",
+    "sra",
+    "srl",
+    "static",
+    "std_logic",
+    "std_logic_vector",
+    "str",
+    "string",
+    "struct",
+    "subtype",
+    "super",
+    "switch",
+    "synchronized",
+    "tagged",
+    "task",
+    "template",
+    "terminate",
+    "then",
+    "this",
+    "throw",
+    "throws",
+    "to",
+    "trait",
+    "transport",
+    "true",
+    "try",
+    "type",
+    "typedef",
+    "typename",
+    "u16",
+    "u32",
+    "u64",
+    "u8",
+    "unaffected",
+    "undef",
+    "union",
+    "units",
+    "unsafe",
+    "unsigned",
+    "until",
+    "use",
+    "using",
+    "usize",
+    "variable",
+    "vec",
+    "virtual",
+    "void",
+    "volatile",
+    "wait",
+    "when",
+    "where",
+    "while",
+    "with",
+    "xnor",
+    "xor",
+    "yield",
+];
+
+/// One lexeme of a text: what it is, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lexeme {
+    /// FNV-1a of its folded bytes, finished; equal lexemes have equal hashes, and unequal ones may.
+    pub hash: u64,
+    /// First byte in the text.
+    pub start: u32,
+    /// The byte after its last.
+    pub end: u32,
+}
+
+impl Lexeme {
+    /// Its bytes, not folded; none where `text` is another text than that it was read from.
+    pub fn of<'a>(&self, text: &'a [u8]) -> &'a [u8] {
+        text.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+
+    /// What it is where names and numbers do not matter: all words but keywords are one, all numbers are one.
+    pub(crate) fn class(&self, text: &[u8]) -> Class {
+        match text.get(self.start as usize) {
+            Some(first) if first.is_ascii_digit() => Class::Number,
+            Some(first)
+                if KINDS[usize::from(*first)] == Kind::Word && !Keywords::get().contains(self.hash) =>
+            {
+                Class::Name
+            }
+            _ => Class::Itself(self.hash),
+        }
+    }
+}
+
+/// A lexeme where names and numbers do not matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    Name,
+    Number,
+    Itself(u64),
+}
+
+impl Class {
+    pub(crate) fn hash(self) -> u64 {
+        match self {
+            Class::Name => finish(1),
+            Class::Number => finish(2),
+            Class::Itself(hash) => hash,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Space,
+    Line,
+    Word,
+    Mark,
+}
+
+const KINDS: [Kind; 256] = {
+    let mut kinds = [Kind::Mark; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        #[expect(clippy::cast_possible_truncation, reason = "below 256")]
+        let it = byte as u8;
+        if it == b'\n' || it == b'\r' {
+            kinds[byte] = Kind::Line;
+        } else if it <= b' ' || it == 0x7f {
+            kinds[byte] = Kind::Space;
+        } else if it.is_ascii_alphanumeric() || it == b'_' || it > 0x7f {
+            kinds[byte] = Kind::Word;
+        }
+        byte += 1;
+    }
+    kinds
+};
+
+/// Bytes of a drawn line.
+const DRAWN: usize = 4;
+
+/// The lexemes of `text`, in order, appended to `lexemes`. Linear. What lies behind 4 GiB is not read.
+pub fn lex(text: &[u8], lexemes: &mut Vec<Lexeme>) {
+    let mark = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    lex_from(text, mark, true, lexemes);
+}
+
+/// The lexemes of a part of a text which begins with a lexeme: the same that the whole text has there.
+pub(crate) fn lex_part(text: &[u8], lexemes: &mut Vec<Lexeme>) {
+    lex_from(text, 0, false, lexemes);
+}
+
+/// `begins`: nothing has stood on this line yet but marks of comments.
+///
+/// A part of a text gives the same lexemes because each is decided by what follows it, but for `begins`, which only
+/// ever drops something: what begins a part was not dropped.
+fn lex_from(text: &[u8], mut at: usize, mut begins: bool, lexemes: &mut Vec<Lexeme>) {
+    let text = &text[..text.len().min(u32::MAX as usize)];
+    let mut push = |hash: u64, start: usize, end: usize| {
+        #[expect(clippy::cast_possible_truncation, reason = "the text ends before")]
+        lexemes.push(Lexeme { hash: finish(hash), start: start as u32, end: end as u32 });
+    };
+    while let Some(&byte) = text.get(at) {
+        match KINDS[usize::from(byte)] {
+            Kind::Space => at += 1,
+            Kind::Line => {
+                begins = true;
+                at += 1;
+            }
+            Kind::Word => {
+                let start = at;
+                let mut hash = FNV_BASIS;
+                while let Some(&byte) = text.get(at)
+                    && KINDS[usize::from(byte)] == Kind::Word
+                {
+                    hash = fnv(hash, byte);
+                    at += 1;
+                }
+                push(hash, start, at);
+                begins = false;
+            }
+            Kind::Mark => {
+                let run = text[at..].iter().take_while(|other| **other == byte).count();
+                let next = text.get(at + run);
+                if byte == b'/' && next == Some(&b'*') {
+                    begins = true;
+                    at += run + 1;
+                } else if byte == b'*' && next == Some(&b'/') {
+                    at += run + 1;
+                } else if (byte == b'-' || byte == b'/') && run >= 2 {
+                    begins = true;
+                    at += run;
+                } else if (begins && b"#*!;%".contains(&byte))
+                    || (run >= DRAWN && b"=+*#!;%~^.:".contains(&byte))
+                {
+                    at += run;
+                } else {
+                    for start in at..at + run {
+                        push(fnv(FNV_BASIS, byte), start, start + 1);
+                    }
+                    at += run;
+                    begins = false;
+                }
+            }
+        }
+    }
+}
+
+const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+
+fn fnv(hash: u64, byte: u8) -> u64 {
+    (hash ^ u64::from(byte.to_ascii_lowercase())).wrapping_mul(0x0000_0100_0000_01b3)
+}
+
+/// Spreads a hash over all its bits (the end of SplitMix64).
+pub(crate) fn finish(hash: u64) -> u64 {
+    let hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^ (hash >> 31)
+}
+
+/// Hashes of [`KEYWORDS`], open addressed: it is asked for each word of a corpus.
+struct Keywords([u64; 1024]);
+
+impl Keywords {
+    fn get() -> &'static Keywords {
+        static KEPT: LazyLock<Keywords> = LazyLock::new(|| {
+            let mut kept = Keywords([0; 1024]);
+            for word in KEYWORDS {
+                let hash = finish(word.bytes().fold(FNV_BASIS, fnv));
+                let free = Keywords::places(hash).find(|place| kept.0[*place] == 0);
+                if let Some(free) = free {
+                    kept.0[free] = hash;
+                }
+            }
+            kept
+        });
+        &KEPT
+    }
+
+    fn contains(&self, hash: u64) -> bool {
+        Keywords::places(hash)
+            .map(|place| self.0[place])
+            .take_while(|kept| *kept != 0)
+            .any(|kept| kept == hash)
+    }
+
+    fn places(hash: u64) -> impl Iterator<Item = usize> {
+        let first = (hash >> 54) as usize;
+        (0..1024).map(move |step| (first + step) % 1024)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        let mut lexemes = Vec::new();
+        lex(text.as_bytes(), &mut lexemes);
+        lexemes
+            .iter()
+            .map(|lexeme| String::from_utf8_lossy(lexeme.of(text.as_bytes())).to_lowercase())
+            .collect()
+    }
+
+    #[test]
+    fn layout_and_marks_of_comments_go() {
+        for (text, expected) in [
+            ("X := Y + 16#FF#; -- sum", "x := y + 16#ff#; sum"),
+            ("-------\n-- Copyright (C) 2001 --\n-------", "copyright (c) 2001"),
+            ("/*\n * Copyright (C) 2001\n */", "copyright (c) 2001"),
+            ("//! Copyright (C) 2001", "copyright (c) 2001"),
+            ("\u{feff}#include <a.h>", "include <a.h>"),
+            ("a - b; a\n - b", "a - b; a - b"),
+            ("a /* why */ * b", "a why * b"),
+            ("==== x === y", "x === y"),
+            ("\"the words of it\"", "\"the words of it\""),
+            ("Größe", "größe"),
+        ] {
+            let alone: String = words(text).concat();
+            assert_eq!(alone, expected.replace(' ', ""), "{text}");
+        }
+    }
+
+    #[test]
+    fn keywords_are_sorted_and_found() {
+        assert!(KEYWORDS.is_sorted() && KEYWORDS.len() < 512);
+        let text = "while counter 12 ;";
+        let mut lexemes = Vec::new();
+        lex(text.as_bytes(), &mut lexemes);
+        let classes: Vec<Class> = lexemes.iter().map(|lexeme| lexeme.class(text.as_bytes())).collect();
+        assert_eq!(classes[1..3], [Class::Name, Class::Number]);
+        assert_eq!(classes[0], Class::Itself(lexemes[0].hash));
+        assert_eq!(classes[3], Class::Itself(lexemes[3].hash));
+    }
+
+    /// The normaliser's version stands for these.
+    #[test]
+    fn hashes_are_those_of_this_version() {
+        let mut lexemes = Vec::new();
+        lex(b"Begin ;", &mut lexemes);
+        let hashes: Vec<u64> = lexemes.iter().map(|lexeme| lexeme.hash).collect();
+        assert_eq!((NORMALISER, hashes), (1, vec![finish(fnv_of("begin")), finish(fnv_of(";"))]));
+        assert_eq!(fnv_of("foobar"), 0x8594_4171_f739_67e8, "FNV-1a's own test vector");
+    }
+
+    fn fnv_of(word: &str) -> u64 {
+        word.bytes().fold(FNV_BASIS, fnv)
+    }
+
+    proptest! {
+        #[test]
+        fn a_part_has_the_lexemes_of_the_whole(text in "[a-c \n;/*#=!%.-]{0,60}", cut in 0usize..60) {
+            let mut whole = Vec::new();
+            lex(text.as_bytes(), &mut whole);
+            if let Some(first) = whole.get(cut) {
+                let mut part = Vec::new();
+                lex_part(&text.as_bytes()[first.start as usize..], &mut part);
+                let moved: Vec<Lexeme> = part
+                    .iter()
+                    .map(|lexeme| Lexeme { start: lexeme.start + first.start, end: lexeme.end + first.start, ..*lexeme })
+                    .collect();
+                prop_assert_eq!(&moved, &whole[cut..]);
+            }
+        }
+    }
+}
