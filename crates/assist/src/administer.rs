@@ -142,6 +142,18 @@ impl Assist {
                 self.write(Event::Administration { actor, action, subject, detail }).await?;
                 Ok(json!({ "source": name }))
             }
+            Command::CorpusChange { action, name, detail } => {
+                let actor = format!("{} ({})", principal.name, principal.credential);
+                let subject = name.clone();
+                self.write(Event::Administration { actor, action, subject, detail }).await?;
+                Ok(json!({ "corpus": name }))
+            }
+            Command::CorpusReload => {
+                let hint = "correct corpora.toml, then run the command again";
+                house.supervision.reload_sources().await.map_err(|e| failed(e, hint))?;
+                Ok(json!({ "corpora": house.library.views(|_| true) }))
+            }
+            Command::CorpusStates => Ok(json!({ "corpora": house.library.views(|_| true) })),
             Command::SourceReload => {
                 let hint = "correct sources.toml, then run the command again";
                 let sources = house.supervision.reload_sources().await.map_err(|e| failed(e, hint))?;
@@ -441,6 +453,9 @@ fn command_name(command: &Command) -> &'static str {
         Command::UserGroups { .. } => "user groups",
         Command::UserList => "user list",
         Command::SourceChange { .. } => "repo add",
+        Command::CorpusChange { .. } => "corpus build",
+        Command::CorpusReload => "corpus reload",
+        Command::CorpusStates => "corpus list",
         Command::SourceReload => "repo reload",
         Command::SourceSynchronise { .. } => "repo sync",
         Command::SourceStates | Command::SourceLeftOut { .. } | Command::SourceSuspicious { .. } => {

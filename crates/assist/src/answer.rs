@@ -4,7 +4,7 @@ use ledger::Receipt;
 use protocol::RecordNumber;
 use protocol::worker::{Drafts, Stop, Times};
 
-use crate::Check;
+use crate::{Check, Provenance};
 
 /// A whole answer. It exists only when its result leaf is durable.
 #[derive(Clone, Debug)]
@@ -21,8 +21,17 @@ pub struct Answer {
     pub stop: Stop,
     /// What it cost.
     pub usage: Usage,
+    /// What was found out about it.
+    pub findings: Findings,
+}
+
+/// What was found out about an answer before it was shown.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct Findings {
     /// What compilers say of it.
     pub checks: Vec<Check>,
+    /// What it has in common with known code.
+    pub provenance: Provenance,
 }
 
 /// What an answer cost.
@@ -73,8 +82,8 @@ pub enum Event {
         stop: Stop,
         /// What it cost.
         usage: Usage,
-        /// What compilers say of it.
-        checks: Vec<Check>,
+        /// What was found out about it.
+        findings: Findings,
     },
     /// The answer broke off; the blocks before stand in the ledger.
     Broken(crate::Refusal),

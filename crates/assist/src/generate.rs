@@ -10,6 +10,7 @@ use protocol::worker::{Sampling, Until};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use crate::Findings;
 use crate::checks::Check;
 use crate::{Ask, Assist, Message, Parameters, Refusal, RefusalKind, Request, Role};
 
@@ -73,8 +74,9 @@ pub struct Generated {
     pub clauses: String,
     /// The record of the draw that it comes from.
     pub record: RecordNumber,
-    /// What the compiler says of it.
-    pub checks: Vec<Check>,
+    /// What was found out about it.
+    #[serde(flatten)]
+    pub findings: Findings,
     /// All that was tried.
     pub rounds: Vec<Round>,
 }
@@ -86,10 +88,26 @@ impl Assist {
         let (sender, receiver) = mpsc::channel(STEPS_MAX);
         let assist = self.clone();
         tokio::spawn(async move {
-            let last = assist.rounds(generate, &sender).await.map(Step::Done);
+            let request = generate.request.clone();
+            let last = match assist.rounds(generate, &sender).await {
+                Ok(generated) => assist.traced(&request, generated).await.map(Step::Done),
+                Err(refusal) => Err(refusal),
+            };
             let _gone = sender.send(last).await;
         });
         receiver
+    }
+
+    /// What was mended is another text than any draw, and is compared with known code once more.
+    async fn traced(&self, request: &Request, generated: Generated) -> Result<Generated, Refusal> {
+        let principal = self.house.identify(&request.credential, request.dialect)?;
+        let known = self.house.known(request, &principal, std::iter::empty())?;
+        let provenance = known.trace(&generated.text).await?;
+        if let Some(refusal) = provenance.refusal(generated.record) {
+            return Err(refusal);
+        }
+        let findings = Findings { provenance, ..generated.findings };
+        Ok(Generated { findings, ..generated })
     }
 
     async fn rounds(
@@ -236,6 +254,10 @@ fn instructed(language: Language, prefix: &str, instruction: &str) -> String {
 }
 
 /// The best text, as it is answered.
+fn found(check: Option<Check>) -> Findings {
+    Findings { checks: check.into_iter().collect(), ..Findings::default() }
+}
+
 fn generated(best: &languages::Best, prefix: &str, checks: &[Check], rounds: &[Round]) -> Option<Generated> {
     let clauses = best.hole.start.checked_sub(prefix.len()).and_then(|end| best.text.get(..end));
     Some(Generated {
@@ -243,7 +265,7 @@ fn generated(best: &languages::Best, prefix: &str, checks: &[Check], rounds: &[R
         unit: best.text.clone(),
         clauses: clauses.unwrap_or_default().to_owned(),
         record: rounds.get(best.round)?.record,
-        checks: checks.get(best.round).cloned().into_iter().collect(),
+        findings: found(checks.get(best.round).cloned()),
         rounds: rounds.to_vec(),
     })
 }
@@ -261,7 +283,7 @@ fn unchecked(
         unit: text.to_owned(),
         clauses: String::new(),
         record,
-        checks: check.into_iter().collect(),
+        findings: found(check),
         rounds: Vec::new(),
     })
 }

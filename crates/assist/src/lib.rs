@@ -13,6 +13,7 @@ mod decisions;
 pub mod evidence;
 mod generate;
 mod prompt;
+mod provenance;
 mod record;
 mod refusal;
 mod replay;
@@ -26,21 +27,24 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use ::checks::Checkers;
+use ::provenance::library::Library;
 use engine::Deployments;
 use identity::{Credential, Identity};
 use ledger::{Admissions, Ledger};
 use protocol::control::{DeploymentFacts, Limits};
+use protocol::corpora::Policy;
 use protocol::{Digest, RecordNumber};
 use retrieval::Sources;
 use tokio::sync::{mpsc, oneshot};
 
 pub use administer::{NotAdmitted, check_admitted};
-pub use answer::{Answer, AnswerStream, Event, Usage};
+pub use answer::{Answer, AnswerStream, Event, Findings, Usage};
 pub use checks::{Check, Remark};
 pub use context::Lookup;
 pub use decisions::{CLIENT_BYTES_MAX, Decided, PATH_BYTES_MAX};
 pub use generate::{CANDIDATES_MAX, FIXES_MAX, Generate, Generated, Round, SPANS_MAX, Step};
 pub use ledger::{Choice, Filter, Receipt};
+pub use provenance::{Match, Provenance, TRACE_BYTES_MAX, Trace};
 pub use refusal::{Refusal, RefusalKind};
 pub use replay::{Replay, ReplayError};
 pub use request::{Ask, Extra, Message, Parameters, Request, Role, Subject};
@@ -75,6 +79,10 @@ struct House {
     /// Whoever has compilers run.
     checkers: Checkers,
     pace: checks::Pace,
+    /// Corpora of known code.
+    library: Arc<Library>,
+    /// What is done about answers that match them.
+    provenance: Arc<Policy>,
     supervision: Arc<dyn Supervision>,
 }
 
@@ -98,6 +106,10 @@ pub struct Parts {
     pub context: Arc<Sources>,
     /// Whoever has compilers run.
     pub checkers: Checkers,
+    /// Corpora of known code.
+    pub library: Arc<Library>,
+    /// What is done about answers that match them.
+    pub provenance: Policy,
     /// Whoever starts workers.
     pub supervision: Arc<dyn Supervision>,
 }
@@ -111,7 +123,7 @@ pub trait Supervision: Send + Sync {
     /// What is to serve from now on, by `deployments.lock`.
     fn reload(&self) -> Supervised<Vec<DeploymentFacts>>;
 
-    /// The names of the sources that there are from now on, by `sources.toml`. What is not among them is in no index any
+    /// The names of the sources that there are from now on, by `sources.toml`; the corpora are taken anew as well. What is not among them is in no index any
     /// more.
     fn reload_sources(&self) -> Supervised<Vec<String>>;
 
@@ -201,6 +213,8 @@ impl Assist {
                 context: parts.context,
                 checkers: parts.checkers,
                 pace: checks::Pace::default(),
+                library: parts.library,
+                provenance: Arc::new(parts.provenance),
                 supervision: parts.supervision,
             }),
         }

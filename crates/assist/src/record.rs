@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::prompt::Prompt;
+use crate::provenance::Provenance;
 use crate::{Ask, Message};
 
 /// The body of an intent leaf: everything a replay needs.
@@ -43,6 +44,9 @@ pub(crate) struct OutputBody {
     #[serde(flatten)]
     pub(crate) opening: Opening,
     pub(crate) output_tokens: Vec<Token>,
+    /// What it has in common with known code; absent in records from before this was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) provenance: Option<serde_json::Value>,
 }
 
 /// The body of a block leaf: what a client was shown, should there never be a result.
@@ -180,6 +184,7 @@ pub(crate) fn result(
     detail: String,
     output: Output,
     salt: ledger::Salt,
+    provenance: &Provenance,
     fingerprint_key: &[u8; 32],
 ) -> (ResultLeaf, OutputBody) {
     let fingerprints = ledger::fingerprints(fingerprint_key, &output.text);
@@ -200,5 +205,6 @@ pub(crate) fn result(
         fingerprints: Some(fingerprints),
         ..Opening::default()
     };
-    (leaf, OutputBody { opening, output_tokens: output.tokens })
+    let provenance = serde_json::to_value(provenance).ok();
+    (leaf, OutputBody { opening, output_tokens: output.tokens, provenance })
 }

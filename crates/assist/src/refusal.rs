@@ -37,6 +37,8 @@ pub enum RefusalKind {
     EngineUnavailable,
     /// The engine broke while it answered.
     EngineFailed,
+    /// The answer matches known code that the site's policy keeps out.
+    Withheld,
 }
 
 impl Refusal {

@@ -143,7 +143,7 @@ impl House {
             let leaf = self.read(record, index)?;
             if let Event::Result(result) = &leaf.leaf.event {
                 let stop = match (&result.outcome, result.stop) {
-                    (Outcome::Answered | Outcome::Cancelled, Some(stop)) => stop,
+                    (Outcome::Answered | Outcome::Cancelled | Outcome::Withheld, Some(stop)) => stop,
                     _ => return Err(ReplayError::NotAnswered(record, result.detail.clone())),
                 };
                 return Ok((stop, parse_body(record, &leaf)?));

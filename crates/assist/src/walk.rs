@@ -14,8 +14,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::prompt::{self, Prompt, PromptError, Rooms};
+use crate::provenance::{Known, Provenance};
 use crate::record::{self, BlockBody, Engine, IntentBody, Output};
-use crate::{Answer, Ask, Event, House, Refusal, RefusalKind, Request, Usage, context};
+use crate::{Answer, Ask, Event, Findings, House, Refusal, RefusalKind, Request, Usage, context};
 
 /// A block holds at most that many tokens,
 const BLOCK_TOKENS_MAX: usize = 32;
@@ -34,7 +35,7 @@ pub(crate) struct Opened {
     pub(crate) deployment: String,
 }
 
-/// identify → authorise → admit → retrieve → prompt → intent, durable → engine → check → result, durable → answer.
+/// identify → authorise → admit → retrieve → prompt → intent, durable → engine → check, trace → result, durable → answer.
 pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Delivery) {
     let outcome: Result<(), Refusal> = async {
         let principal = house.identify(&request.credential, request.dialect)?;
@@ -63,6 +64,7 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
             class: class(&request.ask),
             digest_rows: false,
         };
+        let known = house.known(&request, &principal, prompt.chosen(&found))?;
         let receipt = house
             .write_intent(
                 &request,
@@ -78,25 +80,41 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
             .await?;
         let record = RecordNumber(receipt.index);
         delivery.open(receipt, &deployment);
-        let salt = house.salt()?;
-        let (output, broken) = house.generate(&deployment, order, record, salt, &mut delivery).await?;
+        let mut blocks = Blocks::new(record, house.salt()?);
+        let (output, broken) = house.generate(&deployment, order, &mut blocks, &known, &mut delivery).await?;
         let (text, stop, usage) = (output.text.clone(), output.stop, output.usage(&prompt));
         let client_gone = delivery.is_closed();
-        let checks = match broken {
-            // Nobody reads what was cancelled.
-            None if request.check && stop != Some(Stop::Cancelled) => {
-                house.check(&request, source.as_ref(), &text, record).await
+        // Nobody reads what was cancelled.
+        let is_read = broken.is_none() && stop != Some(Stop::Cancelled);
+        let checked = async {
+            match is_read && request.check {
+                true => house.check(&request, source.as_ref(), &text, record).await,
+                false => Vec::new(),
             }
-            _ => Vec::new(),
         };
-        let result = house.write_result(record, output, salt, broken.as_ref(), client_gone);
+        let (checks, provenance) = tokio::join!(checked, known.trace(&text));
+        let provenance = provenance?;
+        let withheld = provenance.refusal(record);
+        let result = house.write_result(
+            &blocks,
+            output,
+            &provenance,
+            Ended { broken: broken.as_ref(), withheld: withheld.as_ref(), client_gone },
+        );
         let (receipt, checked) = tokio::join!(result, house.write_checks(record, &checks));
         let receipt = receipt?;
         checked?;
         let deployment = deployment.facts.alias.clone();
         let stop = stop.unwrap_or(Stop::Cancelled);
-        match broken {
-            None => delivery.close(Answer { record, receipt, deployment, text, stop, usage, checks }).await,
+        match broken.or(withheld) {
+            None => {
+                // What was held back is in the result.
+                if let Some((_, rest)) = blocks.take(&text) {
+                    delivery.block(rest.to_owned()).await;
+                }
+                let findings = Findings { checks, provenance };
+                delivery.close(Answer { record, receipt, deployment, text, stop, usage, findings }).await;
+            }
             Some(refusal) => return Err(refusal),
         }
         Ok(())
@@ -276,12 +294,12 @@ impl House {
         &self,
         deployment: &Deployment,
         order: Order,
-        record: RecordNumber,
-        salt: Salt,
+        blocks: &mut Blocks,
+        known: &Known,
         delivery: &mut Delivery,
     ) -> Result<(Output, Option<Refusal>), Refusal> {
         let mut output = Output::default();
-        let mut blocks = Blocks::new(record, salt);
+        let record = blocks.record;
         let mut generation = match deployment.worker.generate(order).await {
             Ok(generation) => generation,
             Err(error) => return Ok((output, Some(refusal_of(&error).of(record)))),
@@ -291,7 +309,10 @@ impl House {
             let event = tokio::select! {
                 event = generation.next() => event,
                 () = tokio::time::sleep_until(blocks.deadline()), if delivery.is_streamed() && blocks.waits() => {
-                    self.deliver_block(&mut blocks, &output.text, delivery).await?;
+                    let withheld = self.deliver_block(blocks, known, &output.text, delivery).await?;
+                    if withheld && !std::mem::replace(&mut cancelled, true) {
+                        generation.cancel().await;
+                    }
                     continue;
                 }
                 () = delivery.closed(), if !cancelled => {
@@ -309,8 +330,12 @@ impl House {
                     output.text.push_str(&text);
                     blocks.add(&text, tokens.len());
                     output.tokens.extend(tokens);
-                    if delivery.is_streamed() && blocks.is_full() {
-                        self.deliver_block(&mut blocks, &output.text, delivery).await?;
+                    if delivery.is_streamed()
+                        && blocks.is_full()
+                        && self.deliver_block(blocks, known, &output.text, delivery).await?
+                        && !std::mem::replace(&mut cancelled, true)
+                    {
+                        generation.cancel().await;
                     }
                 }
                 Some(Ok(engine::Event::Done { stop, times, drafts, .. })) => {
@@ -324,19 +349,24 @@ impl House {
             }
         }
         if delivery.is_streamed() {
-            self.deliver_block(&mut blocks, &output.text, delivery).await?;
+            self.deliver_block(blocks, known, &output.text, delivery).await?;
         }
         Ok((output, None))
     }
 
-    /// Durable first, then shown. `text` is everything so far.
+    /// Durable first, then shown. `text` is everything so far; of it, what may yet be withheld is held back. Answers
+    /// whether something is withheld for good.
     async fn deliver_block(
         &self,
         blocks: &mut Blocks,
+        known: &Known,
         text: &str,
         delivery: &mut Delivery,
-    ) -> Result<(), Refusal> {
-        let Some((number, shown)) = blocks.take(text) else { return Ok(()) };
+    ) -> Result<bool, Refusal> {
+        let (decided, withheld) =
+            if known.withholds() { known.decided(text).await? } else { (text.len(), false) };
+        let text = text.get(..decided).unwrap_or_default();
+        let Some((number, shown)) = blocks.take(text) else { return Ok(withheld) };
         let block = Block {
             record: blocks.record.0,
             number,
@@ -349,26 +379,29 @@ impl House {
             .await
             .map_err(|refusal| refusal.of(blocks.record))?;
         delivery.block(shown.to_owned()).await;
-        Ok(())
+        Ok(withheld)
     }
 
     async fn write_result(
         &self,
-        record: RecordNumber,
+        blocks: &Blocks,
         output: Output,
-        salt: Salt,
-        broken: Option<&Refusal>,
-        client_gone: bool,
+        provenance: &Provenance,
+        ended: Ended<'_>,
     ) -> Result<Receipt, Refusal> {
+        let record = blocks.record;
+        let Ended { broken, withheld, client_gone } = ended;
         let (outcome, detail) = match broken {
             Some(refusal) => (Outcome::Failed, refusal.message.clone()),
+            None if withheld.is_some() => (Outcome::Withheld, String::new()),
             None if output.stop == Some(Stop::Cancelled) => {
                 (Outcome::Cancelled, "the client went away".to_owned())
             }
             None if client_gone => (Outcome::Answered, "the client went away before the end".to_owned()),
             None => (Outcome::Answered, String::new()),
         };
-        let (leaf, body) = record::result(record, outcome, detail, output, salt, &self.fingerprint_key);
+        let (leaf, body) =
+            record::result(record, outcome, detail, output, blocks.salt, provenance, &self.fingerprint_key);
         let body = serde_json::to_vec(&body).map_err(unwritable)?;
         let written = self.append(ledger::Event::Result(Box::new(leaf)), Some(body)).await;
         written.map_err(|refusal| refusal.of(record))
@@ -436,6 +469,15 @@ fn action(ask: &Ask) -> &'static str {
         Ask::Complete { .. } => "complete",
         Ask::Fill { .. } => "fill",
     }
+}
+
+/// How a request ended.
+struct Ended<'a> {
+    /// The engine broke.
+    broken: Option<&'a Refusal>,
+    /// The answer is not shown.
+    withheld: Option<&'a Refusal>,
+    client_gone: bool,
 }
 
 /// How much of an answer's text is durable and shown.
@@ -544,7 +586,7 @@ impl Delivery {
             }
             Delivery::Stream { events, .. } => {
                 let _gone = events
-                    .send(Event::End { stop: answer.stop, usage: answer.usage, checks: answer.checks })
+                    .send(Event::End { stop: answer.stop, usage: answer.usage, findings: answer.findings })
                     .await;
             }
         }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::connection::{Client, EventStream, error_message, header};
 use crate::error::ClientError;
+use crate::provenance::Provenance;
 
 /// Asks for the text between a prefix and a suffix: `POST /v1/completions`.
 #[derive(Clone, Serialize)]
@@ -122,8 +123,18 @@ pub struct Answer {
     pub stop: String,
     /// What it cost.
     pub usage: Usage,
-    /// What the server's compilers say of it.
+    /// What the server found out about it.
+    pub findings: Findings,
+}
+
+/// What the server found out about an answer before it showed it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Findings {
+    /// What its compilers say.
     pub checks: Vec<Check>,
+    /// What it has in common with known code; `None` of a server that does not look.
+    pub provenance: Option<Provenance>,
 }
 
 /// What one checker of the server's said of an answer, or of a code block of it.
@@ -226,7 +237,7 @@ impl Client {
             text: choice.text,
             stop: choice.finish_reason,
             usage: usage.into(),
-            checks: cloister.checks,
+            findings: cloister,
         })
     }
 
@@ -245,7 +256,13 @@ impl Client {
         }
         let request = Streamed { request, stream: true, stream_options: Options { include_usage: true } };
         let events = self.stream("/v1/chat/completions", &request).await?;
-        Ok(ChatStream { events, deployment: String::new(), stop: None, usage: None, checks: Vec::new() })
+        Ok(ChatStream {
+            events,
+            deployment: String::new(),
+            stop: None,
+            usage: None,
+            findings: Findings::default(),
+        })
     }
 }
 
@@ -256,7 +273,7 @@ pub struct ChatStream {
     deployment: String,
     stop: Option<String>,
     usage: Option<Usage>,
-    checks: Vec<Check>,
+    findings: Findings,
 }
 
 /// A step of a streamed answer.
@@ -272,8 +289,8 @@ pub enum ChatEvent {
         stop: String,
         /// What it cost; `None` when the server did not say.
         usage: Option<Usage>,
-        /// What the server's compilers say of it.
-        checks: Vec<Check>,
+        /// What the server found out about it.
+        findings: Findings,
     },
 }
 
@@ -292,8 +309,8 @@ impl ChatStream {
             if data == "[DONE]" {
                 let stop = self.stop.take().ok_or_else(|| self.broken_off())?;
                 let deployment = std::mem::take(&mut self.deployment);
-                let checks = std::mem::take(&mut self.checks);
-                return Ok(ChatEvent::End { deployment, stop, usage: self.usage, checks });
+                let findings = std::mem::take(&mut self.findings);
+                return Ok(ChatEvent::End { deployment, stop, usage: self.usage, findings });
             }
             if let Some(text) = self.read(&data)? {
                 return Ok(ChatEvent::Text(text));
@@ -317,7 +334,9 @@ impl ChatStream {
         if let Some(usage) = chunk.usage {
             self.usage = Some(usage.into());
         }
-        self.checks.extend(chunk.cloister.checks);
+        if let Some(findings) = chunk.cloister {
+            self.findings = findings;
+        }
         let Some(choice) = chunk.choices.into_iter().next() else { return Ok(None) };
         if choice.finish_reason.is_some() {
             self.stop = choice.finish_reason;
@@ -339,14 +358,7 @@ struct WireCompletion {
     #[serde(default)]
     usage: WireUsage,
     #[serde(default)]
-    cloister: WireOurs,
-}
-
-/// What Cloister adds to an answer.
-#[derive(Default, Deserialize)]
-struct WireOurs {
-    #[serde(default)]
-    checks: Vec<Check>,
+    cloister: Findings,
 }
 
 #[derive(Deserialize)]
@@ -364,7 +376,7 @@ struct WireChunk {
     #[serde(default)]
     usage: Option<WireUsage>,
     #[serde(default)]
-    cloister: WireOurs,
+    cloister: Option<Findings>,
 }
 
 #[derive(Deserialize)]

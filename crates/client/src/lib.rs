@@ -22,11 +22,13 @@ mod error;
 mod events;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod provenance;
 
 pub use address::{Address, AddressError, Token, TokenError};
 pub use connection::{Client, Document, EventStream, Limits};
 pub use dialect::{
-    Answer, ChatEvent, ChatRequest, ChatStream, Check, CompletionRequest, Mark, Message, Receipt, Remark,
-    Subject, Usage,
+    Answer, ChatEvent, ChatRequest, ChatStream, Check, CompletionRequest, Findings, Mark, Message, Receipt,
+    Remark, Subject, Usage,
 };
 pub use error::{ClientError, ErrorKind};
+pub use provenance::{Asked, Found, Match, Origin, Provenance};

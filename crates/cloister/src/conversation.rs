@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use client::{ChatEvent, ChatRequest, Check, Mark, Message, Usage};
+use client::{ChatEvent, ChatRequest, Findings, Mark, Message, Usage};
 
-use crate::checks;
 use crate::commands::Session;
 use crate::failure::Failure;
+use crate::findings;
 use crate::settings::Settings;
 use crate::subject;
 
@@ -17,7 +17,7 @@ pub(crate) struct WholeAnswer {
     pub(crate) text: String,
     pub(crate) stop: String,
     pub(crate) usage: Option<Usage>,
-    pub(crate) checks: Vec<Check>,
+    pub(crate) findings: Findings,
 }
 
 /// How a question is answered: the flags `ask` and `chat` share.
@@ -70,7 +70,7 @@ pub(crate) async fn answer(
     let mut stream = settings.client.chat(request).await?;
     session.keep_receipt(settings, stream.mark());
     let mut text = String::new();
-    let (deployment, stop, usage, checks) = loop {
+    let (deployment, stop, usage, findings) = loop {
         match stream.next().await {
             Ok(ChatEvent::Text(more)) => {
                 text.push_str(&more);
@@ -78,8 +78,8 @@ pub(crate) async fn answer(
                     session.output.text(&more)?;
                 }
             }
-            Ok(ChatEvent::End { deployment, stop, usage, checks }) => {
-                break (deployment, stop, usage, checks);
+            Ok(ChatEvent::End { deployment, stop, usage, findings }) => {
+                break (deployment, stop, usage, findings);
             }
             Err(error) => {
                 if show {
@@ -89,10 +89,10 @@ pub(crate) async fn answer(
             }
         }
     };
-    let answer = WholeAnswer { mark: stream.mark().clone(), deployment, text, stop, usage, checks };
+    let answer = WholeAnswer { mark: stream.mark().clone(), deployment, text, stop, usage, findings };
     if show {
         session.output.end_text()?;
-        for line in checks::lines(&answer.checks) {
+        for line in findings::lines(&answer.findings) {
             session.output.say(line);
         }
         session.output.say(closing_line(&answer.mark, &answer.deployment, &answer.stop, answer.usage));

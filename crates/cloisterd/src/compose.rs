@@ -21,6 +21,7 @@ use protocol::context::Stage;
 use protocol::control::{ClockState, CpuFacts, DeploymentFacts, Source};
 use protocol::relay::RelaySettings;
 use protocol::worker::{Ready, WorkerSettings};
+use provenance::library::Library;
 use retrieval::Sources;
 
 use crate::data::{Data, Keys};
@@ -362,6 +363,8 @@ pub(crate) fn administer(data: &Data, command: Command) -> Result<Response, Box<
             admissions,
             context,
             checkers: Checkers::default(),
+            library: Arc::new(Library::default()),
+            provenance: settings.provenance.clone(),
             supervision,
         });
         let response = assist.administer(rustix::process::geteuid().as_raw(), command).await;

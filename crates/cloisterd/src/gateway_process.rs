@@ -24,12 +24,14 @@ use protocol::context::Stage;
 use protocol::control::{
     DeploymentFacts, FromGateway, PACKET_BYTES_MAX, POSTURE_BYTES_MAX, Setup, ToGateway, VERSION,
 };
+use protocol::corpora::CorpusFacts;
 use protocol::posture::{Occasion, Summary};
+use provenance::library::{self, Library};
 use retrieval::Sources;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{oneshot, watch};
 
-use crate::{compose, output, sources};
+use crate::{compose, corpora, output, sources};
 
 /// The first argument that makes this program the gateway.
 pub(crate) const ARGUMENT: &str = "gateway-process";
@@ -80,7 +82,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         kind: jail::Kind::Gateway,
         parent_pid: setup.supervisor_pid,
         read_write: granted(&data),
-        read_only: vec![data.join(sources::FOLDER)],
+        read_only: vec![data.join(sources::FOLDER), data.join(corpora::FOLDER)],
         keep_fds,
         memory_bytes_max: None,
         open_files_max: OPEN_FILES_MAX,
@@ -125,6 +127,9 @@ fn serve(
     let (stop, stopped) = watch::channel(false);
     let context = Arc::new(Sources::default());
     context.set(setup.sources.clone());
+    let library = Arc::new(Library::default());
+    let (named, to_open) = std::sync::mpsc::channel();
+    let _opener_waits = named.send(library.set(setup.corpora.clone()));
     let checkers = Checkers::default();
     let (published, indexes) = std::sync::mpsc::channel();
     let control = Control {
@@ -137,8 +142,15 @@ fn serve(
         context: Arc::clone(&context),
         indexes: published,
         checkers: checkers.clone(),
+        library: Arc::clone(&library),
+        corpora: named,
         stop,
     };
+    let opening = (Arc::clone(&library), data.join(corpora::FOLDER));
+    std::thread::Builder::new().name("corpora".to_owned()).spawn(move || {
+        let (library, folder) = opening;
+        open_corpora(&library, &to_open, &folder);
+    })?;
     let opening = (Arc::clone(&context), Arc::clone(&channel), data.join(sources::FOLDER));
     std::thread::Builder::new().name("indexes".to_owned()).spawn(move || {
         let (context, channel, folder) = opening;
@@ -180,6 +192,8 @@ fn serve(
             admissions,
             context,
             checkers,
+            library,
+            provenance: setup.provenance.clone(),
             supervision,
         });
         tokio::spawn(record_postures(assist.clone(), looked, Arc::clone(&channel), asked));
@@ -251,6 +265,20 @@ fn open_indexes(context: &Sources, indexes: &Receiver<(String, String)>, channel
     }
 }
 
+/// Opens corpora, each after all of it was hashed: another digest than the pinned one is refused.
+fn open_corpora(library: &Library, named: &Receiver<Vec<CorpusFacts>>, folder: &Path) {
+    while let Ok(facts) = named.recv() {
+        for facts in facts {
+            let opened = library::open(&folder.join(&facts.name).join(&facts.folder), &facts.root);
+            match &opened {
+                Ok(_) => tracing::info!(corpus = facts.name, root = %facts.root, "a corpus is open"),
+                Err(error) => tracing::error!(corpus = facts.name, %error, "a corpus is not used"),
+            }
+            library.opened(&facts, opened);
+        }
+    }
+}
+
 fn listeners(descriptors: Vec<OwnedFd>) -> Result<(UnixListener, Vec<gateway::Listener>), Box<dyn Error>> {
     let mut descriptors = descriptors.into_iter();
     let mut next = || descriptors.next().ok_or("the supervisor handed over too few listeners");
@@ -272,6 +300,9 @@ struct Control {
     /// Names of sources and of the folders of their new indexes.
     indexes: Sender<(String, String)>,
     checkers: Checkers,
+    library: Arc<Library>,
+    /// Corpora that are to be opened.
+    corpora: Sender<Vec<CorpusFacts>>,
     stop: watch::Sender<bool>,
 }
 
@@ -300,6 +331,9 @@ impl Control {
                 Ok(Some((ToGateway::Posture(summary), _))) => {
                     let text = String::from_utf8_lossy(&std::mem::take(&mut posture)).as_ref().into();
                     let _stopping = self.postures.send((summary, text));
+                }
+                Ok(Some((ToGateway::Corpora(facts), _))) => {
+                    let _stopping = self.corpora.send(self.library.set(facts));
                 }
                 Ok(Some((ToGateway::Sources(facts), _))) => {
                     self.context.set(facts);

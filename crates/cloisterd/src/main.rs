@@ -10,6 +10,7 @@ mod airgap;
 mod checker_process;
 mod commands;
 mod compose;
+mod corpora;
 mod data;
 mod events;
 mod file;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jail::weaker::{self, Weaker};
 use protocol::control::Limits;
+use protocol::corpora::Policy;
 use protocol::worker::Speculation;
 use serde::Deserialize;
 
@@ -40,6 +41,9 @@ const PROCESSES_MIN: u32 = 64;
 /// Processes and threads of a jailed process, where the configuration does not say: more than any needs.
 const PROCESSES_MAX: u32 = 4096;
 
+/// The shortest match that a rule can be about, in lexemes.
+const LEXEMES_MIN: u32 = 31;
+
 /// Nobody waits longer for an upstream engine.
 const SILENCE_S_MAX: u32 = 3600;
 
@@ -65,6 +69,8 @@ pub(crate) struct Settings {
     pub(crate) release: Release,
     /// Compilers that look at answers.
     pub(crate) checks: Checks,
+    /// What is done about answers that match known code.
+    pub(crate) provenance: Policy,
 }
 
 /// Compilers that look at answers.
@@ -242,6 +248,17 @@ impl Settings {
         if let Some(folder) = settings.checks.toolchains.iter().find(|folder| !folder.is_absolute()) {
             return Err(wrong(format!("checks.toolchains: {} is no absolute path", folder.display())));
         }
+        if settings.provenance.lexemes_min < LEXEMES_MIN
+            || settings
+                .provenance
+                .rules
+                .iter()
+                .any(|rule| rule.lexemes_min.is_some_and(|min| min < LEXEMES_MIN))
+        {
+            return Err(wrong(format!(
+                "provenance.lexemes_min: {LEXEMES_MIN} at least, since no shorter match is sure to be found"
+            )));
+        }
         if settings.airgap.interval_s == Some(0) {
             return Err(wrong("airgap.interval_s is 0: at least one second".to_owned()));
         }
@@ -383,6 +400,8 @@ mod tests {
         assert!(parse("[limits]\nrequests_max = 'x'").unwrap_err().contains("requests_max"));
         assert!(parse("[relay]\nsilence_s_max = 0").unwrap_err().contains("relay.silence_s_max"));
         assert!(parse("[engine]\nthreads = 0").unwrap_err().contains("threads"));
+        assert!(parse("[provenance]\nlexemes_min = 30").unwrap_err().contains("lexemes_min"));
+        assert!(parse("[[provenance.rules]]\nlicences = ['GPL-*']").unwrap_err().contains("action"));
     }
 
     /// A weaker jail that no jail knows would be a word without effect.

@@ -193,7 +193,7 @@ pub(crate) fn make_folder(data: &Data) -> Result<(), Box<dyn Error>> {
     make(&data.path(FOLDER))
 }
 
-fn make(folder: &Path) -> Result<(), Box<dyn Error>> {
+pub(crate) fn make(folder: &Path) -> Result<(), Box<dyn Error>> {
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     Ok(made.map_err(|error| format!("{} cannot be made: {error}", folder.display()))?)
 }

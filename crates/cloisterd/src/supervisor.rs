@@ -32,7 +32,7 @@ use crate::listeners::Listeners;
 use crate::output;
 use crate::settings::{OnFailure, Settings};
 use crate::sources::Indexes;
-use crate::{checker_process, compose, gateway_process, host, served, settings, sources};
+use crate::{checker_process, compose, corpora, gateway_process, host, served, settings, sources};
 
 /// A process that dies is started again after this, doubled at each death that comes soon,
 const RESTART_WAIT_MIN: Duration = Duration::from_millis(100);
@@ -131,6 +131,7 @@ impl Supervisor {
             None => Listeners::open(&data, settings.server.tcp)?,
         };
         let cgroups = host::cgroups_of(&settings)?;
+        corpora::make_folder(&data)?;
         let indexing = Indexing::new(&data)?;
         // From here on nothing that this process starts can make a network socket, whatever its jail.
         jail::give_up_networks()?;
@@ -366,6 +367,8 @@ impl Supervisor {
             owner_uid: self.data.owner_uid(),
             deployments: self.workers.iter().map(|slot| slot.deployment.facts()).collect(),
             sources: self.indexing.facts(),
+            corpora: corpora::facts(&corpora::configured(&self.data)?),
+            provenance: self.settings.provenance.clone(),
             limits: self.settings.limits(),
             clock: compose::clock_state(),
             accept: self.settings.jail.accept_names(),
@@ -530,10 +533,14 @@ impl Supervisor {
         Ok(self.workers.iter().map(|slot| slot.deployment.facts()).collect())
     }
 
-    /// Takes what `sources.toml` says now. The gateway hears it first; what is removed is removed once it has let go.
+    /// Takes what `sources.toml` and `corpora.toml` say now. The gateway hears it first; what is removed is removed once
+    /// it has let go.
     fn reload_sources(&mut self) -> Result<(), Box<dyn Error>> {
-        match sources::configured(&self.data) {
-            Ok(configured) => {
+        let configured = sources::configured(&self.data)
+            .and_then(|sources| Ok((sources, corpora::configured(&self.data)?)));
+        match configured {
+            Ok((configured, known)) => {
+                self.tell_gateway(&ToGateway::Corpora(corpora::facts(&known)), &[])?;
                 if let Some(pid) = self.indexing.set(configured) {
                     self.overseer.forget(pid);
                 }

@@ -1,7 +1,7 @@
 //! What a dialect is to the routes: a pure function from a body to a [`Call`], and a [`Form`] that
 //! words its answers.
 
-use assist::{Answer, Ask, Check, Parameters, Subject, Usage};
+use assist::{Answer, Ask, Findings, Parameters, Subject, Usage};
 use protocol::RecordNumber;
 use protocol::worker::Stop;
 use serde_json::{Value, json};
@@ -41,15 +41,19 @@ pub(crate) trait Form: Send + 'static {
     fn block(&self, head: &Head, text: &str) -> Value;
 
     /// The events of the end.
-    fn closing(&self, head: &Head, stop: Stop, usage: &Usage, checks: &[Check]) -> Vec<Value>;
+    fn closing(&self, head: &Head, stop: Stop, usage: &Usage, findings: &Findings) -> Vec<Value>;
 
     /// What the dialect sends behind the last event, where it sends something.
     const TERMINATOR: Option<&'static str>;
 }
 
 /// What every dialect's answer carries of ours, as its field `cloister`.
-pub(crate) fn ours(record: RecordNumber, checks: &[Check]) -> Value {
-    json!({"record": record, "checks": checks})
+pub(crate) fn ours(record: RecordNumber, findings: Option<&Findings>) -> Value {
+    let mut ours = json!({"record": record});
+    if let Some(Findings { checks, provenance }) = findings {
+        (ours["checks"], ours["provenance"]) = (json!(checks), json!(provenance));
+    }
+    ours
 }
 
 /// What is known of an answer before its text.

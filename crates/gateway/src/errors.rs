@@ -132,6 +132,7 @@ impl From<Refusal> for Fault {
             Kind::Busy => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", Some(1)),
             Kind::LedgerUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "ledger_unavailable", None),
             Kind::EngineUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "engine_unavailable", None),
+            Kind::Withheld => (StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS, "withheld", None),
             Kind::EngineFailed => (StatusCode::INTERNAL_SERVER_ERROR, "engine_failed", None),
         };
         Fault {
@@ -183,6 +184,7 @@ mod tests {
             (Kind::LedgerUnavailable, 503, "ledger_unavailable", false),
             (Kind::EngineUnavailable, 503, "engine_unavailable", false),
             (Kind::EngineFailed, 500, "engine_failed", false),
+            (Kind::Withheld, 451, "withheld", false),
         ] {
             let record = Some(RecordNumber(7));
             let refusal = Refusal { kind, message: "why".to_owned(), record, retry_after_s: None };

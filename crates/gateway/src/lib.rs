@@ -10,6 +10,7 @@
 //! | `POST /v1/cloister/decisions` | our own | what a person did with an answer: see docs/http-api.md |
 //! | `GET /v1/cloister/ledger/query` | our own | records found by what they are, a person's own |
 //! | `GET /health` | llama.cpp | no credential; 503 with the reason when nothing can be answered |
+//! | `POST /v1/cloister/trace` | Cloister | what a text has in common with known code |
 //! | `POST /v1/cloister/generate` | Cloister | fills a hole until a compiler has nothing against it |
 //! | `GET /metrics` | Prometheus | needs a credential |
 //!
@@ -34,6 +35,7 @@ mod fields;
 mod generate;
 mod parameters;
 mod query;
+mod trace;
 
 mod errors;
 mod sse;

@@ -11,7 +11,7 @@
 //!   filters' order is fixed, the cache is always on, and a prompt is never cut short.
 //! - A prompt that does not fit is refused, so `truncated` is always false.
 
-use assist::{Answer, Ask, Check, Extra, Parameters, Usage};
+use assist::{Answer, Ask, Extra, Findings, Parameters, Usage};
 use protocol::RecordNumber;
 use protocol::worker::Stop;
 use serde_json::{Map, Value, json};
@@ -92,7 +92,7 @@ fn predict_ms_max(fields: &Fields<'_>) -> Result<Option<u32>, DialectError> {
 
 impl Infill {
     fn body(&self, head: &Head, index: usize, answer: &Answered<'_>) -> Value {
-        let Answered { record, text, stop, usage, checks } = *answer;
+        let Answered { record, text, stop, usage, findings } = *answer;
         let (stop_type, stopping_word) = self.stop_words(stop);
         let Parameters { sampling, tokens_max, stop: stop_strings, .. } = &self.parameters;
         let body = json!({
@@ -119,7 +119,7 @@ impl Infill {
                 "stop": stop_strings,
             },
             "timings": timings(usage),
-            "cloister": ours(record, checks),
+            "cloister": ours(record, Some(findings)),
         });
         if self.response_fields.is_empty() { body } else { selected(&self.response_fields, &body) }
     }
@@ -145,13 +145,13 @@ struct Answered<'a> {
     text: &'a str,
     stop: Stop,
     usage: &'a Usage,
-    checks: &'a [Check],
+    findings: &'a Findings,
 }
 
 impl<'a> Answered<'a> {
     fn of(answer: &'a Answer) -> Answered<'a> {
-        let Answer { record, text, stop, usage, checks, .. } = answer;
-        Answered { record: *record, text, stop: *stop, usage, checks }
+        let Answer { record, text, stop, usage, findings, .. } = answer;
+        Answered { record: *record, text, stop: *stop, usage, findings }
     }
 }
 
@@ -186,8 +186,8 @@ impl Form for Infill {
         json!({"index": 0, "content": text, "stop": false})
     }
 
-    fn closing(&self, head: &Head, stop: Stop, usage: &Usage, checks: &[Check]) -> Vec<Value> {
-        vec![self.body(head, 0, &Answered { record: head.record, text: "", stop, usage, checks })]
+    fn closing(&self, head: &Head, stop: Stop, usage: &Usage, findings: &Findings) -> Vec<Value> {
+        vec![self.body(head, 0, &Answered { record: head.record, text: "", stop, usage, findings })]
     }
 }
 
@@ -244,7 +244,7 @@ mod tests {
             deployment: "coder".into(),
             text: text.into(),
             stop: Stop::EndOfText,
-            checks: Vec::new(),
+            findings: Findings::default(),
             usage: Usage {
                 prompt_tokens: 100,
                 prompt_tokens_cached: 60,

@@ -5,7 +5,7 @@
 //! `tool_choice: "auto"` allows; `required` is refused, as are `response_format`s other than text,
 //! since an answer that ignores them would look as if it had obeyed.
 
-use assist::{Answer, Ask, Check, DeploymentView, Message, Parameters, Role, Usage};
+use assist::{Answer, Ask, DeploymentView, Findings, Message, Parameters, Role, Usage};
 use protocol::worker::{Stop, Until};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -288,7 +288,7 @@ impl Form for OpenAi {
             "choices": choices,
             "usage": usage_body(&total),
             "timings": timings(&total),
-            "cloister": ours(head.record, answers.first().map_or(&[], |answer| &answer.checks)),
+            "cloister": ours(head.record, answers.first().map(|answer| &answer.findings)),
         })
     }
 
@@ -307,10 +307,10 @@ impl Form for OpenAi {
         self.chunk(head, Some(text), None)
     }
 
-    fn closing(&self, head: &Head, stop: Stop, usage: &Usage, checks: &[Check]) -> Vec<Value> {
+    fn closing(&self, head: &Head, stop: Stop, usage: &Usage, findings: &Findings) -> Vec<Value> {
         let mut last = self.chunk(head, None, Some(finish_reason(stop)));
         last["timings"] = timings(usage);
-        last["cloister"] = ours(head.record, checks);
+        last["cloister"] = ours(head.record, Some(findings));
         let mut events = vec![last];
         if self.include_usage {
             let mut chunk = self.envelope(head, json!([]));

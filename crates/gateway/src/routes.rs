@@ -28,7 +28,7 @@ use crate::fields::DialectError;
 use crate::listen::Source;
 use crate::metrics::Metrics;
 use crate::walk::Walk;
-use crate::{context, decisions, generate, llama_cpp, openai, sse};
+use crate::{context, decisions, generate, llama_cpp, openai, sse, trace};
 
 /// For a whole body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -56,6 +56,7 @@ pub(crate) fn router<W: Walk>(app: Arc<App<W>>) -> Router {
         .route("/v1/cloister/decisions", post(decision::<W>))
         .route("/v1/cloister/ledger/query", get(query::<W>))
         .route("/v1/cloister/context", post(look_up::<W>))
+        .route("/v1/cloister/trace", post(trace::<W>))
         .route("/v1/cloister/generate", post(generate::<W>))
         .route("/metrics", get(metrics::<W>))
         .route("/health", get(health::<W>))
@@ -181,7 +182,7 @@ async fn answers<W: Walk>(walk: &W, request: assist::Request, count: u32) -> Res
         };
         answers.push(answer);
     }
-    answers.sort_by_key(|answer| answer.checks.iter().any(|check| check.errors > 0));
+    answers.sort_by_key(|answer| answer.findings.checks.iter().any(|check| check.errors > 0));
     Ok(answers)
 }
 
@@ -306,6 +307,28 @@ async fn look_up<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> R
     };
     match looked_up.await {
         Ok((record, document)) => with_headers(json_text(StatusCode::OK, document), &[record], None, None),
+        Err(fault) => fault.into_response(Shape::OpenAi),
+    }
+}
+
+/// What a text has in common with known code.
+async fn trace<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> Response<Body> {
+    let credential = credential(&request);
+    let bytes_max = trace::BODY_BYTES_MAX.min(app.body_bytes_max);
+    let body = request.into_body();
+    let traced = async {
+        if let Err(refusal) = app.walk.identify(&credential, "cloister.trace").await {
+            discard(body, bytes_max).await;
+            return Err(Fault::from(refusal));
+        }
+        let asked = trace::parse(&read_body(body, bytes_max).await?)?;
+        Ok(app.walk.trace(&credential, asked).await?)
+    };
+    match traced.await {
+        Ok((record, provenance)) => {
+            let response = json_response(StatusCode::OK, &trace::answer(record, &provenance));
+            with_headers(response, &[record], None, None)
+        }
         Err(fault) => fault.into_response(Shape::OpenAi),
     }
 }

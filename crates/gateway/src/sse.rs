@@ -58,10 +58,10 @@ impl<S: Events, F: Form> Streaming<S, F> {
                 let block = self.form.block(&self.head, &text);
                 (event(&block), Some(self))
             }
-            Some(Event::End { stop, usage, checks }) => {
+            Some(Event::End { stop, usage, findings }) => {
                 self.observation.answered(&usage);
                 let mut last: String =
-                    self.form.closing(&self.head, stop, &usage, &checks).iter().map(event).collect();
+                    self.form.closing(&self.head, stop, &usage, &findings).iter().map(event).collect();
                 if let Some(terminator) = F::TERMINATOR {
                     last.push_str(&format!("data: {terminator}\n\n"));
                 }

@@ -3,8 +3,8 @@
 use std::future::Future;
 
 use assist::{
-    Answer, AnswerStream, Assist, Decided, DeploymentView, Event, Generate, Lookup, Receipt, Refusal,
-    Request, Status, Step,
+    Answer, AnswerStream, Assist, Decided, DeploymentView, Event, Generate, Lookup, Provenance, Receipt,
+    Refusal, Request, Status, Step, Trace,
 };
 use identity::Credential;
 use protocol::{RecordNumber, admin};
@@ -62,6 +62,13 @@ pub trait Walk: Send + Sync + 'static {
         credential: &Credential,
         lookup: Lookup,
     ) -> impl Future<Output = Result<(RecordNumber, String), Refusal>> + Send;
+
+    /// What a text has in common with known code. Answers the lookup's leaf as well.
+    fn trace(
+        &self,
+        credential: &Credential,
+        trace: Trace,
+    ) -> impl Future<Output = Result<(RecordNumber, Provenance), Refusal>> + Send;
 
     /// Fills a hole until a compiler has nothing against it; the steps come as they are made.
     fn generate(&self, generate: Generate) -> mpsc::Receiver<Result<Step, Refusal>>;
@@ -146,6 +153,14 @@ impl Walk for Assist {
         lookup: Lookup,
     ) -> Result<(RecordNumber, String), Refusal> {
         Assist::look_up(self, credential, lookup).await
+    }
+
+    async fn trace(
+        &self,
+        credential: &Credential,
+        trace: Trace,
+    ) -> Result<(RecordNumber, Provenance), Refusal> {
+        Assist::trace(self, credential, trace).await
     }
 
     fn generate(&self, generate: Generate) -> mpsc::Receiver<Result<Step, Refusal>> {

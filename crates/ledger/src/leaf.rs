@@ -476,6 +476,8 @@ pub enum Outcome {
     Cancelled,
     /// With an error.
     Failed,
+    /// With an answer that the site's policy withheld, since it matches known code.
+    Withheld,
 }
 
 /// How a replay ended.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::Digest;
 
 /// The version of this conversation.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// A request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -216,6 +216,20 @@ pub enum Command {
         /// At most that many.
         count: u32,
     },
+    /// Writes down that a corpus of known code is about to be added, replaced or removed; `corpora.toml` lies where only
+    /// the administrator reaches it.
+    CorpusChange {
+        /// What, as `corpus build`.
+        action: String,
+        /// The corpus.
+        name: String,
+        /// More, in words.
+        detail: String,
+    },
+    /// Has the daemon take what `corpora.toml` says now. What is not among them is let go of.
+    CorpusReload,
+    /// How all corpora stand. The answer: `corpora`.
+    CorpusStates,
     /// Erases the bodies that a signed text names.
     Erase {
         /// The text.

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::Digest;
 use crate::context::{SourceFacts, Stage};
+use crate::corpora::{CorpusFacts, Policy};
 use crate::posture::Summary;
 
 /// The version of this conversation.
-pub const VERSION: u32 = 8;
+pub const VERSION: u32 = 9;
 
 /// The longest packet, in bytes: [`LEAF_HASHES_MAX`] hashes and room.
 pub const PACKET_BYTES_MAX: usize = 64 << 10;
@@ -62,6 +63,8 @@ pub enum ToGateway {
         /// Why not.
         reason: String,
     },
+    /// The corpora of known code that there are from now on; [`ToGateway::Sources`] follows.
+    Corpora(Vec<CorpusFacts>),
     /// The sources that there are from now on; answered by [`FromGateway::SourcesTaken`].
     Sources(Vec<SourceFacts>),
     /// A source has a new index, which is complete and will not be written again; answered by
@@ -111,7 +114,7 @@ pub enum FromGateway {
     Recorded(Result<u64, String>),
     /// Asks the supervisor to look at `deployments.lock` again; answered by [`ToGateway::Reloaded`].
     Reload,
-    /// Asks the supervisor to look at `sources.toml` again; answered by [`ToGateway::SourcesReloaded`].
+    /// Asks the supervisor to look at `sources.toml` and `corpora.toml` again; answered by [`ToGateway::SourcesReloaded`].
     ReloadSources,
     /// Answer to [`ToGateway::Sources`]: what is not among them is let go of.
     SourcesTaken,
@@ -145,7 +148,7 @@ pub struct Setup {
     /// The supervisor's process: the gateway dies with it.
     pub supervisor_pid: u32,
     /// The data directory, as the gateway's Landlock rules allow it: `ledger/` and `identity/` in it, and `context/`
-    /// for reading.
+    /// and `corpora/` for reading.
     pub data: String,
     /// The log's origin line.
     pub origin: String,
@@ -163,6 +166,10 @@ pub struct Setup {
     pub deployments: Vec<DeploymentFacts>,
     /// The sources of local context.
     pub sources: Vec<SourceFacts>,
+    /// The corpora of known code.
+    pub corpora: Vec<CorpusFacts>,
+    /// What is done about answers that match them.
+    pub provenance: Policy,
     /// Limits of the gateway.
     pub limits: Limits,
     /// How the clock stood: the gateway's jail has no call to ask.

@@ -5,6 +5,8 @@
 //! - [`control`]: supervisor and gateway, over a seqpacket socketpair that also carries descriptors;
 //! - [`relay`]: what the supervisor tells a relay, which then speaks [`worker`] too;
 //! - [`check`]: gateway and the process that has compilers run, over a stream socketpair;
+//! - [`context`], [`corpora`]: what is known of sources of local context and of corpora of known code, and what those
+//!   who read them are told;
 //! - [`admin`]: administration commands and the gateway, over the admin Unix socket;
 //! - [`posture`]: what a look at the jails came to, over [`control`] and [`admin`];
 //! - [`digest`], [`ids`]: the words all of them share.
@@ -16,6 +18,7 @@ pub mod admin;
 pub mod check;
 pub mod context;
 pub mod control;
+pub mod corpora;
 pub mod digest;
 pub mod frame;
 pub mod ids;

@@ -6,6 +6,8 @@
 //! [`lexeme`]s, of which [`winnow`] chooses those that are looked up.
 
 pub mod document;
+pub mod library;
+pub mod policy;
 pub mod segment;
 pub mod trace;
 

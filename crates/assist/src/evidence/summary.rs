@@ -183,6 +183,7 @@ impl Summary {
                     Outcome::Answered => "answered",
                     Outcome::Cancelled => "cancelled",
                     Outcome::Failed => "failed",
+                    Outcome::Withheld => "withheld",
                 };
                 self.outcomes.add(outcome, 1);
             }

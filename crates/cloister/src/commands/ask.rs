@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use client::{Check, Client, Usage};
+use client::{Client, Findings, Usage};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -32,7 +32,7 @@ pub(crate) struct Ask {
     no_context: bool,
     #[command(flatten)]
     manner: Manner,
-    /// Print {record, deployment, text, stop, usage, sources} as JSON when the answer is whole
+    /// Print {record, deployment, text, stop, usage, checks, provenance, sources} as JSON when the answer is whole
     #[arg(long)]
     json: bool,
 }
@@ -44,7 +44,8 @@ struct Report {
     text: String,
     stop: String,
     usage: Option<Usage>,
-    checks: Vec<Check>,
+    #[serde(flatten)]
+    findings: Findings,
     #[serde(skip_serializing_if = "Option::is_none")]
     sources: Option<Vec<Value>>,
 }
@@ -83,7 +84,7 @@ impl Ask {
                 text: answer.text,
                 stop: answer.stop,
                 usage: answer.usage,
-                checks: answer.checks,
+                findings: answer.findings,
                 sources,
             })?;
             return Ok(ExitCode::SUCCESS);

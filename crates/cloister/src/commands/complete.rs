@@ -1,13 +1,13 @@
 use std::process::ExitCode;
 
-use client::{Answer, Check, CompletionRequest, Usage};
+use client::{Answer, CompletionRequest, Findings, Usage};
 use serde::Serialize;
 
 use super::{Session, wait};
 use crate::conversation::closing_line;
 use crate::cursor::{self, Place};
 use crate::failure::Failure;
-use crate::{checks, file, subject};
+use crate::{file, findings, subject};
 
 /// A longer file is not source that a person completes in.
 const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -73,7 +73,8 @@ struct Report<'a> {
     text: &'a str,
     stop: &'a str,
     usage: Usage,
-    checks: &'a [Check],
+    #[serde(flatten)]
+    findings: &'a Findings,
     applied: bool,
 }
 
@@ -117,7 +118,7 @@ impl Complete {
                 text: &answer.text,
                 stop: &answer.stop,
                 usage: answer.usage,
-                checks: &answer.checks,
+                findings: &answer.findings,
                 applied,
             })?;
             return Ok(());
@@ -130,7 +131,7 @@ impl Complete {
             let Place { file, line, column } = &self.place;
             session.output.say(format!("inserted at {}:{line}:{column}", file.display()));
         }
-        for line in checks::lines(&answer.checks) {
+        for line in findings::lines(&answer.findings) {
             session.output.say(line);
         }
         session.output.say(closing_line(&answer.mark, &answer.deployment, &answer.stop, Some(answer.usage)));

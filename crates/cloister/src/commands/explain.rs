@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{Session, wait};
-use crate::checks;
 use crate::failure::Failure;
+use crate::{checks, provenance};
 
 /// Shows a record: who asked what, when, of which model, and what was answered
 ///
@@ -185,6 +185,10 @@ fn answer(page: &mut Page, related: &[&Value]) {
             page.fact("blocks streamed", &blocks.to_string());
         }
         page.facts(event(result), &RESULT_FACTS);
+        if let Some(found) = result.pointer("/body/provenance").filter(|found| found.is_object()) {
+            page.heading("known code");
+            page.block(&matched(found));
+        }
     } else {
         page.heading("answer: no result; it runs, or the server ended while it ran");
         // A block has its own text; only a result has the whole.
@@ -214,6 +218,17 @@ fn others(page: &mut Page, related: &[&Value]) {
 fn said(diagnostics: &str) -> String {
     let check: Result<client::Check, _> = serde_json::from_str(diagnostics);
     check.map_or_else(|_| diagnostics.to_owned(), |check| checks::lines(&[check]).join("\n"))
+}
+
+/// What an answer matches, in words; as it is where it is not as this version writes it.
+fn matched(found: &Value) -> String {
+    let provenance: Result<client::Provenance, _> = serde_json::from_value(found.clone());
+    let lines = provenance.map(|provenance| provenance::lines(&provenance));
+    match lines {
+        Ok(lines) if lines.is_empty() => "(there was no corpus to compare with)".to_owned(),
+        Ok(lines) => lines.join("\n"),
+        Err(_) => found.to_string(),
+    }
 }
 
 fn event(leaf: &Value) -> &Value {

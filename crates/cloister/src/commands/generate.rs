@@ -1,14 +1,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use client::{Check, Subject};
+use client::{Findings, Subject};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Session, wait};
 use crate::cursor::{self, Place};
 use crate::failure::Failure;
-use crate::{checks, file, subject};
+use crate::{checks, file, findings, subject};
 
 /// A longer unit is not looked at by a compiler.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -97,7 +97,8 @@ struct Generated {
     #[serde(default)]
     clauses: String,
     record: u64,
-    checks: Vec<Check>,
+    #[serde(flatten)]
+    findings: Findings,
     rounds: Value,
 }
 
@@ -140,8 +141,8 @@ impl Generate {
             Err(Failure::refused("the generation broke off: the records of its draws say how far it got"))
         })?;
         // What was not looked at is not clean.
-        let is_clean =
-            !generated.checks.is_empty() && generated.checks.iter().all(|check| check.outcome == "passed");
+        let is_clean = !generated.findings.checks.is_empty()
+            && generated.findings.checks.iter().all(|check| check.outcome == "passed");
         self.show(session, &generated, is_clean)?;
         if self.apply && is_clean {
             self.insert(session, &text, offset, &generated)?;
@@ -159,7 +160,7 @@ impl Generate {
             session.output.text(text)?;
             session.output.end_text()?;
         }
-        for line in checks::lines(&generated.checks) {
+        for line in findings::lines(&generated.findings) {
             session.output.say(line);
         }
         if let Some(out) = self.out.as_ref().filter(|_| is_clean) {

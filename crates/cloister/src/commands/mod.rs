@@ -15,6 +15,7 @@ mod mcp;
 mod models;
 mod search;
 mod status;
+mod trace;
 mod witness;
 
 use std::future::Future;
@@ -66,6 +67,7 @@ pub(crate) enum Command {
     Decide(decide::Decide),
     Explain(explain::Explain),
     Search(search::Search),
+    Trace(trace::Trace),
     Mcp(mcp::Mcp),
     #[command(subcommand)]
     Ledger(ledger::Ledger),
@@ -91,6 +93,7 @@ impl Command {
             Command::Decide(command) => command.run(session),
             Command::Explain(command) => command.run(session),
             Command::Search(command) => command.run(session),
+            Command::Trace(command) => command.run(session),
             Command::Mcp(command) => command.run(session),
             Command::Ledger(command) => command.run(session),
             Command::Witness(command) => command.run(session),

@@ -90,6 +90,7 @@ fn probe_workers(data: &Data, settings: &Settings) -> Result<Vec<Probed>, Box<dy
 fn probe_gateway(data: &Data, settings: &Settings) -> Result<Vec<ProbeResult>, Box<dyn std::error::Error>> {
     // A data directory that never served has none, and what is not there cannot be granted.
     crate::sources::make_folder(data)?;
+    crate::corpora::make_folder(data)?;
     let supervisor::SpawnedGateway { channel, child, oversight: _oversight } =
         supervisor::spawn_gateway(data, &["--probe"])?;
     let setup = Setup {
@@ -104,6 +105,8 @@ fn probe_gateway(data: &Data, settings: &Settings) -> Result<Vec<ProbeResult>, B
         owner_uid: data.owner_uid(),
         deployments: Vec::new(),
         sources: Vec::new(),
+        corpora: Vec::new(),
+        provenance: settings.provenance.clone(),
         limits: settings.limits(),
         clock: protocol::control::ClockState::default(),
         accept: settings.jail.accept_names(),

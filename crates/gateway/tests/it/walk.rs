@@ -146,7 +146,7 @@ impl Walk for ScriptedWalk {
                 text: (*text).to_owned(),
                 stop: Stop::EndOfText,
                 usage: usage(),
-                checks: Vec::new(),
+                findings: assist::Findings::default(),
             }),
             Script::Refuse(kind) => Err(refusal(*kind)),
             Script::Stream(_) => pending().await,
@@ -198,6 +198,14 @@ impl Walk for ScriptedWalk {
                 Ok((RecordNumber(41), serde_json::json!({ "results": [format!("{lookup:?}")] }).to_string()))
             }
         }
+    }
+
+    async fn trace(
+        &self,
+        _: &Credential,
+        _: assist::Trace,
+    ) -> Result<(RecordNumber, assist::Provenance), Refusal> {
+        Ok((RecordNumber(3), assist::Provenance::default()))
     }
 
     fn generate(&self, _: assist::Generate) -> tokio::sync::mpsc::Receiver<Result<assist::Step, Refusal>> {
@@ -256,9 +264,11 @@ impl Events for ScriptedStream {
         loop {
             return match self.events.next()? {
                 ScriptedEvent::Block(text) => Some(Event::Block(text.to_owned())),
-                ScriptedEvent::End => {
-                    Some(Event::End { stop: Stop::EndOfText, usage: usage(), checks: Vec::new() })
-                }
+                ScriptedEvent::End => Some(Event::End {
+                    stop: Stop::EndOfText,
+                    usage: usage(),
+                    findings: assist::Findings::default(),
+                }),
                 ScriptedEvent::Broken(kind) => Some(Event::Broken(refusal(kind))),
                 ScriptedEvent::Hang => pending().await,
                 ScriptedEvent::Vanish => None,

@@ -127,7 +127,6 @@ pub struct CorpusAsked {
 
 /// A part of the text that matches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Span {
     /// Its first byte in the text.
     pub start: u32,
@@ -140,6 +139,7 @@ pub struct Span {
     /// Lexemes by which the match goes on in the surroundings.
     pub lexemes_around: u32,
     /// How it matches.
+    #[serde(flatten)]
     pub kind: Kind,
     /// Information of its different lexemes, by how often they are in the corpora asked; of a renamed match, that of its
     /// different pairs of neighbours where names do not matter.
@@ -153,13 +153,16 @@ pub struct Span {
     pub packages: u32,
     /// Where it is, compared with the text lexeme for lexeme: the earliest known first. None where only the prompt held it.
     pub origins: Vec<Found>,
-    /// Expressions of the licences of all origins counted in `packages`, sorted, 64 at most; `NOASSERTION` where one has none.
+    /// Licences of all origins counted in `packages`, sorted, 64 at most: expressions of SPDX; `conflict` beside those of a
+    /// file whose evidence disagrees; `unknown`.
     pub licences: Vec<String>,
+    /// Corpora that have it.
+    pub corpora: Vec<String>,
 }
 
 /// How a span matches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Kind {
     /// Lexeme for lexeme.
     Exact,

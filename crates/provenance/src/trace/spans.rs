@@ -10,6 +10,7 @@ use super::nearby::{Copied, copied};
 use super::runs::{Reader, Run, near, runs};
 use super::{Corpora, CorpusAsked, Found, Kind, Limits, Nearby, Span, Surroundings, Trace, Way};
 use crate::document::Standing;
+use crate::policy;
 use crate::segment::{CHUNK_LEXEMES, Damaged};
 
 /// Documents whose origins are counted for a span.
@@ -211,12 +212,23 @@ impl Seen<'_> {
             candidates.iter().filter(|other| other.bears_out(candidate)).map(|other| &other.run).collect();
         documents.extend(borne_out.iter().map(|run| (run.segment, run.document)));
         let (packages, licences) = self.packages_and_licences(&documents)?;
+        let corpora: BTreeSet<usize> = documents.iter().map(|(segment, _)| *segment).collect();
+        let name = |segment: usize| self.corpora.segments[segment].manifest().name.clone();
+        let corpora = corpora.into_iter().map(name).collect();
         let rarity_bits = self.rarity_bits(&run.places, found.way);
         let is_common =
             packages >= self.limits.common_packages_min || rarity_bits < self.limits.common_rarity_bits_max;
         let origins = self.origins(&borne_out, reader)?;
         let span = self.described(&run.places, kind, rarity_bits);
-        Ok(Span { is_common, documents: small(documents.len()), packages, origins, licences, ..span })
+        Ok(Span {
+            is_common,
+            documents: small(documents.len()),
+            packages,
+            origins,
+            licences,
+            corpora,
+            ..span
+        })
     }
 
     /// With nothing of where it is.
@@ -244,6 +256,7 @@ impl Seen<'_> {
             packages: 0,
             origins: Vec::new(),
             licences: Vec::new(),
+            corpora: Vec::new(),
         }
     }
 
@@ -320,8 +333,10 @@ impl Seen<'_> {
         for (number, licence) in licences {
             match self.corpora.segments[number].licence(licence)?.standing {
                 Standing::Stated(expression) => drop(expressions.insert(expression)),
-                Standing::Conflict(several) => expressions.extend(several),
-                Standing::Unknown => drop(expressions.insert("NOASSERTION".to_owned())),
+                Standing::Conflict(several) => {
+                    expressions.extend(several.into_iter().chain([policy::CONFLICT.to_owned()]));
+                }
+                Standing::Unknown => drop(expressions.insert(policy::UNKNOWN.to_owned())),
             }
         }
         Ok((small(names.len()), expressions.into_iter().take(LICENCES_MAX).collect()))

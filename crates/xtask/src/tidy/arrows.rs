@@ -37,7 +37,20 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("corpora", &["provenance"]),
     ("qualify", &["jail", "languages", "protocol"]),
     // The walk.
-    ("assist", &["approval", "checks", "engine", "identity", "languages", "ledger", "protocol", "retrieval"]),
+    (
+        "assist",
+        &[
+            "approval",
+            "checks",
+            "engine",
+            "identity",
+            "languages",
+            "ledger",
+            "protocol",
+            "provenance",
+            "retrieval",
+        ],
+    ),
     // Surfaces.
     ("gateway", &["assist", "identity", "languages", "protocol"]),
     ("client", &["protocol"]),
@@ -64,6 +77,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "models",
             "oms",
             "protocol",
+            "provenance",
             "qualify",
             "retrieval",
             "tlog",

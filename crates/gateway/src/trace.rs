@@ -1,0 +1,54 @@
+//! `POST /v1/cloister/trace`: what a text has in common with known code.
+//!
+//! `{"text": "…", "repository": "name", "exact": false}`; answered with what every answer has as `cloister.provenance`.
+
+use assist::{Provenance, TRACE_BYTES_MAX, Trace};
+use protocol::RecordNumber;
+use serde_json::{Value, json};
+
+use crate::fields::{DialectError, Fields};
+
+/// Bytes of such a body: a text, every byte of it escaped.
+pub(crate) const BODY_BYTES_MAX: usize = 6 * TRACE_BYTES_MAX + 4096;
+/// Bytes of a repository's name.
+const REPOSITORY_BYTES_MAX: usize = 512;
+
+/// Reads the body.
+pub(crate) fn parse(body: &[u8]) -> Result<Trace, DialectError> {
+    let fields = Fields::of_body(body)?;
+    let text = fields.required_text("text")?;
+    if text.len() > TRACE_BYTES_MAX {
+        return Err(
+            fields.error("text", &format!("is longer than {TRACE_BYTES_MAX} bytes: trace it in parts"))
+        );
+    }
+    let repository = fields.text("repository")?;
+    if repository.as_ref().is_some_and(|name| name.len() > REPOSITORY_BYTES_MAX) {
+        return Err(fields.error("repository", &format!("is longer than {REPOSITORY_BYTES_MAX} bytes")));
+    }
+    Ok(Trace { text, repository, exact: fields.flag("exact")? })
+}
+
+/// The answer's body.
+pub(crate) fn answer(record: RecordNumber, provenance: &Provenance) -> Value {
+    let mut answer = json!(provenance);
+    answer["record"] = json!(record);
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies() {
+        let read = |body: &str| parse(body.as_bytes());
+        let trace = Trace { text: "a".into(), repository: Some("flight".into()), exact: true };
+        assert_eq!(read(r#"{"text":"a","repository":"flight","exact":true}"#), Ok(trace));
+        for (body, field) in
+            [("{}", "text"), (r#"{"text":1}"#, "text"), (r#"{"text":"","exact":1}"#, "exact")]
+        {
+            assert_eq!(read(body).unwrap_err().field.as_deref(), Some(field), "{body}");
+        }
+    }
+}
