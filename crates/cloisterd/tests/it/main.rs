@@ -23,6 +23,7 @@ mod importer;
 mod inspection;
 mod limits;
 mod models;
+mod provenance;
 mod queries;
 mod replays;
 mod tampering;
