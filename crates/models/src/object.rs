@@ -1,5 +1,5 @@
-//! What lies in the vault: an object is a model, an adapter, a draft model or an embedding model, with
-//! everything that came with it. Its digest, over its own description, is what persons approve.
+//! What lies in the vault: an object is a model, an adapter, a draft model, an embedding model or a corpus of known
+//! code, with everything that came with it. Its digest, over its own description, is what persons approve.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,6 +14,8 @@ pub const SCHEMA: u32 = 1;
 pub const OBJECT_BYTES_MAX: usize = 4 << 20;
 /// Files of an object at most.
 pub const FILES_MAX: usize = 4096;
+/// What the names of a segment's files begin with, in the tree of a corpus.
+pub const SEGMENT_FOLDER: &str = "segment/";
 const NAME_BYTES_MAX: usize = 64;
 pub use gguf::inspect::UNDISCLOSED;
 
@@ -56,6 +58,72 @@ pub enum Kind {
     Embedding,
     /// Weights in another format than GGUF: kept as evidence, never served.
     Evidence,
+    /// A corpus of known code.
+    Corpus,
+}
+
+impl Kind {
+    /// Whether one of its files is weights.
+    pub fn has_weights(self) -> bool {
+        match self {
+            Kind::Model | Kind::Adapter | Kind::Draft | Kind::Embedding => true,
+            Kind::Evidence | Kind::Corpus => false,
+        }
+    }
+
+    /// Why files of these names and roles are not what it must have: one file of weights where it has any, and at least
+    /// one of a segment where it is a corpus.
+    pub fn refuse_files<'f>(self, files: impl Iterator<Item = (&'f str, Role)>) -> Result<(), RolesError> {
+        let (mut weights, mut segment) = (0, 0);
+        for (name, role) in files {
+            weights += usize::from(role == Role::Weights);
+            segment += usize::from(role == Role::Segment);
+            if role == Role::Segment && segment_name(name).is_none() {
+                return Err(RolesError::SegmentName);
+            }
+        }
+        match (self, weights, segment) {
+            (Kind::Corpus, 1.., _) => Err(RolesError::WeightsOfCorpus),
+            (Kind::Corpus, 0, 0) => Err(RolesError::NoSegment),
+            (Kind::Corpus, 0, _) => Ok(()),
+            (_, _, 1..) => Err(RolesError::SegmentElsewhere),
+            _ if weights == usize::from(self.has_weights()) => Ok(()),
+            _ if self.has_weights() => Err(RolesError::Weights { found: weights }),
+            _ => Err(RolesError::WeightsElsewhere),
+        }
+    }
+}
+
+/// Why an object of a kind cannot have files of these roles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RolesError {
+    /// None, or several.
+    #[error("it has weights {found} times: one file must be them")]
+    Weights {
+        /// How many.
+        found: usize,
+    },
+    /// It must have none.
+    #[error("it has weights, and is kept as evidence alone: it must have none")]
+    WeightsElsewhere,
+    /// It must have none.
+    #[error("it has weights, and is a corpus of known code: it must have none")]
+    WeightsOfCorpus,
+    /// There is nothing to match with.
+    #[error("it is a corpus of known code without a segment: at least one file must be of one")]
+    NoSegment,
+    /// It is no corpus.
+    #[error("it has files of a segment, which only a corpus of known code has")]
+    SegmentElsewhere,
+    /// Not where they belong.
+    #[error("a file of its segment does not lie directly in {SEGMENT_FOLDER}")]
+    SegmentName,
+}
+
+/// What a file of a segment is called in its folder: one part, where it lies directly in [`SEGMENT_FOLDER`].
+fn segment_name(name: &str) -> Option<&str> {
+    name.strip_prefix(SEGMENT_FOLDER)
+        .filter(|name| !name.is_empty() && !name.contains('/') && !name.starts_with('.'))
 }
 
 /// What an object was imported as.
@@ -100,6 +168,8 @@ pub enum Role {
     Sbom,
     /// A qualification report.
     Report,
+    /// A file of a corpus's segment.
+    Segment,
     /// Anything else, kept for who asks later.
     Evidence,
 }
@@ -177,15 +247,27 @@ impl Object {
         if object.files.iter().filter(|file| file.role == Role::Weights).count() > 1 {
             return Err(ObjectError::Invalid("it has weights twice"));
         }
+        let files = object.files.iter().map(|file| (file.name.as_str(), file.role));
+        // Objects of other kinds were described before this was asked, and stay what they are.
+        let segment = object.files.iter().any(|file| file.role == Role::Segment);
+        if (segment || object.kind == Kind::Corpus) && object.kind.refuse_files(files).is_err() {
+            return Err(ObjectError::Invalid("it is no corpus, or one with other files than a segment's"));
+        }
         if object.bytes() != bytes {
             return Err(ObjectError::Invalid("it is spelled in another way"));
         }
         Ok(object)
     }
 
-    /// The file that serves; objects that are evidence have none.
+    /// The file that serves; objects that are evidence or corpora have none.
     pub fn weights(&self) -> Option<&ObjectFile> {
         self.files.iter().find(|file| file.role == Role::Weights)
+    }
+
+    /// The files of a corpus's segment, by their names in its folder: each one part, and nothing else of the object.
+    pub fn segment(&self) -> impl Iterator<Item = (&str, &ObjectFile)> {
+        let files = self.files.iter().filter(|file| file.role == Role::Segment);
+        files.filter_map(|file| Some((segment_name(&file.name)?, file)))
     }
 
     /// `name@version`.
@@ -285,6 +367,48 @@ mod tests {
         assert!(matches!(Object::parse(b"{}"), Err(ObjectError::Form(_))));
         for name in ["", "A", "../x", "é", "-a", "a/b", &"x".repeat(65)] {
             assert!(name.parse::<Name>().is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn files_that_a_kind_must_have() {
+        let weights = ("model.gguf", Role::Weights);
+        let segment = ("segment/documents", Role::Segment);
+        let licence = ("LICENSE", Role::Licence);
+        for (kind, files, expected) in [
+            (Kind::Model, &[weights, licence][..], Ok(())),
+            (Kind::Model, &[licence], Err(RolesError::Weights { found: 0 })),
+            (Kind::Adapter, &[weights, weights], Err(RolesError::Weights { found: 2 })),
+            (Kind::Model, &[weights, segment], Err(RolesError::SegmentElsewhere)),
+            (Kind::Evidence, &[licence], Ok(())),
+            (Kind::Evidence, &[weights], Err(RolesError::WeightsElsewhere)),
+            (Kind::Evidence, &[segment], Err(RolesError::SegmentElsewhere)),
+            (Kind::Corpus, &[segment, licence], Ok(())),
+            (Kind::Corpus, &[licence], Err(RolesError::NoSegment)),
+            (Kind::Corpus, &[segment, weights], Err(RolesError::WeightsOfCorpus)),
+            (Kind::Corpus, &[("documents", Role::Segment)], Err(RolesError::SegmentName)),
+            (Kind::Corpus, &[("segment/a/b", Role::Segment)], Err(RolesError::SegmentName)),
+            (Kind::Corpus, &[("segment/.lock", Role::Segment)], Err(RolesError::SegmentName)),
+        ] {
+            assert_eq!(kind.refuse_files(files.iter().copied()), expected, "{kind:?} {files:?}");
+        }
+    }
+
+    #[test]
+    fn a_corpus_is_its_segment() {
+        let file =
+            |name: &str, role| ObjectFile { name: name.to_owned(), role, digest: Digest([7; 32]), bytes: 3 };
+        let corpus = Object {
+            kind: Kind::Corpus,
+            files: vec![file("LICENSE", Role::Licence), file("segment/documents", Role::Segment)],
+            ..object()
+        };
+        assert_eq!(Object::parse(&corpus.bytes()).unwrap(), corpus);
+        assert_eq!(corpus.segment().map(|(name, _)| name).collect::<Vec<_>>(), ["documents"]);
+        assert!(corpus.weights().is_none());
+        for kind in [Kind::Model, Kind::Evidence] {
+            let wrong = Object { kind, ..corpus.clone() };
+            assert!(matches!(Object::parse(&wrong.bytes()), Err(ObjectError::Invalid(_))), "{kind:?}");
         }
     }
 }

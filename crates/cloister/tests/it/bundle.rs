@@ -102,6 +102,42 @@ fn created_signed_verified_shown_and_unpacked() {
 }
 
 #[test]
+fn a_corpus_is_carried_like_a_model() {
+    let place = Workplace::new();
+    write_keys(&place, 7);
+    for folder in ["segment", "empty", "deep/folder"] {
+        fs::create_dir_all(place.path(folder)).unwrap();
+    }
+    place.write("segment/documents", "CLOISTER documents");
+    place.write("segment/manifest.json", "{}\n");
+    place.write("terms.txt", "Do what you want.\n");
+    let create = |more: &[&str]| {
+        place.run(
+            &[&["bundle", "create", "--out", "media", "--name", "known", "--version", "1"], more].concat(),
+        )
+    };
+    create(&[]).check(2);
+    create(&["--corpus", "segment", "--weights", "terms.txt"]).check(2);
+    create(&["--corpus", "segment", "--kind", "draft"]).check(2);
+    create(&["--corpus", "missing"]).check(2).says("cloisterd corpus build --out");
+    create(&["--corpus", "empty"]).check(2).says("is empty");
+    create(&["--corpus", "deep"]).check(2).says("is no file of a segment");
+    create(&["--corpus", "segment", "--licence-file", "terms.txt"]).check(0).says("known@1: 4 files");
+    place.run(&["bundle", "sign", "media", "--key", "key.pem"]).check(0).says("signed known@1 by the key");
+    let run = place.run(&["bundle", "verify", "media", "--key", "pub.pem"]).check(0);
+    assert!(run.out.contains("4 files are right"), "{run:#?}");
+    let shown = place.run(&["bundle", "show", "media"]).check(0).out;
+    for words in ["known@1 (corpus)", "not stated", "segment   segment/documents"] {
+        assert!(shown.contains(words), "{words} is not in {shown}");
+    }
+    place.run(&["bundle", "unpack", "media", "--out", "tree"]).check(0);
+    assert_eq!(place.read("tree/segment/documents"), "CLOISTER documents");
+    create(&["--corpus", "segment", "--licence-file", "terms.txt"]).check(0);
+    place.write("segment/documents", "CLOISTER Documents");
+    create(&["--corpus", "segment", "--licence-file", "terms.txt"]).check(1).says("holds another bundle");
+}
+
+#[test]
 fn differential_and_damaged() {
     let place = Workplace::new();
     write_keys(&place, 7);

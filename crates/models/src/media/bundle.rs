@@ -81,8 +81,8 @@ impl Description {
         bytes
     }
 
-    /// Reads a description: known fields only, names that pass, sorted, each once, and one file that is
-    /// the weights, or none of evidence.
+    /// Reads a description: known fields only, names that pass, sorted, each once, and of roles that its kind
+    /// must have.
     pub fn parse(bytes: &[u8]) -> Result<Description, DescriptionError> {
         let invalid = |what: String| Err(DescriptionError::Invalid(what));
         if bytes.len() as u64 > DESCRIPTION_BYTES_MAX {
@@ -106,11 +106,8 @@ impl Description {
         if !description.files.is_sorted_by(|a, b| a.name < b.name) {
             return invalid("its files are not sorted by name".to_owned());
         }
-        let weights = description.files.iter().filter(|file| file.role == Role::Weights).count();
-        if weights != usize::from(description.kind != Kind::Evidence) {
-            let expected = if description.kind == Kind::Evidence { "none" } else { "one" };
-            return invalid(format!("it has weights {weights} times, and must have {expected}"));
-        }
+        let files = description.files.iter().map(|file| (file.name.as_str(), file.role));
+        description.kind.refuse_files(files).map_err(|error| DescriptionError::Invalid(error.to_string()))?;
         let texts = [description.licence.as_deref(), Some(description.training_data.as_str())];
         if texts.into_iter().flatten().any(|text| {
             text.len() > TEXT_BYTES_MAX || text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t'))

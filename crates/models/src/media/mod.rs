@@ -281,13 +281,8 @@ impl Medium {
         for name in self.entries.iter().map(|entry| entry.name.as_str()).chain(signature) {
             names.add(name).map_err(|source| MediumError::Name { path: path.clone(), source })?;
         }
-        let weights = self.entries.iter().filter(|entry| entry.role == Role::Weights).count();
-        match (weights, self.kind) {
-            (1, _) => {}
-            (0, Kind::Evidence) => {}
-            (0, _) => return Err(invalid("it has no weights: one file must be them".to_owned())),
-            _ => return Err(invalid(format!("it has weights {weights} times: one file must be them"))),
-        }
+        let files = self.entries.iter().map(|entry| (entry.name.as_str(), entry.role));
+        self.kind.refuse_files(files).map_err(|error| invalid(error.to_string()))?;
         let mut lengths = BTreeMap::new();
         for Entry { name, expected, bytes, .. } in &self.entries {
             let Some(digest) = expected else { continue };

@@ -304,8 +304,8 @@ fn manifests() {
 
 #[test]
 fn contents() {
-    hand(|hand| hand.without("model.gguf"), &["weights 0 times", "must have one"]);
-    hand(|hand| hand.with("other.gguf", &weights(2)), &["weights 2 times", "must have one"]);
+    hand(|hand| hand.without("model.gguf"), &["weights 0 times", "one file must be them"]);
+    hand(|hand| hand.with("other.gguf", &weights(2)), &["weights 2 times", "one file must be them"]);
     hand(
         |hand| hand.with("model.gguf", b"no weights at all"),
         &["weights `model.gguf`", "does not begin with GGUF"],

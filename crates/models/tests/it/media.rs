@@ -239,3 +239,40 @@ fn a_snapshot_is_evidence_unless_its_gguf_is_asked_for() {
     let refused = lab.import_with(&folder, &options, &Trust::new(), true).unwrap_err();
     assert!(refused.words().contains("several GGUF files"), "{}", refused.words());
 }
+
+#[test]
+fn a_corpus_is_packed_and_imported_by_its_files() {
+    let lab = Lab::new();
+    let out = lab.path("media");
+    let documents = lab.file("segment/documents", b"CLOISTER documents");
+    let postings = lab.file("segment/postings", b"CLOISTER postings");
+    let mut asked = packing(&lab);
+    asked.kind = Kind::Corpus;
+    assert!(matches!(pack::pack(&out, &asked, &mut |_, _| {}), Err(PackError::Invalid(_))), "it has weights");
+    asked.files.remove(0);
+    assert!(
+        matches!(pack::pack(&out, &asked, &mut |_, _| {}), Err(PackError::Invalid(_))),
+        "it has no segment"
+    );
+    let out = lab.path("corpus");
+    asked.files.push(("segment/documents".to_owned(), Role::Segment, documents));
+    asked.files.push(("segment/postings".to_owned(), Role::Segment, postings));
+    pack::pack(&out, &asked, &mut |_, _| {}).unwrap();
+    let object = lab.import(&out).unwrap();
+    assert_eq!(object.kind, Kind::Corpus);
+    assert_eq!(
+        names(&object),
+        [
+            ("LICENSE", Role::Licence),
+            ("bundle.json", Role::Evidence),
+            ("segment/documents", Role::Segment),
+            ("segment/postings", Role::Segment),
+        ],
+        "no bill of materials is made of it"
+    );
+    let segment: Vec<_> = object.segment().map(|(name, file)| (name, file.bytes)).collect();
+    assert_eq!(segment, [("documents", 18), ("postings", 17)]);
+    assert_eq!(lab.vault.put_object(&object).unwrap(), object.digest());
+    assert_eq!(lab.vault.find("tiny@1.0").unwrap(), object);
+    lab.vault.verify_object(&object, 2, &mut |_, _| {}).unwrap();
+}

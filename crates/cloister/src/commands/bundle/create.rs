@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use ::models::media::{SIGNATURE_BYTES_MAX, bundle, pack};
-use ::models::object::{Kind, Name, Role, UNDISCLOSED};
+use ::models::object::{FILES_MAX, Kind, Name, Role, SEGMENT_FOLDER, UNDISCLOSED};
 use clap::ValueEnum;
 use protocol::Digest;
 use protocol::digest::unhex;
@@ -15,15 +15,16 @@ use crate::file;
 /// Bytes of a list of digests.
 const KNOWN_BYTES_MAX: u64 = 64 << 20;
 
-/// Packs a model with what belongs to it into a folder that can be carried
+/// Packs a model, or a corpus of known code, with what belongs to it into a folder that can be carried
 ///
 /// Nothing is fetched: it packs the files it is given. A bill of materials is made of what the weights
-/// state of themselves, unless one is given. The bundle is not signed yet: `cloister bundle sign`. Run
+/// state of themselves, unless one is given. A corpus is what `cloisterd corpus build --out` made. The bundle is not signed yet: `cloister bundle sign`. Run
 /// again after an interruption, it goes on; run again afterwards, it changes nothing.
 ///
 /// With --base or --known it leaves out what is on the other side already: the manifest is the same, and
 /// the import takes those blobs from the vault.
 #[derive(clap::Args)]
+#[command(group(clap::ArgGroup::new("content").required(true).args(["weights", "corpus"])))]
 pub(crate) struct Create {
     /// The folder to pack into; it is made when it is not there
     #[arg(long, value_name = "MEDIA")]
@@ -34,22 +35,25 @@ pub(crate) struct Create {
     /// Which one of that name
     #[arg(long)]
     version: Name,
-    /// What it is
-    #[arg(long, value_enum, default_value_t = Sort::Model)]
+    /// What the weights are
+    #[arg(long, value_enum, default_value_t = Sort::Model, conflicts_with = "corpus")]
     kind: Sort,
     /// The GGUF file
     #[arg(long, value_name = "FILE")]
-    weights: PathBuf,
+    weights: Option<PathBuf>,
+    /// The folder of a corpus's segment, of which every file is packed
+    #[arg(long, value_name = "DIR")]
+    corpus: Option<PathBuf>,
     /// The licence's text
     #[arg(long, value_name = "FILE")]
     licence_file: Option<PathBuf>,
-    /// The licence, as an SPDX expression [default: what the weights state]
+    /// The licence, as an SPDX expression [default: what the weights state; of a corpus, none]
     #[arg(long, value_name = "SPDX")]
     licence: Option<String>,
     /// The model card
     #[arg(long, value_name = "FILE")]
     card: Option<PathBuf>,
-    /// A bill of materials, CycloneDX or SPDX as JSON [default: one is made]
+    /// A bill of materials, CycloneDX or SPDX as JSON [default: one is made of weights]
     #[arg(long, value_name = "FILE")]
     sbom: Option<PathBuf>,
     /// A qualification report; may be repeated
@@ -86,6 +90,7 @@ impl Create {
     pub(crate) fn run(self, session: &mut Session) -> Result<ExitCode, Failure> {
         let packing = pack::Packing {
             kind: match self.kind {
+                _ if self.corpus.is_some() => Kind::Corpus,
                 Sort::Model => Kind::Model,
                 Sort::Adapter => Kind::Adapter,
                 Sort::Draft => Kind::Draft,
@@ -133,7 +138,12 @@ impl Create {
             files.push((format!("{folder}{name}"), role, path.to_owned()));
             Ok::<(), Failure>(())
         };
-        add("", None, Role::Weights, &self.weights)?;
+        if let Some(path) = &self.weights {
+            add("", None, Role::Weights, path)?;
+        }
+        for path in self.corpus.as_deref().map(segment).transpose()?.unwrap_or_default() {
+            add(SEGMENT_FOLDER, None, Role::Segment, &path)?;
+        }
         if let Some(path) = &self.licence_file {
             add("", Some("LICENSE"), Role::Licence, path)?;
         }
@@ -175,6 +185,33 @@ impl Create {
         }
         Ok(known)
     }
+}
+
+/// All files of a segment's folder, by name. Whether they are one is for the import to say.
+fn segment(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let unreadable = |error: std::io::Error| {
+        Failure::usage(format!("{} cannot be read", folder.display()))
+            .caused_by(&error)
+            .hint("Give the folder that `cloisterd corpus build --out` made.")
+    };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if !path.symlink_metadata().map_err(unreadable)?.is_file() {
+            let what = format!("{} is no file of a segment", path.display());
+            return Err(Failure::usage(what).hint("A segment's folder holds plain files alone."));
+        }
+        files.push(path);
+        if files.len() > FILES_MAX {
+            return Err(Failure::usage(format!("{} holds more than {FILES_MAX} files", folder.display())));
+        }
+    }
+    if files.is_empty() {
+        return Err(Failure::usage(format!("{} is empty", folder.display()))
+            .hint("Give the folder that `cloisterd corpus build --out` made."));
+    }
+    files.sort();
+    Ok(files)
 }
 
 /// As `sha256sum` writes it, as a blob's name, or as we show it.
