@@ -3,7 +3,7 @@
 //! ```text
 //! DATA/corpora.toml          what there is; only `cloisterd corpus` writes it
 //! DATA/corpora/NAME/3        a segment that is complete, and is never written again
-//! DATA/corpora/NAME/building one that is being made
+//! DATA/corpora/NAME/building/segment one that is being made
 //! ```
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use identity::LabelSet;
 use protocol::Digest;
 use protocol::context::EVERYONE;
-use protocol::corpora::{CORPORA_MAX, CorpusFacts};
+use protocol::corpora::{CORPORA_MAX, CorpusFacts, SEGMENT};
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Data, sync_directory};
@@ -144,10 +144,13 @@ impl Segments {
         Ok(building)
     }
 
-    /// Makes the one that was being made a complete one, and answers its number. Whoever made it has ended.
+    /// Makes the one that was made in [`building`](Self::building) a complete one, and answers its number. Whoever made it
+    /// has ended.
     pub(crate) fn publish(&self) -> Result<u64, Box<dyn Error>> {
         let number = numbers(&self.folder).last().map_or(1, |last| last + 1);
-        fs::rename(self.folder.join(BUILDING), self.numbered(number))
+        let building = self.folder.join(BUILDING);
+        fs::rename(building.join(SEGMENT), self.numbered(number))
+            .and_then(|()| fs::remove_dir_all(&building))
             .map_err(|error| format!("the segment cannot be moved into place: {error}"))?;
         sync_directory(&self.folder)?;
         Ok(number)

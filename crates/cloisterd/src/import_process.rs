@@ -70,6 +70,8 @@ pub(crate) struct Import {
     pub(crate) kind: Option<Kind>,
     pub(crate) signature: Option<FilePath>,
     pub(crate) serve: bool,
+    /// Whether it is to be a corpus of known code; it must not be one otherwise.
+    pub(crate) corpus: bool,
     pub(crate) unsigned: bool,
     /// The time for certificates, in seconds since 1970.
     pub(crate) now_unix_s: u64,
@@ -218,6 +220,9 @@ impl Import {
             serve: self.serve,
         };
         let medium = media::open(&self.medium.path(), &options)?;
+        if let Some(error) = other_kind(medium.kind, self.corpus) {
+            return Err(error.into());
+        }
         tell(socket, &Answer::Opened { name: medium.name.clone() })?;
         let vault = self.vault.path();
         let trust = trust::trusted(&vault.join("trust"))?;
@@ -231,6 +236,21 @@ impl Import {
             }
         })?;
         Ok(Answer::Staged { object: object.bytes() })
+    }
+}
+
+/// Why what a medium carries is not what it was asked for; nothing where it is.
+pub(crate) fn other_kind(kind: Kind, corpus: bool) -> Option<Hinted> {
+    match (kind == Kind::Corpus, corpus) {
+        (true, false) => {
+            let hint = "import it with `cloisterd corpus import`: it is matched with, and never serves";
+            Some(Hinted::new("it is a corpus of known code, and no model", hint))
+        }
+        (false, true) => {
+            let hint = "import it with `cloisterd model import`";
+            Some(Hinted::new("it is no corpus of known code", hint))
+        }
+        _ => None,
     }
 }
 

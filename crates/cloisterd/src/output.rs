@@ -2,9 +2,13 @@
 
 use std::error::Error;
 use std::io::{IsTerminal, Write};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
+
+/// Between two turns of what shows that something goes on.
+const TICK: Duration = Duration::from_millis(200);
 
 /// An error with what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +106,13 @@ pub(crate) fn progress(what: &str) -> ProgressBar {
 /// A bar for long work on things that are counted.
 pub(crate) fn counted(what: &str) -> ProgressBar {
     bar(what, "{msg} [{bar:30}] {pos}/{len} {eta}")
+}
+
+/// For long work of which nobody knows how much it is.
+pub(crate) fn counting(what: &str, things: &str) -> ProgressBar {
+    let bar = bar(what, &format!("{{spinner}} {{msg}} {{pos}} {things}, {{elapsed}}"));
+    bar.enable_steady_tick(TICK);
+    bar
 }
 
 fn bar(what: &str, template: &str) -> ProgressBar {

@@ -815,7 +815,7 @@ fn refuse_early(medium: &Medium) -> Result<(), StageError> {
             let refused =
                 examine(medium.kind, entry, &mut file).map_err(|source| TreeError::Io { path, source })?;
             refused.map_or(Ok(()), Err)?;
-        } else if let Some(carried) = content::refused(&entry.name, &[]) {
+        } else if let Some(carried) = content::refused(&entry.name, entry.role, &[]) {
             return Err(StageError::Carried { name: shown(&entry.name), carried });
         }
     }
@@ -831,7 +831,7 @@ fn examine(kind: Kind, entry: &Entry, file: &mut File) -> io::Result<Option<Stag
         Err(error) => return Err(error),
     }
     let name = || shown(&entry.name);
-    if let Some(carried) = content::refused(&entry.name, &head) {
+    if let Some(carried) = content::refused(&entry.name, entry.role, &head) {
         return Ok(Some(StageError::Carried { name: name(), carried }));
     }
     if entry.role != Role::Weights {

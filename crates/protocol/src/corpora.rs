@@ -13,8 +13,8 @@ pub const CORPORA_MAX: usize = 256;
 /// Sources of one corpus at most.
 pub const SOURCES_MAX: usize = 4096;
 
-/// Bytes of a builder's message at most.
-pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// The segment's folder, in the one that it is made in.
+pub const SEGMENT: &str = "segment";
 
 /// A corpus, as the gateway is told of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,20 +99,48 @@ pub struct BuildRequest {
     pub parent_pid: u32,
     /// Names of what its jail may go without, where the kernel lacks it.
     pub accept: Vec<String>,
-    /// The corpus's name.
-    pub name: String,
-    /// Absolute paths of repositories, folders and archives, or of segments that are merged.
-    pub sources: Vec<Vec<u8>>,
-    /// Whether the sources are segments.
-    pub merge: bool,
-    /// An empty folder that the segment is made in: an absolute path.
-    pub building: Vec<u8>,
+    /// The data directory, all of which but what is granted must be closed to it: an absolute path. There need be none.
+    pub data: Option<Vec<u8>>,
+    /// What for.
+    pub task: BuildTask,
+    /// Bytes of the segments that it reads, which are mapped.
+    pub mapped_bytes: u64,
+    /// Threads that read texts.
+    pub threads: u32,
 }
 
-/// What it answers: any number of the first sorts, then one of the last.
+/// What a builder is for. All paths are absolute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BuildTask {
+    /// Makes a segment of what sources hold.
+    Build {
+        /// The corpus's name.
+        name: String,
+        /// Repositories, folders and archives.
+        sources: Vec<Vec<u8>>,
+        /// An empty folder, in which [`SEGMENT`] is made.
+        building: Vec<u8>,
+    },
+    /// Makes one segment of several.
+    Merge {
+        /// The corpus's name.
+        name: String,
+        /// Folders of segments.
+        segments: Vec<Vec<u8>>,
+        /// An empty folder, in which [`SEGMENT`] is made.
+        building: Vec<u8>,
+    },
+    /// Hashes every file of a segment.
+    Verify {
+        /// Its folder.
+        segment: Vec<u8>,
+    },
+}
+
+/// What it answers: any number of the first sorts, then one of the last three.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BuildAnswer {
-    /// The jail goes without something that was accepted.
+    /// The jail goes without something that was accepted. First, and only then.
     Weakened {
         /// What, in words.
         warning: String,
@@ -121,21 +149,29 @@ pub enum BuildAnswer {
     Progress {
         /// The source that is read, counted from 0.
         source: u32,
-        /// Files so far, of all.
+        /// Files so far, of all sources.
         files: u64,
-        /// Bytes so far, of all.
+        /// Bytes so far, of all sources.
         bytes: u64,
     },
-    /// Files of a source that are in no corpus.
-    LeftOut {
+    /// A source was read to its end.
+    Read {
         /// The source, counted from 0.
         source: u32,
-        /// Why.
-        reason: String,
-        /// How many.
+        /// What it is, such as `git:flight-core`.
+        package: String,
+        /// Its version, as it states it.
+        version: Option<String>,
+        /// The commit that was read.
+        commit: Option<String>,
+        /// Files that were taken.
         files: u64,
+        /// Files that were not: why, and how many.
+        left_out: Vec<(String, u64)>,
     },
-    /// The segment is in the folder.
+    /// All is read; the segment is being sorted and written.
+    Writing,
+    /// The segment is right.
     Done {
         /// Its digest.
         root: Digest,
@@ -144,7 +180,12 @@ pub enum BuildAnswer {
         /// Bytes of these.
         bytes: u64,
     },
-    /// Why there is none.
+    /// The segment that was to be verified is not what was written.
+    Damaged {
+        /// Each file of it that is not, and what is wrong with it.
+        files: Vec<(String, String)>,
+    },
+    /// Why nothing comes of it.
     Failed {
         /// On one line.
         reason: String,

@@ -130,6 +130,7 @@ fn probe_importer(data: &Data, settings: &Settings) -> Result<Vec<ProbeResult>, 
         kind: None,
         signature: None,
         serve: false,
+        corpus: false,
         unsigned: false,
         now_unix_s: 0,
     };

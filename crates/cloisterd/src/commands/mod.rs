@@ -6,6 +6,7 @@ mod airgap_report;
 mod backup;
 mod completions;
 mod config;
+mod corpus;
 mod doctor;
 mod erase;
 mod evidence;
@@ -55,6 +56,8 @@ enum Command {
     #[command(subcommand)]
     Repo(repo::Repo),
     #[command(subcommand)]
+    Corpus(corpus::Corpus),
+    #[command(subcommand)]
     Toolchain(toolchain::Toolchain),
     #[command(subcommand)]
     User(administer::User),
@@ -89,6 +92,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Serve(command) => command.run(&data),
         Command::Model(command) => command.run(&data),
         Command::Repo(command) => command.run(&data),
+        Command::Corpus(command) => command.run(&data),
         Command::Toolchain(command) => command.run(&data),
         Command::User(command) => command.run(&data),
         Command::Token(command) => command.run(&data),

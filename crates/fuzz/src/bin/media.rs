@@ -25,7 +25,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
         assert!(end + 1024 <= bytes.len() as u64, "the end's mark follows");
     }
-    let _refused = content::refused("weights.bin", bytes);
+    let _refused = content::refused("weights.bin", models::object::Role::Evidence, bytes);
     if let Ok(name) = std::str::from_utf8(bytes)
         && names::check(name).is_ok()
     {

@@ -1,6 +1,8 @@
 //! What no medium may carry: programs, and formats that run code when they are read. Content decides
 //! first, then the name, since old pickles have no mark of their own.
 
+use crate::object::Role;
+
 /// How much of a file's beginning is looked at.
 pub const HEAD_BYTES: usize = 4096;
 
@@ -75,9 +77,13 @@ pub enum Carried {
 }
 
 /// Whether a file is one that is refused. `head` is its beginning, [`HEAD_BYTES`] of it or all.
-pub fn refused(name: &str, head: &[u8]) -> Option<Carried> {
+///
+/// A segment's files are judged by their names alone: numbers stand in them, and any two bytes may be the first. What they
+/// hold is compared with the segment's own manifest before it is used, and is never run.
+pub fn refused(name: &str, role: Role, head: &[u8]) -> Option<Carried> {
     let name = name.to_ascii_lowercase();
-    by_content(&name, head).or_else(|| by_name(&name))
+    let content = if role == Role::Segment { None } else { by_content(&name, head) };
+    content.or_else(|| by_name(&name))
 }
 
 fn by_content(name: &str, head: &[u8]) -> Option<Carried> {
@@ -166,7 +172,7 @@ mod tests {
             ("a/libx.so.1.2", b"", Carried::Program),
             ("x.DLL", b"", Carried::Program),
         ] {
-            assert_eq!(refused(name, head), Some(expected), "{name}");
+            assert_eq!(refused(name, Role::Evidence, head), Some(expected), "{name}");
         }
     }
 
@@ -181,7 +187,18 @@ mod tests {
             ("x.so.txt", b""),
             ("empty", b""),
         ] {
-            assert_eq!(refused(name, head), None, "{name}");
+            assert_eq!(refused(name, Role::Evidence, head), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_a_segment() {
+        for (name, head, expected) in [
+            ("segment/words", b"MZ\0\0\0\0\0\0".as_slice(), None),
+            ("segment/exact.keys", b"#!", None),
+            ("segment/libx.so", b"", Some(Carried::Program)),
+        ] {
+            assert_eq!(refused(name, Role::Segment, head), expected, "{name}");
         }
     }
 }

@@ -263,7 +263,7 @@ fn look(packing: &Packing) -> Result<(Vec<Looked>, Option<Gguf>), PackError> {
         let failed = |source| PackError::Io { path: path.clone(), intent: "cannot be read", source };
         let mut head = vec![0; HEAD_BYTES.min(usize::try_from(bytes).unwrap_or(HEAD_BYTES))];
         file.read_exact_at(&mut head, 0).map_err(failed)?;
-        if let Some(carried) = content::refused(name, &head) {
+        if let Some(carried) = content::refused(name, *role, &head) {
             return Err(PackError::Carried { path: path.clone(), carried });
         }
         if *role == Role::Weights {

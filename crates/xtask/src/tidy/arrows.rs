@@ -65,6 +65,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "approval",
             "assist",
             "checks",
+            "corpora",
             "custody",
             "engine",
             "gateway",

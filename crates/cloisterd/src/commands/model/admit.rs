@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use approval::SIGNATURE_BYTES_MAX;
 use clap::{Args, Subcommand};
 use ledger::{ADMISSION_NAMESPACE, ADMISSION_PERSONS};
-use models::object::Object;
+use models::object::{Kind, Object};
 use models::vault::{Proven, Vault};
 use protocol::Digest;
 use protocol::admin::{Command, ModelStep};
@@ -13,6 +13,7 @@ use super::{put_proof, record, step, vault_lock};
 use crate::commands::Outcome;
 use crate::commands::administer::ask;
 use crate::data::Data;
+use crate::output::Hinted;
 use crate::{file, output, served};
 
 /// Bytes of a text that is to be signed.
@@ -107,7 +108,7 @@ impl Request {
     pub(super) fn run(self, data: &Data) -> Outcome {
         let vault = served::vault(data)?;
         let (step, out) = match self.what {
-            What::Promotion { object, out } => (step("promoted", &vault.find(&object)?), out),
+            What::Promotion { object, out } => (step("promoted", &promotable(vault.find(&object)?)?), out),
             What::RollBack { alias, object, out } => {
                 let _lock = vault_lock(data)?;
                 (super::deploy::roll_back_step(data, &vault, &alias, &object)?, out)
@@ -138,7 +139,7 @@ impl Request {
 impl Approve {
     pub(super) fn run(self, data: &Data) -> Outcome {
         let vault = served::vault(data)?;
-        let object = object_of(&vault, &self.file)?;
+        let object = promotable(object_of(&vault, &self.file)?)?;
         let step = ModelStep { step: "approved".to_owned(), ..step("promoted", &object) };
         for path in &self.approvals {
             let answer = record(data, &vault, step.clone(), signatures(std::slice::from_ref(path))?, None)?;
@@ -154,7 +155,7 @@ impl Promote {
     pub(super) fn run(self, data: &Data) -> Outcome {
         let _lock = vault_lock(data)?;
         let vault = served::vault(data)?;
-        let object = object_of(&vault, &self.file)?;
+        let object = promotable(object_of(&vault, &self.file)?)?;
         let proven = Proven::Promotion(object.digest());
         // Where a crash came between the leaf and its proof, the leaf is there already.
         let states = ask(data.root(), Command::ModelStates)?;
@@ -202,6 +203,18 @@ impl Qualify {
         output::line(&format!("{}: qualified by report {digest}", object.title()))?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Nothing of a corpus serves, so that nothing of it is promoted.
+fn promotable(object: Object) -> Result<Object, Hinted> {
+    if object.kind != Kind::Corpus {
+        return Ok(object);
+    }
+    let what = format!(
+        "{} is a corpus of known code: nothing of it serves, and nothing is to be approved",
+        object.title()
+    );
+    Err(Hinted::new(what, "answers are compared with it once it is taken in: see `cloisterd corpus list`"))
 }
 
 fn withdrawal(object: &Object, reason: String) -> ModelStep {

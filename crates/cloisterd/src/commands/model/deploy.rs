@@ -385,9 +385,14 @@ impl<'d> Change<'d> {
         let name = wanted.model.as_deref().unwrap_or_default();
         let object = self.vault.find(name)?;
         if object.kind != Kind::Model {
-            return Err(
-                format!("{} is no model: only models are deployed under an alias", object.title()).into()
-            );
+            let what = format!("{} is no model: only models are deployed under an alias", object.title());
+            let hint = match object.kind {
+                Kind::Corpus => {
+                    "it is a corpus of known code, which answers are compared with: see `cloisterd corpus list`"
+                }
+                _ => "see `cloisterd model list`",
+            };
+            return Err(Hinted::new(what, hint).into());
         }
         let weights = object.weights().ok_or_else(|| format!("{} has no weights", object.title()))?;
         // Before gigabytes are read for nothing; the step itself is judged again.

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, ValueEnum};
 use models::object::{Kind, Name, Object};
+use models::vault::Vault;
 use protocol::admin::ModelStep;
 
 use super::{record, step, vault_lock};
@@ -71,20 +72,40 @@ enum KindName {
     Evidence,
 }
 
+/// A medium, and what of it must be so.
+pub(in crate::commands) struct Medium {
+    pub(in crate::commands) path: PathBuf,
+    /// What its object must be called.
+    pub(in crate::commands) name: Option<Name>,
+    /// Which one of that name it must be.
+    pub(in crate::commands) version: Option<Name>,
+    /// What it is, where it does not say.
+    pub(in crate::commands) kind: Option<Kind>,
+    /// A signature in a file of its own.
+    pub(in crate::commands) signature: Option<PathBuf>,
+    /// Whether it may be without a signature.
+    pub(in crate::commands) unsigned: bool,
+    /// Of a snapshot: whether its one GGUF file is to serve.
+    pub(in crate::commands) serve: bool,
+    /// Whether it must be a corpus of known code. It must not be one otherwise.
+    pub(in crate::commands) corpus: bool,
+}
+
 impl Import {
     pub(super) fn run(self, data: &Data) -> Outcome {
         let _lock = vault_lock(data)?;
         let vault = served::vault(data)?;
-        let object = self.staged(data)?;
-        // What the ledger does not know has not happened.
-        let medium = serde_json::to_value(object.medium)?;
-        let detail = format!("as {}", medium.as_str().unwrap_or_default());
-        record(data, &vault, ModelStep { detail, ..step("imported", &object) }, Vec::new(), None)?;
-        if let Some(signed) = &object.signature {
-            let detail = format!("statement {}, signature {}", signed.statement, signed.file);
-            record(data, &vault, ModelStep { detail, ..step("verified", &object) }, Vec::new(), None)?;
-        }
-        vault.put_object(&object)?;
+        let medium = Medium {
+            path: self.path,
+            name: self.name,
+            version: self.version,
+            kind: self.kind.map(Kind::from),
+            signature: self.signature,
+            unsigned: self.unsigned,
+            serve: self.serve,
+            corpus: false,
+        };
+        let object = medium.take(data, &vault)?;
         if self.json {
             let mut shown = serde_json::to_value(&object)?;
             shown["object"] = serde_json::to_value(object.digest())?;
@@ -99,6 +120,23 @@ impl Import {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+impl Medium {
+    /// Takes it into the vault, whose lock the caller holds: copied, recorded, described.
+    pub(in crate::commands) fn take(&self, data: &Data, vault: &Vault) -> Result<Object, Box<dyn Error>> {
+        let object = self.staged(data)?;
+        // What the ledger does not know has not happened.
+        let medium = serde_json::to_value(object.medium)?;
+        let detail = format!("as {}", medium.as_str().unwrap_or_default());
+        record(data, vault, ModelStep { detail, ..step("imported", &object) }, Vec::new(), None)?;
+        if let Some(signed) = &object.signature {
+            let detail = format!("statement {}, signature {}", signed.statement, signed.file);
+            record(data, vault, ModelStep { detail, ..step("verified", &object) }, Vec::new(), None)?;
+        }
+        vault.put_object(&object)?;
+        Ok(object)
+    }
 
     /// Has the medium read and copied by the importer, and judges what it says came of it.
     fn staged(&self, data: &Data) -> Result<Object, Box<dyn Error>> {
@@ -107,9 +145,10 @@ impl Import {
             vault: FilePath::absolute(&data.path("models"))?,
             name: self.name.clone(),
             version: self.version.clone(),
-            kind: self.kind.map(Kind::from),
+            kind: self.kind,
             signature: self.signature.as_deref().map(FilePath::absolute).transpose()?,
             serve: self.serve,
+            corpus: self.corpus,
             unsigned: self.unsigned,
             now_unix_s: SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(),
         };
@@ -136,6 +175,9 @@ impl Import {
 
     /// What was said on the command line holds, whatever a medium made of its reader.
     fn refuse_other(&self, object: &Object) -> Result<(), Box<dyn Error>> {
+        if let Some(error) = import_process::other_kind(object.kind, self.corpus) {
+            return Err(error.into());
+        }
         let named = self.name.as_ref().is_none_or(|name| *name == object.name);
         let numbered = self.version.as_ref().is_none_or(|version| *version == object.version);
         let signed = self.unsigned || object.signature.is_some();

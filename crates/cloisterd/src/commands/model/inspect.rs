@@ -9,7 +9,7 @@ use gguf::inspect::{
     Anomaly, Change, ChatTemplate, DiffLine, Inspection, Severity, SpecialToken, inspect, plain,
     template_diff,
 };
-use models::object::Object;
+use models::object::{Kind, Object};
 use protocol::Digest;
 use protocol::admin::Command;
 use serde_json::{Value, json};
@@ -131,7 +131,10 @@ fn subject(data: &Path, named: &Path) -> Result<Subject, Box<dyn Error>> {
     let vault = served::vault(&data)?;
     let object = vault.find(name).map_err(|error| missing().because(error))?;
     let weights = object.weights().ok_or_else(|| {
-        let hint = "it is kept as evidence: `cloisterd model list` shows how it stands";
+        let hint = match object.kind {
+            Kind::Corpus => "it is a corpus of known code: `cloisterd corpus list` shows how it stands",
+            _ => "it is kept as evidence: `cloisterd model list` shows how it stands",
+        };
         Hinted::new(format!("{} has no GGUF file to look into", object.title()), hint)
     })?;
     let path = vault.blob_path(&weights.digest);

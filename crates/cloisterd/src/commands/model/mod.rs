@@ -2,7 +2,7 @@
 
 mod admit;
 mod deploy;
-mod import;
+pub(super) mod import;
 mod inspect;
 mod list;
 pub(crate) mod trust;
@@ -79,7 +79,7 @@ impl Model {
 }
 
 /// Holds off other commands that change the vault.
-fn vault_lock(data: &Data) -> Result<Lock, Box<dyn std::error::Error>> {
+pub(super) fn vault_lock(data: &Data) -> Result<Lock, Box<dyn std::error::Error>> {
     let lock = data.lock_of("models/lock")?;
     let hint = "wait until it is done";
     Ok(lock.ok_or_else(|| Hinted::new("another command is changing the vault", hint))?)
@@ -100,7 +100,7 @@ fn step(name: &str, object: &Object) -> ModelStep {
 }
 
 /// Who signed an object outside.
-fn signer(object: &Object) -> String {
+pub(super) fn signer(object: &Object) -> String {
     object.signature.as_ref().map_or_else(
         || ledger::NOBODY.to_owned(),
         |signed| format!("{} {} (root {})", signed.method, signed.signer, signed.root),
