@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use ::corpora::{Limits, Progress, Source};
+use ::corpora::{Limits, Progress, Reason, Source};
 use jail::probe::Places;
 use protocol::Digest;
 use protocol::corpora::{BuildAnswer, BuildRequest, BuildTask, SEGMENT, VERSION};
@@ -196,7 +196,7 @@ fn build(
         files_before += summary.files;
         bytes_before += summary.bytes;
         let mut left_out: Vec<(String, u64)> =
-            summary.left_out.iter().map(|(reason, files)| (reason.to_string(), files)).collect();
+            summary.left_out.iter().map(|(reason, files)| (in_words(reason).to_owned(), files)).collect();
         if too_long > 0 {
             left_out.push(("what is known of it is too long".to_owned(), too_long));
         }
@@ -206,6 +206,19 @@ fn build(
     }
     tell(socket, &BuildAnswer::Writing)?;
     done(&builder.finish()?)
+}
+
+/// Why a file is left out.
+fn in_words(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Binary => "no text",
+        Reason::Empty => "empty",
+        Reason::TooLarge => "too large",
+        Reason::NoFile => "no plain file",
+        Reason::Submodule => "a repository inside",
+        Reason::Path => "its path is no name in the source",
+        Reason::Unreadable => "damaged, encrypted, or packed in an unknown way",
+    }
 }
 
 /// Makes one segment of several, each of which is verified.
