@@ -38,12 +38,13 @@ pub(crate) enum Header {
 pub(crate) fn read(path: &str, bytes: &[u8]) -> Header {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(BYTES_MAX)]);
     let lines: Vec<&str> = text.lines().take(LINES_MAX).collect();
-    let tags = tags(&lines);
+    let comments = comments(&lines);
+    let tags = tags(&comments);
     let name = path.rsplit('/').next().unwrap_or_default();
     let is_prose = name
         .rsplit_once('.')
         .is_some_and(|(_, ending)| PROSE.contains(&ending.to_ascii_lowercase().as_str()));
-    let prose = if is_prose { Header::Silent } else { sentences(&comments(&lines)) };
+    let prose = if is_prose { Header::Silent } else { sentences(&comments) };
     if tags.is_empty() {
         return prose;
     }
@@ -71,9 +72,9 @@ pub(crate) fn read(path: &str, bytes: &[u8]) -> Header {
 }
 
 /// The tags of SPDX in comments, with the normal forms of what they say.
-fn tags(lines: &[&str]) -> Vec<(Option<String>, u32)> {
+fn tags(comments: &str) -> Vec<(Option<String>, u32)> {
     let mut tags = Vec::new();
-    for (line, number) in lines.iter().zip(1u32..) {
+    for (line, number) in comments.lines().zip(1u32..) {
         let Some((before, after)) = line.split_once(TAG) else { continue };
         let before = before.trim();
         // In a string or an expression it is somebody else's.
@@ -446,6 +447,7 @@ mod tests {
     fn a_tag_in_a_string_is_not_the_files() {
         check("a.rs", "let tag = \"SPDX-License-Identifier: MIT\";\n", "silent");
         check("a.rs", "    \"SPDX-License-Identifier: MIT\",\n", "silent");
+        check("a.rs", "r#\"Some licence\nSPDX-License-Identifier: MIT\n", "silent");
         check("a.py", "print('# SPDX-License-Identifier: MIT')\n", "silent");
         check("a.rs", &format!("{}// SPDX-License-Identifier: MIT\n", "\n".repeat(100)), "silent");
     }

@@ -74,6 +74,10 @@ impl Kind {
             "xml", "svg", "png", "css", "lua", "php", "swift", "csv", "in", "am", "mk", "el", "hs", "ml",
             "bat", "ps1",
         ];
+        // What others' parts are under, all in one text, is not what the package is under.
+        if ["third", "3rd", "dependencies", "bundled"].iter().any(|word| rest.contains(word)) {
+            return None;
+        }
         let ending = rest.rsplit_once('.').map_or("", |(_, ending)| ending);
         (is_suffix && !CODE.contains(&ending)).then_some(Kind::Text)
     }
@@ -211,9 +215,9 @@ impl Index {
             let pieces = folder.pieces(|| folders().filter(|(above, _)| *above > up).map(|(_, above)| above));
             (!pieces.is_empty()).then_some((up, pieces))
         });
-        let (text_up, texts) = match texts {
-            Some((up, folder)) => (up, folder.nearest_texts()),
-            None => (usize::MAX, [].as_slice()),
+        let (text_up, texts, has_unnamed) = match texts {
+            Some((up, folder)) => (up, folder.nearest_texts(), folder.has_unnamed),
+            None => (usize::MAX, [].as_slice(), false),
         };
         // Metadata of a folder around the licence's text speaks of more than this part.
         let pieces = match stated {
@@ -245,6 +249,8 @@ impl Index {
             (true, true) => Standing::Unknown,
             (true, false) if pieces.iter().any(|piece| piece.expression.is_none()) => Standing::Unknown,
             (true, false) => standing(of_pieces),
+            // Another text beside them may hold for this file, and has no name.
+            (false, true) if has_unnamed => Standing::Unknown,
             (false, true) => standing(of_texts),
             // What joins several texts, and which versions one text stands for, only metadata can say.
             (false, false) => match of_pieces.first() {

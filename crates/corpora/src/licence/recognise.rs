@@ -269,18 +269,18 @@ fn without_notices(text: &str) -> String {
             .trim_start_matches(|letter: char| !letter.is_alphanumeric() && letter != '(' && letter != '©');
         let small = bare.chars().take(120).collect::<String>().to_lowercase();
         let small = small.trim();
-        let is_notice = (small.starts_with("copyright") && !small.starts_with("copyright notice"))
-            || small.starts_with("(c) ")
-            || small.starts_with('©')
-            || small.starts_with("spdx-")
-            || small.trim_end_matches('.') == "all rights reserved";
-        // A line of a sentence that happens to begin so, as in the GNU licences' own texts.
-        let is_sentence = small.starts_with("copyright holder")
-            || small.starts_with("copyright owner")
-            || small.starts_with("copyright law")
-            || small.starts_with("copyright license")
-            || small.starts_with("copyright and");
-        if is_notice && !is_sentence {
+        // Followed by a year, a sign or a place to fill in: the word alone may be in the middle of a sentence, and (c) be
+        // a condition's letter.
+        let after = ["copyright", "(c)", "©"].iter().find_map(|word| small.strip_prefix(word));
+        let after = after.map(|after| after.trim_start_matches([':', ' ', ',']));
+        let is_notice = after.is_some_and(|after| {
+            after.starts_with(|letter: char| {
+                letter.is_ascii_digit() || matches!(letter, '<' | '[' | '{' | '©')
+            }) || after.starts_with("(c)")
+                || after.starts_with("copyright")
+                || after.starts_with("by ")
+        });
+        if is_notice || small.starts_with("spdx-") || small.trim_end_matches('.') == "all rights reserved" {
             kept.push('\n');
             continue;
         }
