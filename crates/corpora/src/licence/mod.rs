@@ -16,7 +16,7 @@ use header::Header;
 use metadata::{Metadata, Stated};
 
 pub(crate) use by_path::paragraphs;
-pub(crate) use expression::normal_form;
+pub(crate) use expression::{normal_form, normal_form_of_cargo};
 pub(crate) use metadata::System;
 
 /// Files of one source that state licences, at most.
@@ -155,7 +155,11 @@ impl Index {
 
     /// The licence of a file, of which these are the first bytes.
     pub(crate) fn licence(&self, path: &str, bytes: &[u8]) -> Licence {
-        let header = header::read(path, bytes);
+        // A licence's text speaks of licences, and is under none of its own.
+        let header = match Kind::of(path) {
+            Some(Kind::Text | Kind::Referred) => Header::Silent,
+            _ => header::read(path, bytes),
+        };
         let mut evidence = Vec::new();
         let mut said = BTreeSet::new();
         let rule = self.rule(path);

@@ -115,7 +115,7 @@ fn row(path: &Path) -> Row {
             let manifest: toml::Table = String::from_utf8_lossy(bytes).parse().unwrap();
             declared = manifest["package"]
                 .get("license")
-                .and_then(|licence| corpora::parsers::expression(licence.as_str()?));
+                .and_then(|licence| corpora::parsers::expression_of_cargo(licence.as_str()?));
             of_manifest = Some(origin.licence);
         }
         ControlFlow::Continue(())
