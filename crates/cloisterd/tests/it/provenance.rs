@@ -157,7 +157,8 @@ fn what_the_policy_keeps_out_is_withheld() {
     let house = House::new(policy);
     let (status, body) = house.recite(false);
     assert_eq!(status, 451, "{body}");
-    let message = serde_json::from_str::<Value>(&body).unwrap()["error"]["message"].as_str().unwrap().to_owned();
+    let message =
+        serde_json::from_str::<Value>(&body).unwrap()["error"]["message"].as_str().unwrap().to_owned();
     assert!(message.contains("a-chlat1.ads") && message.contains("rule 1"), "{message}");
     // Streamed, nothing of the match is shown: the thirty lexemes before it was certain were held back.
     let (_, body) = house.recite(true);

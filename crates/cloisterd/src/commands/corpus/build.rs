@@ -27,7 +27,7 @@ use crate::settings::Settings;
 /// corpus is made in a folder of its own, to be carried in (`cloister bundle create --corpus`), and no data directory is
 /// needed.
 #[derive(Debug, Args)]
-pub(super) struct Build {
+pub(crate) struct Build {
     /// A name: a-z, 0-9, `.`, `_` and `-`, beginning with a letter.
     name: String,
     /// Repositories, folders and archives.

@@ -26,7 +26,7 @@ use crate::settings::Settings;
 /// and it is asked from then on. A corpus of that name that is there already is replaced. The medium is read by a process
 /// in a jail, and by none else. An import that was interrupted goes on where it was.
 #[derive(Debug, Args)]
-pub(super) struct Import {
+pub(crate) struct Import {
     /// The medium.
     path: PathBuf,
     /// What it is called on this server [default: as the medium says]

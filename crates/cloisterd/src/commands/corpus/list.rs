@@ -16,7 +16,7 @@ use crate::{file, output};
 
 /// Lists corpora, and how they stand.
 #[derive(Debug, Args)]
-pub(super) struct List {
+pub(crate) struct List {
     /// Print JSON.
     #[arg(long)]
     json: bool,

@@ -18,7 +18,7 @@ use crate::settings::Settings;
 ///
 /// Those that it is made of stay: remove them with `cloisterd corpus remove`. It carries the labels of all of them.
 #[derive(Debug, Args)]
-pub(super) struct Merge {
+pub(crate) struct Merge {
     /// The new corpus's name. One that is there already is replaced.
     name: String,
     /// The corpora that it is made of.

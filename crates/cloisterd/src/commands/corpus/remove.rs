@@ -13,7 +13,7 @@ use crate::output::{self, Hinted};
 
 /// Removes a corpus, at once: nothing is compared with it any more. What came by a medium stays in the vault, too.
 #[derive(Debug, Args)]
-pub(super) struct Remove {
+pub(crate) struct Remove {
     /// The corpus.
     name: String,
     /// Print JSON.

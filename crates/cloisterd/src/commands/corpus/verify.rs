@@ -16,7 +16,7 @@ use crate::settings::Settings;
 ///
 /// The daemon does so whenever it begins to use one. Ends with status 1 where a file is not what it was.
 #[derive(Debug, Args)]
-pub(super) struct Verify {
+pub(crate) struct Verify {
     /// A corpus; all of them, otherwise.
     name: Option<String>,
     /// Print JSON.
