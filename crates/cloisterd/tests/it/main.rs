@@ -13,6 +13,7 @@ mod checks;
 mod clients;
 mod confinement;
 mod context;
+mod corpora;
 mod crashes;
 mod deployment;
 mod durability;
