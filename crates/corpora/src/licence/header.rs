@@ -273,6 +273,11 @@ static PHRASES: LazyLock<Phrases> = LazyLock::new(|| {
             "common development and distribution license",
             "commons clause",
             "freely copy and modify",
+            "gives unlimited permission",
+            "public domain",
+            "license agreement",
+            "subject to license terms",
+            "trade secret",
             "business source license",
             "server side public license",
             "non commercial use",
@@ -589,6 +594,7 @@ mod tests {
             "-- This file contains confidential and proprietary information of Someone, Inc.\n",
             "unnamed",
         );
+        check("a.c", "/* This file is in the public domain. */\n", "unnamed");
         check("a.rs", "// Use of this source code is governed by a BSD-style license.\n", "silent");
         check("a.md", "# Licence\n* under the terms of the GNU General Public License\n", "silent");
     }
