@@ -14,7 +14,7 @@
 
 use std::sync::LazyLock;
 
-/// Version of the rules. To be raised with each change of them, of [`KEYWORDS`] or of a hash.
+/// Version of the rules. To be raised with each change of them, of the keywords or of a hash.
 pub const NORMALISER: u32 = 1;
 
 /// Words that stay as they are where names do not matter: what a person who renames does not rename. Small letters,

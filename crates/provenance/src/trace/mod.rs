@@ -125,7 +125,7 @@ pub struct Trace {
 pub struct CorpusAsked {
     /// Its name.
     pub name: String,
-    /// [`crate::segment::Manifest::root`].
+    /// [`root`](field@crate::segment::Manifest::root) of its manifest.
     pub root: String,
 }
 
