@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use provenance::document::{FILE_BYTES_MAX, Licence, Origin};
-use provenance::lexeme::{self, Lexeme};
-use provenance::segment::{Manifest, Options};
-use provenance::trace::Kind;
-use provenance::{Builder, Corpora, Limits, Segment, Surroundings, Trace};
+use ::provenance::document::{FILE_BYTES_MAX, Licence, Origin};
+use ::provenance::lexeme::{self, Lexeme};
+use ::provenance::segment::{Manifest, Options};
+use ::provenance::trace::Kind;
+use ::provenance::{Builder, Corpora, Limits, Segment, Surroundings, Trace};
 use testkit::Failure;
 
 use crate::quantiles::Quantiles;
@@ -33,7 +33,11 @@ pub(crate) fn measure(known: &[PathBuf], fresh: &Path) -> Result<(), Failure> {
     let opened = begun.elapsed();
     let begun = Instant::now();
     segment.verify()?;
-    println!("| opened; verified | {:.1} ms; {:.1} s |", opened.as_secs_f64() * 1e3, begun.elapsed().as_secs_f64());
+    println!(
+        "| opened; verified | {:.1} ms; {:.1} s |",
+        opened.as_secs_f64() * 1e3,
+        begun.elapsed().as_secs_f64()
+    );
     let corpora = Corpora::new(vec![Arc::new(segment)]);
 
     let known = texts(known)?;
@@ -49,9 +53,19 @@ pub(crate) fn measure(known: &[PathBuf], fresh: &Path) -> Result<(), Failure> {
     let texts = (0..ASKED).map(|_| draw.bytes(&unknown, 1000)).collect::<Vec<_>>();
     questions("1 kB of other code", &corpora, &texts)?;
 
-    println!("\n| planted in other code | found | said to be common |\n|---|---|---|");
+    println!(
+        "\n| planted in other code | found | said to be common | missed, and not cut short |\n|---|---|---|---|"
+    );
     for length in [20, 25, 30, 31, 40, 65] {
-        planted(&format!("{length} lexemes as they are"), &corpora, &known, &unknown, &mut draw, length, plain)?;
+        planted(
+            &format!("{length} lexemes as they are"),
+            &corpora,
+            &known,
+            &unknown,
+            &mut draw,
+            length,
+            plain,
+        )?;
     }
     for length in [65, 100] {
         for (name, edit) in [
@@ -60,7 +74,15 @@ pub(crate) fn measure(known: &[PathBuf], fresh: &Path) -> Result<(), Failure> {
             ("renamed and reformatted", |cut| reformatted(&cut.with(renamed(cut)))),
             ("with a word changed in the middle", with_a_word_changed),
         ] {
-            planted(&format!("{length} lexemes, {name}"), &corpora, &known, &unknown, &mut draw, length, edit)?;
+            planted(
+                &format!("{length} lexemes, {name}"),
+                &corpora,
+                &known,
+                &unknown,
+                &mut draw,
+                length,
+                edit,
+            )?;
         }
     }
     reports(&corpora, &unknown)
@@ -95,7 +117,8 @@ fn built(known: &[PathBuf], folder: &Path) -> Result<Manifest, Failure> {
                 continue;
             }
             let inside = path.strip_prefix(root)?;
-            let package = inside.components().next().map(|name| name.as_os_str().to_string_lossy().into_owned());
+            let package =
+                inside.components().next().map(|name| name.as_os_str().to_string_lossy().into_owned());
             bytes += text.len();
             let origin = Origin {
                 package: format!("folder:{}", package.unwrap_or_default()),
@@ -136,7 +159,8 @@ fn built(known: &[PathBuf], folder: &Path) -> Result<Manifest, Failure> {
 fn processor_time() -> Result<Duration, Failure> {
     let stat = fs::read_to_string("/proc/self/stat")?;
     let behind_name = stat.rsplit(')').next().unwrap_or_default();
-    let ticks = behind_name.split_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+    let ticks =
+        behind_name.split_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
     Ok(Duration::from_millis(ticks * 10))
 }
 
@@ -190,7 +214,8 @@ impl Cut {
     }
 
     fn words(&self) -> Vec<&str> {
-        let word = |lexeme: &Lexeme| self.text.get(lexeme.start as usize..lexeme.end as usize).unwrap_or_default();
+        let word =
+            |lexeme: &Lexeme| self.text.get(lexeme.start as usize..lexeme.end as usize).unwrap_or_default();
         self.lexemes().iter().map(word).collect()
     }
 }
@@ -271,7 +296,7 @@ fn planted(
     length: usize,
     edit: fn(&Cut) -> String,
 ) -> Result<(), Failure> {
-    let (mut found, mut common) = (0, 0);
+    let (mut found, mut common, mut silent) = (0, 0, 0);
     for _ in 0..ASKED {
         let planted = edit(&draw.lexemes(known, length));
         let before = format!("{} unseen ", draw.lexemes(unknown, 40).text);
@@ -285,9 +310,10 @@ fn planted(
         let span = trace.spans.iter().find(|span| over_half(&(span.start as usize..span.end as usize)));
         found += usize::from(span.is_some());
         common += usize::from(span.is_some_and(|span| span.is_common));
+        silent += usize::from(span.is_none() && !trace.cut_short);
     }
     let share = |count: usize| count as f64 * 100.0 / ASKED as f64;
-    println!("| {name} | {:.1} % | {:.1} % |", share(found), share(common));
+    println!("| {name} | {:.1} % | {:.1} % | {:.1} % |", share(found), share(common), share(silent));
     Ok(())
 }
 
@@ -321,7 +347,8 @@ fn renamed(cut: &Cut) -> String {
 
 fn with_a_word_changed(cut: &Cut) -> String {
     let lexemes = cut.lexemes();
-    let middle = lexemes.get(lexemes.len() / 2).map_or(0..0, |lexeme| lexeme.start as usize..lexeme.end as usize);
+    let middle =
+        lexemes.get(lexemes.len() / 2).map_or(0..0, |lexeme| lexeme.start as usize..lexeme.end as usize);
     let mut text = cut.text.clone();
     text.replace_range(middle, "changed_here");
     text

@@ -6,6 +6,7 @@
     reason = "a test that cannot go on fails; what it writes may be lost; it says from what it drew, and how often it found"
 )]
 
+mod any_text;
 mod boilerplate;
 mod code;
 mod damage;
