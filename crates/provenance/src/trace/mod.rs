@@ -94,12 +94,12 @@ impl Default for Limits {
             near_permille_min: 700,
             common_packages_min: 10,
             common_rarity_bits_max: 150,
-            renamed_rarity_bits_min: 90,
+            renamed_rarity_bits_min: 60,
             origins_max: 10,
             spans_max: 64,
             text_bytes_max: 256 << 10,
             nearby_bytes_max: 1 << 20,
-            postings_max: 8 << 10,
+            postings_max: 256 << 10,
             read_bytes_max: 256 << 10,
         }
     }
@@ -125,7 +125,7 @@ pub struct Trace {
 pub struct CorpusAsked {
     /// Its name.
     pub name: String,
-    /// [`crate::segment::Manifest::root`].
+    /// [`root`](field@crate::segment::Manifest::root) of its manifest.
     pub root: String,
 }
 
