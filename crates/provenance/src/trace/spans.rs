@@ -148,12 +148,21 @@ fn is_enough_inside(asked: &Asked, limits: &Limits, places: &Range<usize>) -> bo
     asked.count_inside(places) >= limits.inside_lexemes_min.max(1) as usize
 }
 
-/// The candidates that say most and say different things: each has lexemes enough that no better one has.
+/// The candidates that say most and say different things: each has lexemes enough that no better one has. What is the same
+/// comes before what is renamed, however long that is.
 fn keep<'a>(asked: &Asked, limits: &Limits, candidates: &'a [Candidate]) -> Vec<&'a Candidate> {
     let mut order: Vec<&Candidate> = candidates.iter().collect();
     order.sort_by_key(|candidate| {
         let run = &candidate.run;
-        (Reverse(candidate.value()), run.places.start, run.segment, run.document, run.lexemes.start)
+        let is_renamed = candidate.form == Form::Renamed;
+        (
+            is_renamed,
+            Reverse(candidate.value()),
+            run.places.start,
+            run.segment,
+            run.document,
+            run.lexemes.start,
+        )
     });
     let mut covered = vec![false; asked.lexemes.len()];
     let mut kept = Vec::new();
