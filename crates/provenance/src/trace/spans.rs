@@ -170,7 +170,12 @@ fn keep<'a>(asked: &Asked, limits: &Limits, candidates: &'a [Candidate]) -> Vec<
         let places = candidate.run.places.clone();
         let inside = places.start.max(asked.inside.start)..places.end.min(asked.inside.end);
         let free = covered[inside.clone()].iter().filter(|covered| !**covered).count();
-        if kept.len() < limits.spans_max && (free == inside.len() || free >= limits.lexemes_min as usize) {
+        // A renamed one may well lie around an exact piece of itself.
+        let enough = match candidate.form {
+            Form::Renamed => limits.inside_lexemes_min,
+            Form::Exact | Form::Near => limits.lexemes_min,
+        } as usize;
+        if kept.len() < limits.spans_max && (free == inside.len() || free >= enough) {
             covered[inside].fill(true);
             kept.push(candidate);
         }
