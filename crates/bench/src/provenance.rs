@@ -333,7 +333,7 @@ fn renamed(cut: &Cut) -> String {
         let (start, behind) = (lexeme.start as usize, lexeme.end as usize);
         let word = cut.text.get(start..behind).unwrap_or_default();
         let begins = word.starts_with(|first: char| first.is_ascii_alphabetic());
-        let is_made_up = word.contains('_') || word.chars().skip(1).any(char::is_uppercase) || word.len() > 9;
+        let is_made_up = word.contains('_') || word.chars().skip(1).any(char::is_uppercase);
         text.push_str(cut.text.get(end..start).unwrap_or_default());
         let is_type = word.eq_ignore_ascii_case("std_logic") || word.eq_ignore_ascii_case("std_logic_vector");
         if begins && is_made_up && !is_type && word.chars().any(char::is_lowercase) {

@@ -9,9 +9,11 @@
 //! Segments are merged by the second and third step, with segments for runs: their bytes are those of one build.
 
 use std::cmp::Reverse;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read as _, Seek as _, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -88,17 +90,24 @@ pub enum BuildError {
 #[derive(Debug)]
 pub struct Builder {
     writing: Writing,
-    waiting: BTreeMap<BlobId, Waiting>,
-    waiting_bytes: usize,
+    waiting: Waiting,
     runs: Vec<File>,
     packing: Packing,
 }
 
-/// A file, packed.
-#[derive(Debug)]
+/// Files that wait to be sorted. Their packed texts lie in one piece: a piece for each costs an allocator more than the
+/// packing.
+#[derive(Debug, Default)]
 struct Waiting {
-    bytes: usize,
+    files: BTreeMap<BlobId, WaitingFile>,
     packed: Vec<u8>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct WaitingFile {
+    bytes: usize,
+    packed: Range<usize>,
     origins: BTreeSet<Origin>,
 }
 
@@ -113,13 +122,7 @@ impl Builder {
     /// Of the corpus `name`, in `folder`, which must not be there; its parent must. It appears when all is done.
     pub fn new(folder: &Path, name: &str, options: Options) -> Result<Builder, BuildError> {
         let writing = Writing::new(folder, name, options)?;
-        Ok(Builder {
-            writing,
-            waiting: BTreeMap::new(),
-            waiting_bytes: 0,
-            runs: Vec::new(),
-            packing: Packing::new(),
-        })
+        Ok(Builder { writing, waiting: Waiting::default(), runs: Vec::new(), packing: Packing::new() })
     }
 
     /// Takes a file. The same bytes from elsewhere are one document more origins of which are known.
@@ -130,19 +133,28 @@ impl Builder {
             return Err(BuildError::TooLong { package: origin.package, path: origin.path });
         }
         let blob = BlobId::of(bytes);
-        let waiting = self.waiting.entry(blob).or_insert_with(|| {
-            let mut packed = Vec::new();
-            self.packing.pack(bytes, &mut packed);
-            self.waiting_bytes += packed.len() + 100;
-            Waiting { bytes: bytes.len(), packed, origins: BTreeSet::new() }
-        });
-        if unpack(&waiting.packed, waiting.bytes).map_err(io_error(&self.writing.folder))? != bytes {
-            return Err(BuildError::Collision(blob));
+        let waiting = &mut self.waiting;
+        let file = match waiting.files.entry(blob) {
+            Entry::Vacant(vacant) => {
+                let start = waiting.packed.len();
+                self.packing.pack(bytes, &mut waiting.packed);
+                let packed = start..waiting.packed.len();
+                waiting.bytes += packed.len() + 100;
+                vacant.insert(WaitingFile { bytes: bytes.len(), packed, origins: BTreeSet::new() })
+            }
+            Entry::Occupied(known) => {
+                let known = known.into_mut();
+                let kept = unpack(&waiting.packed[known.packed.clone()], known.bytes);
+                if kept.map_err(io_error(&self.writing.folder))? != bytes {
+                    return Err(BuildError::Collision(blob));
+                }
+                known
+            }
+        };
+        if file.origins.insert(origin) {
+            waiting.bytes += origin_bytes;
         }
-        if waiting.origins.insert(origin) {
-            self.waiting_bytes += origin_bytes;
-        }
-        if self.waiting_bytes > self.writing.options.memory_bytes {
+        if self.waiting.bytes > self.writing.options.memory_bytes {
             self.set_aside()?;
         }
         Ok(())
@@ -153,16 +165,15 @@ impl Builder {
             return Err(BuildError::TooMuch("give it more memory"));
         }
         let waiting = std::mem::take(&mut self.waiting);
-        self.waiting_bytes = 0;
         let run = self.writing.temporary(|file| {
-            for (blob, waiting) in &waiting {
+            for (blob, waited) in &waiting.files {
                 let origins =
-                    postcard::to_stdvec(&waiting.origins).map_err(|e| io::Error::other(e.to_string()))?;
+                    postcard::to_stdvec(&waited.origins).map_err(|e| io::Error::other(e.to_string()))?;
                 file.write_all(&blob.0)?;
-                for length in [waiting.bytes, waiting.packed.len(), origins.len()] {
+                for length in [waited.bytes, waited.packed.len(), origins.len()] {
                     file.write_all(&(length as u64).to_le_bytes())?;
                 }
-                file.write_all(&waiting.packed)?;
+                file.write_all(&waiting.packed[waited.packed.clone()])?;
                 file.write_all(&origins)?;
             }
             Ok(())
@@ -173,14 +184,14 @@ impl Builder {
 
     /// Writes the segment.
     pub fn finish(mut self) -> Result<Manifest, BuildError> {
-        if !self.runs.is_empty() && !self.waiting.is_empty() {
+        if !self.runs.is_empty() && !self.waiting.files.is_empty() {
             self.set_aside()?;
         }
         let mut sources = Vec::new();
         for run in self.runs {
             sources.push(Source::Run(BufReader::with_capacity(256 << 10, run)));
         }
-        if !self.waiting.is_empty() {
+        if !self.waiting.files.is_empty() {
             sources.push(Source::Memory(self.waiting));
         }
         self.writing.finish(sources)
@@ -204,7 +215,7 @@ pub fn merge(
 /// Files in the order of their ids.
 enum Source<'a> {
     Run(BufReader<File>),
-    Memory(BTreeMap<BlobId, Waiting>),
+    Memory(Waiting),
     Segment(&'a Segment, u32),
 }
 
@@ -213,9 +224,9 @@ impl Source<'_> {
         match self {
             Source::Run(run) => read_whole(run).map_err(io_error(at)),
             Source::Memory(waiting) => {
-                let Some((blob, waiting)) = waiting.pop_first() else { return Ok(None) };
-                let text = unpack(&waiting.packed, waiting.bytes).map_err(io_error(at))?;
-                Ok(Some(Whole { blob, text, origins: waiting.origins.into_iter().collect() }))
+                let Some((blob, file)) = waiting.files.pop_first() else { return Ok(None) };
+                let text = unpack(&waiting.packed[file.packed], file.bytes).map_err(io_error(at))?;
+                Ok(Some(Whole { blob, text, origins: file.origins.into_iter().collect() }))
             }
             Source::Segment(segment, number) => {
                 if *number == segment.manifest.documents {

@@ -149,12 +149,21 @@ fn is_enough_inside(asked: &Asked, limits: &Limits, places: &Range<usize>) -> bo
     asked.count_inside(places) >= limits.inside_lexemes_min.max(1) as usize
 }
 
-/// The candidates that say most and say different things: each has lexemes enough that no better one has.
+/// The candidates that say most and say different things: each has lexemes enough that no better one has. What is the same
+/// comes before what is renamed, however long that is.
 fn keep<'a>(asked: &Asked, limits: &Limits, candidates: &'a [Candidate]) -> Vec<&'a Candidate> {
     let mut order: Vec<&Candidate> = candidates.iter().collect();
     order.sort_by_key(|candidate| {
         let run = &candidate.run;
-        (Reverse(candidate.value()), run.places.start, run.segment, run.document, run.lexemes.start)
+        let is_renamed = candidate.form == Form::Renamed;
+        (
+            is_renamed,
+            Reverse(candidate.value()),
+            run.places.start,
+            run.segment,
+            run.document,
+            run.lexemes.start,
+        )
     });
     let mut covered = vec![false; asked.lexemes.len()];
     let mut kept = Vec::new();
@@ -162,7 +171,12 @@ fn keep<'a>(asked: &Asked, limits: &Limits, candidates: &'a [Candidate]) -> Vec<
         let places = candidate.run.places.clone();
         let inside = places.start.max(asked.inside.start)..places.end.min(asked.inside.end);
         let free = covered[inside.clone()].iter().filter(|covered| !**covered).count();
-        if kept.len() < limits.spans_max && (free == inside.len() || free >= limits.lexemes_min as usize) {
+        // A renamed one may well lie around an exact piece of itself.
+        let enough = match candidate.form {
+            Form::Renamed => limits.inside_lexemes_min,
+            Form::Exact | Form::Near => limits.lexemes_min,
+        } as usize;
+        if kept.len() < limits.spans_max && (free == inside.len() || free >= enough) {
             covered[inside].fill(true);
             kept.push(candidate);
         }

@@ -25,7 +25,7 @@ fn in_any_order_with_any_memory_and_threads_and_merged() {
     let place = tempfile::tempdir().unwrap();
     let mut files: Vec<_> = (0..60)
         .map(|number| {
-            let statements = draw.below(200);
+            let statements = 1 + draw.below(200);
             (draw.file("k", statements), origin("git:a", &format!("{number}")))
         })
         .collect();
