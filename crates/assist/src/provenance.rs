@@ -89,8 +89,6 @@ pub struct Trace {
     pub text: String,
     /// The repository that it is in, or meant for.
     pub repository: Option<String>,
-    /// Whether everything is compared with everything, as auditors want it; of small corpora only.
-    pub exact: bool,
 }
 
 /// What an answer is compared with, for one request.
@@ -248,7 +246,7 @@ impl Assist {
             after: String::new(),
             nearby: Vec::new(),
         };
-        let Trace { text, exact, .. } = trace;
+        let Trace { text, .. } = trace;
         let provenance = known.trace(&text).await?;
         let shown = provenance.matches.iter().flat_map(|one| &one.span.corpora);
         let mut joined = LabelSet::default();
@@ -266,7 +264,7 @@ impl Assist {
             action: "trace".to_owned(),
             shown: u32::try_from(provenance.matches.len()).unwrap_or(u32::MAX),
         };
-        let body = serde_json::json!({ "question": { "trace": text, "exact": exact }, "shown": &provenance });
+        let body = serde_json::json!({ "question": { "trace": text }, "shown": &provenance });
         let receipt =
             house.append(Event::Lookup(Box::new(leaf)), Some(body.to_string().into_bytes())).await?;
         Ok((RecordNumber(receipt.index), provenance))

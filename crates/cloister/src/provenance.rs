@@ -85,6 +85,9 @@ pub(crate) fn head(one: &Match) -> String {
 /// A place, in words.
 pub(crate) fn place(found: &Found) -> String {
     let origin = &found.origin;
+    if origin.package.is_empty() {
+        return format!("the file {} (corpus {})", printable(&found.blob), printable(&found.corpus));
+    }
     let version = origin.version.as_deref().or(origin.commit.as_deref());
     let version = version.map(|version| format!(" {}", printable(version.get(..40).unwrap_or(version))));
     format!(

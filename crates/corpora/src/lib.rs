@@ -13,7 +13,7 @@ mod reading;
 pub use files::{LeftOut, Reason};
 pub use reading::{Error, Limits, Progress, Source, Summary, read};
 
-/// What fuzzing reaches: the parsers of outside bytes that [`read`] uses, each on its own.
+/// What fuzzing and the table of licences reach: the parsers of outside bytes that [`read`] uses, each on its own.
 #[doc(hidden)]
 pub mod parsers {
     use provenance::document::Licence;
@@ -32,5 +32,10 @@ pub mod parsers {
     /// The normal form of an expression.
     pub fn expression(stated: &str) -> Option<String> {
         crate::licence::normal_form(stated)
+    }
+
+    /// The same of Cargo's, where `/` is OR.
+    pub fn expression_of_cargo(stated: &str) -> Option<String> {
+        crate::licence::normal_form_of_cargo(stated)
     }
 }

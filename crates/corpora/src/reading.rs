@@ -173,7 +173,8 @@ impl Source {
 /// source, and not counted. A folder that others wrote (`vendor`) is known code too.
 ///
 /// `first_seen_unix_s` is, in an archive, the entry's own time, unless it is one that packagers write for every file; in
-/// a repository the time of the commit that is read; in a folder unknown.
+/// a repository the time of the commit that brought the path to the branch, or of the oldest of the last 2000 commits (by
+/// first parents) where it was there before; in a folder unknown. Those times are what the source says, not what is so.
 ///
 /// # Errors
 /// [`Error`]. The sink ends the reading with `Break`, which is no error.

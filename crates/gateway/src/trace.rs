@@ -1,6 +1,6 @@
 //! `POST /v1/cloister/trace`: what a text has in common with known code.
 //!
-//! `{"text": "…", "repository": "name", "exact": false}`; answered with what every answer has as `cloister.provenance`.
+//! `{"text": "…", "repository": "name"}`; answered with what every answer has as `cloister.provenance`.
 
 use assist::{Provenance, TRACE_BYTES_MAX, Trace};
 use protocol::RecordNumber;
@@ -26,7 +26,7 @@ pub(crate) fn parse(body: &[u8]) -> Result<Trace, DialectError> {
     if repository.as_ref().is_some_and(|name| name.len() > REPOSITORY_BYTES_MAX) {
         return Err(fields.error("repository", &format!("is longer than {REPOSITORY_BYTES_MAX} bytes")));
     }
-    Ok(Trace { text, repository, exact: fields.flag("exact")? })
+    Ok(Trace { text, repository })
 }
 
 /// The answer's body.
@@ -43,10 +43,10 @@ mod tests {
     #[test]
     fn bodies() {
         let read = |body: &str| parse(body.as_bytes());
-        let trace = Trace { text: "a".into(), repository: Some("flight".into()), exact: true };
-        assert_eq!(read(r#"{"text":"a","repository":"flight","exact":true}"#), Ok(trace));
+        let trace = Trace { text: "a".into(), repository: Some("flight".into()) };
+        assert_eq!(read(r#"{"text":"a","repository":"flight"}"#), Ok(trace));
         for (body, field) in
-            [("{}", "text"), (r#"{"text":1}"#, "text"), (r#"{"text":"","exact":1}"#, "exact")]
+            [("{}", "text"), (r#"{"text":1}"#, "text"), (r#"{"text":"","repository":1}"#, "repository")]
         {
             assert_eq!(read(body).unwrap_err().field.as_deref(), Some(field), "{body}");
         }

@@ -6,6 +6,7 @@
 //! [`lexeme`]s, of which [`winnow`] chooses those that are looked up.
 
 pub mod document;
+pub mod exact;
 pub mod library;
 pub mod policy;
 pub mod segment;

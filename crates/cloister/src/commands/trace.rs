@@ -1,3 +1,4 @@
+mod local;
 mod sarif;
 mod spdx;
 
@@ -12,6 +13,7 @@ use serde::Serialize;
 
 use super::{Session, wait};
 use crate::failure::{EXIT_FAILED, Failure};
+use crate::settings::Settings;
 use crate::{file, provenance, subject};
 
 /// Bytes of one text, as the server takes it.
@@ -21,7 +23,8 @@ const FILES_MAX: usize = 100_000;
 
 /// Says which known code a file, standard input or a whole tree matches, and under which licence
 ///
-/// The server compares each text with the corpora that you may see, lexeme for lexeme: layout, comment marks and the
+/// The server compares each text with the corpora that you may see, lexeme for lexeme (or this command does, with those
+/// that you name by --corpus, which no policy applies to): layout, comment marks and the
 /// case of letters do not count. A match says that two texts are alike, and nothing of where one was learned. What is
 /// found in so many places that it says nothing is common, and left out of what people are shown.
 ///
@@ -35,8 +38,11 @@ pub(crate) struct Trace {
     /// Files and folders; `-` is standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Compare everything with everything, as auditors want it: small corpora only
-    #[arg(long)]
+    /// A corpus's folder (`cloisterd corpus build --out`): compare here with that, and ask no server; may be repeated
+    #[arg(long, value_name = "DIR")]
+    corpus: Vec<PathBuf>,
+    /// Compare everything with everything, as an oracle for auditors: exact matches only, small corpora only
+    #[arg(long, requires = "corpus")]
     exact: bool,
     /// What ends with exit code 1
     #[arg(long, value_enum, default_value_t = FailOn::Block)]
@@ -99,12 +105,21 @@ struct Asked<'a> {
     text: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     repository: Option<String>,
-    exact: bool,
+}
+
+/// Who compares.
+enum Comparer {
+    Server(Settings),
+    Here(local::Local),
 }
 
 impl Trace {
     pub(crate) fn run(self, session: &mut Session) -> Result<ExitCode, Failure> {
-        let settings = session.settings()?;
+        let comparer = if self.corpus.is_empty() {
+            Comparer::Server(session.settings()?)
+        } else {
+            Comparer::Here(local::Local::open(&self.corpus, self.exact)?)
+        };
         let format = if self.json { Format::Json } else { self.format };
         let (texts, left_out) = self.texts()?;
         let bar = if session.output.shows_progress() && texts.len() > 1 {
@@ -125,12 +140,11 @@ impl Trace {
             bar.inc(1);
             match text {
                 Ok(text) => {
-                    let subject = match path.as_deref() {
-                        Some(path) => subject::of_file(path),
-                        None => subject::of_directory(Path::new(".")),
+                    let provenance = match &comparer {
+                        Comparer::Server(settings) => wait(ask(&settings.client, path.as_deref(), &text))?,
+                        Comparer::Here(local) => local.trace(&text)?,
                     };
-                    let repository = subject.and_then(|subject| subject.repository);
-                    all.push(wait(ask(&settings.client, shown, text, repository, self.exact))?);
+                    all.push(Traced { path: shown, provenance, text });
                 }
                 Err(failure) => {
                     unreadable += 1;
@@ -224,16 +238,13 @@ impl Trace {
     }
 }
 
-async fn ask(
-    client: &Client,
-    path: String,
-    text: String,
-    repository: Option<String>,
-    exact: bool,
-) -> Result<Traced, Failure> {
-    let asked = Asked { text: &text, repository, exact };
-    let provenance = client.post::<Provenance>("/v1/cloister/trace", &asked).await?.value;
-    Ok(Traced { path, provenance, text })
+async fn ask(client: &Client, path: Option<&Path>, text: &str) -> Result<Provenance, Failure> {
+    let subject = match path {
+        Some(path) => subject::of_file(path),
+        None => subject::of_directory(Path::new(".")),
+    };
+    let asked = Asked { text, repository: subject.and_then(|subject| subject.repository) };
+    Ok(client.post::<Provenance>("/v1/cloister/trace", &asked).await?.value)
 }
 
 /// Whether it is worth sending: short enough, and UTF-8.

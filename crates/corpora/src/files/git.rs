@@ -1,10 +1,18 @@
 //! The files of a commit, read without a work tree. Nothing is run, and no configuration read but the repository's own.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::{File, Files, Reason, Visitor, is_of_git, plain};
 use crate::reading::{Error, Limits};
+
+/// Commits that are looked at for when a file came.
+const COMMITS_MAX: usize = 2_000;
+/// Entries of their folders that are compared.
+const COMPARED_MAX: u64 = 10_000_000;
+/// Folders inside each other at most, in that.
+const DEPTH_MAX: usize = 64;
 
 pub(super) struct Repository {
     path: PathBuf,
@@ -12,7 +20,8 @@ pub(super) struct Repository {
     repository: gix::Repository,
     /// None of a repository without a commit.
     commit: Option<gix::ObjectId>,
-    seen_unix_s: Option<i64>,
+    /// When each of its files came; made when it is first needed.
+    seen: Option<Seen>,
 }
 
 /// Whether a folder is a repository without a work tree.
@@ -48,14 +57,7 @@ impl Repository {
                 }
             }
         };
-        let seen_unix_s = match commit {
-            Some(id) => {
-                let commit = repository.find_commit(id).map_err(|error| refused(&error))?;
-                Some(commit.time().map_err(|error| refused(&error))?.seconds)
-            }
-            None => None,
-        };
-        Ok(Repository { path: path.to_owned(), limits: limits.clone(), repository, commit, seen_unix_s })
+        Ok(Repository { path: path.to_owned(), limits: limits.clone(), repository, commit, seen: None })
     }
 
     /// Path and blob of each file, by path; and what is no file.
@@ -92,6 +94,87 @@ impl Repository {
     }
 }
 
+/// When files came to a branch, in seconds since 1970.
+struct Seen {
+    /// Those that came after the oldest commit that was looked at.
+    later: HashMap<String, i64>,
+    oldest: i64,
+}
+
+impl Seen {
+    /// Goes back from a commit by first parents as far as [`COMMITS_MAX`] and [`COMPARED_MAX`] allow and the repository
+    /// has commits: a shallow one has few.
+    fn new(repository: &gix::Repository, head: gix::ObjectId) -> Option<Seen> {
+        let commit = |id| {
+            let commit = repository.find_commit(id).ok()?;
+            let time = commit.time().ok()?.seconds;
+            let parent = commit.parent_ids().next().map(gix::Id::detach);
+            Some((time, commit.tree_id().ok()?.detach(), parent))
+        };
+        let (time, tree, parent) = commit(head)?;
+        let mut seen = Seen { later: HashMap::new(), oldest: time };
+        let (mut tree, mut parent) = (tree, parent);
+        let mut left = COMPARED_MAX;
+        for _ in 1..COMMITS_MAX {
+            let Some((time, old, before)) = parent.and_then(commit) else { break };
+            let came = seen.oldest;
+            let mut paths = Vec::new();
+            if added(repository, tree, Some(old), "", 0, &mut left, &mut paths).is_none() {
+                break;
+            }
+            seen.later.extend(paths.into_iter().map(|path| (path, came)));
+            (seen.oldest, tree, parent) = (time, old, before);
+        }
+        Some(seen)
+    }
+
+    fn of(&self, path: &str) -> i64 {
+        self.later.get(path).copied().unwrap_or(self.oldest)
+    }
+}
+
+/// The files that a folder has and an older state of it has not. None where that would be too much work, or something is
+/// missing.
+fn added(
+    repository: &gix::Repository,
+    new: gix::ObjectId,
+    old: Option<gix::ObjectId>,
+    beneath: &str,
+    depth: usize,
+    left: &mut u64,
+    paths: &mut Vec<String>,
+) -> Option<()> {
+    if Some(new) == old {
+        return Some(());
+    }
+    let mut before = HashMap::new();
+    if let Some(old) = old {
+        for entry in repository.find_tree(old).ok()?.iter() {
+            let entry = entry.ok()?;
+            *left = left.checked_sub(1)?;
+            before.insert(entry.filename().to_vec(), (entry.mode().is_tree(), entry.object_id()));
+        }
+    }
+    for entry in repository.find_tree(new).ok()?.iter() {
+        let entry = entry.ok()?;
+        *left = left.checked_sub(1)?;
+        let known = before.get::<[u8]>(entry.filename());
+        let is_tree = entry.mode().is_tree();
+        let Ok(name) = std::str::from_utf8(entry.filename()) else { continue };
+        match known {
+            Some((false, _)) if !is_tree => {}
+            _ if !is_tree => paths.push(format!("{beneath}{name}")),
+            _ if depth >= DEPTH_MAX => {}
+            _ => {
+                let old = known.filter(|(is_tree, _)| *is_tree).map(|(_, id)| *id);
+                let beneath = format!("{beneath}{name}/");
+                added(repository, entry.object_id(), old, &beneath, depth + 1, left, paths)?;
+            }
+        }
+    }
+    Some(())
+}
+
 #[derive(Default)]
 struct Listing {
     files: Vec<(String, gix::ObjectId)>,
@@ -103,6 +186,9 @@ impl Files for Repository {
         visitor.part(0);
         let Listing { files, left_out } = self.list()?;
         left_out.into_iter().for_each(|reason| visitor.left_out(reason));
+        if self.seen.is_none() {
+            self.seen = self.commit.and_then(|commit| Seen::new(&self.repository, commit));
+        }
         let mut bytes_left = self.limits.bytes_max;
         for (path, id) in files {
             let Some(bytes_max) = visitor.wants(&path) else { continue };
@@ -121,7 +207,8 @@ impl Files for Repository {
             };
             let over = Error::Limit { path: self.path.clone(), what: "bytes", max: self.limits.bytes_max };
             bytes_left = bytes_left.checked_sub(object.data.len() as u64).ok_or(over)?;
-            let file = File { path: &path, bytes: &object.data, seen_unix_s: self.seen_unix_s };
+            let seen_unix_s = self.seen.as_ref().map(|seen| seen.of(&path));
+            let file = File { path: &path, bytes: &object.data, seen_unix_s };
             if visitor.file(file).is_break() {
                 return Ok(ControlFlow::Break(()));
             }

@@ -9,10 +9,10 @@ use spdx::{LicenseItem, LicenseReq, ParseMode};
 /// A longer one is nobody's licence.
 const EXPRESSION_BYTES_MAX: usize = 1024;
 
-/// Names are compared without regard to case, as SPDX says (annex D.2); `/` is what Cargo once wrote for OR; a
-/// withdrawn name is known, and gets its successor's where SPDX names one. What is merely like a name is none.
+/// Names are compared without regard to case, as SPDX says (annex D.2); a withdrawn name is known, and gets its
+/// successor's where SPDX names one. What is merely like a name is none.
 const MODE: ParseMode = ParseMode {
-    allow_slash_as_or_operator: true,
+    allow_slash_as_or_operator: false,
     allow_imprecise_license_names: false,
     allow_postfix_plus_on_gpl: true,
     allow_deprecated: true,
@@ -59,6 +59,11 @@ pub(crate) fn normal_form(stated: &str) -> Option<String> {
     }
     let term = stack.pop()?;
     stack.is_empty().then(|| term.to_text())
+}
+
+/// The same, where `/` is OR, as Cargo once had it. Elsewhere it is not: "zlib/libpng" is one licence.
+pub(crate) fn normal_form_of_cargo(stated: &str) -> Option<String> {
+    normal_form(&stated.replace('/', " OR "))
 }
 
 /// The licences that an expression names, each with its exception.
@@ -178,8 +183,7 @@ mod tests {
     #[test]
     fn an_expression_has_one_normal_form() {
         check("MIT", "MIT");
-        check("MIT/Apache-2.0", "Apache-2.0 OR MIT");
-        check("MIT / Apache-2.0", "Apache-2.0 OR MIT");
+        assert_eq!(normal_form_of_cargo("MIT/Apache-2.0").as_deref(), Some("Apache-2.0 OR MIT"));
         check("mit or apache-2.0", "Apache-2.0 OR MIT");
         check("MIT OR Apache-2.0 OR MIT", "Apache-2.0 OR MIT");
         check("(MIT OR Apache-2.0) AND Unicode-3.0", "(Apache-2.0 OR MIT) AND Unicode-3.0");
@@ -207,6 +211,7 @@ mod tests {
             "(MIT",
             "MIT WITH",
             "Proprietary",
+            "zlib/libpng",
             "see LICENSE",
         ] {
             check(stated, "");

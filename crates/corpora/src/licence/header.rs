@@ -38,12 +38,16 @@ pub(crate) enum Header {
 pub(crate) fn read(path: &str, bytes: &[u8]) -> Header {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(BYTES_MAX)]);
     let lines: Vec<&str> = text.lines().take(LINES_MAX).collect();
-    let tags = tags(&lines);
-    let name = path.rsplit('/').next().unwrap_or_default();
-    let is_prose = name
-        .rsplit_once('.')
-        .is_some_and(|(_, ending)| PROSE.contains(&ending.to_ascii_lowercase().as_str()));
-    let prose = if is_prose { Header::Silent } else { sentences(&comments(&lines)) };
+    let ending = path
+        .rsplit('/')
+        .next()
+        .and_then(|name| name.rsplit_once('.'))
+        .map(|(_, ending)| ending.to_ascii_lowercase());
+    let ending = ending.as_deref().unwrap_or_default();
+    let comments = comments(&lines, ending);
+    let tags = tags(&comments);
+    let is_prose = PROSE.contains(&ending);
+    let prose = if is_prose { Header::Silent } else { sentences(&comments) };
     if tags.is_empty() {
         return prose;
     }
@@ -71,9 +75,9 @@ pub(crate) fn read(path: &str, bytes: &[u8]) -> Header {
 }
 
 /// The tags of SPDX in comments, with the normal forms of what they say.
-fn tags(lines: &[&str]) -> Vec<(Option<String>, u32)> {
+fn tags(comments: &str) -> Vec<(Option<String>, u32)> {
     let mut tags = Vec::new();
-    for (line, number) in lines.iter().zip(1u32..) {
+    for (line, number) in comments.lines().zip(1u32..) {
         let Some((before, after)) = line.split_once(TAG) else { continue };
         let before = before.trim();
         // In a string or an expression it is somebody else's.
@@ -83,7 +87,7 @@ fn tags(lines: &[&str]) -> Vec<(Option<String>, u32)> {
                     before.to_ascii_lowercase().as_str(),
                     "rem" | "dnl" | "c" | "@c" | "@rem" | "\"\"\"" | "'''"
                 )
-                || (before == "\"" && !after.contains('"'));
+                || before == "\"";
         if !in_comment || after.contains(TAG) {
             continue;
         }
@@ -99,8 +103,9 @@ fn tags(lines: &[&str]) -> Vec<(Option<String>, u32)> {
     tags
 }
 
-/// The lines with all but comments made empty.
-fn comments(lines: &[&str]) -> String {
+/// The lines with all but comments made empty. What begins a comment is taken widely, but for what begins a text or a
+/// statement in most languages.
+fn comments(lines: &[&str], ending: &str) -> String {
     const BLOCKS: &[(&str, &str)] = &[
         ("/*", "*/"),
         ("(*", "*)"),
@@ -113,9 +118,14 @@ fn comments(lines: &[&str]) -> String {
         ("=begin", "=cut"),
     ];
     const LINES: &[&str] = &[
-        "--", "//", "#", "%", ";", "!", "*", "\"", "'", "dnl ", "rem ", "REM ", "@c ", "@rem ", ".\\\"",
-        "C ", "c ", "C\t",
+        "--", "//", "#", "%", ";", "!", "*", "dnl ", "rem ", "REM ", "@c ", "@rem ", "@REM ", ".\\\"", ".. ",
     ];
+    let of_language: &[&str] = match ending {
+        "vim" => &["\""],
+        "vb" | "vbs" | "bas" => &["'"],
+        "f" | "for" | "f77" => &["C ", "c ", "C\t", "c\t"],
+        _ => &[],
+    };
     let mut kept = String::new();
     let mut inside: Option<&str> = None;
     for line in lines {
@@ -130,7 +140,9 @@ fn comments(lines: &[&str]) -> String {
             if !bare[start.len()..].contains(end) {
                 inside = Some(end);
             }
-        } else if LINES.iter().any(|start| bare.starts_with(start)) && !bare.starts_with("#include") {
+        } else if LINES.iter().chain(of_language).any(|start| bare.starts_with(start))
+            && !bare.starts_with("#include")
+        {
             kept.push_str(line);
         }
         kept.push('\n');
@@ -141,6 +153,8 @@ fn comments(lines: &[&str]) -> String {
 struct Phrases {
     gnu: Vec<(Vec<u64>, &'static str)>,
     under_terms: Vec<Vec<u64>>,
+    under_gnu: Vec<u64>,
+    digits: Vec<Vec<u64>>,
     grant_ends: Vec<Vec<u64>>,
     later: Vec<Vec<u64>>,
     only: Vec<Vec<u64>>,
@@ -176,6 +190,8 @@ static PHRASES: LazyLock<Phrases> = LazyLock::new(|| {
             ("gnu affero general public license", "AGPL"),
         ]),
         under_terms: all(&["under the terms", "under terms", "under the gnu"]),
+        under_gnu: one("under the gnu"),
+        digits: all(&["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]),
         grant_ends: all(&[
             "distributed in the hope",
             "without any warranty",
@@ -231,6 +247,7 @@ static PHRASES: LazyLock<Phrases> = LazyLock::new(|| {
             "eclipse public license",
             "common development and distribution license",
             "commons clause",
+            "freely copy and modify",
             "business source license",
             "server side public license",
             "non commercial use",
@@ -259,6 +276,10 @@ fn sentences(comments: &str) -> Header {
     let mut grants = Vec::new();
     for start in places(&words, &phrases.under_terms) {
         let Some(granted) = grant(&words[start..]) else { continue };
+        // "Under the GNU …" without a version only mentions what is granted elsewhere.
+        if granted.is_none() && words[start..].starts_with(&phrases.under_gnu) {
+            continue;
+        }
         grants.push((granted, line_of(start)));
     }
     let speaks_of_gnu = phrases.gnu.iter().any(|(name, _)| has(name));
@@ -367,7 +388,10 @@ fn grant(words: &[u64]) -> Option<Option<String>> {
         .filter(|(_, word)| phrases.version.first() == Some(word) || phrases.v.first() == Some(word))
         .filter_map(|(at, _)| {
             let after = &sentence[at + 1..];
-            phrases.numbers.iter().find(|(number, _)| after.starts_with(number)).map(|(_, number)| *number)
+            let (number, named) = phrases.numbers.iter().find(|(number, _)| after.starts_with(number))?;
+            // 2.2 is not 2.
+            let goes_on = phrases.digits.iter().any(|digit| after[number.len()..].starts_with(digit));
+            (!goes_on).then_some(*named)
         })
         .collect();
     let Some(first) = versions.first() else { return Some(None) };
@@ -433,6 +457,8 @@ mod tests {
             "--  SPDX-License-Identifier: GPL-3.0-or-later WITH GCC-exception-3.1  --\n",
             "1: GPL-3.0-or-later WITH GCC-exception-3.1",
         );
+        check("a.vim", "\" SPDX-License-Identifier: MIT\n", "1: MIT");
+        check("a.f", "C     SPDX-License-Identifier: MIT\n", "1: MIT");
         check("a.bat", "REM SPDX-License-Identifier: MIT\n", "1: MIT");
         check("a.c", "/* SPDX-License-Identifier: LicenseRef-Ours */\n", "unnamed");
         check(
@@ -446,6 +472,7 @@ mod tests {
     fn a_tag_in_a_string_is_not_the_files() {
         check("a.rs", "let tag = \"SPDX-License-Identifier: MIT\";\n", "silent");
         check("a.rs", "    \"SPDX-License-Identifier: MIT\",\n", "silent");
+        check("a.rs", "r#\"Some licence\nSPDX-License-Identifier: MIT\n", "silent");
         check("a.py", "print('# SPDX-License-Identifier: MIT')\n", "silent");
         check("a.rs", &format!("{}// SPDX-License-Identifier: MIT\n", "\n".repeat(100)), "silent");
     }
@@ -487,6 +514,10 @@ mod tests {
             "1: LGPL-2.1-or-later",
         );
         check("a.c", "// under the terms of the GNU General Public License.\n", "unnamed");
+        check("a.c", "// under the terms of version 2.2 of the GNU General Public License.\n", "unnamed");
+        let bison = spdx::exception_id("Bison-exception-2.2").map(|id| id.text()).unwrap_or_default();
+        let bison: String = bison.lines().map(|line| format!("-- {line}\n")).collect();
+        check("a.adb", &format!("{GNAT}{bison}"), "5: GPL-3.0-or-later WITH Bison-exception-2.2");
         check("a.c", "// You may like the GNU General Public License.\n", "unnamed");
     }
 

@@ -75,7 +75,7 @@ fn cargo(manifest: &toml::Table) -> Option<Metadata> {
     };
     let text = |key: &str| table.get(key).and_then(toml::Value::as_str).map(str::to_owned);
     let mut licence = match table.get("license") {
-        Some(toml::Value::String(stated)) => words(stated),
+        Some(toml::Value::String(stated)) => words_of_cargo(stated),
         Some(toml::Value::Table(from))
             if from.get("workspace").and_then(toml::Value::as_bool) == Some(true) =>
         {
@@ -88,7 +88,7 @@ fn cargo(manifest: &toml::Table) -> Option<Metadata> {
         && let Some(stated) =
             manifest.get("workspace").and_then(|workspace| workspace.get("package")?.get("license")?.as_str())
     {
-        licence = words(stated);
+        licence = words_of_cargo(stated);
     }
     let name = if is_workspace { None } else { text("name") };
     Some(Metadata { system: System::Cargo, name, version: text("version"), licence })
@@ -224,6 +224,11 @@ fn classified<'a>(classifiers: impl Iterator<Item = &'a str>) -> Stated {
         },
         several => Stated::Words { stated: shortened(&several.join(", ")), expression: None },
     }
+}
+
+/// Cargo's manifests hold expressions, and nothing else.
+fn words_of_cargo(stated: &str) -> Stated {
+    Stated::Words { stated: shortened(stated), expression: expression::normal_form_of_cargo(stated) }
 }
 
 /// What a few systems let people write for a name, where it can mean one licence only.

@@ -16,7 +16,7 @@ use header::Header;
 use metadata::{Metadata, Stated};
 
 pub(crate) use by_path::paragraphs;
-pub(crate) use expression::normal_form;
+pub(crate) use expression::{normal_form, normal_form_of_cargo};
 pub(crate) use metadata::System;
 
 /// Files of one source that state licences, at most.
@@ -74,6 +74,10 @@ impl Kind {
             "xml", "svg", "png", "css", "lua", "php", "swift", "csv", "in", "am", "mk", "el", "hs", "ml",
             "bat", "ps1",
         ];
+        // What others' parts are under, all in one text, is not what the package is under.
+        if ["third", "3rd", "dependencies", "bundled"].iter().any(|word| rest.contains(word)) {
+            return None;
+        }
         let ending = rest.rsplit_once('.').map_or("", |(_, ending)| ending);
         (is_suffix && !CODE.contains(&ending)).then_some(Kind::Text)
     }
@@ -151,7 +155,11 @@ impl Index {
 
     /// The licence of a file, of which these are the first bytes.
     pub(crate) fn licence(&self, path: &str, bytes: &[u8]) -> Licence {
-        let header = header::read(path, bytes);
+        // A licence's text speaks of licences, and is under none of its own.
+        let header = match Kind::of(path) {
+            Some(Kind::Text | Kind::Referred) => Header::Silent,
+            _ => header::read(path, bytes),
+        };
         let mut evidence = Vec::new();
         let mut said = BTreeSet::new();
         let rule = self.rule(path);
@@ -211,9 +219,9 @@ impl Index {
             let pieces = folder.pieces(|| folders().filter(|(above, _)| *above > up).map(|(_, above)| above));
             (!pieces.is_empty()).then_some((up, pieces))
         });
-        let (text_up, texts) = match texts {
-            Some((up, folder)) => (up, folder.nearest_texts()),
-            None => (usize::MAX, [].as_slice()),
+        let (text_up, texts, has_unnamed) = match texts {
+            Some((up, folder)) => (up, folder.nearest_texts(), folder.has_unnamed),
+            None => (usize::MAX, [].as_slice(), false),
         };
         // Metadata of a folder around the licence's text speaks of more than this part.
         let pieces = match stated {
@@ -245,6 +253,8 @@ impl Index {
             (true, true) => Standing::Unknown,
             (true, false) if pieces.iter().any(|piece| piece.expression.is_none()) => Standing::Unknown,
             (true, false) => standing(of_pieces),
+            // Another text beside them may hold for this file, and has no name.
+            (false, true) if has_unnamed => Standing::Unknown,
             (false, true) => standing(of_texts),
             // What joins several texts, and which versions one text stands for, only metadata can say.
             (false, false) => match of_pieces.first() {

@@ -13,6 +13,10 @@ use super::words;
 pub(crate) const TEXT_BYTES_MAX: usize = 256 << 10;
 /// Likeness, in thousandths, from which a text is a licence's.
 const LIKENESS_MIN: u16 = 940;
+/// Likeness from which the best is meant, and no other.
+const LIKENESS_SURE: u16 = 995;
+/// Below that, how much less like another text must be for it not to be meant.
+const LIKENESS_MARGIN: u16 = 3;
 /// Words that may stand before and after a licence's own: a title, who holds the copyright.
 const OUTER_WORDS_MAX: usize = 150;
 /// A text of fewer words names nothing.
@@ -77,6 +81,20 @@ const BOUNDS: &[(&str, &str)] = &[
     ("this is free and unencumbered software", "please refer to http unlicense org"),
 ];
 
+/// Between which words a party's name stands.
+const PARTIES: &[(&str, &str)] = &[
+    ("is provided by", "as is"),
+    ("in no event shall", "be liable"),
+    ("in no event will", "be liable"),
+    ("neither the name of", "nor the names"),
+    ("neither the name of", "nor the name of"),
+    ("neither the name", "nor the names"),
+];
+const PARTY_WORDS_MAX: usize = 16;
+
+/// Words that go on with a licence behind what looks like its end.
+const CONTINUES: &[&str] = &["except as contained in this notice", "the views and conclusions contained"];
+
 /// What a text was recognised as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Recognised {
@@ -104,6 +122,10 @@ struct Shape {
 static TEMPLATES: LazyLock<Vec<Template>> = LazyLock::new(templates);
 static BOUNDING_WORDS: LazyLock<Vec<(Vec<u64>, Vec<u64>)>> =
     LazyLock::new(|| BOUNDS.iter().map(|(from, to)| (hashes(from), hashes(to))).collect());
+static PARTIES_HASHES: LazyLock<Vec<(Vec<u64>, Vec<u64>)>> =
+    LazyLock::new(|| PARTIES.iter().map(|(from, to)| (hashes(from), hashes(to))).collect());
+static CONTINUES_HASHES: LazyLock<Vec<Vec<u64>>> =
+    LazyLock::new(|| CONTINUES.iter().map(|phrase| hashes(phrase)).collect());
 static TURN_HASHES: LazyLock<Vec<u64>> = LazyLock::new(|| TURNS.iter().map(|word| hash(word)).collect());
 
 /// The licence that a whole text is, but for its title and who holds the copyright.
@@ -133,16 +155,20 @@ pub(crate) fn text(bytes: &[u8]) -> Option<Recognised> {
 
 /// Short licences whose whole text stands among these words, each with the place of its first word.
 pub(crate) fn inside(words: &[u64]) -> Vec<(Recognised, usize)> {
-    let mut found: Vec<(Recognised, usize)> = Vec::new();
+    let mut found: Vec<(Recognised, usize, usize)> = Vec::new();
     for (from, to) in BOUNDING_WORDS.iter() {
         let Some((start, end)) = bounded(words, from, to) else { continue };
-        if let Some(recognised) = nearest(&Shape::new(words[start..end].to_vec()))
-            && !found.iter().any(|(known, _)| known.expressions == recognised.expressions)
-        {
-            found.push((recognised, start));
+        if CONTINUES_HASHES.iter().any(|more| words[end..].starts_with(more)) {
+            continue;
+        }
+        if let Some(recognised) = nearest(&Shape::new(words[start..end].to_vec())) {
+            found.push((recognised, start, end));
         }
     }
-    found
+    // Of those that begin at one place, the longest: it holds the others.
+    found.sort_by(|a, b| (a.1, b.2).cmp(&(b.1, a.2)));
+    found.dedup_by_key(|(_, start, _)| *start);
+    found.into_iter().map(|(recognised, start, _)| (recognised, start)).collect()
 }
 
 /// Whether a short licence begins among these words, recognised or not.
@@ -199,25 +225,28 @@ fn bounded(words: &[u64], from: &[u64], to: &[u64]) -> Option<(usize, usize)> {
 
 fn nearest(shape: &Shape) -> Option<Recognised> {
     let mut best: u16 = 0;
-    let mut of_best: Vec<&Template> = Vec::new();
+    let mut alike: Vec<(u16, &Template)> = Vec::new();
     for template in TEMPLATES.iter() {
         let (a, b) = (shape.pairs.len(), template.text.pairs.len());
         // Beyond this, no likeness is enough.
         if a * 100 < b * 88 || b * 100 < a * 88 {
             continue;
         }
-        let likeness =
-            u16::try_from(shared(&shape.pairs, &template.text.pairs) * 2000 / (a + b).max(1)).unwrap_or(0);
-        if likeness > best {
-            best = likeness;
-            of_best.clear();
-        }
-        if likeness == best {
-            of_best.push(template);
+        let likeness = shared(&shape.pairs, &template.text.pairs) * 2000 / (a + b).max(1);
+        let likeness = u16::try_from(likeness).unwrap_or(0);
+        best = best.max(likeness);
+        if likeness >= LIKENESS_MIN {
+            alike.push((likeness, template));
         }
     }
-    of_best.retain(|template| template.text.turns == shape.turns);
-    if best < LIKENESS_MIN || of_best.is_empty() {
+    // One that is nearly as like may be what is meant, unless the best is all but equal.
+    let least = if best >= LIKENESS_SURE { best } else { best.saturating_sub(LIKENESS_MARGIN) };
+    let of_best: Vec<&Template> = alike
+        .into_iter()
+        .filter(|(likeness, template)| *likeness >= least && template.text.turns == shape.turns)
+        .map(|(_, template)| template)
+        .collect();
+    if of_best.is_empty() {
         return None;
     }
     let mut expressions: Vec<String> =
@@ -229,12 +258,39 @@ fn nearest(shape: &Shape) -> Option<Recognised> {
 
 impl Shape {
     fn new(words: Vec<u64>) -> Shape {
+        let words = without_parties(&words);
         let turns = TURN_HASHES
             .iter()
             .map(|turn| u32::try_from(words.iter().filter(|word| *word == turn).count()).unwrap_or(u32::MAX))
             .collect();
         Shape { pairs: pairs(&words), turns, words }
     }
+}
+
+/// Without the names of those who license or disclaim, which SPDX's texts let everybody put in.
+fn without_parties(words: &[u64]) -> Vec<u64> {
+    let mut kept = Vec::with_capacity(words.len());
+    let mut rest = words;
+    while let Some((first, after)) = rest.split_first() {
+        let named = PARTIES_HASHES.iter().find_map(|(before, behind)| {
+            let after = rest.strip_prefix(before.as_slice())?;
+            let length = place(&after[..after.len().min(PARTY_WORDS_MAX)], behind)?;
+            // A condition among the names is none.
+            let is_name = !after[..length].iter().any(|word| TURN_HASHES.contains(word));
+            is_name.then_some((before, &after[length..]))
+        });
+        match named {
+            Some((before, after)) => {
+                kept.extend(before);
+                rest = after;
+            }
+            None => {
+                kept.push(*first);
+                rest = after;
+            }
+        }
+    }
+    kept
 }
 
 /// The pairs of neighbours, sorted.
@@ -269,18 +325,18 @@ fn without_notices(text: &str) -> String {
             .trim_start_matches(|letter: char| !letter.is_alphanumeric() && letter != '(' && letter != '©');
         let small = bare.chars().take(120).collect::<String>().to_lowercase();
         let small = small.trim();
-        let is_notice = (small.starts_with("copyright") && !small.starts_with("copyright notice"))
-            || small.starts_with("(c) ")
-            || small.starts_with('©')
-            || small.starts_with("spdx-")
-            || small.trim_end_matches('.') == "all rights reserved";
-        // A line of a sentence that happens to begin so, as in the GNU licences' own texts.
-        let is_sentence = small.starts_with("copyright holder")
-            || small.starts_with("copyright owner")
-            || small.starts_with("copyright law")
-            || small.starts_with("copyright license")
-            || small.starts_with("copyright and");
-        if is_notice && !is_sentence {
+        // Followed by a year, a sign or a place to fill in: the word alone may be in the middle of a sentence, and (c) be
+        // a condition's letter.
+        let after = ["copyright", "(c)", "©"].iter().find_map(|word| small.strip_prefix(word));
+        let after = after.map(|after| after.trim_start_matches([':', ' ', ',']));
+        let is_notice = after.is_some_and(|after| {
+            after.starts_with(|letter: char| {
+                letter.is_ascii_digit() || matches!(letter, '<' | '[' | '{' | '©')
+            }) || after.starts_with("(c)")
+                || after.starts_with("copyright")
+                || after.starts_with("by ")
+        });
+        if is_notice || small.starts_with("spdx-") || small.trim_end_matches('.') == "all rights reserved" {
             kept.push('\n');
             continue;
         }
@@ -391,6 +447,20 @@ mod tests {
         let clause = "\"Commons Clause\" License Condition v1.0\nThe Software is provided to you under the License, \
             without the right to Sell the Software.";
         check(&format!("{clause}\n\n{}", named("Apache-2.0")), &[]);
+    }
+
+    #[test]
+    fn who_disclaims_makes_no_other_licence() {
+        let two = named("BSD-2-Clause").replace("THE COPYRIGHT HOLDERS AND CONTRIBUTORS", "THE AUTHOR");
+        check(&two, &["BSD-2-Clause"]);
+        let x11 = named("X11");
+        check(&x11, &["X11"]);
+        let (mit, _) = x11.split_once("Except as contained").unwrap_or_default();
+        assert!(inside(&hashes(&x11)).iter().all(|(found, _)| found.expressions == ["X11"]));
+        assert_eq!(
+            inside(&hashes(mit)).first().map(|(found, _)| found.expressions.clone()),
+            Some(vec!["MIT".into()])
+        );
     }
 
     #[test]

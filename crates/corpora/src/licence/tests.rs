@@ -42,9 +42,15 @@ fn which_files_state_licences() {
     ] {
         assert!(Kind::of(path).is_some(), "{path}");
     }
-    for path in
-        ["src/license.rs", "licensed.c", "a/licensing.h", "METADATA", "copyright", "src/licence/mod.rs"]
-    {
+    for path in [
+        "src/license.rs",
+        "licensed.c",
+        "a/licensing.h",
+        "METADATA",
+        "copyright",
+        "src/licence/mod.rs",
+        "LICENSE-THIRD-PARTY",
+    ] {
         assert!(Kind::of(path).is_none(), "{path}");
     }
 }
@@ -83,6 +89,9 @@ fn the_nearest_counts() {
     let strange = [("LICENSE", mit.as_str()), ("vendor/x/LICENSE", "Ask Someone first, and then ask again.")];
     check(&strange, "vendor/x/a.c", "", "unknown");
     check(&strange, "a.c", "", "MIT");
+    let beside = [("LICENSE-MIT", mit.as_str()), ("LICENSE", "Some of this is Someone's.")];
+    check(&beside, "a.c", "", "unknown");
+    check(&[beside[0], beside[1], ("Cargo.toml", package)], "a.c", "", "MIT");
     let member = [
         ("LICENSE", mit.as_str()),
         ("Cargo.toml", "[workspace.package]\nlicense = \"MIT\""),

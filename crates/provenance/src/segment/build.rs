@@ -15,6 +15,7 @@ use std::io::{self, BufReader, BufWriter, Read as _, Seek as _, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use lz4_flex::block::CompressTable;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
@@ -23,7 +24,7 @@ use super::{
     NAME_BYTES_MAX, PackageName, Segment, UNKNOWN_TIME, WORDS, hexadecimal, word_bucket,
 };
 use crate::document::{FILE_BYTES_MAX, Origin};
-use crate::lexeme::{self, NORMALISER};
+use crate::lexeme::{self, Lexeme, NORMALISER};
 use crate::winnow::{EXACT, RENAMED, Winnowing};
 
 /// Runs that one build sets aside: with them, memory bounds how much goes into a segment.
@@ -90,6 +91,7 @@ pub struct Builder {
     waiting: BTreeMap<BlobId, Waiting>,
     waiting_bytes: usize,
     runs: Vec<File>,
+    packing: Packing,
 }
 
 /// A file, packed.
@@ -111,7 +113,13 @@ impl Builder {
     /// Of the corpus `name`, in `folder`, which must not be there; its parent must. It appears when all is done.
     pub fn new(folder: &Path, name: &str, options: Options) -> Result<Builder, BuildError> {
         let writing = Writing::new(folder, name, options)?;
-        Ok(Builder { writing, waiting: BTreeMap::new(), waiting_bytes: 0, runs: Vec::new() })
+        Ok(Builder {
+            writing,
+            waiting: BTreeMap::new(),
+            waiting_bytes: 0,
+            runs: Vec::new(),
+            packing: Packing::new(),
+        })
     }
 
     /// Takes a file. The same bytes from elsewhere are one document more origins of which are known.
@@ -123,7 +131,8 @@ impl Builder {
         }
         let blob = BlobId::of(bytes);
         let waiting = self.waiting.entry(blob).or_insert_with(|| {
-            let packed = lz4_flex::block::compress(bytes);
+            let mut packed = Vec::new();
+            self.packing.pack(bytes, &mut packed);
             self.waiting_bytes += packed.len() + 100;
             Waiting { bytes: bytes.len(), packed, origins: BTreeSet::new() }
         });
@@ -212,8 +221,12 @@ impl Source<'_> {
                 if *number == segment.manifest.documents {
                     return Ok(None);
                 }
-                let blob = segment.document(*number)?.blob;
-                let text = segment.whole_text(*number)?;
+                let (blob, text) = segment.whole(*number)?;
+                if let Some(last) = number.checked_sub(1)
+                    && segment.document(last)?.blob >= blob
+                {
+                    return Err(segment.damaged("its documents are not in order").into());
+                }
                 let origins = segment
                     .origins(*number)?
                     .map(|origin| segment.origin(origin))
@@ -303,47 +316,106 @@ impl<'a> Merged<'a> {
     }
 }
 
+/// Packs texts. Which of the two tables is used, and so what comes out, depends on the text alone.
+struct Packing {
+    small: CompressTable,
+    large: CompressTable,
+    buffer: Vec<u8>,
+}
+
+impl Packing {
+    fn new() -> Packing {
+        Packing { small: CompressTable::small(), large: CompressTable::large(), buffer: Vec::new() }
+    }
+
+    /// Appends the text, packed.
+    fn pack(&mut self, text: &[u8], packed: &mut Vec<u8>) {
+        let most = lz4_flex::block::get_maximum_output_size(text.len());
+        if self.buffer.len() < most {
+            self.buffer.resize(most, 0);
+        }
+        let table = if text.len() < usize::from(u16::MAX) { &mut self.small } else { &mut self.large };
+        match lz4_flex::block::compress_into_with_table(text, &mut self.buffer, table) {
+            Ok(length) => packed.extend_from_slice(&self.buffer[..length]),
+            // The buffer is as long as it can get.
+            Err(_) => packed.extend_from_slice(&lz4_flex::block::compress(text)),
+        }
+    }
+}
+
+impl std::fmt::Debug for Packing {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Packing")
+    }
+}
+
 /// What is made of one document's text.
 struct Read {
     whole: Whole,
     lexemes: u32,
-    /// Of each chunk: its first byte and line, and its packed text.
-    chunks: Vec<(u32, u32, Vec<u8>)>,
+    /// Of each chunk: its first byte and line, and where its packed text begins.
+    chunks: Vec<(u32, u32, usize)>,
+    packed: Vec<u8>,
     exact: Vec<(u64, u32)>,
     renamed: Vec<(u64, u32)>,
 }
 
-fn read(whole: Whole, words: &mut [u64]) -> Read {
-    let text = &whole.text;
-    let mut lexemes = Vec::with_capacity(text.len() / 4);
-    lexeme::lex(text, &mut lexemes);
-    let mut chunks = Vec::new();
-    let mut line = 1;
-    let mut start = 0;
-    while start < text.len() {
-        let next = (chunks.len() + 1) * CHUNK_LEXEMES as usize;
-        let end = lexemes.get(next).map_or(text.len(), |lexeme| lexeme.start as usize);
-        let part = &text[start..end];
-        chunks.push((small(start), line, lz4_flex::block::compress(part)));
-        line += small(part.iter().filter(|byte| **byte == b'\n').count());
-        start = end;
+/// Reads texts, one after another.
+struct Reading {
+    packing: Packing,
+    words: Vec<u64>,
+    lexemes: Vec<Lexeme>,
+    exact: Vec<u64>,
+    renamed: Vec<u64>,
+}
+
+impl Reading {
+    fn new() -> Reading {
+        Reading {
+            packing: Packing::new(),
+            words: vec![0; 2 * WORDS],
+            lexemes: Vec::new(),
+            exact: Vec::new(),
+            renamed: Vec::new(),
+        }
     }
-    let exact: Vec<u64> = lexemes.iter().map(|lexeme| lexeme.hash).collect();
-    let renamed: Vec<u64> = lexemes.iter().map(|lexeme| lexeme.class(text).hash()).collect();
-    for (exact, renamed) in exact.iter().zip(&renamed) {
-        words[word_bucket(*exact)] += 1;
-        words[WORDS + word_bucket(*renamed)] += 1;
-    }
-    let chosen = |winnowing: Winnowing, lexemes: &[u64]| {
-        let hashes = winnowing.hashes(lexemes.iter().copied());
-        winnowing.chosen(&hashes).into_iter().map(|place| (hashes[place], small(place))).collect()
-    };
-    Read {
-        lexemes: small(lexemes.len()),
-        chunks,
-        exact: chosen(EXACT, &exact),
-        renamed: chosen(RENAMED, &renamed),
-        whole,
+
+    fn read(&mut self, whole: Whole) -> Read {
+        let text = &whole.text;
+        let Reading { packing, words, lexemes, exact, renamed } = self;
+        lexemes.clear();
+        lexeme::lex(text, lexemes);
+        let (mut chunks, mut packed) = (Vec::new(), Vec::with_capacity(text.len() / 2));
+        let (mut start, mut line) = (0, 1);
+        while start < text.len() {
+            let next = (chunks.len() + 1) * CHUNK_LEXEMES as usize;
+            let end = lexemes.get(next).map_or(text.len(), |lexeme| lexeme.start as usize);
+            let part = &text[start..end];
+            chunks.push((small(start), line, packed.len()));
+            packing.pack(part, &mut packed);
+            line += small(part.iter().filter(|byte| **byte == b'\n').count());
+            start = end;
+        }
+        exact.clear();
+        exact.extend(lexemes.iter().map(|lexeme| lexeme.hash));
+        renamed.clear();
+        renamed.extend(lexemes.iter().map(|lexeme| lexeme.class(text).hash()));
+        for (exact, renamed) in exact.iter().zip(&*renamed) {
+            words[word_bucket(*exact)] += 1;
+            words[WORDS + word_bucket(*renamed)] += 1;
+        }
+        let chosen = |winnowing: Winnowing, lexemes: &[u64]| {
+            let hashes = winnowing.hashes(lexemes.iter().copied());
+            winnowing.chosen(&hashes).into_iter().map(|place| (hashes[place], small(place))).collect()
+        };
+        Read {
+            lexemes: small(lexemes.len()),
+            chunks,
+            packed,
+            exact: chosen(EXACT, exact),
+            renamed: chosen(RENAMED, renamed),
+            whole,
+        }
     }
 }
 
@@ -400,7 +472,8 @@ impl Writing {
         Ok(Output {
             name: name.to_owned(),
             path,
-            file: BufWriter::with_capacity(256 << 10, file),
+            file,
+            waiting: Vec::with_capacity(OUTPUT_BYTES),
             hash: Sha256::new(),
             bytes: 0,
         })
@@ -419,14 +492,14 @@ impl Writing {
         };
         let mut exact = Sorting::new(self.options.memory_bytes / 2);
         let mut renamed = Sorting::new(self.options.memory_bytes / 2);
-        let mut words = vec![0u64; 2 * WORDS];
+        let mut readings: Vec<Reading> = (0..self.options.threads.max(1)).map(|_| Reading::new()).collect();
         let mut merged = Merged::new(sources, self.building.path())?;
         loop {
             let batch = self.batch(&mut merged)?;
             if batch.is_empty() {
                 break;
             }
-            for read in self.read(batch, &mut words) {
+            for read in read_all(batch, &mut readings) {
                 let number = out.manifest.documents;
                 out.write(&read)?;
                 for (sorting, chosen) in [(&mut exact, &read.exact), (&mut renamed, &read.renamed)] {
@@ -449,7 +522,8 @@ impl Writing {
         files.extend(out.packages.write(&self)?);
         files.extend(out.licences.write(&self)?);
         let mut output = self.create("words")?;
-        for count in words {
+        for bucket in 0..2 * WORDS {
+            let count: u64 = readings.iter().map(|reading| reading.words[bucket]).sum();
             output.write(&count.to_le_bytes())?;
         }
         files.push(output.end()?);
@@ -496,52 +570,6 @@ impl Writing {
         Ok(batch)
     }
 
-    /// Reads the batch on all threads. What comes back is in the batch's order.
-    fn read(&self, batch: Vec<Whole>, words: &mut [u64]) -> Vec<Read> {
-        let threads = self.options.threads.max(1);
-        if threads == 1 {
-            return batch.into_iter().map(|whole| read(whole, words)).collect();
-        }
-        let share = batch.iter().map(|whole| whole.text.len() + 1000).sum::<usize>() / threads + 1;
-        let mut parts: Vec<Vec<Whole>> = Vec::new();
-        let mut left = 0;
-        for whole in batch {
-            if left == 0 {
-                parts.push(Vec::new());
-                left = share;
-            }
-            left = left.saturating_sub(whole.text.len() + 1000);
-            if let Some(part) = parts.last_mut() {
-                part.push(whole);
-            }
-        }
-        let mut all = Vec::new();
-        thread::scope(|scope| {
-            let started: Vec<_> = parts
-                .into_iter()
-                .map(|part| {
-                    scope.spawn(|| {
-                        let mut words = vec![0u64; 2 * WORDS];
-                        let read: Vec<Read> = part.into_iter().map(|whole| read(whole, &mut words)).collect();
-                        (read, words)
-                    })
-                })
-                .collect();
-            for thread in started {
-                match thread.join() {
-                    Ok((read, counted)) => {
-                        all.extend(read);
-                        for (sum, count) in words.iter_mut().zip(counted) {
-                            *sum += count;
-                        }
-                    }
-                    Err(panicked) => std::panic::resume_unwind(panicked),
-                }
-            }
-        });
-        all
-    }
-
     /// Makes the folder durable, then gives it its name.
     fn publish(self) -> Result<(), BuildError> {
         let building = self.building.path().to_owned();
@@ -554,6 +582,39 @@ impl Writing {
     }
 }
 
+/// Reads the batch, with a thread for each reading. What comes back is in the batch's order.
+fn read_all(batch: Vec<Whole>, readings: &mut [Reading]) -> Vec<Read> {
+    if let [reading] = readings {
+        return batch.into_iter().map(|whole| reading.read(whole)).collect();
+    }
+    let share = batch.iter().map(|whole| whole.text.len() + 1000).sum::<usize>() / readings.len() + 1;
+    let mut batch = batch.into_iter();
+    let mut all = Vec::new();
+    thread::scope(|scope| {
+        let mut started = Vec::new();
+        for reading in readings {
+            let mut bytes = 0;
+            let mut part = Vec::new();
+            while bytes < share
+                && let Some(whole) = batch.next()
+            {
+                bytes += whole.text.len() + 1000;
+                part.push(whole);
+            }
+            started.push(
+                scope.spawn(|| part.into_iter().map(|whole| reading.read(whole)).collect::<Vec<Read>>()),
+            );
+        }
+        for thread in started {
+            match thread.join() {
+                Ok(read) => all.extend(read),
+                Err(panicked) => std::panic::resume_unwind(panicked),
+            }
+        }
+    });
+    all
+}
+
 fn sync(folder: &Path) -> Result<(), BuildError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error(folder))
 }
@@ -562,24 +623,33 @@ fn sync(folder: &Path) -> Result<(), BuildError> {
 struct Output {
     name: String,
     path: PathBuf,
-    file: BufWriter<File>,
+    file: File,
+    /// What is neither hashed nor written yet.
+    waiting: Vec<u8>,
     hash: Sha256,
     bytes: u64,
 }
 
+/// Bytes that are written at a time.
+const OUTPUT_BYTES: usize = 256 << 10;
+
 impl Output {
     fn write(&mut self, bytes: &[u8]) -> Result<(), BuildError> {
-        self.hash.update(bytes);
         self.bytes += bytes.len() as u64;
-        self.file.write_all(bytes).map_err(io_error(&self.path))
+        self.waiting.extend_from_slice(bytes);
+        if self.waiting.len() < OUTPUT_BYTES { Ok(()) } else { self.flush() }
     }
 
-    fn end(self) -> Result<FileDigest, BuildError> {
-        self.file
-            .into_inner()
-            .map_err(io::IntoInnerError::into_error)
-            .and_then(|file| file.sync_all())
-            .map_err(io_error(&self.path))?;
+    fn flush(&mut self) -> Result<(), BuildError> {
+        self.hash.update(&self.waiting);
+        self.file.write_all(&self.waiting).map_err(io_error(&self.path))?;
+        self.waiting.clear();
+        Ok(())
+    }
+
+    fn end(mut self) -> Result<FileDigest, BuildError> {
+        self.flush()?;
+        self.file.sync_all().map_err(io_error(&self.path))?;
         Ok(FileDigest { name: self.name, bytes: self.bytes, sha256: hexadecimal(&self.hash.finalize()) })
     }
 }
@@ -598,7 +668,7 @@ struct Outputs {
 
 impl Outputs {
     fn write(&mut self, read: &Read) -> Result<(), BuildError> {
-        let Read { whole, lexemes, chunks, .. } = read;
+        let Read { whole, lexemes, chunks, packed, .. } = read;
         let first_seen = whole.origins.iter().filter_map(|origin| origin.first_seen_unix_s).min();
         let mut record = Vec::with_capacity(super::DOCUMENT_BYTES);
         record.extend_from_slice(&whole.blob.0);
@@ -607,14 +677,14 @@ impl Outputs {
         }
         record.extend_from_slice(&first_seen.unwrap_or(UNKNOWN_TIME).to_le_bytes());
         self.documents.write(&record)?;
-        for (byte, line, packed) in chunks {
+        for (byte, line, start) in chunks {
             let mut record = Vec::with_capacity(super::CHUNK_BYTES);
-            record.extend_from_slice(&self.text.bytes.to_le_bytes());
+            record.extend_from_slice(&(self.text.bytes + *start as u64).to_le_bytes());
             record.extend_from_slice(&byte.to_le_bytes());
             record.extend_from_slice(&line.to_le_bytes());
             self.chunks.write(&record)?;
-            self.text.write(packed)?;
         }
+        self.text.write(packed)?;
         for origin in &whole.origins {
             self.write_origin(origin)?;
         }

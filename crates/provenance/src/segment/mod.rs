@@ -376,7 +376,7 @@ impl Segment {
         Ok(())
     }
 
-    /// The bytes of a file, whole; none where the segment has no such file.
+    /// The bytes of a file, whole, and by its name surely those; none where the segment has no such file.
     pub fn source(&self, blob: &BlobId) -> Result<Option<Vec<u8>>, Damaged> {
         let (mut low, mut high) = (0, self.manifest.documents);
         while low < high {
@@ -385,7 +385,7 @@ impl Segment {
             match document.blob.cmp(blob) {
                 std::cmp::Ordering::Less => low = middle + 1,
                 std::cmp::Ordering::Greater => high = middle,
-                std::cmp::Ordering::Equal => return self.whole_text(middle).map(Some),
+                std::cmp::Ordering::Equal => return self.whole(middle).map(|(_, text)| Some(text)),
             }
         }
         Ok(None)
@@ -528,7 +528,17 @@ impl Segment {
         Ok((text, line))
     }
 
-    fn whole_text(&self, number: u32) -> Result<Vec<u8>, Damaged> {
+    /// A document's bytes, which are those that its id names.
+    fn whole(&self, number: u32) -> Result<(BlobId, Vec<u8>), Damaged> {
+        let blob = self.document(number)?.blob;
+        let text = self.whole_text(number)?;
+        if BlobId::of(&text) != blob {
+            return Err(self.damaged("a document has other bytes than its id says"));
+        }
+        Ok((blob, text))
+    }
+
+    pub(crate) fn whole_text(&self, number: u32) -> Result<Vec<u8>, Damaged> {
         let mut whole = Vec::new();
         let chunks = self.chunks(number)?;
         for index in 0..chunks.end - chunks.start {

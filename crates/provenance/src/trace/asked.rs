@@ -1,11 +1,14 @@
 //! The text that is asked about, between what stands around it.
 
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::{Limits, Surroundings, Way};
 use crate::lexeme::{self, Class, Lexeme};
 use crate::winnow::{EXACT, RENAMED, Winnowing};
 
+/// Bytes of the text, whatever [`Limits`] say: places in it are numbers of 20 bits.
+const TEXT_BYTES_MAX: usize = 512 << 10;
 /// Bytes of each side that are read.
 const AROUND_BYTES_MAX: usize = 4 << 10;
 /// Lexemes of each side that count: as many as a renamed match needs, less one.
@@ -26,7 +29,7 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn of(text: &str, surroundings: Surroundings<'_>, limits: &Limits) -> Asked {
-        let text_end = text.floor_char_boundary(limits.text_bytes_max);
+        let text_end = text.floor_char_boundary(limits.text_bytes_max.min(TEXT_BYTES_MAX));
         let before = end_of(surroundings.before);
         let after = &surroundings.after[..surroundings.after.floor_char_boundary(AROUND_BYTES_MAX)];
         let mut bytes = Vec::with_capacity(before.len() + text_end + after.len());
@@ -57,14 +60,35 @@ impl Asked {
         self.lexemes.get(place).map(|lexeme| lexeme.of(&self.bytes)).unwrap_or_default()
     }
 
+    fn hashes(&self, places: Range<usize>, way: Way) -> Vec<u64> {
+        match way {
+            Way::Exact => way.winnowing().hashes(self.lexemes[places].iter().map(|lexeme| lexeme.hash)),
+            Way::Renamed => way.winnowing().hashes(self.classes[places].iter().map(|class| class.hash())),
+        }
+    }
+
     /// The places whose hashes are looked up, with these.
     pub(super) fn chosen(&self, way: Way) -> Vec<(usize, u64)> {
-        let winnowing = way.winnowing();
-        let hashes = match way {
-            Way::Exact => winnowing.hashes(self.lexemes.iter().map(|lexeme| lexeme.hash)),
-            Way::Renamed => winnowing.hashes(self.classes.iter().map(|class| class.hash())),
-        };
-        winnowing.any_chosen(&hashes).into_iter().map(|place| (place, hashes[place])).collect()
+        let hashes = self.hashes(0..self.lexemes.len(), way);
+        way.winnowing().any_chosen(&hashes).into_iter().map(|place| (place, hashes[place])).collect()
+    }
+
+    /// The places in this part that every text with the part chooses, whatever stands around: least of a whole window of it,
+    /// and without an equal.
+    pub(super) fn certain(&self, places: &Range<usize>, way: Way) -> HashSet<usize> {
+        let hashes = self.hashes(places.clone(), way);
+        if hashes.len() < way.winnowing().window as usize {
+            return HashSet::new();
+        }
+        let mut counts: HashMap<u64, usize> = HashMap::new();
+        for hash in &hashes {
+            *counts.entry(*hash).or_default() += 1;
+        }
+        let chosen = way.winnowing().any_chosen(&hashes).into_iter();
+        chosen
+            .filter(|place| counts.get(&hashes[*place]) == Some(&1))
+            .map(|place| places.start + place)
+            .collect()
     }
 
     /// How many of these lexemes are in the text.

@@ -7,7 +7,7 @@ use super::{Corpora, Limits, Way};
 use crate::segment::Damaged;
 
 /// Chains that are put in order; those with the fewest postings are left out before.
-const CHAINS_MAX: usize = 4096;
+const CHAINS_MAX: usize = 2048;
 /// Postings that are read of each hash, even where [`Limits::postings_max`] are spent.
 const POSTINGS_MIN: usize = 16;
 /// Added to distances, so that none is negative: places in the text are fewer.

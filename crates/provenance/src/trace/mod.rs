@@ -66,13 +66,16 @@ pub struct Limits {
     pub near_permille_min: u16,
     /// A match in this many packages is common.
     pub common_packages_min: u32,
-    /// A match whose lexemes are less rare than this is common.
+    /// A match whose lexemes say less than this is common. Of real code, one in ten spans of 31 lexemes does, and hardly one
+    /// of 65.
     pub common_rarity_bits_max: u32,
+    /// A renamed match that says less than this is none: rows of numbers are all alike.
+    pub renamed_rarity_bits_min: u32,
     /// Places that are shown for a span.
     pub origins_max: usize,
     /// Spans of a text.
     pub spans_max: usize,
-    /// Bytes of the text; what is behind is not looked at.
+    /// Bytes of the text, 512 KiB at most; what is behind is not looked at.
     pub text_bytes_max: usize,
     /// Bytes of what was in the prompt; what is behind is not looked at.
     pub nearby_bytes_max: usize,
@@ -90,13 +93,14 @@ impl Default for Limits {
             inside_lexemes_min: 16,
             near_permille_min: 700,
             common_packages_min: 10,
-            common_rarity_bits_max: 90,
+            common_rarity_bits_max: 150,
+            renamed_rarity_bits_min: 90,
             origins_max: 10,
             spans_max: 64,
             text_bytes_max: 256 << 10,
             nearby_bytes_max: 1 << 20,
-            postings_max: 32 << 10,
-            read_bytes_max: 768 << 10,
+            postings_max: 8 << 10,
+            read_bytes_max: 256 << 10,
         }
     }
 }
@@ -146,8 +150,8 @@ pub struct Span {
     pub rarity_bits: u32,
     /// It is in so many packages, or so short of information, that it says little about where it came from.
     pub is_common: bool,
-    /// Documents that have as many of its chosen hashes, in place, as the one it was compared with. A lower bound where the
-    /// trace was cut short or a hash of it is in a thousand documents.
+    /// Documents that have all its chosen hashes in place, as those that it was compared with. A lower bound from
+    /// two thousand on.
     pub documents: u32,
     /// Packages that these are in; those of the first 4096 documents and 8192 origins.
     pub packages: u32,

@@ -11,7 +11,7 @@ use crate::lexeme::{Class, Lexeme};
 use crate::segment::{CHUNK_LEXEMES, Chunk, Damaged};
 
 /// Runs that are enough for a place of the text: so many documents are compared there, those with most of it.
-const RUNS_ENOUGH: u32 = 12;
+const RUNS_ENOUGH: u32 = 10;
 
 /// A part of the text and of a document that agree.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! Which of all that was found is shown, and what is said of it.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 
 use super::asked::Asked;
-use super::chains::{Chain, Chains, chains};
+use super::chains::{Chains, chains};
 use super::nearby::{Copied, copied};
 use super::runs::{Reader, Run, near, runs};
 use super::{Corpora, CorpusAsked, Found, Kind, Limits, Nearby, Span, Surroundings, Trace, Way};
@@ -101,7 +101,7 @@ pub(super) fn trace(
             .filter(|run| {
                 run.places.len() >= limits.renamed_lexemes_min as usize
                     && is_enough_inside(&asked, limits, &run.places)
-                    && seen.rarity_bits(&run.places, Way::Renamed) >= limits.common_rarity_bits_max
+                    && seen.rarity_bits(&run.places, Way::Renamed) >= limits.renamed_rarity_bits_min
             })
             .map(|run| Candidate { run, form: Form::Renamed }),
     );
@@ -144,7 +144,7 @@ fn is_unread(found: &Chains, runs: &[Run]) -> bool {
 /// A match that begins or ends in the surroundings must have a part in the text that says something; one of the text alone
 /// is as long as it is.
 fn is_enough_inside(asked: &Asked, limits: &Limits, places: &Range<usize>) -> bool {
-    asked.count_inside(places) >= limits.inside_lexemes_min as usize
+    asked.count_inside(places) >= limits.inside_lexemes_min.max(1) as usize
 }
 
 /// The candidates that say most and say different things: each has lexemes enough that no better one has.
@@ -216,8 +216,8 @@ impl Seen<'_> {
         let name = |segment: usize| self.corpora.segments[segment].manifest().name.clone();
         let corpora = corpora.into_iter().map(name).collect();
         let rarity_bits = self.rarity_bits(&run.places, found.way);
-        let is_common =
-            packages >= self.limits.common_packages_min || rarity_bits < self.limits.common_rarity_bits_max;
+        let is_plain = found.way == Way::Exact && rarity_bits < self.limits.common_rarity_bits_max;
+        let is_common = is_plain || packages >= self.limits.common_packages_min;
         let origins = self.origins(&borne_out, reader)?;
         let span = self.described(&run.places, kind, rarity_bits);
         Ok(Span {
@@ -285,26 +285,37 @@ impl Seen<'_> {
         spans
     }
 
-    /// Documents with as many of the run's chosen hashes as its own: of those whose postings were all read, where there are.
+    /// Documents with all of the run's chosen hashes that its own has: of those that every document with the run chose,
+    /// where there are; and of those whose postings were all read.
     fn documents_like(&self, run: &Run, found: &Chains) -> HashSet<(usize, u32)> {
-        let within = |chain: &Chain| chain.within(&run.places, found.way).to_vec();
-        let mut read: BTreeMap<usize, usize> = BTreeMap::new();
-        for place in found.chains.iter().flat_map(within) {
-            *read.entry(place).or_default() += 1;
-        }
-        let most = read.values().max().copied().unwrap_or_default();
-        let is_any_whole = read.keys().any(|place| !found.is_cut(*place));
-        read.retain(|place, read| if is_any_whole { !found.is_cut(*place) } else { *read == most });
         let mut places: HashMap<(usize, u32), BTreeSet<usize>> = HashMap::new();
+        let mut read: HashMap<usize, usize> = HashMap::new();
         for chain in &found.chains {
-            let within: Vec<usize> =
-                within(chain).into_iter().filter(|place| read.contains_key(place)).collect();
+            let within = chain.within(&run.places, found.way);
             if !within.is_empty() {
                 places.entry((chain.segment, chain.document)).or_default().extend(within);
             }
+            for place in within {
+                *read.entry(*place).or_default() += 1;
+            }
         }
-        let own = places.get(&(run.segment, run.document)).map_or(usize::MAX, BTreeSet::len);
-        places.into_iter().filter(|(_, places)| places.len() >= own).map(|(document, _)| document).collect()
+        let mut own = places.get(&(run.segment, run.document)).cloned().unwrap_or_default();
+        let certain = self.asked.certain(&run.places, found.way);
+        for wanted in [&|place: &usize| !found.is_cut(*place), &|place: &usize| certain.contains(place)]
+            as [&dyn Fn(&usize) -> bool; 2]
+        {
+            if own.iter().any(wanted) {
+                own.retain(wanted);
+            }
+        }
+        if own.iter().all(|place| found.is_cut(*place)) {
+            own = own.into_iter().max_by_key(|place| read.get(place).copied()).into_iter().collect();
+        }
+        places
+            .into_iter()
+            .filter(|(_, places)| !own.is_empty() && own.is_subset(places))
+            .map(|(document, _)| document)
+            .collect()
     }
 
     fn packages_and_licences(

@@ -55,7 +55,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("gateway", &["assist", "identity", "languages", "protocol"]),
     ("client", &["protocol"]),
     // Programs.
-    ("cloister", &["client", "custody", "installation", "ledger", "models", "oms", "protocol", "tlog"]),
+    (
+        "cloister",
+        &["client", "custody", "installation", "ledger", "models", "oms", "protocol", "provenance", "tlog"],
+    ),
     ("cloister-pkcs11", &["oms"]),
     ("cloister-relay", &["client", "jail", "protocol"]),
     ("cloister-engine", &["gguf", "jail", "llama", "protocol"]),
