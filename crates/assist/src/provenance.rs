@@ -21,7 +21,7 @@ use crate::{Ask, Assist, House, Refusal, RefusalKind, Request};
 /// Bytes of what stands around an answer that are looked at with it: matches may reach over its edges.
 const SURROUNDINGS_BYTES: usize = 2048;
 /// Bytes of a text that somebody has traced.
-pub const TRACE_BYTES_MAX: usize = 1 << 20;
+pub const TRACE_BYTES_MAX: usize = Limits::THOROUGH.text_bytes_max;
 
 /// What an answer, or a text, has in common with known code.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -101,6 +101,7 @@ pub(crate) struct Known {
     after: String,
     /// What went into the prompt, and what that is called.
     nearby: Vec<(String, String)>,
+    limits: Limits,
 }
 
 /// Whether a person may see what of a corpus matches.
@@ -153,7 +154,7 @@ impl House {
         passages.for_each(|passage| near(&passage.file_name(), &passage.text));
         let repository = request.subject.repository.as_deref().map(repository_name);
         let (visible, policy) = (Arc::new(visible), Arc::clone(&self.provenance));
-        Ok(Known { visible, policy, repository, before, after, nearby })
+        Ok(Known { visible, policy, repository, before, after, nearby, limits: Limits::DEFAULT })
     }
 }
 
@@ -180,7 +181,7 @@ impl Known {
         let surroundings = Surroundings { before: &self.before, after: &self.after };
         let nearby: Vec<Nearby<'_>> = self.nearby.iter().map(|(name, text)| Nearby { name, text }).collect();
         let trace::Trace { asked, lexemes, spans, cut_short } =
-            self.visible.corpora.trace(text, surroundings, &nearby, &Limits::default())?;
+            self.visible.corpora.trace(text, surroundings, &nearby, &self.limits)?;
         let judged = |span: Span| {
             let (action, rule) = policy::decide(&self.policy, &span, self.repository.as_deref());
             Match { span, action, rule }
@@ -203,7 +204,7 @@ impl Known {
         let from_end = |count: usize| {
             lexemes.len().checked_sub(count).and_then(|first| lexemes.get(first)).map_or(0, |one| one.start)
         };
-        let (tail, last_words) = (from_end(Limits::default().lexemes_min as usize + 1), from_end(2));
+        let (tail, last_words) = (from_end(self.limits.lexemes_min as usize + 1), from_end(2));
         let grows = found.matches.iter().filter(|one| one.span.end >= last_words);
         let decided = grows.map(|one| one.span.start).chain([tail]).min().unwrap_or(tail);
         Ok((decided as usize, false))
@@ -245,6 +246,7 @@ impl Assist {
             before: String::new(),
             after: String::new(),
             nearby: Vec::new(),
+            limits: Limits::THOROUGH,
         };
         let Trace { text, .. } = trace;
         let provenance = known.trace(&text).await?;

@@ -15,6 +15,7 @@ mod large_ledger;
 mod memory;
 mod overhead;
 mod peer;
+mod provenance;
 mod quantiles;
 mod retrieval;
 mod speculation;
@@ -96,6 +97,15 @@ enum What {
         #[arg(long)]
         cache: PathBuf,
     },
+    /// Known code as a corpus: building it, asking it, what is found of what is planted.
+    Provenance {
+        /// Folders of packages, each a folder.
+        #[arg(required = true)]
+        known: Vec<PathBuf>,
+        /// A folder of code that is in none of them.
+        #[arg(long, default_value = "crates")]
+        fresh: PathBuf,
+    },
     /// Appends beside SQLite, verification, proofs, queries, bytes a record.
     Ledger {
         /// Requests in the ledger that is verified and queried; two leaves each.
@@ -155,6 +165,7 @@ fn main() -> ExitCode {
             retrieval::measure(&options, |corpora| retrieval::hooks(&options.cache, corpora))
         }
         What::Index { cache } => index::measure(&cache),
+        What::Provenance { known, fresh } => provenance::measure(&known, &fresh),
         What::Ledger { records, directory, quick } => {
             appends::measure(quick).and_then(|()| large_ledger::measure(records, directory, quick))
         }

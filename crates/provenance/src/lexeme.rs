@@ -6,15 +6,15 @@
 //! - White space goes, and so does a byte order mark.
 //! - Letters, digits, `_` and bytes above 0x7f make a word: one lexeme. Every other byte is a lexeme of its own. What
 //!   stands inside strings and comments is read in the same way: the header of a file is words like its code.
-//! - Marks of comments go wherever they stand: `--` and longer, `//` and longer, `/*`, `*/`. Right after one that opens
-//!   a comment, and where a line begins, so do `#`, `*`, `!`, `;` and `%`.
-//! - Drawn lines go: four or more of one of `= + - * / # ! ; % ~ ^ . :`.
+//! - Marks of comments go: `--` and longer, `//` and longer, `/*`, `*/`, and `#`, `*`, `!`, `;`, `%`. They go wherever they
+//!   stand, in code as well: where a line begins is layout, and a mark that went there only would come and go with it.
+//! - Drawn lines go: four or more of one of `= + ~ ^ . :`.
 //!
 //! These rules are [`NORMALISER`]; a segment says with which it was made, and another is refused.
 
 use std::sync::LazyLock;
 
-/// Version of the rules. To be raised with each change of them, of [`KEYWORDS`] or of a hash.
+/// Version of the rules. To be raised with each change of them, of the keywords or of a hash.
 pub const NORMALISER: u32 = 1;
 
 /// Words that stay as they are where names do not matter: what a person who renames does not rename. Small letters,
@@ -304,7 +304,6 @@ impl Class {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Space,
-    Line,
     Word,
     Mark,
 }
@@ -315,9 +314,7 @@ const KINDS: [Kind; 256] = {
     while byte < 256 {
         #[expect(clippy::cast_possible_truncation, reason = "below 256")]
         let it = byte as u8;
-        if it == b'\n' || it == b'\r' {
-            kinds[byte] = Kind::Line;
-        } else if it <= b' ' || it == 0x7f {
+        if it <= b' ' || it == 0x7f {
             kinds[byte] = Kind::Space;
         } else if it.is_ascii_alphanumeric() || it == b'_' || it > 0x7f {
             kinds[byte] = Kind::Word;
@@ -331,22 +328,11 @@ const KINDS: [Kind; 256] = {
 const DRAWN: usize = 4;
 
 /// The lexemes of `text`, in order, appended to `lexemes`. Linear. What lies behind 4 GiB is not read.
-pub fn lex(text: &[u8], lexemes: &mut Vec<Lexeme>) {
-    let mark = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-    lex_from(text, mark, true, lexemes);
-}
-
-/// The lexemes of a part of a text which begins with a lexeme: the same that the whole text has there.
-pub(crate) fn lex_part(text: &[u8], lexemes: &mut Vec<Lexeme>) {
-    lex_from(text, 0, false, lexemes);
-}
-
-/// `begins`: nothing has stood on this line yet but marks of comments.
 ///
-/// A part of a text gives the same lexemes because each is decided by what follows it, but for `begins`, which only
-/// ever drops something: what begins a part was not dropped.
-fn lex_from(text: &[u8], mut at: usize, mut begins: bool, lexemes: &mut Vec<Lexeme>) {
+/// A part of a text that begins with a lexeme gives the lexemes that the whole has there: each is decided by what follows.
+pub fn lex(text: &[u8], lexemes: &mut Vec<Lexeme>) {
     let text = &text[..text.len().min(u32::MAX as usize)];
+    let mut at = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
     let mut push = |hash: u64, start: usize, end: usize| {
         #[expect(clippy::cast_possible_truncation, reason = "the text ends before")]
         lexemes.push(Lexeme { hash: finish(hash), start: start as u32, end: end as u32 });
@@ -354,10 +340,6 @@ fn lex_from(text: &[u8], mut at: usize, mut begins: bool, lexemes: &mut Vec<Lexe
     while let Some(&byte) = text.get(at) {
         match KINDS[usize::from(byte)] {
             Kind::Space => at += 1,
-            Kind::Line => {
-                begins = true;
-                at += 1;
-            }
             Kind::Word => {
                 let start = at;
                 let mut hash = FNV_BASIS;
@@ -368,30 +350,23 @@ fn lex_from(text: &[u8], mut at: usize, mut begins: bool, lexemes: &mut Vec<Lexe
                     at += 1;
                 }
                 push(hash, start, at);
-                begins = false;
             }
             Kind::Mark => {
                 let run = text[at..].iter().take_while(|other| **other == byte).count();
-                let next = text.get(at + run);
-                if byte == b'/' && next == Some(&b'*') {
-                    begins = true;
-                    at += run + 1;
-                } else if byte == b'*' && next == Some(&b'/') {
-                    at += run + 1;
-                } else if (byte == b'-' || byte == b'/') && run >= 2 {
-                    begins = true;
-                    at += run;
-                } else if (begins && b"#*!;%".contains(&byte))
-                    || (run >= DRAWN && b"=+*#!;%~^.:".contains(&byte))
-                {
-                    at += run;
-                } else {
+                let is_next = |next: u8| text.get(at + run) == Some(&next);
+                let is_dropped = match byte {
+                    b'#' | b'*' | b'!' | b';' | b'%' => true,
+                    b'-' => run >= 2,
+                    b'/' => run >= 2 || is_next(b'*') || (at > 0 && text[at - 1] == b'*'),
+                    b'=' | b'+' | b'~' | b'^' | b'.' | b':' => run >= DRAWN,
+                    _ => false,
+                };
+                if !is_dropped {
                     for start in at..at + run {
                         push(fnv(FNV_BASIS, byte), start, start + 1);
                     }
-                    at += run;
-                    begins = false;
                 }
+                at += run;
             }
         }
     }
@@ -460,13 +435,14 @@ mod tests {
     #[test]
     fn layout_and_marks_of_comments_go() {
         for (text, expected) in [
-            ("X := Y + 16#FF#; -- sum", "x := y + 16#ff#; sum"),
+            ("X := Y + 16#FF#; -- sum", "x := y + 16ff sum"),
             ("-------\n-- Copyright (C) 2001 --\n-------", "copyright (c) 2001"),
             ("/*\n * Copyright (C) 2001\n */", "copyright (c) 2001"),
             ("//! Copyright (C) 2001", "copyright (c) 2001"),
             ("\u{feff}#include <a.h>", "include <a.h>"),
-            ("a - b; a\n - b", "a - b; a - b"),
-            ("a /* why */ * b", "a why * b"),
+            ("; Copyright (C) 2001\n; by us", "copyright (c) 2001 by us"),
+            ("a - b; a\n - b / c\n;", "a - b a - b / c"),
+            ("a /* why */ / b", "a why / b"),
             ("==== x === y", "x === y"),
             ("\"the words of it\"", "\"the words of it\""),
             ("Größe", "größe"),
@@ -479,7 +455,7 @@ mod tests {
     #[test]
     fn keywords_are_sorted_and_found() {
         assert!(KEYWORDS.is_sorted() && KEYWORDS.len() < 512);
-        let text = "while counter 12 ;";
+        let text = "while counter 12 )";
         let mut lexemes = Vec::new();
         lex(text.as_bytes(), &mut lexemes);
         let classes: Vec<Class> = lexemes.iter().map(|lexeme| lexeme.class(text.as_bytes())).collect();
@@ -492,9 +468,9 @@ mod tests {
     #[test]
     fn hashes_are_those_of_this_version() {
         let mut lexemes = Vec::new();
-        lex(b"Begin ;", &mut lexemes);
+        lex(b"Begin )", &mut lexemes);
         let hashes: Vec<u64> = lexemes.iter().map(|lexeme| lexeme.hash).collect();
-        assert_eq!((NORMALISER, hashes), (1, vec![finish(fnv_of("begin")), finish(fnv_of(";"))]));
+        assert_eq!((NORMALISER, hashes), (1, vec![finish(fnv_of("begin")), finish(fnv_of(")"))]));
         assert_eq!(fnv_of("foobar"), 0x8594_4171_f739_67e8, "FNV-1a's own test vector");
     }
 
@@ -509,7 +485,7 @@ mod tests {
             lex(text.as_bytes(), &mut whole);
             if let Some(first) = whole.get(cut) {
                 let mut part = Vec::new();
-                lex_part(&text.as_bytes()[first.start as usize..], &mut part);
+                lex(&text.as_bytes()[first.start as usize..], &mut part);
                 let moved: Vec<Lexeme> = part
                     .iter()
                     .map(|lexeme| Lexeme { start: lexeme.start + first.start, end: lexeme.end + first.start, ..*lexeme })

@@ -46,6 +46,21 @@ impl Winnowing {
         hashes
     }
 
+    /// What stands on both sides of the run that begins at `place`, half a window wide. A shared span as long as is surely
+    /// found goes on over one of the two at least: of postings with other flanks no document need be read.
+    pub(crate) fn flanks(self, lexemes: &[u64], place: usize) -> Flanks {
+        let width = (self.window / 2) as usize;
+        let end = place + self.run as usize;
+        let hash = |flank: Option<&[u64]>| {
+            let sum = flank?.iter().fold(0u64, |sum, lexeme| sum.wrapping_mul(BASE).wrapping_add(*lexeme));
+            u8::try_from(finish(sum) >> (64 - FLANK_BITS)).ok()
+        };
+        Flanks {
+            before: place.checked_sub(width).and_then(|start| hash(lexemes.get(start..place))).unwrap_or(0),
+            behind: hash(lexemes.get(end..end + width)).unwrap_or(0),
+        }
+    }
+
     /// The chosen ones of these hashes, by index, ascending. A text shorter than a window has one.
     pub(crate) fn chosen(self, hashes: &[u64]) -> Vec<usize> {
         let window = (self.window as usize).min(hashes.len());
@@ -101,6 +116,23 @@ impl Winnowing {
             }
         }
         chosen
+    }
+}
+
+/// Bits of the hash of a flank.
+pub(crate) const FLANK_BITS: u32 = 5;
+
+/// Hashes of what stands before and behind a run; 0 where the text ends before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Flanks {
+    pub(crate) before: u8,
+    pub(crate) behind: u8,
+}
+
+impl Flanks {
+    /// Whether both may go on to one side.
+    pub(crate) fn may_go_on(self, other: Flanks) -> bool {
+        self.before == other.before || self.behind == other.behind
     }
 }
 

@@ -154,11 +154,13 @@ fn is_of_git(path: &str) -> bool {
 }
 
 /// The time of an archive's entry, unless it is what packagers write for every file: 0 and 1 (reproducible archives),
-/// 1980-01-01 (ZIP's first), 1985-10-26T08:15Z (npm), 2006-07-24T01:21:28Z (Cargo).
+/// 1980-01-01 (ZIP's first), 1985-10-26T08:15Z (npm), 2006-07-24T01:21:28Z (Cargo), 2016-01-01 (flit), 2020-02-02
+/// (hatchling).
 fn seen(unix_s: i64) -> Option<i64> {
     const ZIP_FIRST_DAYS: std::ops::Range<i64> = 315_446_400..315_705_600;
-    let is_any =
-        unix_s <= 86_400 || matches!(unix_s, 499_162_500 | 1_153_704_088) || ZIP_FIRST_DAYS.contains(&unix_s);
+    let is_any = unix_s <= 86_400
+        || matches!(unix_s, 499_162_500 | 1_153_704_088 | 1_451_606_400 | 1_580_601_600)
+        || ZIP_FIRST_DAYS.contains(&unix_s);
     (!is_any).then_some(unix_s)
 }
 

@@ -2,6 +2,8 @@
 
 use super::{expression, metadata};
 
+/// Steps in which a path is compared with all patterns, so that a hostile file costs each path little.
+pub(crate) const STEPS_MAX: u32 = 200_000;
 /// A longer file is not read.
 pub(crate) const BYTES_MAX: usize = 4 << 20;
 /// Patterns of one file at most; those behind are not looked at.
@@ -44,8 +46,14 @@ enum Kind {
 }
 
 impl Rule {
-    pub(crate) fn matches(&self, path: &str) -> bool {
-        self.patterns.iter().any(|pattern| matches(self.kind, pattern.as_bytes(), path.as_bytes()))
+    /// Whether it speaks for a path. None where that would take more than the steps that are left.
+    pub(crate) fn matches(&self, path: &str, steps: &mut u32) -> Option<bool> {
+        for pattern in &self.patterns {
+            if matches(self.kind, pattern.as_bytes(), path.as_bytes(), steps)? {
+                return Some(true);
+            }
+        }
+        Some(false)
     }
 }
 
@@ -206,18 +214,19 @@ fn debian_expression(stated: &str) -> Option<String> {
     expression::normal_form(&words.join(" "))
 }
 
-/// Matches a pattern, in bounded time: a star starts again only further on.
-fn matches(kind: Kind, pattern: &[u8], path: &[u8]) -> bool {
+/// Matches a pattern, one step a byte that is compared.
+fn matches(kind: Kind, pattern: &[u8], path: &[u8], steps: &mut u32) -> Option<bool> {
     let pattern = pattern.strip_prefix(b"./").unwrap_or(pattern);
     // Where the last star stands, and how much of the path it has taken; `**` apart, which may take a `/`.
     let (mut at, mut read) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     let mut wide: Option<(usize, usize)> = None;
     loop {
+        *steps = steps.checked_sub(1)?;
         let token = pattern.get(at).copied();
         let letter = path.get(read).copied();
         match (token, letter) {
-            (None, None) => return true,
+            (None, None) => return Some(true),
             (Some(b'*'), _) => {
                 let stars = pattern[at..].iter().take_while(|byte| **byte == b'*').count();
                 at += stars;
@@ -258,7 +267,7 @@ fn matches(kind: Kind, pattern: &[u8], path: &[u8]) -> bool {
             star = None;
             (at, read) = (after, taken + 1);
         } else {
-            return false;
+            return Some(false);
         }
     }
 }
@@ -268,7 +277,8 @@ mod tests {
     use super::*;
 
     fn check(kind: Kind, pattern: &str, path: &str, expected: bool) {
-        assert_eq!(matches(kind, pattern.as_bytes(), path.as_bytes()), expected, "{pattern} {path}");
+        let found = matches(kind, pattern.as_bytes(), path.as_bytes(), &mut 1000);
+        assert_eq!(found, Some(expected), "{pattern} {path}");
     }
 
     #[test]
@@ -319,7 +329,9 @@ License: GPL-3+
         let rules: Vec<String> = read.rules.iter().map(|rule| expression(&rule.words)).collect();
         assert_eq!(rules, ["Apache-2.0 OR MIT", "? public-domain"]);
         assert_eq!(read.overall.as_ref().map(expression).as_deref(), Some("GPL-3.0-or-later"));
-        assert!(read.rules[0].matches("lib2/x/a.c") && !read.rules[0].matches("lib2/a.h"));
+        assert_eq!(read.rules[0].matches("lib2/x/a.c", &mut 100), Some(true));
+        assert_eq!(read.rules[0].matches("lib2/a.h", &mut 100), Some(false));
+        assert_eq!(read.rules[0].matches("lib2/a.h", &mut 5), None, "it takes more steps");
         assert_eq!(dep5(b"This is prose.\n\nFiles: *\nLicense: MIT\n", false), None);
     }
 
@@ -329,7 +341,7 @@ License: GPL-3+
             SPDX-License-Identifier = \"MIT\"\n[[annotations]]\npath = \"c\"\n\
             SPDX-License-Identifier = [\"ISC\", \"CC0-1.0\"]\n";
         let read = reuse(text.as_bytes()).unwrap_or_default();
-        assert!(read.rules[0].overrides && read.rules[0].matches("a/x/y"));
+        assert!(read.rules[0].overrides && read.rules[0].matches("a/x/y", &mut 100) == Some(true));
         assert_eq!(read.rules[1].words.expression.as_deref(), Some("CC0-1.0 AND ISC"));
         assert!(read.rules[1].yields);
         assert_eq!(reuse(b"version = 1\n"), None);

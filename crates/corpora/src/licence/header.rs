@@ -14,6 +14,8 @@ const LINES_MAX: usize = 100;
 const BYTES_MAX: usize = 32 << 10;
 /// Words of a sentence that grants a GNU licence.
 const GRANT_WORDS_MAX: usize = 60;
+/// Words behind a version, in which another may be allowed.
+const WIDENING_WORDS_MAX: usize = 14;
 /// Words between the two names of a choice.
 const CHOICE_WORDS_MAX: usize = 60;
 
@@ -157,6 +159,13 @@ struct Phrases {
     digits: Vec<Vec<u64>>,
     grant_ends: Vec<Vec<u64>>,
     later: Vec<Vec<u64>>,
+    not_later: Vec<Vec<u64>>,
+    /// Words behind a version that may widen it.
+    widening: Vec<Vec<u64>>,
+    /// Words before a licence's name that tell that it is one of several.
+    joining: Vec<Vec<u64>>,
+    /// Other licences, in a word.
+    others: Vec<Vec<u64>>,
     only: Vec<Vec<u64>>,
     numbers: Vec<(Vec<u64>, &'static str)>,
     version: Vec<u64>,
@@ -198,7 +207,23 @@ static PHRASES: LazyLock<Phrases> = LazyLock::new(|| {
             "see the gnu",
             "as a special exception",
         ]),
-        later: all(&["any later version", "or later", "or newer"]),
+        later: all(&["any later version", "any newer version", "or later", "or newer"]),
+        not_later: all(&["not any later", "not later", "no later"]),
+        widening: all(&["or", "newer", "higher", "later", "above", "greater"]),
+        joining: all(&["or", "and", "either", "both", "dual"]),
+        others: all(&[
+            "mit",
+            "bsd",
+            "apache",
+            "mozilla",
+            "mpl",
+            "artistic",
+            "isc",
+            "cddl",
+            "epl",
+            "eclipse",
+            "proprietary",
+        ]),
         only: all(&["only"]),
         numbers: named(&[
             ("2 1", "2.1"),
@@ -248,6 +273,11 @@ static PHRASES: LazyLock<Phrases> = LazyLock::new(|| {
             "common development and distribution license",
             "commons clause",
             "freely copy and modify",
+            "gives unlimited permission",
+            "public domain",
+            "license agreement",
+            "subject to license terms",
+            "trade secret",
             "business source license",
             "server side public license",
             "non commercial use",
@@ -310,7 +340,10 @@ fn sentences(comments: &str) -> Header {
             Some("Apache-2.0 OR MIT")
         } else if phrases.llvm.iter().any(|phrase| near(phrase)) {
             Some("Apache-2.0 WITH LLVM-exception")
-        } else if phrases.apache_grant.iter().any(|phrase| near(phrase)) && !has(&phrases.mit_name) {
+        } else if phrases.apache_grant.iter().any(|phrase| near(phrase))
+            && !has(&phrases.mit_name)
+            && !near(&phrases.option)
+        {
             Some("Apache-2.0")
         } else {
             None
@@ -377,12 +410,18 @@ fn grant(words: &[u64]) -> Option<Option<String>> {
         .iter()
         .filter_map(|(name, short)| recognise::place(sentence, name).map(|at| (at, *short)))
         .collect();
-    let (_, short) = named.iter().min()?;
+    let (named_at, short) = named.iter().min()?;
+    let has =
+        |words: &[u64], of: &[Vec<u64>]| of.iter().any(|phrase| recognise::place(words, phrase).is_some());
+    // One of several that one may choose, or must follow: how they join is not read here.
+    if has(&sentence[..*named_at], &phrases.joining) || has(sentence, &phrases.others) {
+        return Some(None);
+    }
     // Of two licences in one sentence, neither is known to be meant.
     if named.iter().any(|(_, other)| other != short) {
         return Some(None);
     }
-    let versions: Vec<&str> = sentence
+    let versions: Vec<(usize, &str)> = sentence
         .iter()
         .enumerate()
         .filter(|(_, word)| phrases.version.first() == Some(word) || phrases.v.first() == Some(word))
@@ -391,19 +430,20 @@ fn grant(words: &[u64]) -> Option<Option<String>> {
             let (number, named) = phrases.numbers.iter().find(|(number, _)| after.starts_with(number))?;
             // 2.2 is not 2.
             let goes_on = phrases.digits.iter().any(|digit| after[number.len()..].starts_with(digit));
-            (!goes_on).then_some(*named)
+            (!goes_on).then_some((at, *named))
         })
         .collect();
-    let Some(first) = versions.first() else { return Some(None) };
-    if versions.iter().any(|other| other != first) {
+    let Some((at, first)) = versions.first() else { return Some(None) };
+    if versions.iter().any(|(_, other)| other != first) || has(sentence, &phrases.not_later) {
         return Some(None);
     }
-    let says = |of: &[Vec<u64>]| of.iter().any(|phrase| recognise::place(sentence, phrase).is_some());
-    let later = match (says(&phrases.later), says(&phrases.only)) {
+    let behind = &sentence[*at..sentence.len().min(at + WIDENING_WORDS_MAX)];
+    let later = match (has(sentence, &phrases.later), has(sentence, &phrases.only)) {
         (true, false) => "or-later",
-        // One version is named, and no other.
-        (false, _) => "only",
-        (true, true) => return Some(None),
+        (false, true) => "only",
+        // One version is named, and nothing behind it that may be another.
+        (false, false) if !has(behind, &phrases.widening) => "only",
+        _ => return Some(None),
     };
     Some(Some(format!("{short}-{first}-{later}")))
 }
@@ -515,6 +555,20 @@ mod tests {
         );
         check("a.c", "// under the terms of the GNU General Public License.\n", "unnamed");
         check("a.c", "// under the terms of version 2.2 of the GNU General Public License.\n", "unnamed");
+        for sentence in [
+            "under the terms of either the MIT license or the GNU General Public License version 2.",
+            "under the terms of the GNU General Public License version 2, or (at your discretion) something else.",
+            "under the terms of the GNU General Public License version 2 and not any later version.",
+            "under the terms of the GNU General Public License, version 2, or the BSD license.",
+            "under the terms of the GNU General Public License and the GNU Lesser General Public License version 3.",
+        ] {
+            check("a.c", &format!("// {sentence}\n"), "unnamed");
+        }
+        check(
+            "a.c",
+            "// under the terms of the GNU General Public License, version 2 only.\n",
+            "1: GPL-2.0-only",
+        );
         let bison = spdx::exception_id("Bison-exception-2.2").map(|id| id.text()).unwrap_or_default();
         let bison: String = bison.lines().map(|line| format!("-- {line}\n")).collect();
         check("a.adb", &format!("{GNAT}{bison}"), "5: GPL-3.0-or-later WITH Bison-exception-2.2");
@@ -540,6 +594,7 @@ mod tests {
             "-- This file contains confidential and proprietary information of Someone, Inc.\n",
             "unnamed",
         );
+        check("a.c", "/* This file is in the public domain. */\n", "unnamed");
         check("a.rs", "// Use of this source code is governed by a BSD-style license.\n", "silent");
         check("a.md", "# Licence\n* under the terms of the GNU General Public License\n", "silent");
     }

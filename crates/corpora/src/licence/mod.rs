@@ -162,7 +162,8 @@ impl Index {
         };
         let mut evidence = Vec::new();
         let mut said = BTreeSet::new();
-        let rule = self.rule(path);
+        // Patterns that take too long to compare may name the file: then nothing is known.
+        let Some(rule) = self.rule(path) else { return Licence::unknown() };
         let overridden = rule.as_ref().is_some_and(|(_, rule)| rule.overrides);
         let has_header = header != Header::Silent;
         if let (Header::Says(pieces), false) = (&header, overridden) {
@@ -196,16 +197,21 @@ impl Index {
         self.of_folders(path)
     }
 
-    /// The nearest rule for a path: of the nearest folder that has one, the last.
-    fn rule(&self, path: &str) -> Option<(&str, &by_path::Rule)> {
-        folders_of(path).find_map(|at| {
-            let folder = self.folders.get(at)?;
-            let beneath = path.strip_prefix(at)?.trim_start_matches('/');
-            folder.by_path.iter().find_map(|(file, by_path)| {
-                let rule = by_path.rules.iter().rev().find(|rule| rule.matches(beneath))?;
-                Some((file.as_str(), rule))
-            })
-        })
+    /// The nearest rule for a path: of the nearest folder that has one, the last. None where that takes too long to find.
+    fn rule(&self, path: &str) -> Option<Option<(&str, &by_path::Rule)>> {
+        let mut steps = by_path::STEPS_MAX;
+        for at in folders_of(path) {
+            let Some(folder) = self.folders.get(at) else { continue };
+            let beneath = path[at.len()..].trim_start_matches('/');
+            for (file, by_path) in &folder.by_path {
+                for rule in by_path.rules.iter().rev() {
+                    if rule.matches(beneath, &mut steps)? {
+                        return Some(Some((file.as_str(), rule)));
+                    }
+                }
+            }
+        }
+        Some(None)
     }
 
     /// By the nearest licences' texts and the nearest metadata.

@@ -1,4 +1,5 @@
 //! Reading of sources from outside.
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "tests")]
 
 mod hostile;
 mod packed;

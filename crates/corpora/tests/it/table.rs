@@ -158,7 +158,7 @@ fn row(path: &Path) -> Row {
         Some(_) => "wrong",
     };
     headers.retain(|header, _| {
-        Some(&*header) != declared.as_ref() && !licences(header).iter().all(|one| parts.contains(one))
+        Some(header) != declared.as_ref() && !licences(header).iter().all(|one| parts.contains(one))
     });
     Row {
         package: summary.package,

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 use super::{
     BlobId, CHUNK_LEXEMES, DIRECTORY_BITS_MAX, Damaged, FORMAT, FileDigest, MANIFEST, Manifest,
-    NAME_BYTES_MAX, PackageName, Segment, UNKNOWN_TIME, WORDS, hexadecimal, word_bucket,
+    NAME_BYTES_MAX, PackageName, Segment, UNKNOWN_TIME, WORDS, hexadecimal, packed, word_bucket,
 };
 use crate::document::{FILE_BYTES_MAX, Origin};
 use crate::lexeme::{self, Lexeme, NORMALISER};
@@ -385,14 +385,14 @@ impl Reading {
         let Reading { packing, words, lexemes, exact, renamed } = self;
         lexemes.clear();
         lexeme::lex(text, lexemes);
-        let (mut chunks, mut packed) = (Vec::new(), Vec::with_capacity(text.len() / 2));
+        let (mut chunks, mut packed_text) = (Vec::new(), Vec::with_capacity(text.len() / 2));
         let (mut start, mut line) = (0, 1);
         while start < text.len() {
             let next = (chunks.len() + 1) * CHUNK_LEXEMES as usize;
             let end = lexemes.get(next).map_or(text.len(), |lexeme| lexeme.start as usize);
             let part = &text[start..end];
-            chunks.push((small(start), line, packed.len()));
-            packing.pack(part, &mut packed);
+            chunks.push((small(start), line, packed_text.len()));
+            packing.pack(part, &mut packed_text);
             line += small(part.iter().filter(|byte| **byte == b'\n').count());
             start = end;
         }
@@ -406,12 +406,14 @@ impl Reading {
         }
         let chosen = |winnowing: Winnowing, lexemes: &[u64]| {
             let hashes = winnowing.hashes(lexemes.iter().copied());
-            winnowing.chosen(&hashes).into_iter().map(|place| (hashes[place], small(place))).collect()
+            let posting =
+                |place: usize| (hashes[place], packed(small(place), winnowing.flanks(lexemes, place)));
+            winnowing.chosen(&hashes).into_iter().map(posting).collect()
         };
         Read {
             lexemes: small(lexemes.len()),
             chunks,
-            packed,
+            packed: packed_text,
             exact: chosen(EXACT, exact),
             renamed: chosen(RENAMED, renamed),
             whole,
@@ -668,7 +670,7 @@ struct Outputs {
 
 impl Outputs {
     fn write(&mut self, read: &Read) -> Result<(), BuildError> {
-        let Read { whole, lexemes, chunks, packed, .. } = read;
+        let Read { whole, lexemes, chunks, packed: text, .. } = read;
         let first_seen = whole.origins.iter().filter_map(|origin| origin.first_seen_unix_s).min();
         let mut record = Vec::with_capacity(super::DOCUMENT_BYTES);
         record.extend_from_slice(&whole.blob.0);
@@ -684,7 +686,7 @@ impl Outputs {
             record.extend_from_slice(&line.to_le_bytes());
             self.chunks.write(&record)?;
         }
-        self.text.write(packed)?;
+        self.text.write(text)?;
         for origin in &whole.origins {
             self.write_origin(origin)?;
         }

@@ -9,7 +9,7 @@
 //! | `origins` | package, licence, first seen, where its path ends | 24 |
 //! | `paths`, `packages`, `licences` and their `.ends` | names, one after another | |
 //! | `words` | how often lexemes occur, of each 1/16384 of all hashes; again where names do not matter | 8 |
-//! | `exact.keys`, `exact.postings`, `exact.directory` | a chosen hash and its first posting; document and lexeme; the first key of each leading bits | 12, 8, 4 |
+//! | `exact.keys`, `exact.postings`, `exact.directory` | a chosen hash and its first posting; document, lexeme and flanks; the first key of each leading bits | 12, 8, 4 |
 //! | `renamed.…` | the same where names do not matter | |
 //!
 //! Documents stand in the order of their blobs' ids, postings in that of (hash, document, lexeme), names in that of their
@@ -33,7 +33,7 @@ pub use build::{BuildError, Builder, Options, merge};
 
 use crate::document::{FILE_BYTES_MAX, Licence, Origin};
 use crate::lexeme::{self, Lexeme, NORMALISER};
-use crate::winnow::{EXACT, RENAMED, Winnowing};
+use crate::winnow::{EXACT, FLANK_BITS, Flanks, RENAMED, Winnowing};
 
 /// The version of this layout.
 pub const FORMAT: u32 = 1;
@@ -504,11 +504,7 @@ impl Segment {
     pub(crate) fn chunk(&self, number: u32, index: u32) -> Result<Chunk, Damaged> {
         let (text, line) = self.chunk_text(number, index)?;
         let mut lexemes = Vec::with_capacity(CHUNK_LEXEMES as usize);
-        if index == 0 {
-            lexeme::lex(&text, &mut lexemes);
-        } else {
-            lexeme::lex_part(&text, &mut lexemes);
-        }
+        lexeme::lex(&text, &mut lexemes);
         let before = index.checked_mul(CHUNK_LEXEMES);
         let expected = before.and_then(|before| self.document(number).ok()?.lexemes.checked_sub(before));
         if expected.map(|left| left.min(CHUNK_LEXEMES) as usize) != Some(lexemes.len()) {
@@ -652,12 +648,26 @@ impl Postings {
         Some(0..0)
     }
 
-    /// Document and lexeme.
-    pub(crate) fn get(&self, posting: u32) -> Option<(u32, u32)> {
+    /// Document, lexeme and flanks.
+    pub(crate) fn get(&self, posting: u32) -> Option<(u32, u32, Flanks)> {
         let record = record::<POSTING_BYTES>(&self.postings, posting)?;
-        Some((u32_at(record, 0), u32_at(record, 4)))
+        let (lexeme, flanks) = unpacked(u32_at(record, 4));
+        Some((u32_at(record, 0), lexeme, flanks))
     }
 }
+
+/// A lexeme of a document and the flanks of the run that begins with it. Documents have fewer than 2^22 lexemes, each of a
+/// byte at least.
+fn packed(lexeme: u32, flanks: Flanks) -> u32 {
+    lexeme << (2 * FLANK_BITS) | u32::from(flanks.before) << FLANK_BITS | u32::from(flanks.behind)
+}
+
+fn unpacked(packed: u32) -> (u32, Flanks) {
+    let bits = |shift: u32| u8::try_from((packed >> shift) & ((1 << FLANK_BITS) - 1)).unwrap_or_default();
+    (packed >> (2 * FLANK_BITS), Flanks { before: bits(FLANK_BITS), behind: bits(0) })
+}
+
+const _: () = assert!(FILE_BYTES_MAX <= 1 << (32 - 2 * FLANK_BITS));
 
 const DIRECTORY_BITS_MAX: u32 = 22;
 

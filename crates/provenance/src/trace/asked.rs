@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::{Limits, Surroundings, Way};
 use crate::lexeme::{self, Class, Lexeme};
-use crate::winnow::{EXACT, RENAMED, Winnowing};
+use crate::winnow::{EXACT, Flanks, RENAMED, Winnowing};
 
 /// Bytes of the text, whatever [`Limits`] say: places in it are numbers of 20 bits.
 const TEXT_BYTES_MAX: usize = 512 << 10;
@@ -67,10 +67,16 @@ impl Asked {
         }
     }
 
-    /// The places whose hashes are looked up, with these.
-    pub(super) fn chosen(&self, way: Way) -> Vec<(usize, u64)> {
-        let hashes = self.hashes(0..self.lexemes.len(), way);
-        way.winnowing().any_chosen(&hashes).into_iter().map(|place| (place, hashes[place])).collect()
+    /// The places whose hashes are looked up, with these and with their flanks.
+    pub(super) fn chosen(&self, way: Way) -> Vec<(usize, u64, Flanks)> {
+        let lexemes: Vec<u64> = match way {
+            Way::Exact => self.lexemes.iter().map(|lexeme| lexeme.hash).collect(),
+            Way::Renamed => self.classes.iter().map(|class| class.hash()).collect(),
+        };
+        let winnowing = way.winnowing();
+        let hashes = winnowing.hashes(lexemes.iter().copied());
+        let chosen = winnowing.any_chosen(&hashes).into_iter();
+        chosen.map(|place| (place, hashes[place], winnowing.flanks(&lexemes, place))).collect()
     }
 
     /// The places in this part that every text with the part chooses, whatever stands around: least of a whole window of it,

@@ -4,12 +4,17 @@ use std::ops::Range;
 
 use super::asked::Asked;
 use super::{Corpora, Limits, Way};
-use crate::segment::Damaged;
+use crate::segment::{Damaged, Postings, Segment};
 
 /// Chains that are put in order; those with the fewest postings are left out before.
 const CHAINS_MAX: usize = 2048;
 /// Postings that are read of each hash, even where [`Limits::postings_max`] are spent.
-const POSTINGS_MIN: usize = 16;
+const READ_MIN: usize = 16;
+/// Postings that are kept; all hashes together.
+const KEPT_MAX: usize = 8192;
+/// A hash with no more postings than this is compared wherever it is. Of others, only where a flank is the same: the pieces
+/// of near matches are worth it where they are few.
+const RARE: usize = 64;
 /// Added to distances, so that none is negative: places in the text are fewer.
 const SHIFT: u32 = 1 << 20;
 
@@ -106,43 +111,53 @@ pub(super) fn chains(
     skip: impl Fn(usize) -> bool,
 ) -> Result<Chains, Damaged> {
     let mut found = Vec::new();
-    for (place, hash) in asked.chosen(way).into_iter().filter(|(place, _)| !skip(*place)) {
+    for (place, hash, flanks) in asked.chosen(way).into_iter().filter(|(place, ..)| !skip(*place)) {
         for (number, segment) in corpora.segments.iter().enumerate() {
-            let postings = match way {
-                Way::Exact => segment.exact(),
-                Way::Renamed => segment.renamed(),
-            };
-            let range = postings.find(hash).ok_or_else(|| segment.damaged("a hash has no postings"))?;
+            let range =
+                postings(segment, way).find(hash).ok_or_else(|| segment.damaged("a hash has no postings"))?;
             if !range.is_empty() {
-                found.push((range.len(), place, number, range));
+                found.push((range.len(), place, number, range, flanks));
             }
         }
     }
-    found.sort_unstable_by_key(|(postings, place, number, _)| (*postings, *place, *number));
-    let mut left = limits.postings_max;
+    found.sort_unstable_by_key(|(count, place, number, ..)| (*count, *place, *number));
+    let mut read_left = limits.postings_max;
+    let mut kept_left = KEPT_MAX;
     let mut probes = Vec::new();
     let mut seeds = Vec::new();
-    for (count, place, number, range) in found {
-        let read = count.min(left.max(POSTINGS_MIN));
-        left = left.saturating_sub(read);
-        probes.push(Probe { place, is_cut: read < count });
+    for (count, place, number, range, flanks) in found {
         let segment = &corpora.segments[number];
-        let postings = match way {
-            Way::Exact => segment.exact(),
-            Way::Renamed => segment.renamed(),
-        };
-        for posting in range.take(read) {
-            let seed = postings
+        let mut unread = count;
+        for posting in range.take(read_left.max(READ_MIN)) {
+            let (document, lexeme, its_flanks) = postings(segment, way)
                 .get(posting)
-                .and_then(|(document, lexeme)| Seed::new(number, document, lexeme, place))
                 .ok_or_else(|| segment.damaged("a posting is not there"))?;
-            seeds.push(seed);
+            read_left = read_left.saturating_sub(1);
+            if count <= RARE || its_flanks.may_go_on(flanks) {
+                if kept_left == 0 && count - unread >= READ_MIN {
+                    break;
+                }
+                kept_left = kept_left.saturating_sub(1);
+                seeds.push(
+                    Seed::new(number, document, lexeme, place)
+                        .ok_or_else(|| segment.damaged("a posting is not there"))?,
+                );
+            }
+            unread -= 1;
         }
+        probes.push(Probe { place, is_cut: unread > 0 });
     }
     probes.sort_unstable_by_key(|probe| (probe.place, !probe.is_cut));
     probes.dedup_by_key(|probe| probe.place);
     seeds.sort_unstable();
     Ok(Chains { way, probes, chains: in_order(corpora, &seeds)? })
+}
+
+fn postings(segment: &Segment, way: Way) -> &Postings {
+    match way {
+        Way::Exact => segment.exact(),
+        Way::Renamed => segment.renamed(),
+    }
 }
 
 fn in_order(corpora: &Corpora, seeds: &[Seed]) -> Result<Vec<Chain>, Damaged> {

@@ -85,23 +85,37 @@ pub struct Limits {
     pub read_bytes_max: usize,
 }
 
+impl Limits {
+    /// Of an answer, which somebody waits for.
+    pub const DEFAULT: Limits = Limits {
+        lexemes_min: 31,
+        renamed_lexemes_min: 65,
+        inside_lexemes_min: 16,
+        near_permille_min: 700,
+        common_packages_min: 10,
+        common_rarity_bits_max: 150,
+        renamed_rarity_bits_min: 60,
+        origins_max: 10,
+        spans_max: 64,
+        text_bytes_max: 256 << 10,
+        nearby_bytes_max: 1 << 20,
+        postings_max: 256 << 10,
+        read_bytes_max: 256 << 10,
+    };
+
+    /// Of a text that is looked at for its own sake.
+    pub const THOROUGH: Limits = Limits {
+        spans_max: 1024,
+        text_bytes_max: 1 << 20,
+        postings_max: 4 << 20,
+        read_bytes_max: 16 << 20,
+        ..Limits::DEFAULT
+    };
+}
+
 impl Default for Limits {
     fn default() -> Limits {
-        Limits {
-            lexemes_min: 31,
-            renamed_lexemes_min: 65,
-            inside_lexemes_min: 16,
-            near_permille_min: 700,
-            common_packages_min: 10,
-            common_rarity_bits_max: 150,
-            renamed_rarity_bits_min: 90,
-            origins_max: 10,
-            spans_max: 64,
-            text_bytes_max: 256 << 10,
-            nearby_bytes_max: 1 << 20,
-            postings_max: 8 << 10,
-            read_bytes_max: 256 << 10,
-        }
+        Limits::DEFAULT
     }
 }
 
@@ -125,7 +139,7 @@ pub struct Trace {
 pub struct CorpusAsked {
     /// Its name.
     pub name: String,
-    /// [`crate::segment::Manifest::root`].
+    /// [`root`](field@crate::segment::Manifest::root) of its manifest.
     pub root: String,
 }
 

@@ -40,6 +40,11 @@ impl<'a> Reader<'a> {
         Reader { corpora, chunks: HashMap::new(), bytes_left: limits.read_bytes_max, cut: false }
     }
 
+    /// A lexeme that is compared costs as much as a byte that is read.
+    fn compared(&mut self, lexemes: usize) {
+        self.bytes_left = self.bytes_left.saturating_sub(lexemes);
+    }
+
     pub(super) fn chunk(
         &mut self,
         segment: usize,
@@ -143,6 +148,7 @@ pub(super) fn runs(
     corpora: &Corpora,
     asked: &Asked,
     found: &Chains,
+    lexemes_min: u32,
     reader: &mut Reader<'_>,
 ) -> Result<Vec<Run>, Damaged> {
     let run_lexemes = found.way.winnowing().run as usize;
@@ -157,15 +163,15 @@ pub(super) fn runs(
                 continue;
             }
             let run = extend(corpora, asked, found.way, chain, *place, reader)?;
-            // Compared in vain, which costs as much; a collision, or names that do not fit.
-            if let Some(compared) = compared.get_mut(found.probe(*place)) {
-                *compared += 1;
-            }
             let Some(run) = run else { continue };
             end = run.places.end;
-            let inside = found.probe(place + 1)..found.probe((end + 1).saturating_sub(run_lexemes));
-            for compared in compared.get_mut(inside).unwrap_or_default() {
-                *compared += 1;
+            // A shorter one does not stand for others: the next may be long enough.
+            if run.places.len() >= lexemes_min as usize {
+                let inside =
+                    found.probe(run.places.start)..found.probe((end + 1).saturating_sub(run_lexemes));
+                for compared in compared.get_mut(inside).unwrap_or_default() {
+                    *compared += 1;
+                }
             }
             runs.push(run);
         }
@@ -188,6 +194,10 @@ fn extend(
     place: usize,
     reader: &mut Reader<'_>,
 ) -> Result<Option<Run>, Damaged> {
+    if reader.bytes_left == 0 {
+        reader.cut = true;
+        return Ok(None);
+    }
     let segment = &corpora.segments[chain.segment];
     let Some(lexeme) = chain.lexeme(place) else { return Ok(None) };
     let lexemes = segment.document(chain.document)?.lexemes;
@@ -201,6 +211,7 @@ fn extend(
         end += 1;
         lexeme_end += 1;
     }
+    reader.compared(end - place);
     if end < place + way.winnowing().run as usize {
         return Ok(None);
     }
@@ -213,6 +224,7 @@ fn extend(
         start -= 1;
         lexeme_start -= 1;
     }
+    reader.compared(place - start);
     Ok(Some(Run {
         segment: chain.segment,
         document: chain.document,

@@ -74,8 +74,8 @@ pub(super) fn trace(
     let asked = Asked::of(text, surroundings, limits);
     let mut reader = Reader::new(corpora, limits);
     let exact = chains(corpora, &asked, Way::Exact, limits, |_| false)?;
-    let found = runs(corpora, &asked, &exact, &mut reader)?;
-    let mut cut = asked.cut || is_unread(&exact, &found);
+    let found = runs(corpora, &asked, &exact, limits.lexemes_min, &mut reader)?;
+    let mut cut = asked.cut || is_unread(&exact, &found, limits.lexemes_min);
     let mut candidates: Vec<Candidate> = near(&found)
         .into_iter()
         .filter(|run| run.similarity() >= limits.near_permille_min)
@@ -92,8 +92,8 @@ pub(super) fn trace(
         candidates.iter().any(|candidate| overlap(&candidate.run.places, &(place..place + run)) == run)
     };
     let renamed = chains(corpora, &asked, Way::Renamed, limits, is_known)?;
-    let found = runs(corpora, &asked, &renamed, &mut reader)?;
-    cut |= is_unread(&renamed, &found);
+    let found = runs(corpora, &asked, &renamed, limits.renamed_lexemes_min, &mut reader)?;
+    cut |= is_unread(&renamed, &found, limits.renamed_lexemes_min);
     let seen = Seen { corpora, asked: &asked, limits, exact, renamed };
     candidates.extend(
         found
@@ -133,11 +133,13 @@ pub(super) fn trace(
 }
 
 /// Whether postings were left unread of a hash that no run explains.
-fn is_unread(found: &Chains, runs: &[Run]) -> bool {
+fn is_unread(found: &Chains, runs: &[Run], lexemes_min: u32) -> bool {
     let length = found.way.winnowing().run as usize;
     found.probes.iter().filter(|probe| probe.is_cut).any(|probe| {
         let places = probe.place..probe.place + length;
-        !runs.iter().any(|run| overlap(&run.places, &places) == length)
+        !runs
+            .iter()
+            .any(|run| run.places.len() >= lexemes_min as usize && overlap(&run.places, &places) == length)
     })
 }
 

@@ -9,6 +9,7 @@ const ADA: &str = "with Ada.Text_IO; use Ada.Text_IO;
 with Ada.Integer_Text_IO; use Ada.Integer_Text_IO;
 with Ada.Strings.Unbounded; use Ada.Strings.Unbounded;
 with Interfaces; use Interfaces;
+with Ada.Command_Line; use Ada.Command_Line;
 ";
 const VHDL: &str = "library ieee;
   use ieee.std_logic_1164.all;
@@ -16,6 +17,7 @@ const VHDL: &str = "library ieee;
 library work;
   use work.types.all;
   use work.registers.all;
+  use work.clocks.all;
 ";
 const GETTERS: &str = "    pub fn name(&self) -> &str {
         &self.name

@@ -7,7 +7,7 @@ use std::path::Path;
 use provenance::segment::{BlobId, BuildError, Options, merge};
 use provenance::{Builder, Segment};
 
-use crate::code::{Draw, build, origin};
+use crate::code::{Draw, build, corpora, origin, trace};
 
 fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     fs::read_dir(folder)
@@ -90,4 +90,15 @@ fn what_is_there_is_not_replaced_and_what_is_too_long_is_refused() {
     assert!(matches!(builder.add(&long, origin("git:a", "a")), Err(BuildError::TooLong { .. })));
     drop(builder);
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "what was not finished does not stay");
+}
+
+#[test]
+fn a_corpus_of_nothing_is_one() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("s");
+    let manifest = Builder::new(&folder, "nothing", Options::default()).unwrap().finish().unwrap();
+    assert_eq!((manifest.documents, manifest.lexemes), (0, 0));
+    Segment::open(&folder).unwrap().verify().unwrap();
+    let trace = trace(&corpora(&folder), &Draw::fresh().file("k", 20));
+    assert_eq!((trace.spans.len(), trace.asked[0].root.as_str()), (0, manifest.root.as_str()));
 }

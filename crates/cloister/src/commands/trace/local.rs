@@ -35,7 +35,7 @@ impl Local {
     }
 
     pub(super) fn trace(&self, text: &str) -> Result<Provenance, Failure> {
-        let limits = Limits::default();
+        let limits = Limits::THOROUGH;
         let traced = match &self.index {
             Some(index) => Ok(self.exact(index, text, &limits)),
             None => self.chosen(text, &limits),
