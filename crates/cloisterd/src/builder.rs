@@ -169,7 +169,7 @@ impl Builder {
                     return match rows.iter().find(failed) {
                         None => Ok(()),
                         Some(row) => {
-                            let hint = "`cloisterd doctor` says what this kernel lacks";
+                            let hint = "nothing of it is used; `cloisterd jail probe` tries the other jails of this machine";
                             let what = format!("the jail of the corpus builder does not hold: {row}");
                             Err(Hinted::new(what, hint).into())
                         }
