@@ -9,7 +9,7 @@ use crate::{
     corpora,
     failure::Failure,
     fetch, machine,
-    places::{Places, TEST_MODELS, TEST_PROGRAMS, TEST_WEAKENED},
+    places::{CARGO_HOME, Places, TEST_MODELS, TEST_PROGRAMS, TEST_WEAKENED},
     process::{cargo, run},
     setup::Setup,
     test_models,
@@ -51,6 +51,9 @@ enum What {
     Retrieval,
     /// An index of a million lines: its speed and size, what a commit and a search cost; fetches the corpora.
     Index,
+    /// A corpus of known code: the fetched corpora and the sources of all crates that the build needs; how fast it is
+    /// built, what a question costs, what of planted code is found, and what in our own.
+    Provenance,
 }
 
 impl Bench {
@@ -99,6 +102,11 @@ impl Bench {
                 corpora::fetch(places)?;
                 bench.args(["index", "--cache"]).arg(&places.cache);
             }
+            What::Provenance => {
+                corpora::fetch(places)?;
+                bench.arg("provenance").arg(places.corpora()).args(crates()?);
+                bench.arg("--fresh").arg(places.root.join("crates"));
+            }
             What::Ledger => {
                 bench.args(["ledger", "--records", &self.records.to_string()]);
             }
@@ -108,4 +116,17 @@ impl Bench {
         println!("Machine: {}.", machine::words());
         run(&mut bench)
     }
+}
+
+/// Where the sources of others' crates lie, as cargo unpacked them to build.
+fn crates() -> Result<Vec<PathBuf>, Failure> {
+    let home = std::env::var_os(CARGO_HOME).map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+    let registries = home.and_then(|home| std::fs::read_dir(home.join("registry/src")).ok());
+    let folders: Vec<PathBuf> =
+        registries.into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    if folders.is_empty() {
+        return Err(Failure::new("there are no sources of crates: build first"));
+    }
+    Ok(folders)
 }

@@ -91,7 +91,18 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("testkit", &[]),
     (
         "bench",
-        &["checks", "engine", "jail", "languages", "ledger", "protocol", "retrieval", "testkit", "tlog"],
+        &[
+            "checks",
+            "engine",
+            "jail",
+            "languages",
+            "ledger",
+            "protocol",
+            "provenance",
+            "retrieval",
+            "testkit",
+            "tlog",
+        ],
     ),
     (
         "fuzz",
