@@ -148,7 +148,8 @@ pub(crate) fn labels_of_source(source: Option<&SourceFacts>) -> Result<LabelSet,
     source.map_or_else(|| Ok(LabelSet::default()), |source| parsed(&source.labels))
 }
 
-fn parsed(labels: &[String]) -> Result<LabelSet, Refusal> {
+/// Labels, as they are configured.
+pub(crate) fn parsed(labels: &[String]) -> Result<LabelSet, Refusal> {
     let parsed = labels.join(",").parse();
     parsed.map_err(|error: identity::LabelError| Refusal::new(RefusalKind::Forbidden, error.to_string()))
 }

@@ -2,6 +2,7 @@
 //!
 //! Corpora are asked as far as this person may see them. What is copied from the prompt's own context is named as such.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ::provenance::library::Visible;
@@ -15,7 +16,7 @@ use protocol::corpora::{self, CorpusFacts};
 use retrieval::Passage;
 use serde::Serialize;
 
-use crate::context::repository_name;
+use crate::context::{parsed, repository_name};
 use crate::{Ask, Assist, House, Refusal, RefusalKind, Request};
 
 /// Bytes of what stands around an answer that are looked at with it: matches may reach over its edges.
@@ -95,7 +96,11 @@ pub struct Trace {
 #[derive(Clone)]
 pub(crate) struct Known {
     visible: Arc<Visible>,
+    /// Corpora that count, and of which this person must not learn but by a refusal.
+    hidden: Arc<BTreeSet<String>>,
     policy: Arc<corpora::Policy>,
+    /// Of the corpora that this person may see: an answer says what of them matches.
+    pub(crate) labels: LabelSet,
     repository: Option<String>,
     before: String,
     after: String,
@@ -122,11 +127,14 @@ impl House {
         // What nobody may see is withheld all the same: which rule says so is the site's, not the person's.
         let withholds = self.provenance.may_block();
         let visible = self.library.visible(|corpus| withholds || may_see(principal, corpus));
+        let seen = self.library.visible(|corpus| may_see(principal, corpus)).labels;
+        let hidden = visible.labels.keys().filter(|name| !seen.contains_key(*name)).cloned().collect();
         if let Some(name) = visible.not_asked.first().filter(|_| withholds) {
             let message = format!(
                 "answers may have to be withheld by what is in the corpus {name}, which is not open: try again in a \
                  while; `cloisterd corpus list` says how it stands"
             );
+            self.tally.count(&principal.name, request.dialect, "corpus not open");
             return Err(Refusal::new(RefusalKind::Busy, message));
         }
         let (before, after) = match &request.ask {
@@ -154,7 +162,22 @@ impl House {
         passages.for_each(|passage| near(&passage.file_name(), &passage.text));
         let repository = request.subject.repository.as_deref().map(repository_name);
         let (visible, policy) = (Arc::new(visible), Arc::clone(&self.provenance));
-        Ok(Known { visible, policy, repository, before, after, nearby, limits: Limits::DEFAULT })
+        let hidden = Arc::new(hidden);
+        let mut labels = LabelSet::default();
+        for of in seen.values() {
+            labels = labels.join(&parsed(of)?);
+        }
+        Ok(Known {
+            visible,
+            hidden,
+            policy,
+            labels,
+            repository,
+            before,
+            after,
+            nearby,
+            limits: Limits::DEFAULT,
+        })
     }
 }
 
@@ -186,9 +209,31 @@ impl Known {
             let (action, rule) = policy::decide(&self.policy, &span, self.repository.as_deref());
             Match { span, action, rule }
         };
-        let matches = spans.into_iter().map(judged).collect();
-        let not_asked = self.visible.not_asked.clone();
-        Ok(Provenance { corpora: asked, not_asked, lexemes, matches, cut_short })
+        let matches = spans.into_iter().map(judged).filter_map(|one| self.shown(one)).collect();
+        let is_seen = |name: &String| !self.hidden.contains(name);
+        let corpora = asked.into_iter().filter(|asked| is_seen(&asked.name)).collect();
+        let not_asked = self.visible.not_asked.iter().filter(|name| is_seen(name)).cloned().collect();
+        Ok(Provenance { corpora, not_asked, lexemes, matches, cut_short })
+    }
+
+    /// A match without what this person must not learn; nothing where nothing is left. What is withheld stays whole: it is
+    /// for the record and the refusal.
+    fn shown(&self, mut one: Match) -> Option<Match> {
+        let is_hidden = |name: &String| self.hidden.contains(name);
+        if one.action == corpora::Action::Block || !one.span.corpora.iter().any(is_hidden) {
+            return Some(one);
+        }
+        one.span.corpora.retain(|name| !is_hidden(name));
+        one.span.origins.retain(|found| !is_hidden(&found.corpus));
+        if one.span.origins.is_empty() {
+            return None;
+        }
+        // What was counted was counted in all of them.
+        let licences = one.span.origins.iter().flat_map(|found| policy::names(&found.origin.licence));
+        let licences: BTreeSet<String> = licences.collect();
+        one.span.licences = licences.into_iter().collect();
+        (one.span.documents, one.span.packages) = (1, 1);
+        Some(one)
     }
 
     /// Bytes of a text that goes on, that may be shown: the rest may yet become part of a match that is withheld. The
@@ -241,7 +286,9 @@ impl Assist {
         let labels = visible.labels.clone();
         let known = Known {
             visible: Arc::new(visible),
+            hidden: Arc::default(),
             policy: Arc::clone(&house.provenance),
+            labels: LabelSet::default(),
             repository: trace.repository.as_deref().map(repository_name),
             before: String::new(),
             after: String::new(),
@@ -253,10 +300,8 @@ impl Assist {
         let shown = provenance.matches.iter().flat_map(|one| &one.span.corpora);
         let mut joined = LabelSet::default();
         for corpus in shown {
-            let parsed = labels.get(corpus).map(|labels| labels.join(",").parse::<LabelSet>());
-            let parsed = parsed.transpose();
-            let parsed = parsed.map_err(|error| Refusal::new(RefusalKind::Forbidden, error.to_string()))?;
-            joined = joined.join(&parsed.unwrap_or_default());
+            joined =
+                joined.join(&labels.get(corpus).map_or_else(|| Ok(LabelSet::default()), |of| parsed(of))?);
         }
         let leaf = ledger::Lookup {
             identity: principal.name.clone(),

@@ -51,6 +51,9 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
         // So do the words of a compiler that reads a source's files.
         let source = house.source_of(&request, &principal);
         let labels = labels.join(&context::labels_of_source(source.as_ref())?);
+        // And what is said of known code.
+        let known = house.known(&request, &principal, prompt.chosen(&found))?;
+        let labels = labels.join(&known.labels);
         let order = Order {
             prompt: prompt.tokens.clone(),
             sampling: request.parameters.sampling,
@@ -64,7 +67,6 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
             class: class(&request.ask),
             digest_rows: false,
         };
-        let known = house.known(&request, &principal, prompt.chosen(&found))?;
         let receipt = house
             .write_intent(
                 &request,

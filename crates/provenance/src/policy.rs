@@ -6,6 +6,7 @@
 use protocol::corpora::{Action, Policy, Rule};
 use spdx::{Expression, LicenseItem, ParseMode};
 
+use crate::document::{Licence, Standing};
 use crate::trace::{Kind, Span};
 
 /// What is done about a span of a text that is meant for that repository, and the number of the rule that says so, from
@@ -29,10 +30,18 @@ pub fn decide(policy: &Policy, span: &Span, repository: Option<&str>) -> (Action
     }
 }
 
-/// As rules and answers name a licence whose evidence disagrees,
-pub(crate) const CONFLICT: &str = "conflict";
-/// and one that is not known.
-pub(crate) const UNKNOWN: &str = "unknown";
+const CONFLICT: &str = "conflict";
+const UNKNOWN: &str = "unknown";
+
+/// As rules and answers name what is known of a licence: expressions of SPDX, `conflict` beside those that disagree,
+/// `unknown`.
+pub fn names(licence: &Licence) -> Vec<String> {
+    match &licence.standing {
+        Standing::Stated(expression) => vec![expression.clone()],
+        Standing::Conflict(several) => several.iter().cloned().chain([CONFLICT.to_owned()]).collect(),
+        Standing::Unknown => vec![UNKNOWN.to_owned()],
+    }
+}
 
 /// Whether a licence cannot be kept without one of these.
 fn needs(licence: &str, listed: &[String]) -> bool {

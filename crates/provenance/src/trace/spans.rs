@@ -9,7 +9,6 @@ use super::chains::{Chains, chains};
 use super::nearby::{Copied, copied};
 use super::runs::{Reader, Run, near, runs};
 use super::{Corpora, CorpusAsked, Found, Kind, Limits, Nearby, Span, Surroundings, Trace, Way};
-use crate::document::Standing;
 use crate::policy;
 use crate::segment::{CHUNK_LEXEMES, Damaged};
 
@@ -358,13 +357,7 @@ impl Seen<'_> {
         }
         let mut expressions = BTreeSet::new();
         for (number, licence) in licences {
-            match self.corpora.segments[number].licence(licence)?.standing {
-                Standing::Stated(expression) => drop(expressions.insert(expression)),
-                Standing::Conflict(several) => {
-                    expressions.extend(several.into_iter().chain([policy::CONFLICT.to_owned()]));
-                }
-                Standing::Unknown => drop(expressions.insert(policy::UNKNOWN.to_owned())),
-            }
+            expressions.extend(policy::names(&self.corpora.segments[number].licence(licence)?));
         }
         Ok((small(names.len()), expressions.into_iter().take(LICENCES_MAX).collect()))
     }
