@@ -62,16 +62,16 @@ pub enum Action {
 pub struct Rule {
     /// Identifiers of SPDX, such as `GPL-3.0-only`, or beginnings of them with a star, such as `GPL-*`; `unknown` and
     /// `conflict`. An origin is hit when its licence cannot be kept without one of these.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub licences: Vec<String>,
     /// Names of corpora.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub corpora: Vec<String>,
     /// Names of repositories that the answer is meant for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub repositories: Vec<String>,
     /// Lexemes of the match; [`Policy::lexemes_min`] otherwise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub lexemes_min: Option<u32>,
     /// What is done.
     pub action: Action,
