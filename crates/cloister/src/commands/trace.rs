@@ -81,6 +81,9 @@ enum Format {
     Spdx,
 }
 
+/// A text that is to be traced: where it is, or standard input, and the name that it is told by.
+type Named = (Option<PathBuf>, String);
+
 /// What a file matches.
 #[derive(Serialize)]
 struct Traced {
@@ -174,8 +177,8 @@ impl Trace {
         Ok(if fails { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS })
     }
 
-    /// The texts to be traced, each with the name that it is told by, and how many files were left out.
-    fn texts(&self) -> Result<(Vec<(Option<PathBuf>, String)>, usize), Failure> {
+    /// The texts to be traced, and how many files were left out.
+    fn texts(&self) -> Result<(Vec<Named>, usize), Failure> {
         let (mut texts, mut left_out) = (Vec::new(), 0);
         for path in &self.paths {
             if path.as_os_str() == "-" {

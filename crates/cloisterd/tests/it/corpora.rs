@@ -2,6 +2,7 @@
 //! programs; under a daemon that uses them.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -66,7 +67,7 @@ impl Sources {
     fn write(&self, name: &str, text: &str) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        fs::File::create(path).unwrap().write_all(text.as_bytes()).unwrap();
     }
 
     /// Builds on the connected side, where there is no data directory.
@@ -216,7 +217,7 @@ fn carried_in_used_damaged_and_removed() {
     bytes[middle] ^= 1;
     // The vault's blob is the same file on the disk; that is what makes it a damage of the disk's.
     fs::set_permissions(&data, fs::Permissions::from_mode(0o600)).unwrap();
-    fs::write(&data, bytes).unwrap();
+    fs::File::create(&data).unwrap().write_all(&bytes).unwrap();
     for stopped in [false, true] {
         if stopped {
             server.stop().unwrap();

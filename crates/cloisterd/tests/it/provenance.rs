@@ -2,7 +2,8 @@
 //! run-time, against a corpus of the run-time that is on this machine.
 
 use std::fs;
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -64,7 +65,7 @@ impl House {
         }
         let guidance = server.root().join("guidance");
         fs::create_dir(&guidance).unwrap();
-        fs::write(guidance.join("guidance.adb"), HEADER).unwrap();
+        write(&guidance.join("guidance.adb"), HEADER);
         let [sources, guidance] = [&sources, &guidance].map(|path| path.to_str().unwrap());
         let built = server.cloisterd(&["corpus", "build", "gnat", sources, guidance, "--json"]);
         let built: Value = serde_json::from_str(&built.unwrap()).unwrap();
@@ -109,6 +110,10 @@ impl House {
         });
         self.post("/v1/completions", &body)
     }
+}
+
+fn write(path: &Path, text: &str) {
+    fs::File::create(path).unwrap().write_all(text.as_bytes()).unwrap();
 }
 
 fn header_begun() -> String {
@@ -182,7 +187,7 @@ fn what_a_model_recites_is_traced_to_its_file() {
     let traced: Value = serde_json::from_str(&traced).unwrap();
     assert_eq!(matched(&traced["files"][0])["origins"][0]["origin"]["path"], "a-chlat1.ads");
     let fresh = house.server.root().join("fresh.ads");
-    fs::write(&fresh, "package Zebra_Quagga is\n   Okapi : Integer := 7;\nend Zebra_Quagga;\n").unwrap();
+    write(&fresh, "package Zebra_Quagga is\n   Okapi : Integer := 7;\nend Zebra_Quagga;\n");
     let traced = house.server.cloister(&["trace", fresh.to_str().unwrap()]).unwrap();
     assert!(traced.contains("no match in gnat at "), "{traced}");
     let any = ["trace", path.to_str().unwrap(), "--fail-on", "any", "--format", "sarif"];

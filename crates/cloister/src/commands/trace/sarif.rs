@@ -7,7 +7,7 @@ use crate::provenance;
 
 /// All matches of all files that say something.
 pub(super) fn document(all: &[Traced]) -> Value {
-    let results: Vec<Value> = all.iter().flat_map(|traced| results(traced)).collect();
+    let results: Vec<Value> = all.iter().flat_map(results).collect();
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
