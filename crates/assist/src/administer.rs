@@ -53,11 +53,15 @@ impl Assist {
         let leaf = house.ledger.record(record.0).map_err(|_| forbidden())?;
         let own = matches!(&leaf.leaf.event, Event::Intent(intent) if intent.identity == principal.name);
         let action = Action::Administer { command: "ledger show".to_owned() };
-        if !own && !identity::decide(&principal, &action, &Default::default()).allowed {
+        let administers = identity::decide(&principal, &action, &Default::default()).allowed;
+        if !own && !administers {
             return Err(forbidden());
         }
-        let shown = show(house, record.0)
+        let mut shown = show(house, record.0)
             .map_err(|failed| Refusal::new(crate::RefusalKind::LedgerUnavailable, failed.error))?;
+        if !administers {
+            keep_withheld(&mut shown);
+        }
         Ok(shown.to_string())
     }
 
@@ -433,6 +437,15 @@ fn show(house: &crate::House, record: u64) -> Result<Value, Failed> {
     let mut shown = view(&leaf);
     shown["related"] = Value::Array(related);
     Ok(shown)
+}
+
+/// What a policy withheld is not shown to whoever asked for it by another way.
+fn keep_withheld(shown: &mut Value) {
+    for leaf in shown["related"].as_array_mut().into_iter().flatten() {
+        if leaf.pointer("/leaf/event/outcome").is_some_and(|outcome| outcome == "withheld") {
+            leaf["body"] = json!({ "withheld": true });
+        }
+    }
 }
 
 fn view(record: &ledger::Record) -> Value {

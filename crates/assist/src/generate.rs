@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::Findings;
 use crate::checks::Check;
+use crate::provenance::Traced;
 use crate::{Ask, Assist, Message, Parameters, Refusal, RefusalKind, Request, Role};
 
 /// Draws of one request at most,
@@ -102,9 +103,9 @@ impl Assist {
     async fn traced(&self, request: &Request, generated: Generated) -> Result<Generated, Refusal> {
         let principal = self.house.identify(&request.credential, request.dialect)?;
         let known = self.house.known(request, &principal, std::iter::empty())?;
-        let provenance = known.trace(&generated.text).await?;
-        if let Some(refusal) = provenance.refusal(generated.record) {
-            return Err(refusal);
+        let Traced { provenance, withheld } = known.trace(&generated.text).await?;
+        if let Some(withheld) = withheld {
+            return Err(withheld.refusal(generated.record));
         }
         let findings = Findings { provenance, ..generated.findings };
         Ok(Generated { findings, ..generated })

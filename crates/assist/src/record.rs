@@ -4,12 +4,12 @@ use ledger::{Opening, ResultLeaf, Salts};
 use protocol::control::Source;
 use protocol::worker::{Drafts, EngineProfile, Sampling, Stop, Times, Token, Until};
 use protocol::{Digest, RecordNumber};
-use retrieval::{Found, Passage};
+use retrieval::Passage;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::prompt::Prompt;
-use crate::provenance::Provenance;
+use crate::provenance::{Provenance, Withheld};
 use crate::{Ask, Message};
 
 /// The body of an intent leaf: everything a replay needs.
@@ -47,6 +47,15 @@ pub(crate) struct OutputBody {
     /// What it has in common with known code; absent in records from before this was looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) provenance: Option<serde_json::Value>,
+    /// Why it was withheld: for administrators, since whoever asked must not learn of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) withheld: Option<serde_json::Value>,
+}
+
+/// What an answer has in common with known code, before it is in a body.
+pub(crate) struct Found<'a> {
+    pub(crate) provenance: &'a Provenance,
+    pub(crate) withheld: Option<&'a Withheld>,
 }
 
 /// The body of a block leaf: what a client was shown, should there never be a result.
@@ -86,7 +95,7 @@ enum ContextText<'a> {
 const LEFT_OUT_MAX: usize = 32;
 
 /// What the body says of a search: the versions, and what there was no room for. `None` where nothing was searched.
-pub(crate) fn retrieval(found: &Found, prompt: &Prompt) -> Option<serde_json::Value> {
+pub(crate) fn retrieval(found: &retrieval::Found, prompt: &Prompt) -> Option<serde_json::Value> {
     if found.versions.is_empty() {
         return None;
     }
@@ -184,7 +193,7 @@ pub(crate) fn result(
     detail: String,
     output: Output,
     salt: ledger::Salt,
-    provenance: &Provenance,
+    found: &Found<'_>,
     fingerprint_key: &[u8; 32],
 ) -> (ResultLeaf, OutputBody) {
     let fingerprints = ledger::fingerprints(fingerprint_key, &output.text);
@@ -205,6 +214,7 @@ pub(crate) fn result(
         fingerprints: Some(fingerprints),
         ..Opening::default()
     };
-    let provenance = serde_json::to_value(provenance).ok();
-    (leaf, OutputBody { opening, output_tokens: output.tokens, provenance })
+    let provenance = serde_json::to_value(found.provenance).ok();
+    let withheld = found.withheld.and_then(|withheld| serde_json::to_value(withheld).ok());
+    (leaf, OutputBody { opening, output_tokens: output.tokens, provenance, withheld })
 }

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::prompt::{self, Prompt, PromptError, Rooms};
-use crate::provenance::{Known, Provenance};
+use crate::provenance::{Known, Provenance, Withheld};
 use crate::record::{self, BlockBody, Engine, IntentBody, Output};
 use crate::{Answer, Ask, Event, Findings, House, Refusal, RefusalKind, Request, Usage, context};
 
@@ -94,9 +94,12 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
                 false => Vec::new(),
             }
         };
-        let (checks, provenance) = tokio::join!(checked, known.trace(&text));
-        let provenance = provenance?;
-        let withheld = provenance.refusal(record);
+        let (checks, traced) = tokio::join!(checked, known.trace(&text));
+        // What was decided while the text came stands, whatever came after.
+        let (provenance, withheld, broken) = match traced {
+            Ok(traced) => (traced.provenance, blocks.withheld.take().or(traced.withheld), broken),
+            Err(refusal) => (Provenance::default(), None, broken.or(Some(refusal.of(record)))),
+        };
         let result = house.write_result(
             &blocks,
             output,
@@ -108,7 +111,7 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
         checked?;
         let deployment = deployment.facts.alias.clone();
         let stop = stop.unwrap_or(Stop::Cancelled);
-        match broken.or(withheld) {
+        match broken.or_else(|| withheld.map(|withheld| withheld.refusal(record))) {
             None => {
                 // What was held back is in the result.
                 if let Some((_, rest)) = blocks.take(&text) {
@@ -311,8 +314,10 @@ impl House {
             let event = tokio::select! {
                 event = generation.next() => event,
                 () = tokio::time::sleep_until(blocks.deadline()), if delivery.is_streamed() && blocks.waits() => {
-                    let withheld = self.deliver_block(blocks, known, &output.text, delivery).await?;
-                    if withheld && !std::mem::replace(&mut cancelled, true) {
+                    if let Err(refusal) = self.deliver_block(blocks, known, &output.text, delivery).await {
+                        return broken_by(output, refusal.of(record));
+                    }
+                    if blocks.withheld.is_some() && !std::mem::replace(&mut cancelled, true) {
                         generation.cancel().await;
                     }
                     continue;
@@ -332,12 +337,14 @@ impl House {
                     output.text.push_str(&text);
                     blocks.add(&text, tokens.len());
                     output.tokens.extend(tokens);
-                    if delivery.is_streamed()
-                        && blocks.is_full()
-                        && self.deliver_block(blocks, known, &output.text, delivery).await?
-                        && !std::mem::replace(&mut cancelled, true)
-                    {
-                        generation.cancel().await;
+                    if delivery.is_streamed() && blocks.is_full() {
+                        if let Err(refusal) = self.deliver_block(blocks, known, &output.text, delivery).await
+                        {
+                            return broken_by(output, refusal.of(record));
+                        }
+                        if blocks.withheld.is_some() && !std::mem::replace(&mut cancelled, true) {
+                            generation.cancel().await;
+                        }
                     }
                 }
                 Some(Ok(engine::Event::Done { stop, times, drafts, .. })) => {
@@ -350,25 +357,34 @@ impl House {
                 None => return Ok((output, Some(Refusal::broken().of(record)))),
             }
         }
-        if delivery.is_streamed() {
-            self.deliver_block(blocks, known, &output.text, delivery).await?;
+        if delivery.is_streamed()
+            && let Err(refusal) = self.deliver_block(blocks, known, &output.text, delivery).await
+        {
+            return broken_by(output, refusal.of(record));
         }
         Ok((output, None))
     }
 
-    /// Durable first, then shown. `text` is everything so far; of it, what may yet be withheld is held back. Answers
-    /// whether something is withheld for good.
+    /// Durable first, then shown. `text` is everything so far; of it, what may yet be withheld is held back.
     async fn deliver_block(
         &self,
         blocks: &mut Blocks,
         known: &Known,
         text: &str,
         delivery: &mut Delivery,
-    ) -> Result<bool, Refusal> {
-        let (decided, withheld) =
-            if known.withholds() { known.decided(text).await? } else { (text.len(), false) };
+    ) -> Result<(), Refusal> {
+        let mut decided = text.len();
+        if known.withholds() {
+            if blocks.withheld.is_some() {
+                return Ok(());
+            }
+            (decided, blocks.withheld) = known.decided(text).await?;
+        }
         let text = text.get(..decided).unwrap_or_default();
-        let Some((number, shown)) = blocks.take(text) else { return Ok(withheld) };
+        let Some((number, shown)) = blocks.take(text) else {
+            blocks.wait_for_more();
+            return Ok(());
+        };
         let block = Block {
             record: blocks.record.0,
             number,
@@ -381,7 +397,7 @@ impl House {
             .await
             .map_err(|refusal| refusal.of(blocks.record))?;
         delivery.block(shown.to_owned()).await;
-        Ok(withheld)
+        Ok(())
     }
 
     async fn write_result(
@@ -402,8 +418,9 @@ impl House {
             None if client_gone => (Outcome::Answered, "the client went away before the end".to_owned()),
             None => (Outcome::Answered, String::new()),
         };
+        let found = record::Found { provenance, withheld };
         let (leaf, body) =
-            record::result(record, outcome, detail, output, blocks.salt, provenance, &self.fingerprint_key);
+            record::result(record, outcome, detail, output, blocks.salt, &found, &self.fingerprint_key);
         let body = serde_json::to_vec(&body).map_err(unwritable)?;
         let written = self.append(ledger::Event::Result(Box::new(leaf)), Some(body)).await;
         written.map_err(|refusal| refusal.of(record))
@@ -473,12 +490,17 @@ fn action(ask: &Ask) -> &'static str {
     }
 }
 
+/// Where the ledger cannot be written, nothing can be ended properly; any other break is on record beside what was made.
+fn broken_by(output: Output, refusal: Refusal) -> Result<(Output, Option<Refusal>), Refusal> {
+    if refusal.kind == RefusalKind::LedgerUnavailable { Err(refusal) } else { Ok((output, Some(refusal))) }
+}
+
 /// How a request ended.
 struct Ended<'a> {
     /// The engine broke.
     broken: Option<&'a Refusal>,
     /// The answer is not shown.
-    withheld: Option<&'a Refusal>,
+    withheld: Option<&'a Withheld>,
     client_gone: bool,
 }
 
@@ -494,11 +516,24 @@ struct Blocks {
     tokens: usize,
     /// When the oldest text that is not shown came.
     since: Option<Instant>,
+    /// Text was held back: it is looked at again no sooner than a block is full.
+    is_held: bool,
+    /// Why nothing more is shown.
+    withheld: Option<Withheld>,
 }
 
 impl Blocks {
     fn new(record: RecordNumber, salt: Salt) -> Blocks {
-        Blocks { record, salt, number: 0, shown_bytes: 0, tokens: 0, since: None }
+        Blocks {
+            record,
+            salt,
+            number: 0,
+            shown_bytes: 0,
+            tokens: 0,
+            since: None,
+            is_held: false,
+            withheld: None,
+        }
     }
 
     fn add(&mut self, text: &str, tokens: usize) {
@@ -510,11 +545,16 @@ impl Blocks {
 
     /// The first block goes out at once: the wait for it is what a person feels.
     fn is_full(&self) -> bool {
-        self.waits() && (self.number == 0 || self.tokens >= BLOCK_TOKENS_MAX)
+        self.waits() && (self.number == 0 && !self.is_held || self.tokens >= BLOCK_TOKENS_MAX)
     }
 
     fn waits(&self) -> bool {
         self.since.is_some()
+    }
+
+    /// Nothing of what came can be shown before more comes.
+    fn wait_for_more(&mut self) {
+        (self.tokens, self.since, self.is_held) = (0, None, true);
     }
 
     fn deadline(&self) -> Instant {

@@ -134,6 +134,7 @@ pub struct Findings {
     /// What its compilers say.
     pub checks: Vec<Check>,
     /// What it has in common with known code; `None` of a server that does not look.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Provenance>,
 }
 

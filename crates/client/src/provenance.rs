@@ -42,6 +42,8 @@ pub struct Match {
     pub lines: (u32, u32),
     /// Lexemes of it.
     pub lexemes: u32,
+    /// Lexemes by which it goes on in what stands around the text.
+    pub lexemes_around: u32,
     /// `exact`, `renamed`, `near`, or `copied` from what went into the prompt.
     pub kind: String,
     /// Thousandths, of a match that is not exact.
@@ -52,6 +54,10 @@ pub struct Match {
     pub from: Option<String>,
     /// Whether it is found in so many places that it says nothing.
     pub is_common: bool,
+    /// How much its words tell, in bits.
+    pub rarity_bits: u32,
+    /// Corpora that have it.
+    pub corpora: Vec<String>,
     /// Files that have it.
     pub documents: u32,
     /// Packages that have it.

@@ -49,31 +49,29 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// Files that are named as damaged at most; a segment has fewer.
 const DAMAGED_MAX: usize = 64;
 
-/// What the builder's probes must find closed: the data directory, where there is one, and what everybody can read. What
-/// was granted is not among it, though it may be the whole of one.
+/// What the builder's probes must find closed: the data directory, where there is one, and what everybody can read, unless that
+/// was granted.
 pub(crate) fn places(data: Option<&Path>, task: &BuildTask) -> Places {
     let (read_only, read_write) = granted(task);
     let of_data = ["", "keys", "notary", "ledger", "identity", "models", "run"];
     let closed = data.into_iter().flat_map(|data| of_data.map(|name| data.join(name)));
-    let closed = closed.chain(["/".into(), "/tmp".into()]);
     let is_granted =
         |path: &PathBuf| read_only.iter().chain(&read_write).any(|granted| path.starts_with(granted));
-    Places { closed: closed.filter(|path| !is_granted(path)).collect(), ..Places::default() }
+    let of_all = ["/", "/tmp"].map(PathBuf::from).into_iter().filter(|path| !is_granted(path));
+    Places { closed: closed.chain(of_all).collect(), ..Places::default() }
+}
+
+/// What must be readable so that a source is: what a Debian source package names lies beside it.
+pub(crate) fn reach(source: &Path) -> PathBuf {
+    let is_dsc = source.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("dsc"));
+    source.parent().filter(|_| is_dsc).unwrap_or(source).to_owned()
 }
 
 /// What may be read, and what may be written.
 fn granted(task: &BuildTask) -> (Vec<PathBuf>, Vec<PathBuf>) {
     match task {
         BuildTask::Build { sources, building, .. } => {
-            let granted = |source: &Vec<u8>| {
-                let source = path(source);
-                // What a Debian source package names lies beside it.
-                match source.extension().is_some_and(|extension| extension == "dsc") {
-                    true => source.parent().map_or_else(|| source.clone(), Path::to_owned),
-                    false => source,
-                }
-            };
-            (sources.iter().map(granted).collect(), vec![path(building)])
+            (sources.iter().map(|source| reach(&path(source))).collect(), vec![path(building)])
         }
         BuildTask::Merge { segments, building, .. } => {
             (segments.iter().map(|segment| path(segment)).collect(), vec![path(building)])

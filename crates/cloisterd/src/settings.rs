@@ -259,6 +259,8 @@ impl Settings {
                 "provenance.lexemes_min: {LEXEMES_MIN} at least, since no shorter match is sure to be found"
             )));
         }
+        provenance::policy::check(&settings.provenance)
+            .map_err(|error| wrong(format!("provenance.rules: {error}")))?;
         if settings.airgap.interval_s == Some(0) {
             return Err(wrong("airgap.interval_s is 0: at least one second".to_owned()));
         }

@@ -84,6 +84,11 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// Whether anything but annotating is ever done.
+    pub fn may_warn(&self) -> bool {
+        self.action != Action::Annotate || self.rules.iter().any(|rule| rule.action != Action::Annotate)
+    }
+
     /// Whether any answer could be withheld.
     pub fn may_block(&self) -> bool {
         self.action == Action::Block || self.rules.iter().any(|rule| rule.action == Action::Block)

@@ -95,7 +95,11 @@ impl Library {
                 (known.facts.root, &known.facts.folder) == (facts.root, &facts.folder)
                     && known.stage == Stage::Open
             });
-            let segment = known.and_then(|known| known.segment);
+            // One from before is shown to nobody else than before.
+            let is_for_the_same =
+                |known: &Held| (&known.facts.readers, &known.facts.labels) == (&facts.readers, &facts.labels);
+            let segment =
+                known.filter(|known| same || is_for_the_same(known)).and_then(|known| known.segment);
             let stage = if same { Stage::Open } else { Stage::Opening };
             if !same {
                 to_open.push(facts.clone());
@@ -125,12 +129,12 @@ impl Library {
         let mut segments = Vec::new();
         for known in held.values().filter(|known| may(&known.facts)) {
             match &known.segment {
-                Some(segment) => segments.push(Arc::clone(segment)),
+                Some(segment) => segments.push((known.facts.name.clone(), Arc::clone(segment))),
                 None => visible.not_asked.push(known.facts.name.clone()),
             }
             visible.labels.insert(known.facts.name.clone(), known.facts.labels.clone());
         }
-        visible.corpora = Corpora::new(segments);
+        visible.corpora = Corpora::named(segments);
         visible
     }
 

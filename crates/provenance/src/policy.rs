@@ -4,7 +4,7 @@
 //! the team's, and never counts.
 
 use protocol::corpora::{Action, Policy, Rule};
-use spdx::{Expression, LicenseItem, ParseMode};
+use spdx::{Expression, ParseMode};
 
 use crate::document::{Licence, Standing};
 use crate::trace::{Kind, Span};
@@ -18,7 +18,8 @@ pub fn decide(policy: &Policy, span: &Span, repository: Option<&str>) -> (Action
     let applies = |rule: &Rule| {
         span.lexemes >= rule.lexemes_min.unwrap_or(policy.lexemes_min)
             && (rule.repositories.is_empty()
-                || repository.is_some_and(|name| rule.repositories.iter().any(|of| of == name)))
+                || repository
+                    .is_some_and(|name| rule.repositories.iter().any(|of| of.eq_ignore_ascii_case(name))))
             && (rule.corpora.is_empty() || span.corpora.iter().any(|of| rule.corpora.contains(of)))
             && (rule.licences.is_empty()
                 || span.licences.iter().any(|licence| needs(licence, &rule.licences)))
@@ -32,6 +33,25 @@ pub fn decide(policy: &Policy, span: &Span, repository: Option<&str>) -> (Action
 
 const CONFLICT: &str = "conflict";
 const UNKNOWN: &str = "unknown";
+
+/// Why a policy has a rule that could never apply.
+pub fn check(policy: &Policy) -> Result<(), String> {
+    let is_known = |pattern: &String| match pattern.strip_suffix('*') {
+        Some(beginning) => {
+            spdx::identifiers::LICENSES.iter().any(|licence| licence.name.starts_with(beginning))
+        }
+        None if pattern == CONFLICT || pattern == UNKNOWN || pattern.starts_with("LicenseRef-") => true,
+        // `GPL-3.0` is what nothing is called any more: `GPL-3.0-only` or `GPL-3.0-or-later` is.
+        None => spdx::license_id(pattern)
+            .is_some_and(|licence| licence.name == pattern && !licence.is_deprecated()),
+    };
+    let unknown = policy.rules.iter().flat_map(|rule| &rule.licences).find(|pattern| !is_known(pattern));
+    unknown.map_or(Ok(()), |pattern| {
+        Err(format!(
+            "`{pattern}` is no licence of SPDX's list (nor `unknown` or `conflict`): no answer would ever match it"
+        ))
+    })
+}
 
 /// As rules and answers name what is known of a licence: expressions of SPDX, `conflict` beside those that disagree,
 /// `unknown`.
@@ -56,15 +76,32 @@ fn needs(licence: &str, listed: &[String]) -> bool {
             None => id == pattern,
         })
     };
-    !expression.evaluate(|requirement| match &requirement.license {
-        LicenseItem::Spdx { .. } => !is_listed(&requirement.license.to_string()),
-        LicenseItem::Other { .. } => !is_listed(&requirement.license.to_string()),
-    })
+    !expression.evaluate(|requirement| !is_listed(&requirement.license.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rules_that_could_never_apply() {
+        let of = |licence: &str| {
+            let rule = Rule {
+                licences: vec![licence.to_owned()],
+                corpora: Vec::new(),
+                repositories: Vec::new(),
+                lexemes_min: None,
+                action: Action::Block,
+            };
+            check(&Policy { rules: vec![rule], ..Policy::default() }).is_ok()
+        };
+        for known in ["GPL-3.0-only", "GPL-*", "unknown", "conflict", "LicenseRef-own"] {
+            assert!(of(known), "{known}");
+        }
+        for unknown in ["GPL-3.0", "gpl-3.0-only", "gpl-*", "GPLv3", ""] {
+            assert!(!of(unknown), "{unknown}");
+        }
+    }
 
     #[test]
     fn what_cannot_be_kept_without() {

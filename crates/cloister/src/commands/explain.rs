@@ -177,7 +177,11 @@ fn answer(page: &mut Page, related: &[&Value]) {
     let of_kind = |kind: &'static str| related.iter().filter(move |leaf| is_kind(leaf, kind));
     if let Some(result) = of_kind("result").next() {
         page.heading("answer");
-        page.block(&text(result, "/body/output_text").unwrap_or_else(|| "(its body was erased)".to_owned()));
+        let absent = match result.pointer("/body/withheld") {
+            Some(_) => "(withheld by the site's policy: an administrator sees it)",
+            None => "(its body was erased)",
+        };
+        page.block(&text(result, "/body/output_text").unwrap_or_else(|| absent.to_owned()));
         page.heading(&format!("result: leaf {}", index(result)));
         page.fact("when", &when(result));
         let blocks = of_kind("block").count();

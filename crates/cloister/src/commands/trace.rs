@@ -17,7 +17,7 @@ use crate::settings::Settings;
 use crate::{file, provenance, subject};
 
 /// Bytes of one text, as the server takes it.
-const TEXT_BYTES_MAX: u64 = 1 << 20;
+const TEXT_BYTES_MAX: u64 = 512 << 10;
 /// Files of one run.
 const FILES_MAX: usize = 100_000;
 
@@ -28,11 +28,11 @@ const FILES_MAX: usize = 100_000;
 /// case of letters do not count. A match says that two texts are alike, and nothing of where one was learned. What is
 /// found in so many places that it says nothing is common, and left out of what people are shown.
 ///
-/// Of a folder, what git ignores is left out, and so is what is no text or longer than 1 MiB; how many files that were
+/// Of a folder, what git ignores is left out, and so is what is no text or longer than 512 KiB; how many files that were
 /// is said.
 ///
-/// Exit codes: 0 nothing is against the policy, 1 something is (--fail-on), or a file could not be read, 2 the
-/// arguments are wrong.
+/// Exit codes: 0 nothing is against the policy, 1 something is (--fail-on), or not everything was compared with every
+/// corpus, or there is none, 2 the arguments are wrong.
 #[derive(clap::Args)]
 pub(crate) struct Trace {
     /// Files and folders; `-` is standard input
@@ -99,7 +99,13 @@ struct Traced {
 impl Traced {
     /// Matches that say something: what is common, or copied from what went into a prompt, does not.
     fn told(&self) -> impl Iterator<Item = &client::Match> {
-        self.provenance.matches.iter().filter(|one| !one.is_common)
+        self.provenance.matches.iter().filter(|one| !one.is_common && one.kind != "copied")
+    }
+
+    /// Whether all of it was compared with all that there is.
+    fn is_whole(&self) -> bool {
+        let provenance = &self.provenance;
+        !provenance.corpora.is_empty() && provenance.not_asked.is_empty() && !provenance.cut_short
     }
 }
 
@@ -163,17 +169,21 @@ impl Trace {
             Format::Spdx => session.output.json(&spdx::document(&all, jiff::Timestamp::now()))?,
         }
         if left_out > 0 {
-            session.output.say(format!("{left_out} files were left out: no text, or longer than 1 MiB"));
+            session.output.say(format!("{left_out} files were left out: no text, or longer than 512 KiB"));
         }
         let is_against = |traced: &Traced| {
             traced.told().any(|one| match self.fail_on {
                 FailOn::Never => false,
                 FailOn::Block => one.action == "block",
                 FailOn::Warn => one.action != "annotate",
-                FailOn::Any => one.kind != "copied",
+                FailOn::Any => true,
             })
         };
-        let fails = unreadable > 0 || all.iter().any(is_against);
+        let partial = all.iter().filter(|traced| !traced.is_whole()).count();
+        if partial > 0 {
+            session.output.complain(&format!("{partial} files were not compared with everything"));
+        }
+        let fails = unreadable > 0 || partial > 0 || all.iter().any(is_against);
         Ok(if fails { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS })
     }
 

@@ -28,6 +28,8 @@ use crate::segment::{BlobId, Damaged, Segment, WORDS, word_bucket};
 #[derive(Clone, Debug, Default)]
 pub struct Corpora {
     segments: Arc<[Arc<Segment>]>,
+    /// What they are called here.
+    names: Arc<[String]>,
     words: Arc<Words>,
 }
 
@@ -83,6 +85,8 @@ pub struct Limits {
     pub postings_max: usize,
     /// Bytes of documents that are read for a text.
     pub read_bytes_max: usize,
+    /// Whether every exact match is wanted by itself.
+    pub all_exact: bool,
 }
 
 impl Limits {
@@ -101,12 +105,13 @@ impl Limits {
         nearby_bytes_max: 1 << 20,
         postings_max: 256 << 10,
         read_bytes_max: 256 << 10,
+        all_exact: false,
     };
 
     /// Of a text that is looked at for its own sake.
     pub const THOROUGH: Limits = Limits {
         spans_max: 1024,
-        text_bytes_max: 1 << 20,
+        text_bytes_max: 512 << 10,
         postings_max: 4 << 20,
         read_bytes_max: 16 << 20,
         ..Limits::DEFAULT
@@ -125,6 +130,10 @@ impl Default for Limits {
 pub struct Trace {
     /// By their place in the text.
     pub spans: Vec<Span>,
+    /// Every exact match by itself, however they overlap, where [`Limits::all_exact`] asks for them: what a policy goes
+    /// by. One that lies in a longer one, or in a near one, is among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exact: Vec<Span>,
     /// What was asked.
     pub asked: Vec<CorpusAsked>,
     /// Lexemes of the text that were looked at.
@@ -217,10 +226,17 @@ pub struct Found {
 
 impl Corpora {
     /// Of these segments, [`SEGMENTS_MAX`] at most; what is behind is left out.
-    pub fn new(mut segments: Vec<Arc<Segment>>) -> Corpora {
+    pub fn new(segments: Vec<Arc<Segment>>) -> Corpora {
+        let name = |segment: Arc<Segment>| (segment.manifest().name.clone(), segment);
+        Corpora::named(segments.into_iter().map(name).collect())
+    }
+
+    /// Likewise, each by another name than it has itself: what it is called is for whoever has it to say.
+    pub fn named(mut segments: Vec<(String, Arc<Segment>)>) -> Corpora {
         segments.truncate(SEGMENTS_MAX);
+        let (names, segments): (Vec<String>, Vec<Arc<Segment>>) = segments.into_iter().unzip();
         let words = Arc::new(Words::of(&segments));
-        Corpora { segments: segments.into(), words }
+        Corpora { segments: segments.into(), names: names.into(), words }
     }
 
     /// Them.

@@ -19,6 +19,8 @@ const ORIGINS_MAX: usize = 8192;
 /// Origins of one document of which some are shown.
 const ORIGINS_OF_DOCUMENT_MAX: u32 = 256;
 const LICENCES_MAX: usize = 64;
+/// Exact matches that are told of each by itself.
+const ALL_EXACT_MAX: usize = 512;
 
 /// A run that may become a span.
 struct Candidate {
@@ -113,18 +115,27 @@ pub(super) fn trace(
         spans.push(seen.span(candidate, &candidates, &copies, nearby, &mut reader)?);
     }
     spans.extend(seen.only_copied(&kept, &copies, nearby));
+    let mut exact = Vec::new();
+    if limits.all_exact {
+        for candidate in candidates.iter().filter(|candidate| candidate.form == Form::Exact) {
+            if exact.len() == ALL_EXACT_MAX {
+                cut = true;
+                break;
+            }
+            exact.push(seen.span(candidate, &candidates, &copies, nearby, &mut reader)?);
+        }
+    }
     spans.sort_by_key(|span| (span.start, Reverse(span.end)));
     cut |= spans.len() > limits.spans_max || reader.cut;
     spans.truncate(limits.spans_max);
     Ok(Trace {
         spans,
+        exact,
         asked: corpora
             .segments
             .iter()
-            .map(|segment| {
-                let manifest = segment.manifest();
-                CorpusAsked { name: manifest.name.clone(), root: manifest.root.clone() }
-            })
+            .zip(corpora.names.iter())
+            .map(|(segment, name)| CorpusAsked { name: name.clone(), root: segment.manifest().root.clone() })
             .collect(),
         lexemes: small(asked.inside.len()),
         cut_short: cut,
@@ -228,7 +239,7 @@ impl Seen<'_> {
         documents.extend(borne_out.iter().map(|run| (run.segment, run.document)));
         let (packages, licences) = self.packages_and_licences(&documents)?;
         let corpora: BTreeSet<usize> = documents.iter().map(|(segment, _)| *segment).collect();
-        let name = |segment: usize| self.corpora.segments[segment].manifest().name.clone();
+        let name = |segment: usize| self.corpora.names[segment].clone();
         let corpora = corpora.into_iter().map(name).collect();
         let rarity_bits = self.rarity_bits(&run.places, found.way);
         let is_plain = found.way == Way::Exact && rarity_bits < self.limits.common_rarity_bits_max;
@@ -387,7 +398,7 @@ impl Seen<'_> {
         for (origin, run) in known {
             let segment = &self.corpora.segments[run.segment];
             found.push(Found {
-                corpus: segment.manifest().name.clone(),
+                corpus: self.corpora.names[run.segment].clone(),
                 origin,
                 blob: segment.document(run.document)?.blob,
                 lines: (

@@ -51,7 +51,7 @@ impl Local {
     fn asked(&self) -> Vec<Asked> {
         let asked = |segment: &Arc<Segment>| {
             let manifest = segment.manifest();
-            Asked { name: manifest.name.clone(), root: format!("sha256:{}", manifest.root) }
+            Asked { name: manifest.name.clone(), root: manifest.root.clone() }
         };
         self.corpora.segments().iter().map(asked).collect()
     }

@@ -22,9 +22,23 @@ pub(super) fn document(all: &[Traced]) -> Value {
                 ],
             }},
             "columnKind": "unicodeCodePoints",
+            "invocations": [{
+                "executionSuccessful": all.iter().all(Traced::is_whole),
+                "toolExecutionNotifications": notifications(all),
+            }],
             "results": results,
         }],
     })
+}
+
+/// Files that were not compared with everything.
+fn notifications(all: &[Traced]) -> Vec<Value> {
+    let partial = all.iter().filter(|traced| !traced.is_whole());
+    let notification = |traced: &Traced| {
+        let text = format!("{} was not compared with all known code", traced.path);
+        json!({ "level": "error", "message": { "text": text } })
+    };
+    partial.map(notification).collect()
 }
 
 fn rule(id: &str, text: &str) -> Value {
@@ -63,7 +77,7 @@ fn results(traced: &Traced) -> Vec<Value> {
             },
         })
     };
-    traced.told().filter(|one| one.kind != "copied").map(result).collect()
+    traced.told().map(result).collect()
 }
 
 /// A path as a relative reference.

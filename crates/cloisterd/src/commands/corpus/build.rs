@@ -12,6 +12,7 @@ use super::{Audience, Taken, check_name, corpora_lock, made, read_in_words};
 use crate::builder::{Builder, Built, bytes};
 use crate::commands::Outcome;
 use crate::corpora::{self, Segments};
+use crate::corpus_process;
 use crate::data::{Data, sync_directory};
 use crate::output::{self, Hinted};
 use crate::settings::Settings;
@@ -90,7 +91,8 @@ impl Build {
     ) -> Result<Built, Box<dyn Error>> {
         let root = data.map(|data| fs::canonicalize(data.root())).transpose()?;
         let lies_in = |source: &&PathBuf| {
-            root.as_ref().is_some_and(|root| source.starts_with(root) || root.starts_with(source))
+            let reach = corpus_process::reach(source);
+            root.as_ref().is_some_and(|root| reach.starts_with(root) || root.starts_with(&reach))
         };
         if let Some(source) = sources.iter().find(lies_in) {
             let what = format!("{} and the data directory lie in each other", source.display());

@@ -110,15 +110,14 @@ impl Import {
     }
 }
 
-/// A segment's folder of the vault's blobs: of the same bytes on the disk, where its file system has links.
+/// A segment's folder, copied from the vault's blobs. Not linked: whoever imports next can write in the vault, and nobody may
+/// change what the gateway has mapped.
 fn lay_out(vault: &Vault, object: &Object, segment: &Path) -> Result<(), Box<dyn Error>> {
     DirBuilder::new().mode(0o700).create(segment)?;
     for (name, file) in object.segment() {
         let (blob, path) = (vault.blob_path(&file.digest), segment.join(name));
-        if fs::hard_link(&blob, &path).is_err() {
-            fs::copy(&blob, &path)?;
-            File::open(&path)?.sync_all()?;
-        }
+        fs::copy(&blob, &path)?;
+        File::open(&path)?.sync_all()?;
     }
     Ok(sync_directory(segment)?)
 }
