@@ -164,11 +164,7 @@ impl Assist {
         const DIALECT: &str = "cloister.context";
         let house = &self.house;
         let principal = house.identify(credential, DIALECT)?;
-        let place = house.admission.enter(&principal.name);
-        let _place = place.map_err(|(kind, message)| {
-            house.tally.count(&principal.name, DIALECT, "limit of requests");
-            Refusal::new(kind, message)
-        })?;
+        let _place = house.admit(DIALECT, &principal)?;
         let views = house.context.views(|source| may_read(&principal, source));
         let readable = house.readable(&principal);
         let (action, question) = (lookup.action(), lookup.question());

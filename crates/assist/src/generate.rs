@@ -136,7 +136,7 @@ impl Assist {
         };
         let principal = self.house.identify(&request.credential, request.dialect)?;
         // A place for all of it, beside those of its draws.
-        let _place = self.house.admit(&request, &principal)?;
+        let _place = self.house.admit(request.dialect, &principal)?;
         let source = self.house.source_of(&request, &principal);
         let deployment = self.house.deployment(&request, &principal)?;
         if deployment.ready.fill.is_none() {

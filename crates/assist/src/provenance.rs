@@ -321,11 +321,7 @@ impl Assist {
         const DIALECT: &str = "cloister.trace";
         let house = &self.house;
         let principal = house.identify(credential, DIALECT)?;
-        let place = house.admission.enter(&principal.name);
-        let _place = place.map_err(|(kind, message)| {
-            house.tally.count(&principal.name, DIALECT, "limit of requests");
-            Refusal::new(kind, message)
-        })?;
+        let _place = house.admit(DIALECT, &principal)?;
         let visible = house.library.visible(|corpus| may_see(&principal, corpus));
         let labels = visible.labels.clone();
         let known = Known {

@@ -195,7 +195,7 @@ pub(crate) fn result(
     salt: ledger::Salt,
     found: &Found<'_>,
     fingerprint_key: &[u8; 32],
-) -> (ResultLeaf, OutputBody) {
+) -> Result<(ResultLeaf, OutputBody), serde_json::Error> {
     let fingerprints = ledger::fingerprints(fingerprint_key, &output.text);
     let leaf = ResultLeaf {
         record: record.0,
@@ -214,7 +214,7 @@ pub(crate) fn result(
         fingerprints: Some(fingerprints),
         ..Opening::default()
     };
-    let provenance = serde_json::to_value(found.provenance).ok();
-    let withheld = found.withheld.and_then(|withheld| serde_json::to_value(withheld).ok());
-    (leaf, OutputBody { opening, output_tokens: output.tokens, provenance, withheld })
+    let provenance = Some(serde_json::to_value(found.provenance)?);
+    let withheld = found.withheld.map(serde_json::to_value).transpose()?;
+    Ok((leaf, OutputBody { opening, output_tokens: output.tokens, provenance, withheld }))
 }

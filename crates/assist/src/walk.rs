@@ -41,7 +41,7 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
         let principal = house.identify(&request.credential, request.dialect)?;
         let deployment = house.deployment(&request, &principal)?;
         let (labels, policy) = house.authorise(&request, &principal, &deployment).await?;
-        let _place = house.admit(&request, &principal)?;
+        let _place = house.admit(request.dialect, &principal)?;
         let time_unix_s = (house.outside.now_unix_s)();
         let tokens_max = house.tokens_max(&request, &deployment);
         let found = house.retrieve(&request, &principal).await?;
@@ -183,11 +183,11 @@ impl House {
 
     pub(crate) fn admit(
         &self,
-        request: &Request,
+        dialect: &'static str,
         principal: &Principal,
     ) -> Result<crate::admission::Place, Refusal> {
         self.admission.enter(&principal.name).map_err(|(kind, message)| {
-            self.tally.count(&principal.name, request.dialect, "limit of requests");
+            self.tally.count(&principal.name, dialect, "limit of requests");
             Refusal::new(kind, message)
         })
     }
@@ -420,7 +420,8 @@ impl House {
         };
         let found = record::Found { provenance, withheld };
         let (leaf, body) =
-            record::result(record, outcome, detail, output, blocks.salt, &found, &self.fingerprint_key);
+            record::result(record, outcome, detail, output, blocks.salt, &found, &self.fingerprint_key)
+                .map_err(unwritable)?;
         let body = serde_json::to_vec(&body).map_err(unwritable)?;
         let written = self.append(ledger::Event::Result(Box::new(leaf)), Some(body)).await;
         written.map_err(|refusal| refusal.of(record))

@@ -1,6 +1,6 @@
 //! The corpora of a server, and what of them somebody may see.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -15,7 +15,12 @@ use crate::trace::Corpora;
 #[derive(Debug, Default)]
 pub struct Library {
     held: RwLock<BTreeMap<String, Held>>,
+    /// What was asked together, by its names: how often words are in all of it is counted once, not for each answer.
+    together: RwLock<HashMap<Vec<String>, Corpora>>,
 }
+
+/// Different sets of corpora that are kept.
+const TOGETHER_MAX: usize = 64;
 
 #[derive(Debug)]
 struct Held {
@@ -87,6 +92,7 @@ impl Library {
     /// What there is from now on. What is not among them is let go of at once. Answers those that are to be opened.
     pub fn set(&self, facts: Vec<CorpusFacts>) -> Vec<CorpusFacts> {
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        self.together.write().unwrap_or_else(PoisonError::into_inner).clear();
         let mut before = std::mem::take(&mut *held);
         let mut to_open = Vec::new();
         for facts in facts {
@@ -115,6 +121,7 @@ impl Library {
         let Some(known) = held.get_mut(&facts.name).filter(|known| known.facts.root == facts.root) else {
             return;
         };
+        self.together.write().unwrap_or_else(PoisonError::into_inner).clear();
         match opened {
             Ok(segment) => (known.segment, known.stage) = (Some(Arc::new(segment)), Stage::Open),
             // Another one than it was taken in by is none: what served before does not stand in for it.
@@ -134,8 +141,23 @@ impl Library {
             }
             visible.labels.insert(known.facts.name.clone(), known.facts.labels.clone());
         }
-        visible.corpora = Corpora::named(segments);
+        visible.corpora = self.together(segments);
         visible
+    }
+
+    /// The caller holds the lock of what is held, so that nothing is kept of what was replaced.
+    fn together(&self, segments: Vec<(String, Arc<Segment>)>) -> Corpora {
+        let names: Vec<String> = segments.iter().map(|(name, _)| name.clone()).collect();
+        let kept = self.together.read().unwrap_or_else(PoisonError::into_inner).get(&names).cloned();
+        kept.unwrap_or_else(|| {
+            let corpora = Corpora::named(segments);
+            let mut together = self.together.write().unwrap_or_else(PoisonError::into_inner);
+            if together.len() == TOGETHER_MAX {
+                together.clear();
+            }
+            together.insert(names, corpora.clone());
+            corpora
+        })
     }
 
     /// How all stand.

@@ -91,9 +91,9 @@ struct Traced {
     path: String,
     #[serde(flatten)]
     provenance: Provenance,
-    /// The file's bytes.
+    /// Of the file's bytes, for bills of materials. The texts of a whole tree are not kept.
     #[serde(skip)]
-    text: String,
+    digests: spdx::Digests,
 }
 
 impl Traced {
@@ -153,7 +153,7 @@ impl Trace {
                         Comparer::Server(settings) => wait(ask(&settings.client, path.as_deref(), &text))?,
                         Comparer::Here(local) => local.trace(&text)?,
                     };
-                    all.push(Traced { path: shown, provenance, text });
+                    all.push(Traced { path: shown, provenance, digests: spdx::Digests::of(&text) });
                 }
                 Err(failure) => {
                     unreadable += 1;

@@ -114,7 +114,7 @@ mod tests {
         let common = Match { is_common: true, ..one.clone() };
         let copied = Match { kind: "copied".into(), ..one.clone() };
         let provenance = Provenance { matches: vec![one, common, copied], ..Provenance::default() };
-        let traced = Traced { path: "./src/a b.adb".into(), provenance, text: String::new() };
+        let traced = Traced { path: "./src/a b.adb".into(), provenance, digests: Default::default() };
         let document = document(&[traced]);
         let results = document["runs"][0]["results"].as_array().unwrap();
         assert_eq!(results.len(), 1);

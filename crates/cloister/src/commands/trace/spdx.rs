@@ -8,6 +8,19 @@ use sha2::{Digest, Sha256};
 use super::Traced;
 use crate::provenance;
 
+/// What a file is known by.
+#[derive(Debug, Default)]
+pub(super) struct Digests {
+    sha1: [u8; 20],
+    sha256: [u8; 32],
+}
+
+impl Digests {
+    pub(super) fn of(text: &str) -> Digests {
+        Digests { sha1: Sha1::digest(text).into(), sha256: Sha256::digest(text).into() }
+    }
+}
+
 /// All files, and a snippet for each match that says something. Nothing is concluded: what is concluded of a licence is
 /// a person's to say.
 pub(super) fn document(all: &[Traced], now: Timestamp) -> Value {
@@ -15,7 +28,7 @@ pub(super) fn document(all: &[Traced], now: Timestamp) -> Value {
     let mut snippets = Vec::new();
     let mut whole = Sha256::new();
     for (number, traced) in (1..).zip(all) {
-        let (sha1, sha256) = (Sha1::digest(traced.text.as_bytes()), Sha256::digest(traced.text.as_bytes()));
+        let Digests { sha1, sha256 } = &traced.digests;
         whole.update(sha256);
         traced.provenance.corpora.iter().for_each(|corpus| whole.update(&corpus.root));
         let id = format!("SPDXRef-File-{number}");
@@ -23,8 +36,8 @@ pub(super) fn document(all: &[Traced], now: Timestamp) -> Value {
             "SPDXID": id,
             "fileName": relative(&traced.path),
             "checksums": [
-                { "algorithm": "SHA1", "checksumValue": hexadecimal(&sha1) },
-                { "algorithm": "SHA256", "checksumValue": hexadecimal(&sha256) },
+                { "algorithm": "SHA1", "checksumValue": hexadecimal(sha1) },
+                { "algorithm": "SHA256", "checksumValue": hexadecimal(sha256) },
             ],
             "licenseConcluded": "NOASSERTION",
             "copyrightText": "NOASSERTION",
@@ -99,7 +112,7 @@ mod tests {
             ..Match::default()
         };
         let provenance = Provenance { matches: vec![one], ..Provenance::default() };
-        let traced = Traced { path: "a.adb".into(), provenance, text: "abc\n".into() };
+        let traced = Traced { path: "a.adb".into(), provenance, digests: Digests::of("abc\n") };
         let document = document(&[traced], Timestamp::UNIX_EPOCH);
         assert_eq!(document["creationInfo"]["created"], "1970-01-01T00:00:00Z");
         let file = &document["files"][0];
