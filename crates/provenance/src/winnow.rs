@@ -130,6 +130,11 @@ pub(crate) struct Flanks {
 }
 
 impl Flanks {
+    /// How many of the two are the same.
+    pub(crate) fn same(self, other: Flanks) -> u32 {
+        u32::from(self.before == other.before) + u32::from(self.behind == other.behind)
+    }
+
     /// Whether both may go on to one side.
     pub(crate) fn may_go_on(self, other: Flanks) -> bool {
         self.before == other.before || self.behind == other.behind

@@ -7,16 +7,18 @@ use super::{Corpora, Limits, Way};
 use crate::segment::{Damaged, Postings, Segment};
 
 /// Chains that are put in order; those with the fewest postings are left out before.
-const CHAINS_MAX: usize = 2048;
+const CHAINS_MAX: usize = 4096;
 /// Postings that are read of each hash, even where [`Limits::postings_max`] are spent.
 const READ_MIN: usize = 16;
 /// Postings that are kept; all hashes together.
-const KEPT_MAX: usize = 8192;
+const KEPT_MAX: usize = 16384;
 /// A hash with no more postings than this is compared wherever it is. Of others, only where a flank is the same: the pieces
 /// of near matches are worth it where they are few.
 const RARE: usize = 64;
 /// Added to distances, so that none is negative: places in the text are fewer.
 const SHIFT: u32 = 1 << 20;
+/// Bits of the number of flanks that are the same: none, one, both.
+const FLANKS_BITS: u32 = 2;
 
 /// A chosen hash of the text, in one segment.
 pub(super) struct Probe {
@@ -25,19 +27,21 @@ pub(super) struct Probe {
     pub(super) is_cut: bool,
 }
 
-/// A posting on the way to be sorted: segment, document, distance and place in the text in one number.
+/// A posting on the way to be sorted: segment, document, distance, place in the text and how many of its flanks are the
+/// same in one number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Seed(u128);
 
 impl Seed {
-    fn new(segment: usize, document: u32, lexeme: u32, place: usize) -> Option<Seed> {
+    fn new(segment: usize, document: u32, lexeme: u32, place: usize, flanks: u32) -> Option<Seed> {
         let place = u32::try_from(place).ok().filter(|place| *place < SHIFT)?;
         let distance = lexeme.checked_add(SHIFT)? - place;
         Some(Seed(
             (segment as u128) << 96
                 | u128::from(document) << 64
                 | u128::from(distance) << 32
-                | u128::from(place),
+                | u128::from(place) << FLANKS_BITS
+                | u128::from(flanks),
         ))
     }
 
@@ -50,7 +54,11 @@ impl Seed {
     }
 
     fn place(self) -> usize {
-        (self.0 & u128::from(u32::MAX)) as usize
+        ((self.0 & u128::from(u32::MAX)) >> FLANKS_BITS) as usize
+    }
+
+    fn flanks(self) -> usize {
+        (self.0 & ((1 << FLANKS_BITS) - 1)) as usize
     }
 }
 
@@ -63,6 +71,8 @@ pub(super) struct Chain {
     pub(super) places: Vec<usize>,
     /// Places of the text that the document has in any chain.
     of_document: usize,
+    /// Flanks of these places that are the same: where many documents have one run, these tell which of them go on.
+    flanks: usize,
     first_seen_unix_s: i64,
 }
 
@@ -139,7 +149,7 @@ pub(super) fn chains(
                 }
                 kept_left = kept_left.saturating_sub(1);
                 seeds.push(
-                    Seed::new(number, document, lexeme, place)
+                    Seed::new(number, document, lexeme, place, its_flanks.same(flanks))
                         .ok_or_else(|| segment.damaged("a posting is not there"))?,
                 );
             }
@@ -172,7 +182,8 @@ fn in_order(corpora: &Corpora, seeds: &[Seed]) -> Result<Vec<Chain>, Damaged> {
     }
     if counted.len() > CHAINS_MAX {
         counted.select_nth_unstable_by_key(CHAINS_MAX, |(of_document, chain)| {
-            (std::cmp::Reverse((*of_document, chain.len())), chain[0])
+            let flanks: usize = chain.iter().map(|seed| seed.flanks()).sum();
+            (std::cmp::Reverse((*of_document, chain.len(), flanks)), chain[0])
         });
         counted.truncate(CHAINS_MAX);
     }
@@ -188,13 +199,14 @@ fn in_order(corpora: &Corpora, seeds: &[Seed]) -> Result<Vec<Chain>, Damaged> {
             distance: part(32),
             places: chain.iter().map(|seed| seed.place()).collect(),
             of_document,
+            flanks: chain.iter().map(|seed| seed.flanks()).sum(),
             first_seen_unix_s: corpora.segments[segment].document(document)?.first_seen_unix_s,
         });
     }
     chains.sort_unstable_by(|one, other| {
         let key = |chain: &Chain| {
             (
-                std::cmp::Reverse((chain.of_document, chain.places.len())),
+                std::cmp::Reverse((chain.of_document, chain.places.len(), chain.flanks)),
                 chain.first_seen_unix_s,
                 chain.segment,
                 chain.document,

@@ -71,8 +71,8 @@ pub struct Limits {
     /// A match whose lexemes say less than this is common. Of real code, one in ten spans of 31 lexemes does, and hardly one
     /// of 65.
     pub common_rarity_bits_max: u32,
-    /// A renamed match that says less than this is none: rows of numbers are all alike.
-    pub renamed_rarity_bits_min: u32,
+    /// A renamed match that says less than this is common: rows of numbers are all alike.
+    pub renamed_common_rarity_bits_max: u32,
     /// Places that are shown for a span.
     pub origins_max: usize,
     /// Spans of a text.
@@ -98,13 +98,13 @@ impl Limits {
         near_permille_min: 700,
         common_packages_min: 10,
         common_rarity_bits_max: 150,
-        renamed_rarity_bits_min: 60,
+        renamed_common_rarity_bits_max: 60,
         origins_max: 10,
         spans_max: 64,
         text_bytes_max: 256 << 10,
         nearby_bytes_max: 1 << 20,
         postings_max: 256 << 10,
-        read_bytes_max: 256 << 10,
+        read_bytes_max: 512 << 10,
         all_exact: false,
     };
 

@@ -102,7 +102,6 @@ pub(super) fn trace(
             .filter(|run| {
                 run.places.len() >= limits.renamed_lexemes_min as usize
                     && is_enough_inside(&asked, limits, &run.places)
-                    && seen.rarity_bits(&run.places, Way::Renamed) >= limits.renamed_rarity_bits_min
             })
             .map(|run| Candidate { run, form: Form::Renamed }),
     );
@@ -242,7 +241,11 @@ impl Seen<'_> {
         let name = |segment: usize| self.corpora.names[segment].clone();
         let corpora = corpora.into_iter().map(name).collect();
         let rarity_bits = self.rarity_bits(&run.places, found.way);
-        let is_plain = found.way == Way::Exact && rarity_bits < self.limits.common_rarity_bits_max;
+        let plain_bits_max = match found.way {
+            Way::Exact => self.limits.common_rarity_bits_max,
+            Way::Renamed => self.limits.renamed_common_rarity_bits_max,
+        };
+        let is_plain = rarity_bits < plain_bits_max;
         let is_common = is_plain || packages >= self.limits.common_packages_min;
         let origins = self.origins(&borne_out, reader)?;
         let span = self.described(&run.places, kind, rarity_bits);
