@@ -18,8 +18,9 @@ const SECONDS: u64 = 30;
 /// A running system, traced: who makes which socket, and where anything connects or sends to.
 #[test]
 fn no_socket_but_the_declared_ones() {
-    let mut server = Server::new(places::SMALL, &[]).unwrap();
-    server.configure("[server]\ntcp = '127.0.0.1:0'\n").unwrap();
+    let mut server = Server::new(places::CODER, &[]).unwrap();
+    // Everything is slow under a tracer; a check is waited for all the same.
+    server.configure("[server]\ntcp = '127.0.0.1:0'\n[limits]\ncompletion_check_ms_max = 60000\n").unwrap();
     let traces = server.root().join("traces");
     std::fs::create_dir(&traces).unwrap();
     let mut tracer = Command::new("strace");
@@ -31,8 +32,16 @@ fn no_socket_but_the_declared_ones() {
     let ask =
         json!({ "messages": [{ "role": "user", "content": "hello" }], "max_tokens": 8, "stream": true });
     assert_eq!(http::post(&server.socket(), "/v1/chat/completions", &ask).unwrap().status, 200);
-    let hole = json!({ "input_prefix": "procedure P is\n", "input_suffix": "end P;", "n_predict": 4 });
-    let _fills_or_says_why_not = http::post(&server.socket(), "/infill", &hole).unwrap();
+    let hole = json!({
+        "input_prefix": "procedure P is\nbegin\n   ", "input_suffix": "\nend P;\n", "n_predict": 4,
+        "cloister": { "path": "p.adb" },
+    });
+    // The first may begin before the checker's process is there.
+    let is_checked = || {
+        let filled = http::post(&server.socket(), "/infill", &hole).unwrap().json().unwrap();
+        filled["cloister"]["checks"][0]["outcome"] != "not_run"
+    };
+    assert!((0..5).any(|_| is_checked()), "no compiler has looked at it");
     // A repository that tries to have something fetched while it is indexed.
     let repository = server.root().join("repository");
     std::fs::create_dir(&repository).unwrap();
@@ -66,15 +75,17 @@ fn no_socket_but_the_declared_ones() {
     let jailed = ["cloister-gateway", "cloister-engine"].map(|name| server.child_pid(name).unwrap());
     let mut threads: Vec<u32> = jailed.into_iter().flat_map(threads_of).collect();
     server.stop_traced().unwrap();
-    // The indexer has ended long ago; its first thread is known by what it executed.
-    let before = threads.len();
-    for entry in std::fs::read_dir(&traces).unwrap() {
-        let path = entry.unwrap().path();
-        if std::fs::read_to_string(&path).unwrap().contains("\"index-process\"") {
-            threads.push(path.extension().unwrap().to_str().unwrap().parse().unwrap());
+    // Indexer and compiler have ended long ago; their first threads are known by what they executed.
+    for executed in ["\"index-process\"", "/gnat1\""] {
+        let before = threads.len();
+        for entry in std::fs::read_dir(&traces).unwrap() {
+            let path = entry.unwrap().path();
+            if std::fs::read_to_string(&path).unwrap().contains(executed) {
+                threads.push(path.extension().unwrap().to_str().unwrap().parse().unwrap());
+            }
         }
+        assert!(threads.len() > before, "{executed} was not traced");
     }
-    assert!(threads.len() > before, "no indexer was traced");
 
     let mut tried = BTreeMap::new();
     for entry in std::fs::read_dir(&traces).unwrap() {
