@@ -12,6 +12,7 @@
 //! | `GET /health` | llama.cpp | no credential; 503 with the reason when nothing can be answered |
 //! | `POST /v1/cloister/trace` | Cloister | what a text has in common with known code |
 //! | `POST /v1/cloister/generate` | Cloister | fills a hole until a compiler has nothing against it |
+//! | `GET /v1/cloister/status`, `GET /v1/cloister/posture` | our own | how the server stands, and what the newest look at the jails came to |
 //! | `GET /metrics` | Prometheus | needs a credential |
 //!
 //! Defaults: a request without `temperature` is greedy, and one without `seed` (or with llama.cpp's
@@ -35,6 +36,7 @@ mod fields;
 mod generate;
 mod parameters;
 mod query;
+mod standing;
 mod trace;
 
 mod errors;

@@ -3,8 +3,8 @@
 use std::future::Future;
 
 use assist::{
-    Answer, AnswerStream, Assist, Decided, DeploymentView, Event, Generate, Lookup, Provenance, Receipt,
-    Refusal, Request, Status, Step, Trace,
+    Answer, AnswerStream, Assist, Decided, DeploymentView, Event, Generate, Lookup, PostureView, Provenance,
+    Receipt, Refusal, Request, Status, Step, Trace,
 };
 use identity::Credential;
 use protocol::{RecordNumber, admin};
@@ -72,6 +72,12 @@ pub trait Walk: Send + Sync + 'static {
 
     /// Fills a hole until a compiler has nothing against it; the steps come as they are made.
     fn generate(&self, generate: Generate) -> mpsc::Receiver<Result<Step, Refusal>>;
+
+    /// The newest look at the jails; `None` before the first.
+    fn posture(
+        &self,
+        credential: &Credential,
+    ) -> impl Future<Output = Result<Option<PostureView>, Refusal>> + Send;
 
     /// What serves, in the order of the configuration.
     fn deployments(&self) -> Vec<DeploymentView>;
@@ -165,6 +171,10 @@ impl Walk for Assist {
 
     fn generate(&self, generate: Generate) -> mpsc::Receiver<Result<Step, Refusal>> {
         Assist::generate(self, generate)
+    }
+
+    async fn posture(&self, credential: &Credential) -> Result<Option<PostureView>, Refusal> {
+        Assist::posture(self, credential).await
     }
 
     fn deployments(&self) -> Vec<DeploymentView> {

@@ -387,3 +387,27 @@ async fn the_shutdown_lets_a_request_end_and_accepts_no_other() {
     ended.await.unwrap().unwrap();
     assert!(server.try_connect().await.is_err());
 }
+
+#[tokio::test]
+async fn how_a_server_stands() {
+    let server = Server::start(Script::answers("x"));
+    let status = server.get("/v1/cloister/status", &[]).await;
+    assert_eq!(status.status, 200);
+    let status = status.json();
+    assert_eq!((&status["ledger"]["size"], &status["ledger"]["error"]), (&json!(1000), &Value::Null));
+    assert!(status["ledger"]["checkpoint"].as_str().unwrap().starts_with("example.org/log"));
+    assert_eq!(status["deployments"][0]["cloister"]["training_data"], "undisclosed");
+    let line = "network: gateway: connect: a socket instead of EPERM (socket(2))";
+    let posture = &status["posture"];
+    assert_eq!((&posture["record"], &posture["time_unix_s"]), (&json!(12), &json!(1_700_000_000)));
+    assert_eq!((&posture["outcome"], &posture["failed"]), (&json!("failed"), &json!([line])));
+    let rows = server.get("/v1/cloister/posture", &[]).await.json();
+    assert_eq!(rows["posture"]["rows"][1]["verdict"], "fail");
+    for path in ["/v1/cloister/status", "/v1/cloister/posture"] {
+        assert_eq!(server.tcp_get(path, &["Host: localhost"]).await.status, 401, "{path}");
+    }
+    let server = Server::start(Script::streams(&[]));
+    assert_eq!(server.get("/v1/cloister/status", &[]).await.json()["posture"], Value::Null);
+    let server = Server::start(Script::Refuse(RefusalKind::LedgerUnavailable));
+    assert_eq!(server.get("/v1/cloister/status", &[]).await.status, 503);
+}

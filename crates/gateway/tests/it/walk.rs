@@ -10,6 +10,7 @@ use assist::{Answer, Decided, DeploymentView, Event, Receipt, Refusal, RefusalKi
 use gateway::{Events, Walk};
 use identity::Credential;
 use protocol::admin::{Command, Response};
+use protocol::posture::{Row, Verdict};
 use protocol::worker::{Drafts, Stop, Times};
 use protocol::{Digest, RecordNumber};
 use tokio::sync::Notify;
@@ -212,6 +213,31 @@ impl Walk for ScriptedWalk {
         tokio::sync::mpsc::channel(1).1
     }
 
+    async fn posture(&self, _: &Credential) -> Result<Option<assist::PostureView>, Refusal> {
+        let row = |name: &str, verdict| Row {
+            place: "gateway".to_owned(),
+            layer: "network".to_owned(),
+            name: name.to_owned(),
+            how: "socket(2)".to_owned(),
+            expected: "EPERM".to_owned(),
+            found: "a socket".to_owned(),
+            verdict,
+        };
+        match &self.script {
+            Script::Refuse(kind) => Err(refusal(*kind)),
+            Script::Stream(_) => Ok(None),
+            Script::Answer(_) => Ok(Some(assist::PostureView {
+                record: 12,
+                time_unix_ms: 1_700_000_000_123,
+                occasion: "start".to_owned(),
+                passed: 1,
+                failed: 1,
+                untried: 0,
+                rows: vec![row("read", Verdict::Pass), row("connect", Verdict::Fail)],
+            })),
+        }
+    }
+
     fn deployments(&self) -> Vec<DeploymentView> {
         vec![DeploymentView {
             alias: "coder".to_owned(),
@@ -230,6 +256,7 @@ impl Walk for ScriptedWalk {
         Status {
             ledger_size: 1000,
             ledger_error: self.ledger_error.lock().unwrap().clone(),
+            ledger_checkpoint: Some("example.org/log\n1000\n…\n".to_owned()),
             requests_running: 1,
             deployments_up: 1,
             deployments: 1,
