@@ -1,7 +1,7 @@
 //! The newest look at the jails, as the ledger has it, for everybody who may come in: which jail held is
 //! no secret of anybody's. The processes, files and sockets of the same record are an administrator's.
 
-use identity::Credential;
+use identity::{Action, Credential};
 use ledger::{Event, Filter, QueryError};
 use protocol::posture::{Posture, Row};
 
@@ -26,19 +26,33 @@ pub struct PostureView {
     pub rows: Vec<Row>,
 }
 
-impl Assist {
+/// Who asks how the server stands, and what they are told that not everybody is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Who asks.
+    pub person: String,
+    /// Whether they see everybody's records.
+    pub administers: bool,
     /// The newest look at the jails; `None` before the first.
-    pub async fn posture(&self, credential: &Credential) -> Result<Option<PostureView>, Refusal> {
+    pub posture: Option<PostureView>,
+}
+
+impl Assist {
+    /// Who asks, and the newest look at the jails.
+    pub async fn standing(&self, credential: &Credential) -> Result<Standing, Refusal> {
+        const DIALECT: &str = "cloister.status";
         let house = &self.house;
-        let principal = house.identify(credential, "cloister.posture")?;
-        let place = house.admission.enter(&principal.name);
-        let _place = place.map_err(|(kind, message)| Refusal::new(kind, message))?;
+        let principal = house.identify(credential, DIALECT)?;
+        let _place = house.admit(DIALECT, &principal)?;
+        let action = Action::Administer { command: "ledger query".to_owned() };
+        let administers = identity::decide(&principal, &action, &Default::default()).allowed;
         let ledger = house.ledger.clone();
         let found = tokio::task::spawn_blocking(move || newest(&ledger)).await;
-        found.map_err(|_| Refusal::broken())?.map_err(|error| {
+        let posture = found.map_err(|_| Refusal::broken())?.map_err(|error| {
             tracing::error!(%error, "the newest posture cannot be read");
             Refusal::new(RefusalKind::LedgerUnavailable, format!("the ledger cannot be read: {error}"))
-        })
+        })?;
+        Ok(Standing { person: principal.name, administers, posture })
     }
 }
 

@@ -13,6 +13,7 @@
 //! | `POST /v1/cloister/trace` | Cloister | what a text has in common with known code |
 //! | `POST /v1/cloister/generate` | Cloister | fills a hole until a compiler has nothing against it |
 //! | `GET /v1/cloister/status`, `GET /v1/cloister/posture` | our own | how the server stands, and what the newest look at the jails came to |
+//! | `GET /console` and below | our own | pages for browsers; no credential, for they hold nothing |
 //! | `GET /metrics` | Prometheus | needs a credential |
 //!
 //! Defaults: a request without `temperature` is greedy, and one without `seed` (or with llama.cpp's
@@ -32,6 +33,7 @@ mod dialect;
 mod llama_cpp;
 mod openai;
 
+mod console;
 mod fields;
 mod generate;
 mod parameters;

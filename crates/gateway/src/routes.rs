@@ -28,7 +28,7 @@ use crate::fields::DialectError;
 use crate::listen::Source;
 use crate::metrics::Metrics;
 use crate::walk::Walk;
-use crate::{context, decisions, generate, llama_cpp, openai, sse, standing, trace};
+use crate::{console, context, decisions, generate, llama_cpp, openai, sse, standing, trace};
 
 /// For a whole body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -59,6 +59,7 @@ pub(crate) fn router<W: Walk>(app: Arc<App<W>>) -> Router {
         .route("/v1/cloister/trace", post(trace::<W>))
         .route("/v1/cloister/generate", post(generate::<W>))
         .merge(standing::routes())
+        .merge(console::routes())
         .route("/metrics", get(metrics::<W>))
         .route("/health", get(health::<W>))
         .fallback(unknown_route)

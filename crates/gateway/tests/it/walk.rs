@@ -213,7 +213,23 @@ impl Walk for ScriptedWalk {
         tokio::sync::mpsc::channel(1).1
     }
 
-    async fn posture(&self, _: &Credential) -> Result<Option<assist::PostureView>, Refusal> {
+    async fn chain(&self, _: &Credential) -> Result<serde_json::Value, Refusal> {
+        Ok(serde_json::json!({ "deployments": [], "corpora": [] }))
+    }
+
+    async fn prove(&self, _: &Credential, leaf: RecordNumber) -> Result<assist::LeafProof, Refusal> {
+        match &self.script {
+            Script::Refuse(kind) => Err(refusal(*kind)),
+            _ => Ok(assist::LeafProof {
+                index: leaf.0,
+                leaf_hash: Digest([7; 32]),
+                text: "c2sp.org/tlog-proof@v1".to_owned(),
+                verifier: "example.org/log+00000000+AQ==".to_owned(),
+            }),
+        }
+    }
+
+    async fn standing(&self, _: &Credential) -> Result<assist::Standing, Refusal> {
         let row = |name: &str, verdict| Row {
             place: "gateway".to_owned(),
             layer: "network".to_owned(),
@@ -223,10 +239,10 @@ impl Walk for ScriptedWalk {
             found: "a socket".to_owned(),
             verdict,
         };
-        match &self.script {
-            Script::Refuse(kind) => Err(refusal(*kind)),
-            Script::Stream(_) => Ok(None),
-            Script::Answer(_) => Ok(Some(assist::PostureView {
+        let posture = match &self.script {
+            Script::Refuse(kind) => return Err(refusal(*kind)),
+            Script::Stream(_) => None,
+            Script::Answer(_) => Some(assist::PostureView {
                 record: 12,
                 time_unix_ms: 1_700_000_000_123,
                 occasion: "start".to_owned(),
@@ -234,8 +250,9 @@ impl Walk for ScriptedWalk {
                 failed: 1,
                 untried: 0,
                 rows: vec![row("read", Verdict::Pass), row("connect", Verdict::Fail)],
-            })),
-        }
+            }),
+        };
+        Ok(assist::Standing { person: "ada".to_owned(), administers: false, posture })
     }
 
     fn deployments(&self) -> Vec<DeploymentView> {
