@@ -12,7 +12,8 @@
 //! | `GET /health` | llama.cpp | no credential; 503 with the reason when nothing can be answered |
 //! | `POST /v1/cloister/trace` | Cloister | what a text has in common with known code |
 //! | `POST /v1/cloister/generate` | Cloister | fills a hole until a compiler has nothing against it |
-//! | `GET /v1/cloister/status`, `GET /v1/cloister/posture` | our own | how the server stands, and what the newest look at the jails came to |
+//! | `GET /v1/cloister/status`, `/posture`, `/chain` | our own | how the server stands, what the newest look at the jails came to, what serves by whose word |
+//! | `GET /v1/cloister/ledger/proof/{index}` | our own | a C2SP tlog-proof of a leaf |
 //! | `GET /console` and below | our own | pages for browsers; no credential, for they hold nothing |
 //! | `GET /metrics` | Prometheus | needs a credential |
 //!
