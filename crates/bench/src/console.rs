@@ -40,7 +40,9 @@ pub(crate) fn measure(records: u64) -> Result<(), Failure> {
         Some(body) => http::post(&socket, path, body),
         None => http::get(&socket, path),
     };
-    println!("\n| page, with {records} requests in the ledger | {PERSON}, p50 | p95 | administrator, p50 | p95 |");
+    println!(
+        "\n| page, with {records} requests in the ledger | {PERSON}, p50 | p95 | administrator, p50 | p95 |"
+    );
     println!("|---|---|---|---|---|");
     let mut slowest = (0.0, "");
     for page in [Page::Chat, Page::Ledger, Page::Filtered, Page::Older, Page::Record, Page::Models] {
@@ -56,7 +58,10 @@ pub(crate) fn measure(records: u64) -> Result<(), Failure> {
         }
         println!("| {} | {} |", page.name(), cells.join(" | "));
     }
-    println!("\nThe slowest, {}, at the 95th percentile: {:.0} ms; aimed at: {PAGE_MS_MAX} ms.", slowest.1, slowest.0);
+    println!(
+        "\nThe slowest, {}, at the 95th percentile: {:.0} ms; aimed at: {PAGE_MS_MAX} ms.",
+        slowest.1, slowest.0
+    );
     server.stop()
 }
 
@@ -100,7 +105,9 @@ fn repeated(page: Page, ask: &Ask<'_>) -> Result<Quantiles, Failure> {
         match page {
             Page::Chat => drop(get("/v1/models")?),
             Page::Ledger => drop(get("/v1/cloister/ledger/query?count=50")?),
-            Page::Filtered => drop(get(&format!("/v1/cloister/ledger/query?count=50&{}", filter(&mut draw)))?),
+            Page::Filtered => {
+                drop(get(&format!("/v1/cloister/ledger/query?count=50&{}", filter(&mut draw)))?)
+            }
             Page::Older => {
                 drop(get(&format!("/v1/cloister/ledger/query?count=50&before={}", 1 + draw.below(last)))?);
             }

@@ -104,7 +104,7 @@ export function prose(text) {
   const nodes = [];
   for (let at = 0; at < parts.length; at += 3) {
     const plain = parts[at].replace(/^\n+|\n+$/g, "");
-    if (plain) nodes.push(h("p", { class: "prose" }, plain));
+    if (plain) nodes.push(h("p", { class: "prose" }, plain.split(/`([^`\n]+)`/).map((piece, place) => (place % 2 === 0 ? piece : h("code", {}, piece)))));
     if (parts[at + 2] !== undefined) nodes.push(code(parts[at + 2], parts[at + 1].trim()));
   }
   return nodes;

@@ -99,8 +99,9 @@ async function rootFrom(leafHash, index, size, hashes) {
   return root;
 }
 
-/** The same JSON, whatever the order of its keys. */
+/** The same JSON, whatever the order of its keys; fractions to the 32 bits that leaves hold them in. */
 function canonical(value) {
+  if (typeof value === "number" && !Number.isInteger(value)) return String(Math.fround(value));
   if (Array.isArray(value)) return `[${value.map(canonical).join()}]`;
   if (value !== null && typeof value === "object") {
     return `{${Object.keys(value).sort().map((name) => `${JSON.stringify(name)}:${canonical(value[name])}`).join()}}`;

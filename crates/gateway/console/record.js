@@ -41,7 +41,7 @@ function summary(shown, result) {
     ["model", digest(event.model) ?? event.upstream?.model ?? digest(event.weights)],
     ["engine", digest(event.engine_build)],
     ["lock", digest(event.lock)],
-    ["profile", event.profile && `${event.profile}${event.reproducible ? ", reproducible" : ""}`],
+    ["profile", event.profile && `${event.profile}${event.reproducible ? "" : ", not reproducible"}`],
     ["labels", (event.labels ?? []).join(", ")],
     ["policy", digest(event.policy)],
     ["repository", event.repository],

@@ -124,11 +124,7 @@ const NEEDS: &[Need] = &[
         reason: "shows the console, in tests",
         present: || in_path("chromium").is_some(),
     },
-    Need {
-        package: "nodejs",
-        reason: "drives the browser, in tests",
-        present: || in_path("node").is_some(),
-    },
+    Need { package: "nodejs", reason: "drives the browser, in tests", present: || in_path("node").is_some() },
     Need {
         package: "npm",
         reason: "fetches axe-core, by which tests tell whether everybody can use the console",
