@@ -35,7 +35,7 @@ function build(view) {
   const form = h("form", { class: "ask", submit: (event) => { event.preventDefault(); converse(); } },
     h("label", { for: "chat-text" }, "Your question"), text,
     h("div", { class: "row" }, send, stop, anew,
-      h("label", { for: "chat-model" }, "Model"), model,
+      h("span", { class: "together" }, h("label", { for: "chat-model" }, "Model"), model),
       h("label", { class: "check", for: "chat-context" }, context, "with the team's sources"),
       h("span", { id: "chat-keys", class: "detail" }, "Enter sends, Shift and Enter begins a line.")));
   text.addEventListener("keydown", (event) => {

@@ -31,7 +31,7 @@ function build(view) {
   const [two, postureBody] = section("Jails");
   const [three, sourcesBody] = section("Sources and corpora", "What of them you may read. Looking is itself on record.");
   const [four, speed] = section("Speed", "Counted by this server since it was started; lines since this page was opened.");
-  put(view, h("h1", { id: "models-title" }, "Models"), h("div", { class: "columns" }, one, two, three, four));
+  put(view, h("h1", { id: "models-title" }, "Models"), h("div", { class: "columns" }, h("div", {}, one, three), h("div", {}, two, four)));
   return { chain, posture: postureBody, sources: sourcesBody, speed };
 }
 
@@ -43,12 +43,16 @@ async function part(body, load) {
   }
 }
 
-const leaf = (index) => (index === null || index === undefined ? mark("warn", "none") : record(index, `leaf ${index}`));
+/** A leaf of the ledger that is nobody's own: an administrator may look at it, others are told its number. */
+function leaf(index, administers) {
+  if (index === null || index === undefined) return mark("warn", "none");
+  return administers ? record(index, `leaf ${index}`) : `leaf ${index}`;
+}
 
 async function deployments() {
   const [chain, status] = await Promise.all([get("/v1/cloister/chain"), get("/v1/cloister/status")]);
   if (chain.deployments.length === 0) return h("p", { class: "none" }, "Nothing is deployed.");
-  parts.corpora = chain.corpora;
+  const { administers } = status.person;
   return chain.deployments.map((link) => {
     const running = status.deployments.find((deployment) => deployment.id === link.alias)?.cloister;
     return h("article", { class: "card", "aria-label": link.alias },
@@ -58,9 +62,9 @@ async function deployments() {
         ["weights", digest(link.model)],
         ["upstream", link.upstream && h("code", {}, link.upstream)],
         ["signer", link.upstream ? null : !link.signer || link.signer === "nobody" ? mark("warn", "nobody signed it outside") : link.signer],
-        ["qualified", link.qualified?.length ? link.qualified.map((index, at) => [at > 0 ? ", " : "", leaf(index)]) : null],
-        ["promoted", link.upstream ? null : [leaf(link.promoted), " by two persons"]],
-        ["deployed", leaf(link.deployed)],
+        ["qualified", link.qualified?.length ? link.qualified.map((index, at) => [at > 0 ? ", " : "", leaf(index, administers)]) : null],
+        ["promoted", link.upstream ? null : [leaf(link.promoted, administers), " by two persons"]],
+        ["deployed", leaf(link.deployed, administers)],
         ["lock", digest(link.lock)],
         ["engine build", [digest(link.engine_build), link.cpu ? ` for ${link.cpu.level}` : ""]],
         ["training data", link.upstream ? null : link.training_data || "undisclosed"],
@@ -81,8 +85,7 @@ async function posture() {
   const sorted = [...rows].sort((one, other) => order.indexOf(one.verdict) - order.indexOf(other.verdict));
   return [
     h("p", { class: "verdict" }, seen.outcome === "passed" ? mark("good", `All ${counts.passed} probes came out as they must`) : mark("bad", `${counts.failed} probes failed`)),
-    h("p", { class: "detail" }, `${ago(seen.time_unix_s * 1000)}, `, moment(seen.time_unix_s * 1000), `, because of ${seen.occasion}: record `, record(seen.record),
-      `. ${counts.untried} cannot be shown on this machine, or are accepted by name.`),
+    h("p", { class: "detail" }, `${ago(seen.time_unix_s * 1000)}, `, moment(seen.time_unix_s * 1000), `, occasion: ${seen.occasion}, leaf ${seen.record}. ${counts.untried} cannot be shown on this machine, or are accepted by name.`),
     h("details", { open: seen.outcome !== "passed" }, h("summary", {}, `All ${rows.length} rows`),
       table("Rows of the newest look at the jails", [["Verdict"], ["Place"], ["Layer", "wide"], ["Probe"], ["Found", "wide"]],
         sorted.map((row) => [mark(VERDICTS[row.verdict] ?? "idle", row.verdict), row.place, row.layer, h("span", { title: row.how }, row.name),
