@@ -281,6 +281,10 @@ try {
     await page.go(`${url}/console/records/0`);
     await page.until("document.querySelector('#record [role=alert]')");
     assert.ok((await page.value("document.querySelector('#record').textContent")).includes("is not yours"));
+    const status = (path) => page.value(`fetch("/v1/cloister/${path}", { headers: { authorization: "Bearer " + sessionStorage.getItem("cloister.token") } }).then((response) => response.status)`);
+    for (const leaf of [0, 1, 1_000_000_000]) assert.equal(await status(`ledger/proof/${leaf}`), 403, `the proof of leaf ${leaf}`);
+    const { posture } = await page.value(`fetch("/v1/cloister/posture", { headers: { authorization: "Bearer " + sessionStorage.getItem("cloister.token") } }).then((response) => response.json())`);
+    assert.equal(await status(`ledger/proof/${posture.record}`), 200, "looks at the jails are everybody's");
   });
 
   console.log(`all held in ${Date.now() - began} ms`);
