@@ -112,7 +112,8 @@ function cells(row) {
   const about = row.path ?? row.subject ?? row.repository ?? row.detail ?? "";
   const of = row.record !== undefined && row.record !== null ? [" of ", record(row.record)] : "";
   return [
-    record(row.leaf), moment(row.time_unix_ms), [row.kind, of], row.person ?? "", row.action ?? "", row.deployment ?? "",
+    // Of the others, whoever sees them here may not see their bodies: they are told of in the record that they name.
+    row.kind === "intent" ? record(row.leaf) : number(row.leaf), moment(row.time_unix_ms), [row.kind, of], row.person ?? "", row.action ?? "", row.deployment ?? "",
     h("span", { title: [row.repository, row.path, row.subject, row.detail].filter(Boolean).join("\n") }, about),
     outcome(row),
     row.answer_tokens === undefined ? "" : `${number(row.prompt_tokens ?? 0)} → ${number(row.answer_tokens)}`,

@@ -136,7 +136,12 @@ export class Page {
   /** Waits until an expression is true. */
   async until(expression, wait_ms = WAIT_MS_MAX) {
     const deadline = Date.now() + wait_ms;
-    while (!(await this.value(`Boolean(${expression})`))) {
+    // A page that goes while it is asked is asked again when the next one is there.
+    const holds = () => this.value(`Boolean(${expression})`).catch((error) => {
+      if (/navigated|context/.test(error.message)) return false;
+      throw error;
+    });
+    while (!(await holds())) {
       if (Date.now() > deadline) throw new Error(`never: ${expression}\nThe page: ${await this.value("document.body.innerText.slice(0, 2000)")}`);
       await new Promise((resolve) => setTimeout(resolve, 30));
     }
