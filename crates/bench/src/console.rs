@@ -27,7 +27,7 @@ pub(crate) fn measure(records: u64) -> Result<(), Failure> {
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     server.configure(&format!("[server]\ntcp = \"{address}\"\n"))?;
-    server.cloisterd(&["user", "add", PERSON, "--labels", "flight"])?;
+    server.cloisterd(&["user", "add", PERSON, "--label", "flight"])?;
     let token = server.cloisterd(&["token", "issue", PERSON, "--note", "bench"])?.trim().to_owned();
     large_ledger::fill_ledger(open(&server.data())?, records)?;
     let start = Instant::now();
