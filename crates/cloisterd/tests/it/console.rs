@@ -15,7 +15,7 @@ fn the_console_in_a_browser() {
     let (mut server, url, token) = with_token(places::SMALL);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/console/browser.mjs");
     let pictures = std::env::var("CLOISTER_TEST_PICTURES")
-        .map_or_else(|_| server.root().join("pictures").display().to_string(), |folder| folder);
+        .unwrap_or_else(|_| server.root().join("pictures").display().to_string());
     let options = serde_json::json!({
         "url": url, "token": token, "chromium": "chromium", "axe": axe, "pictures": pictures,
     });
