@@ -7,12 +7,15 @@
 mod administer;
 mod admission;
 mod answer;
+mod chain;
 mod checks;
 mod context;
 mod decisions;
 pub mod evidence;
 mod generate;
+mod posture;
 mod prompt;
+mod prove;
 mod provenance;
 mod record;
 mod refusal;
@@ -44,6 +47,8 @@ pub use context::Lookup;
 pub use decisions::{CLIENT_BYTES_MAX, Decided, PATH_BYTES_MAX};
 pub use generate::{CANDIDATES_MAX, FIXES_MAX, Generate, Generated, Round, SPANS_MAX, Step};
 pub use ledger::{Choice, Filter, Receipt};
+pub use posture::{PostureView, Standing};
+pub use prove::LeafProof;
 pub use provenance::{Match, Provenance, TRACE_BYTES_MAX, Trace};
 pub use refusal::{Refusal, RefusalKind};
 pub use replay::{Replay, ReplayError};
@@ -185,6 +190,8 @@ pub struct Status {
     pub ledger_size: u64,
     /// Why nothing can be written, if so.
     pub ledger_error: Option<String>,
+    /// The newest signed note over its leaves.
+    pub ledger_checkpoint: Option<String>,
     /// Requests in the pipeline.
     pub requests_running: u32,
     /// Deployments with a worker.
@@ -281,6 +288,7 @@ impl Assist {
         Status {
             ledger_size: head.size,
             ledger_error: head.poisoned.map(|reason| reason.to_string()),
+            ledger_checkpoint: head.checkpoint,
             requests_running: self.house.admission.running(),
             deployments_up: count(deployments.iter().filter(|deployment| deployment.up).count()),
             deployments: count(deployments.len()),

@@ -132,7 +132,7 @@ pub(crate) struct Known {
 }
 
 /// Whether a person may see what of a corpus matches.
-fn may_see(principal: &Principal, corpus: &CorpusFacts) -> bool {
+pub(crate) fn may_see(principal: &Principal, corpus: &CorpusFacts) -> bool {
     let Ok(labels) = corpus.labels.join(",").parse::<LabelSet>() else { return false };
     identity::decide(principal, &Action::Read { readers: corpus.readers.clone() }, &labels).allowed
 }

@@ -56,9 +56,13 @@ fn open(directory: &Path) -> Result<Ledger, Failure> {
     Ok(Ledger::open(config)?.0)
 }
 
-/// Requests by 64 writers at a time, each with its result.
+/// A ledger of this bench's own.
 fn fill(directory: &Path, records: u64) -> Result<(), Failure> {
-    let ledger = open(directory)?;
+    fill_ledger(open(directory)?, records)
+}
+
+/// Requests by 64 writers at a time, each with its result; the ledger is signed, indexed and closed then.
+pub(crate) fn fill_ledger(ledger: Ledger, records: u64) -> Result<(), Failure> {
     let start = Instant::now();
     let next = AtomicU64::new(0);
     let write = || -> Result<(), Failure> {

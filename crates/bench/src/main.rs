@@ -9,6 +9,7 @@
 mod appends;
 mod bare;
 mod checks;
+mod console;
 mod index;
 mod jail_cost;
 mod large_ledger;
@@ -106,6 +107,12 @@ enum What {
         #[arg(long, default_value = "crates")]
         fresh: PathBuf,
     },
+    /// What each page of the console asks of a server with a large ledger, over loopback.
+    Console {
+        /// Requests in the ledger; two leaves each.
+        #[arg(long, default_value_t = 1_000_000)]
+        records: u64,
+    },
     /// Appends beside SQLite, verification, proofs, queries, bytes a record.
     Ledger {
         /// Requests in the ledger that is verified and queried; two leaves each.
@@ -165,6 +172,7 @@ fn main() -> ExitCode {
             retrieval::measure(&options, |corpora| retrieval::hooks(&options.cache, corpora))
         }
         What::Index { cache } => index::measure(&cache),
+        What::Console { records } => console::measure(records),
         What::Provenance { known, fresh } => provenance::measure(&known, &fresh),
         What::Ledger { records, directory, quick } => {
             appends::measure(quick).and_then(|()| large_ledger::measure(records, directory, quick))

@@ -12,6 +12,9 @@
 //! | `GET /health` | llama.cpp | no credential; 503 with the reason when nothing can be answered |
 //! | `POST /v1/cloister/trace` | Cloister | what a text has in common with known code |
 //! | `POST /v1/cloister/generate` | Cloister | fills a hole until a compiler has nothing against it |
+//! | `GET /v1/cloister/status`, `/posture`, `/chain` | our own | how the server stands, what the newest look at the jails came to, what serves by whose word |
+//! | `GET /v1/cloister/ledger/proof/{index}` | our own | a C2SP tlog-proof of a leaf |
+//! | `GET /console` and below | our own | pages for browsers; no credential, for they hold nothing |
 //! | `GET /metrics` | Prometheus | needs a credential |
 //!
 //! Defaults: a request without `temperature` is greedy, and one without `seed` (or with llama.cpp's
@@ -31,10 +34,12 @@ mod dialect;
 mod llama_cpp;
 mod openai;
 
+mod console;
 mod fields;
 mod generate;
 mod parameters;
 mod query;
+mod standing;
 mod trace;
 
 mod errors;

@@ -28,7 +28,7 @@ use crate::fields::DialectError;
 use crate::listen::Source;
 use crate::metrics::Metrics;
 use crate::walk::Walk;
-use crate::{context, decisions, generate, llama_cpp, openai, sse, trace};
+use crate::{console, context, decisions, generate, llama_cpp, openai, sse, standing, trace};
 
 /// For a whole body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -58,6 +58,8 @@ pub(crate) fn router<W: Walk>(app: Arc<App<W>>) -> Router {
         .route("/v1/cloister/context", post(look_up::<W>))
         .route("/v1/cloister/trace", post(trace::<W>))
         .route("/v1/cloister/generate", post(generate::<W>))
+        .merge(standing::routes())
+        .merge(console::routes())
         .route("/metrics", get(metrics::<W>))
         .route("/health", get(health::<W>))
         .fallback(unknown_route)
@@ -437,7 +439,7 @@ fn names_this_machine(uri: &Uri, headers: &HeaderMap) -> bool {
 }
 
 /// A bearer token, or `x-api-key`; without either, on a Unix socket, the user that the kernel names.
-fn credential(request: &Request) -> Credential {
+pub(crate) fn credential(request: &Request) -> Credential {
     if let Some(token) = token(request.headers()) {
         return Credential::Bearer(token.to_owned());
     }

@@ -3,8 +3,8 @@
 use std::future::Future;
 
 use assist::{
-    Answer, AnswerStream, Assist, Decided, DeploymentView, Event, Generate, Lookup, Provenance, Receipt,
-    Refusal, Request, Status, Step, Trace,
+    Answer, AnswerStream, Assist, Decided, DeploymentView, Event, Generate, LeafProof, Lookup, Provenance,
+    Receipt, Refusal, Request, Standing, Status, Step, Trace,
 };
 use identity::Credential;
 use protocol::{RecordNumber, admin};
@@ -72,6 +72,22 @@ pub trait Walk: Send + Sync + 'static {
 
     /// Fills a hole until a compiler has nothing against it; the steps come as they are made.
     fn generate(&self, generate: Generate) -> mpsc::Receiver<Result<Step, Refusal>>;
+
+    /// Who asks, and the newest look at the jails.
+    fn standing(&self, credential: &Credential) -> impl Future<Output = Result<Standing, Refusal>> + Send;
+
+    /// Each deployment back to who signed its model, and the corpora that this person may see, as a JSON document.
+    fn chain(
+        &self,
+        credential: &Credential,
+    ) -> impl Future<Output = Result<serde_json::Value, Refusal>> + Send;
+
+    /// Proves that a leaf is in the log, to a person who may see it.
+    fn prove(
+        &self,
+        credential: &Credential,
+        leaf: RecordNumber,
+    ) -> impl Future<Output = Result<LeafProof, Refusal>> + Send;
 
     /// What serves, in the order of the configuration.
     fn deployments(&self) -> Vec<DeploymentView>;
@@ -165,6 +181,18 @@ impl Walk for Assist {
 
     fn generate(&self, generate: Generate) -> mpsc::Receiver<Result<Step, Refusal>> {
         Assist::generate(self, generate)
+    }
+
+    async fn standing(&self, credential: &Credential) -> Result<Standing, Refusal> {
+        Assist::standing(self, credential).await
+    }
+
+    async fn chain(&self, credential: &Credential) -> Result<serde_json::Value, Refusal> {
+        Assist::chain(self, credential).await
+    }
+
+    async fn prove(&self, credential: &Credential, leaf: RecordNumber) -> Result<LeafProof, Refusal> {
+        Assist::prove(self, credential, leaf).await
     }
 
     fn deployments(&self) -> Vec<DeploymentView> {

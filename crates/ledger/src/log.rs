@@ -34,6 +34,8 @@ pub(crate) struct Inner {
     pub(crate) keys: LedgerKeys,
     pub(crate) randomness: Randomness,
     pub(crate) origin: String,
+    /// The notary's public key.
+    pub(crate) verifier: String,
     pub(crate) sender: mpsc::Sender<Message>,
     /// The writer's and the integrator's, until someone closes.
     pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
@@ -170,6 +172,11 @@ impl Ledger {
     /// The log's name, which its checkpoints carry.
     pub fn origin(&self) -> &str {
         &self.inner.origin
+    }
+
+    /// The public key that its checkpoints are signed with, as a C2SP verifier key.
+    pub fn verifier(&self) -> &str {
+        &self.inner.verifier
     }
 
     /// How far the ledger is.

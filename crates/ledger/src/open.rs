@@ -275,6 +275,7 @@ impl Ledger {
             keys: config.keys,
             randomness: config.randomness,
             origin: verifier.name().to_owned(),
+            verifier: verifier.to_string(),
             sender,
             threads: Mutex::new(threads),
             index: Mutex::default(),

@@ -196,6 +196,11 @@ impl Ledger {
     pub fn store_witnessed(&self, checkpoint: &WitnessedCheckpoint) -> Result<(), WitnessError> {
         store(&*self.inner.disk, WITNESSED, checkpoint.size, &checkpoint.note)
     }
+
+    /// [`prove`] of a leaf of this ledger, which must be signed.
+    pub fn prove(&self, index: u64) -> Result<TlogProof, ProveLeafError> {
+        prove(&*self.inner.disk, index, None)
+    }
 }
 
 /// Proves that a leaf is in a log, from the log's files. The proof leads to the given checkpoint, else to

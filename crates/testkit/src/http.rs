@@ -78,6 +78,30 @@ pub fn send_tcp(address: SocketAddr, method: &str, path: &str, body: &str) -> Re
     send_over(stream, method, path, body)
 }
 
+/// Gets over TCP, as the person of a token.
+pub fn get_as(address: SocketAddr, token: &str, path: &str) -> Result<Response, Failure> {
+    post_as(address, token, path, None)
+}
+
+/// The same, and posts where there is a body.
+pub fn post_as(
+    address: SocketAddr,
+    token: &str,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<Response, Failure> {
+    #[expect(clippy::disallowed_methods, reason = "a test's client")]
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(ANSWER_WAIT_MAX))?;
+    let (method, body) = body.map_or(("GET", String::new()), |body| ("POST", body.to_string()));
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {token}\r\ncontent-length: {length}\r\n\r\n{body}"
+    )?;
+    Sent { reader: BufReader::new(Box::new(stream)) }.receive()
+}
+
 fn send_over(
     mut stream: impl Read + Write + 'static,
     method: &str,

@@ -41,6 +41,8 @@ enum What {
     Engine,
     /// Appends beside SQLite, verification, proofs, queries, bytes a record.
     Ledger,
+    /// What each page of the console asks of a server with a large ledger.
+    Console,
     /// A model carried in: packing, import, verification, the start to the first token, memory.
     Vault,
     /// The jail: a worker's start and decode speed, with it and without.
@@ -106,6 +108,10 @@ impl Bench {
                 corpora::fetch(places)?;
                 bench.arg("provenance").arg(places.corpora()).args(crates()?);
                 bench.arg("--fresh").arg(places.root.join("crates"));
+            }
+            What::Console => {
+                fetch::model_path(places, fetch::known("smollm2")?.name)?;
+                bench.args(["console", "--records", &self.records.to_string()]);
             }
             What::Ledger => {
                 bench.args(["ledger", "--records", &self.records.to_string()]);

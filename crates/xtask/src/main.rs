@@ -6,6 +6,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people: talking is its work")]
 
+mod axe;
 mod bench;
 mod build;
 mod corpora;

@@ -30,6 +30,8 @@ pub(crate) const TEST_SEED: &str = "CLOISTER_TEST_SEED";
 pub(crate) const TEST_PYTHON: &str = "CLOISTER_TEST_PYTHON";
 /// Given to tests: a Python that has the reference implementation of model signing.
 pub(crate) const TEST_MODEL_SIGNING: &str = "CLOISTER_TEST_MODEL_SIGNING";
+/// Given to tests: axe-core, which looks at the console in a browser.
+pub(crate) const TEST_AXE: &str = "CLOISTER_TEST_AXE";
 /// Read: a file of words, one a line, that must not occur in the tree (`tidy`).
 pub(crate) const TIDY_WORDS: &str = "CLOISTER_TIDY_WORDS";
 

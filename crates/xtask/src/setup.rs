@@ -120,6 +120,17 @@ const NEEDS: &[Need] = &[
         present: || in_path("systemd-socket-activate").is_some() && in_path("systemd-analyze").is_some(),
     },
     Need {
+        package: "chromium",
+        reason: "shows the console, in tests",
+        present: || in_path("chromium").is_some(),
+    },
+    Need { package: "nodejs", reason: "drives the browser, in tests", present: || in_path("node").is_some() },
+    Need {
+        package: "npm",
+        reason: "fetches axe-core, by which tests tell whether everybody can use the console",
+        present: || in_path("npm").is_some(),
+    },
+    Need {
         package: "python3",
         reason: "runs pip, the openai client and the reference of model signing",
         present: || in_path("python3").is_some(),

@@ -5,6 +5,7 @@ mod bundle;
 mod chat;
 mod complete;
 mod completions;
+mod console;
 mod decide;
 mod explain;
 mod generate;
@@ -79,6 +80,7 @@ pub(crate) enum Command {
     Installed(installed::Installed),
     Status(status::Status),
     Models(models::Models),
+    Console(console::Console),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -101,6 +103,7 @@ impl Command {
             Command::Installed(command) => command.run(session),
             Command::Status(command) => command.run(session),
             Command::Models(command) => command.run(session),
+            Command::Console(command) => command.run(session),
             Command::Completions(command) => command.run(session),
             Command::Man(command) => command.run(session),
         }

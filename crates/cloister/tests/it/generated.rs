@@ -43,6 +43,7 @@ fn every_command_has_help() {
         "self",
         "status",
         "models",
+        "console",
         "completions",
         "man",
     ] {

@@ -12,6 +12,7 @@ mod backups;
 mod checks;
 mod clients;
 mod confinement;
+mod console;
 mod context;
 mod corpora;
 mod crashes;

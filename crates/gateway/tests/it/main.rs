@@ -387,3 +387,51 @@ async fn the_shutdown_lets_a_request_end_and_accepts_no_other() {
     ended.await.unwrap().unwrap();
     assert!(server.try_connect().await.is_err());
 }
+
+#[tokio::test]
+async fn how_a_server_stands() {
+    let server = Server::start(Script::answers("x"));
+    let status = server.get("/v1/cloister/status", &[]).await;
+    assert_eq!(status.status, 200);
+    let status = status.json();
+    assert_eq!((&status["ledger"]["size"], &status["ledger"]["error"]), (&json!(1000), &Value::Null));
+    assert!(status["ledger"]["checkpoint"].as_str().unwrap().starts_with("example.org/log"));
+    assert_eq!(status["deployments"][0]["cloister"]["training_data"], "undisclosed");
+    let line = "network: gateway: connect: a socket instead of EPERM (socket(2))";
+    let posture = &status["posture"];
+    assert_eq!((&posture["record"], &posture["time_unix_s"]), (&json!(12), &json!(1_700_000_000)));
+    assert_eq!((&posture["outcome"], &posture["failed"]), (&json!("failed"), &json!([line])));
+    let rows = server.get("/v1/cloister/posture", &[]).await.json();
+    assert_eq!(rows["posture"]["rows"][1]["verdict"], "fail");
+    for path in ["/v1/cloister/status", "/v1/cloister/posture"] {
+        assert_eq!(server.tcp_get(path, &["Host: localhost"]).await.status, 401, "{path}");
+    }
+    let server = Server::start(Script::streams(&[]));
+    assert_eq!(server.get("/v1/cloister/status", &[]).await.json()["posture"], Value::Null);
+    let server = Server::start(Script::Refuse(RefusalKind::LedgerUnavailable));
+    assert_eq!(server.get("/v1/cloister/status", &[]).await.status, 503);
+}
+
+#[tokio::test]
+async fn the_console_needs_no_credential_and_its_data_does() {
+    let server = Server::start(Script::answers("x"));
+    let page = server.tcp_get("/console/ledger", &["Host: localhost"]).await;
+    assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    assert!(page.header("content-security-policy").unwrap().contains("trusted-types 'none'"));
+    let tag = page.header("etag").unwrap().to_owned();
+    let again = server.tcp_get("/console", &["Host: localhost", &format!("If-None-Match: {tag}")]).await;
+    assert_eq!(again.status, 304);
+    // By a name of somebody else's, not even the page.
+    assert_eq!(server.tcp_get("/console", &["Host: evil.example"]).await.status, 403);
+    assert_eq!(server.tcp_get("/console/../v1/models", &["Host: localhost"]).await.status, 404);
+    for path in ["/v1/cloister/chain", "/v1/cloister/ledger/proof/7", "/v1/cloister/records/7"] {
+        assert_eq!(server.tcp_get(path, &["Host: localhost"]).await.status, 401, "{path}");
+    }
+    let proof = server.get("/v1/cloister/ledger/proof/7", &[]).await.json();
+    assert_eq!((&proof["index"], &proof["proof"]), (&json!(7), &json!("c2sp.org/tlog-proof@v1")));
+    assert!(proof["verifier"].as_str().unwrap().starts_with("example.org/log+"));
+    assert_eq!(server.get("/v1/cloister/ledger/proof/x", &[]).await.status, 400);
+    assert_eq!(server.get("/v1/cloister/chain", &[]).await.json()["corpora"], json!([]));
+    let server = Server::start(Script::Refuse(RefusalKind::Forbidden));
+    assert_eq!(server.get("/v1/cloister/ledger/proof/7", &[]).await.status, 403);
+}

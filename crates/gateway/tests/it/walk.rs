@@ -10,6 +10,7 @@ use assist::{Answer, Decided, DeploymentView, Event, Receipt, Refusal, RefusalKi
 use gateway::{Events, Walk};
 use identity::Credential;
 use protocol::admin::{Command, Response};
+use protocol::posture::{Row, Verdict};
 use protocol::worker::{Drafts, Stop, Times};
 use protocol::{Digest, RecordNumber};
 use tokio::sync::Notify;
@@ -212,6 +213,48 @@ impl Walk for ScriptedWalk {
         tokio::sync::mpsc::channel(1).1
     }
 
+    async fn chain(&self, _: &Credential) -> Result<serde_json::Value, Refusal> {
+        Ok(serde_json::json!({ "deployments": [], "corpora": [] }))
+    }
+
+    async fn prove(&self, _: &Credential, leaf: RecordNumber) -> Result<assist::LeafProof, Refusal> {
+        match &self.script {
+            Script::Refuse(kind) => Err(refusal(*kind)),
+            _ => Ok(assist::LeafProof {
+                index: leaf.0,
+                leaf_hash: Digest([7; 32]),
+                text: "c2sp.org/tlog-proof@v1".to_owned(),
+                verifier: "example.org/log+00000000+AQ==".to_owned(),
+            }),
+        }
+    }
+
+    async fn standing(&self, _: &Credential) -> Result<assist::Standing, Refusal> {
+        let row = |name: &str, verdict| Row {
+            place: "gateway".to_owned(),
+            layer: "network".to_owned(),
+            name: name.to_owned(),
+            how: "socket(2)".to_owned(),
+            expected: "EPERM".to_owned(),
+            found: "a socket".to_owned(),
+            verdict,
+        };
+        let posture = match &self.script {
+            Script::Refuse(kind) => return Err(refusal(*kind)),
+            Script::Stream(_) => None,
+            Script::Answer(_) => Some(assist::PostureView {
+                record: 12,
+                time_unix_ms: 1_700_000_000_123,
+                occasion: "start".to_owned(),
+                passed: 1,
+                failed: 1,
+                untried: 0,
+                rows: vec![row("read", Verdict::Pass), row("connect", Verdict::Fail)],
+            }),
+        };
+        Ok(assist::Standing { person: "ada".to_owned(), administers: false, posture })
+    }
+
     fn deployments(&self) -> Vec<DeploymentView> {
         vec![DeploymentView {
             alias: "coder".to_owned(),
@@ -230,6 +273,7 @@ impl Walk for ScriptedWalk {
         Status {
             ledger_size: 1000,
             ledger_error: self.ledger_error.lock().unwrap().clone(),
+            ledger_checkpoint: Some("example.org/log\n1000\n…\n".to_owned()),
             requests_running: 1,
             deployments_up: 1,
             deployments: 1,
