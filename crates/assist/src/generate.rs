@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use crate::Findings;
 use crate::checks::Check;
 use crate::provenance::Traced;
-use crate::{Ask, Assist, Message, Parameters, Refusal, RefusalKind, Request, Role};
+use crate::{Ask, Assist, Message, Parameters, Refusal, RefusalKind, Request, Role, Tools};
 
 /// Draws of one request at most,
 pub const CANDIDATES_MAX: u32 = 16;
@@ -165,7 +165,9 @@ impl Assist {
                         ..request.parameters.clone()
                     };
                     let ask = match &chat {
-                        Some(messages) if !draw.is_span => Ask::Chat { messages: messages.clone() },
+                        Some(messages) if !draw.is_span => {
+                            Ask::Chat { messages: messages.clone(), tools: Tools::default() }
+                        }
                         _ => Ask::Fill {
                             prefix: draw.prefix.clone(),
                             suffix: draw.suffix.clone(),
@@ -228,8 +230,7 @@ fn conversation(language: Language, instruction: &str) -> Vec<Message> {
     let system = format!(
         "You write {name}. Answer with one complete, compilable {name} source file in one code block, and nothing else."
     );
-    let message = |role, content| Message { role, content };
-    vec![message(Role::System, system), message(Role::User, instruction.to_owned())]
+    vec![Message::new(Role::System, system), Message::new(Role::User, instruction)]
 }
 
 /// The first code block of an answer that is in the language or says none; the whole answer where there is none.

@@ -224,6 +224,20 @@ impl House {
         Err(refused)
     }
 
+    /// The tokens of a request's prompt, without what the team knows. It shows nothing that who asks did not send, so
+    /// that they came in is all that is recorded.
+    pub(crate) async fn count(&self, request: &Request) -> Result<u32, Refusal> {
+        let principal = self.identify(&request.credential, request.dialect)?;
+        let deployment = self.deployment(request, &principal)?;
+        self.authorise(request, &principal, &deployment).await?;
+        let _place = self.admit(request.dialect, &principal)?;
+        let time_unix_s = (self.outside.now_unix_s)();
+        let tokens_max = self.tokens_max(request, &deployment);
+        let nothing = Found::default();
+        let prompt = self.prompt(request, &principal, &deployment, &nothing, time_unix_s, tokens_max).await?;
+        Ok(prompt.count())
+    }
+
     #[expect(clippy::too_many_arguments, reason = "an intent names everything that determines the answer")]
     async fn write_intent(
         &self,

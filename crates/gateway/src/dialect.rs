@@ -1,7 +1,8 @@
 //! What a dialect is to the routes: a pure function from a body to a [`Call`], and a [`Form`] that
 //! words its answers.
 
-use assist::{Answer, Ask, Findings, Parameters, Subject, Usage};
+use assist::{Answer, Ask, Findings, Parameters, Request, Subject, ToolFormat, Usage};
+use identity::Credential;
 use protocol::RecordNumber;
 use protocol::worker::Stop;
 use serde_json::{Value, json};
@@ -24,6 +25,15 @@ pub(crate) struct Call<F> {
     pub(crate) count: u32,
     /// How to word what comes back.
     pub(crate) form: F,
+}
+
+impl<F> Call<F> {
+    /// As the walk takes it, and how to word what comes of it.
+    pub(crate) fn request(self, credential: Credential, dialect: &'static str) -> (Request, F) {
+        let Call { deployment, ask, parameters, subject, context, form, .. } = self;
+        let check = true;
+        (Request { credential, dialect, deployment, ask, parameters, subject, context, check }, form)
+    }
 }
 
 /// How a dialect words an answer, whole or in events. A streamed answer has a form of its own, which may keep what it
@@ -101,6 +111,8 @@ pub(crate) struct Head {
     pub(crate) deployment: String,
     /// Tokens that the deployment's sequences hold; 0 when not known.
     pub(crate) context_tokens: u32,
+    /// How its model calls tools, where it can.
+    pub(crate) tools: Option<ToolFormat>,
     /// The publisher's statement on training data; empty when not known.
     pub(crate) training_data: String,
     /// Seconds since 1970, UTC.

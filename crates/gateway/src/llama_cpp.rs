@@ -231,6 +231,7 @@ mod tests {
             record: RecordNumber(7),
             deployment: "coder".into(),
             context_tokens: 4096,
+            tools: None,
             training_data: String::new(),
             created_unix_s: 0,
         }

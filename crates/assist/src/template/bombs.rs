@@ -14,11 +14,11 @@ const TIME_MAX: Duration = Duration::from_secs(20);
 
 #[test]
 fn bombs() {
-    let ask = [Message { role: Role::User, content: "x".to_owned() }];
+    let ask = [Message::new(Role::User, "x")];
     let surroundings = Surroundings { time_unix_s: 0, begin_of_text: "<s>", end_of_text: "</s>" };
     for (name, template) in templates() {
         let begun = Instant::now();
-        let result = render(Some(&template), &ask, surroundings);
+        let result = render(Some(&template), &ask, &[], surroundings);
         assert!(result.is_err(), "{name}");
         let (taken, peak_mib) = (begun.elapsed(), peak_mib());
         assert!(taken < TIME_MAX && peak_mib < PEAK_MIB_MAX, "{name}: {taken:?}, {peak_mib} MiB");

@@ -170,6 +170,14 @@ impl Walk for ScriptedWalk {
         self.answer(request).await
     }
 
+    async fn count(&self, request: Request) -> Result<u32, Refusal> {
+        self.begin(request);
+        match &self.script {
+            Script::Refuse(kind) => Err(refusal(*kind)),
+            _ => Ok(100),
+        }
+    }
+
     async fn explain(&self, _credential: &Credential, record: RecordNumber) -> Result<String, Refusal> {
         Ok(format!(r#"{{"record":{record}}}"#))
     }
@@ -221,6 +229,7 @@ impl Walk for ScriptedWalk {
             trained_context_tokens: 32768,
             slots: 2,
             fill: true,
+            tools: Some(assist::ToolFormat::Tagged),
             up: true,
             training_data: "undisclosed".to_owned(),
         }]
