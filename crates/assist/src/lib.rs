@@ -40,7 +40,7 @@ use retrieval::Sources;
 use tokio::sync::{mpsc, oneshot};
 
 pub use administer::{NotAdmitted, check_admitted};
-pub use answer::{Answer, AnswerStream, Event, Findings, Usage};
+pub use answer::{Answer, AnswerStream, Event, Findings, PassagePlace, Usage};
 pub use checks::{Check, Remark};
 pub use context::Lookup;
 pub use decisions::{CLIENT_BYTES_MAX, Decided, PATH_BYTES_MAX};

@@ -16,7 +16,9 @@ use tokio::time::Instant;
 use crate::prompt::{self, Prompt, PromptError, Rooms};
 use crate::provenance::{Known, Provenance, Withheld};
 use crate::record::{self, BlockBody, Engine, IntentBody, Output};
-use crate::{Answer, Ask, Event, Findings, House, Refusal, RefusalKind, Request, Usage, context};
+use crate::{
+    Answer, Ask, Event, Findings, House, PassagePlace, Refusal, RefusalKind, Request, Usage, context,
+};
 
 /// A block holds at most that many tokens,
 const BLOCK_TOKENS_MAX: usize = 32;
@@ -117,7 +119,8 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
                 if let Some((_, rest)) = blocks.take(&text) {
                     delivery.block(rest.to_owned()).await;
                 }
-                let findings = Findings { checks, provenance };
+                let sources = prompt.chosen(&found).map(PassagePlace::of).collect();
+                let findings = Findings { checks, provenance, sources };
                 delivery.close(Answer { record, receipt, deployment, text, stop, usage, findings }).await;
             }
             Some(refusal) => return Err(refusal),

@@ -347,3 +347,122 @@ fn usage_body(usage: &Usage) -> Value {
         "output_tokens": usage.answer_tokens,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What Claude Code sends, shortened.
+    const BODY: &str = r#"{
+        "model": "coder", "max_tokens": 512, "stream": true, "temperature": 1, "stop_sequences": ["END"],
+        "system": [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}, {"type": "text", "text": "Ada."}],
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "Look", "cache_control": {"type": "ephemeral"}}]},
+            {"role": "assistant", "content": [
+                {"type": "thinking", "thinking": "hm", "signature": "x"},
+                {"type": "text", "text": "I look."},
+                {"type": "tool_use", "id": "toolu_1", "name": "Read", "input": {"path": "a.ads", "lines": [1, 2]}}
+            ]},
+            {"role": "user", "content": [
+                {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": "package A"}]},
+                {"type": "tool_result", "tool_use_id": "toolu_2", "is_error": true},
+                {"type": "text", "text": "Go on."}
+            ]}
+        ],
+        "tools": [
+            {"name": "Read", "description": "Reads.", "input_schema": {"type": "object", "properties": {}}},
+            {"type": "web_search_20250305", "name": "web_search", "max_uses": 5}
+        ],
+        "tool_choice": {"type": "any", "disable_parallel_tool_use": true},
+        "thinking": {"type": "enabled", "budget_tokens": 1024}, "metadata": {"user_id": "u"}
+    }"#;
+
+    #[test]
+    fn claude_code() {
+        let call = parse(BODY.as_bytes()).unwrap();
+        let made = ToolCall {
+            id: "toolu_1".into(),
+            name: "Read".into(),
+            arguments: r#"{"path":"a.ads","lines":[1,2]}"#.into(),
+        };
+        let messages = vec![
+            Message::new(Role::System, "Be brief.\nAda."),
+            Message::new(Role::User, "Look"),
+            Message { tool_calls: vec![made], ..Message::new(Role::Assistant, "I look.") },
+            Message::result("toolu_1".into(), "package A".into()),
+            Message::result("toolu_2".into(), String::new()),
+            Message::new(Role::User, "Go on."),
+        ];
+        let parameters = serde_json::from_str(r#"{"type":"object","properties":{}}"#).unwrap();
+        let read = Tool { name: "Read".into(), description: Some("Reads.".into()), parameters };
+        let tools = Tools { offered: vec![read], choice: ToolChoice::Required };
+        assert!(call.ask == Ask::Chat { messages, tools });
+        assert_eq!((call.parameters.tokens_max, call.stream), (Some(512), true));
+        assert_eq!(
+            (call.parameters.stop, call.parameters.sampling.temperature),
+            (vec!["END".to_owned()], 1.0)
+        );
+    }
+
+    #[test]
+    fn refused() {
+        for (body, field, words) in [
+            ("{}", "messages", "is required"),
+            (r#"{"messages":[]}"#, "messages", "is empty"),
+            (r#"{"messages":[{"role":"tool","content":"a"}]}"#, "messages[0].role", "must be one of"),
+            (r#"{"messages":[{"role":"user"}]}"#, "messages[0].content", "is required"),
+            (
+                r#"{"messages":[{"role":"user","content":[{"type":"image","source":{}}]}]}"#,
+                "messages[0].content[0].type",
+                "is `image`, which is not read here",
+            ),
+            (
+                r#"{"messages":[{"role":"user","content":[{"type":"tool_use","id":"a","name":"f","input":{}}]}]}"#,
+                "messages[0].content[0].type",
+                "is `tool_use`",
+            ),
+            (
+                r#"{"messages":[{"role":"user","content":[{"type":"tool_result","content":"a"}]}]}"#,
+                "messages[0].content[0].tool_use_id",
+                "is required",
+            ),
+            (
+                r#"{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}"#,
+                "messages",
+                "must not end with the assistant's words",
+            ),
+            (r#"{"messages":[{"role":"user","content":"a"}],"system":7}"#, "system", "must be a string or"),
+            (
+                r#"{"messages":[{"role":"user","content":"a"}],"tool_choice":{"type":"any"}}"#,
+                "tool_choice",
+                "where there are no `tools`",
+            ),
+            (
+                r#"{"messages":[{"role":"user","content":"a"}],"tools":[{"input_schema":{}}]}"#,
+                "tools[0].name",
+                "is required",
+            ),
+            (
+                r#"{"messages":[{"role":"user","content":"a"}],"stop_sequences":[1]}"#,
+                "stop_sequences[0]",
+                "a string",
+            ),
+        ] {
+            let error = parse(body.as_bytes()).unwrap_err();
+            assert_eq!(error.field.as_deref(), Some(field), "{body}");
+            assert!(error.message.contains(words), "{}", error.message);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics(noise in ".{0,200}", place in 0..BODY.len(), cut in 0usize..40) {
+            let _ = parse(noise.as_bytes());
+            let mut bytes = BODY.as_bytes().to_vec();
+            bytes.splice(place..(place + cut).min(BODY.len()), noise.bytes().take(8));
+            let _ = parse(&bytes);
+        }
+    }
+}

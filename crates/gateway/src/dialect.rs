@@ -98,8 +98,9 @@ impl From<Value> for Frame {
 /// What every dialect's answer carries of ours, as its field `cloister`.
 pub(crate) fn ours(record: RecordNumber, findings: Option<&Findings>) -> Value {
     let mut ours = json!({"record": record});
-    if let Some(Findings { checks, provenance }) = findings {
-        (ours["checks"], ours["provenance"]) = (json!(checks), json!(provenance));
+    if let Some(Findings { checks, provenance, sources }) = findings {
+        (ours["checks"], ours["provenance"], ours["sources"]) =
+            (json!(checks), json!(provenance), json!(sources));
     }
     ours
 }

@@ -414,3 +414,100 @@ fn usage_body(usage: &Usage) -> Value {
         "total_tokens": u64::from(usage.prompt_tokens) + u64::from(usage.answer_tokens),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What Codex sends, shortened.
+    const BODY: &str = r#"{
+        "model": "coder", "instructions": "You are a coding agent.", "stream": true, "store": false,
+        "input": [
+            {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "<permissions>"}]},
+            {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Look."}]},
+            {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x"},
+            {"role": "assistant", "content": [{"type": "output_text", "text": "I look.", "annotations": []}]},
+            {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "shell", "arguments": "{\"command\":[\"ls\"]}"},
+            {"type": "function_call_output", "call_id": "call_1", "output": "a.ads"}
+        ],
+        "tools": [
+            {"type": "function", "name": "shell", "description": "Runs.", "strict": false, "parameters": {"type": "object"}},
+            {"type": "web_search"}, {"type": "custom", "name": "apply_patch", "format": {"type": "grammar"}}
+        ],
+        "tool_choice": "auto", "parallel_tool_calls": false, "reasoning": {"effort": "medium"},
+        "include": ["reasoning.encrypted_content"], "prompt_cache_key": "k", "text": {"verbosity": "low"},
+        "max_output_tokens": 64
+    }"#;
+
+    #[test]
+    fn codex() {
+        let call = parse(BODY.as_bytes()).unwrap();
+        let made =
+            ToolCall { id: "call_1".into(), name: "shell".into(), arguments: r#"{"command":["ls"]}"#.into() };
+        let messages = vec![
+            Message::new(Role::System, "You are a coding agent."),
+            Message::new(Role::System, "<permissions>"),
+            Message::new(Role::User, "Look."),
+            Message { tool_calls: vec![made], ..Message::new(Role::Assistant, "I look.") },
+            Message::result("call_1".into(), "a.ads".into()),
+        ];
+        let parameters = serde_json::from_str(r#"{"type":"object"}"#).unwrap();
+        let shell = Tool { name: "shell".into(), description: Some("Runs.".into()), parameters };
+        let tools = Tools { offered: vec![shell], choice: ToolChoice::Auto };
+        assert!(call.ask == Ask::Chat { messages, tools });
+        assert_eq!((call.parameters.tokens_max, call.stream), (Some(64), true));
+        let plain = parse(br#"{"input":"Why?","tools":[{"type":"function","name":"f"}],"tool_choice":{"type":"function","name":"f"}}"#);
+        let Ask::Chat { messages, tools } = plain.unwrap().ask else { panic!("no chat") };
+        assert_eq!(messages, [Message::new(Role::User, "Why?")]);
+        assert_eq!(tools.choice, ToolChoice::Named("f".into()));
+    }
+
+    #[test]
+    fn refused() {
+        for (body, field, words) in [
+            ("{}", "input", "is required"),
+            (r#"{"input":[]}"#, "input", "is empty"),
+            (r#"{"input":"a","previous_response_id":"resp_1"}"#, "previous_response_id", "nothing is stored"),
+            (r#"{"input":"a","background":true}"#, "background", "nothing is stored"),
+            (r#"{"input":[{"role":"user"}]}"#, "input[0].content", "is required"),
+            (r#"{"input":[{"type":"item_reference","id":"a"}]}"#, "input[0].type", "is `item_reference`"),
+            (
+                r#"{"input":[{"role":"user","content":[{"type":"input_image","image_url":"data:"}]}]}"#,
+                "input[0].content[0].type",
+                "is `input_image`",
+            ),
+            (
+                r#"{"input":[{"type":"function_call","call_id":"a","name":"f"}]}"#,
+                "input[0].arguments",
+                "is required",
+            ),
+            (
+                r#"{"input":"a","text":{"format":{"type":"json_schema"}}}"#,
+                "text.format.type",
+                "must be `text`",
+            ),
+            (r#"{"input":"a","tool_choice":"required"}"#, "tool_choice", "where there are no `tools`"),
+            (
+                r#"{"input":"a","tool_choice":{"type":"web_search"}}"#,
+                "tool_choice.type",
+                "must be `function`",
+            ),
+        ] {
+            let error = parse(body.as_bytes()).unwrap_err();
+            assert_eq!(error.field.as_deref(), Some(field), "{body}");
+            assert!(error.message.contains(words), "{}", error.message);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics(noise in ".{0,200}", place in 0..BODY.len(), cut in 0usize..40) {
+            let _ = parse(noise.as_bytes());
+            let mut bytes = BODY.as_bytes().to_vec();
+            bytes.splice(place..(place + cut).min(BODY.len()), noise.bytes().take(8));
+            let _ = parse(&bytes);
+        }
+    }
+}

@@ -146,7 +146,7 @@ impl Walk for ScriptedWalk {
                 text: (*text).to_owned(),
                 stop: Stop::EndOfText,
                 usage: usage(),
-                findings: assist::Findings::default(),
+                findings: findings(),
             }),
             Script::Refuse(kind) => Err(refusal(*kind)),
             Script::Stream(_) => pending().await,
@@ -273,11 +273,9 @@ impl Events for ScriptedStream {
         loop {
             return match self.events.next()? {
                 ScriptedEvent::Block(text) => Some(Event::Block(text.to_owned())),
-                ScriptedEvent::End => Some(Event::End {
-                    stop: Stop::EndOfText,
-                    usage: usage(),
-                    findings: assist::Findings::default(),
-                }),
+                ScriptedEvent::End => {
+                    Some(Event::End { stop: Stop::EndOfText, usage: usage(), findings: findings() })
+                }
                 ScriptedEvent::Broken(kind) => Some(Event::Broken(refusal(kind))),
                 ScriptedEvent::Hang => pending().await,
                 ScriptedEvent::Vanish => None,
@@ -288,6 +286,19 @@ impl Events for ScriptedStream {
             };
         }
     }
+}
+
+/// One passage went into every prompt.
+fn findings() -> assist::Findings {
+    let place = assist::PassagePlace {
+        source: "flight".to_owned(),
+        commit: "c0ffee".to_owned(),
+        path: "src/a.ads".to_owned(),
+        first_line: 3,
+        last_line: 7,
+        page: None,
+    };
+    assist::Findings { sources: vec![place], ..assist::Findings::default() }
 }
 
 fn receipt(record: RecordNumber) -> Receipt {
