@@ -14,7 +14,9 @@ use crate::Json;
 const MARK: char = '\u{f5a0c}';
 /// Bytes of texts that a template can make of others.
 const MADE_BYTES_MAX: usize = 16 << 20;
-/// Of the worst template and the longest list of tools.
+/// Bytes of a prompt's texts: some bodies at their limit.
+const PROMPT_BYTES_MAX: usize = 32 << 20;
+/// Beyond what [`bounds::check`] lets in.
 const TOJSON_DEPTH_MAX: usize = 64;
 
 /// Words that templates look for in a schema, and that stand for nothing but themselves. All others are marked.
@@ -62,7 +64,14 @@ const SCHEMA_WORDS: &[&str] = &[
 /// The texts that marks stand for. Shared with the functions of the template, which make new ones of them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Words {
-    texts: Arc<Mutex<Vec<Text>>>,
+    texts: Arc<Mutex<Texts>>,
+}
+
+#[derive(Debug, Default)]
+struct Texts {
+    list: Vec<Text>,
+    /// Bytes of those that were made of others.
+    made_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -156,25 +165,26 @@ impl Words {
                 text.push_str(piece);
                 continue;
             }
-            let number = piece.parse::<usize>().ok().filter(|number| *number < texts.len());
+            let number = piece.parse::<usize>().ok().filter(|number| *number < texts.list.len());
             let number = number.ok_or_else(|| invalid("a text was cut"))?;
             of.push(number);
-            text.push_str(&escaped(&texts[number].text));
+            text.push_str(&escaped(&texts.list[number].text));
+            if texts.made_bytes + text.len() > MADE_BYTES_MAX {
+                return Err(invalid("more JSON is made than templates need"));
+            }
         }
         state.consume_fuel(text.len() as u64 / 64)?;
-        let made = texts.iter().filter(|text| !text.of.is_empty()).map(|text| text.text.len()).sum::<usize>();
-        if made + text.len() > MADE_BYTES_MAX {
-            return Err(invalid("more JSON is made than templates need"));
-        }
-        texts.push(Text { text, of, needed: None });
-        Ok(Value::from(marked(texts.len() - 1)))
+        texts.made_bytes += text.len();
+        texts.list.push(Text { text, of, needed: None });
+        Ok(Value::from(marked(texts.list.len() - 1)))
     }
 
     /// The pieces of what was rendered: the template's own words, and those of people.
     pub(super) fn cut(&self, rendered: &str) -> Result<Vec<Part>, TemplateError> {
-        let texts = self.lock();
+        let texts = &self.lock().list;
         let mut seen = vec![false; texts.len()];
         let mut parts = Vec::new();
+        let mut bytes = 0;
         for (index, piece) in rendered.split(MARK).enumerate() {
             if index % 2 == 0 {
                 if !piece.is_empty() {
@@ -185,6 +195,10 @@ impl Words {
             let number = piece.parse::<usize>().ok().filter(|number| *number < texts.len());
             let number = number.ok_or(TemplateError::Mangled)?;
             seen[number] = true;
+            bytes += texts[number].text.len();
+            if bytes > PROMPT_BYTES_MAX {
+                return Err(TemplateError::Refused("it repeats texts more often than templates need".to_owned()));
+            }
             match parts.last_mut() {
                 Some(Part::Text(text)) => text.push_str(&texts[number].text),
                 _ => parts.push(Part::Text(texts[number].text.clone())),
@@ -206,11 +220,11 @@ impl Words {
 
     fn add(&self, text: Text) -> String {
         let mut texts = self.lock();
-        texts.push(text);
-        marked(texts.len() - 1)
+        texts.list.push(text);
+        marked(texts.list.len() - 1)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Text>> {
+    fn lock(&self) -> MutexGuard<'_, Texts> {
         self.texts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -12,7 +12,7 @@ records = []
 
 
 def parsed(raw):
-    records.append(int(raw.headers["x-cloister-record"]))
+    records.extend(int(record) for record in raw.headers["x-cloister-record"].split(", "))
     return raw.parse()
 
 
