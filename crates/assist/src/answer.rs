@@ -3,6 +3,7 @@
 use ledger::Receipt;
 use protocol::RecordNumber;
 use protocol::worker::{Drafts, Stop, Times};
+use retrieval::Passage;
 
 use crate::{Check, Provenance};
 
@@ -32,6 +33,39 @@ pub struct Findings {
     pub checks: Vec<Check>,
     /// What it has in common with known code.
     pub provenance: Provenance,
+    /// The passages of the team's sources that its prompt had, the most useful first.
+    pub sources: Vec<PassagePlace>,
+}
+
+/// Where a passage of a source stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct PassagePlace {
+    /// The source's name.
+    pub source: String,
+    /// The commit; empty of a folder.
+    pub commit: String,
+    /// The file, from the source's root.
+    pub path: String,
+    /// The first line, from 1; 0 in a document without lines.
+    pub first_line: u32,
+    /// The last line.
+    pub last_line: u32,
+    /// The page, from 1, in a document that has pages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<u32>,
+}
+
+impl PassagePlace {
+    pub(crate) fn of(passage: &Passage) -> PassagePlace {
+        PassagePlace {
+            source: passage.source.clone(),
+            commit: passage.revision.clone(),
+            path: passage.path.clone(),
+            first_line: passage.first_line,
+            last_line: passage.last_line,
+            page: passage.page,
+        }
+    }
 }
 
 /// What an answer cost.

@@ -100,7 +100,7 @@ impl House {
             let repository = subject.repository.as_deref().map(repository_name);
             let (path, repository) = (subject.path.as_deref(), repository.as_deref());
             match &ask {
-                Ask::Chat { messages } => {
+                Ask::Chat { messages, .. } => {
                     let question = messages.iter().rev().find(|message| message.role == Role::User);
                     let question = question.map_or("", |message| &message.content);
                     readable.for_chat(&ChatQuery { question, path, repository })

@@ -10,10 +10,11 @@ use protocol::worker::{Sampling, Until};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use crate::Findings;
 use crate::checks::Check;
 use crate::provenance::Traced;
-use crate::{Ask, Assist, Message, Parameters, Refusal, RefusalKind, Request, Role};
+use crate::{
+    Ask, Assist, Findings, Message, Parameters, PassagePlace, Refusal, RefusalKind, Request, Role, Tools,
+};
 
 /// Draws of one request at most,
 pub const CANDIDATES_MAX: u32 = 16;
@@ -90,8 +91,9 @@ impl Assist {
         let assist = self.clone();
         tokio::spawn(async move {
             let request = generate.request.clone();
-            let last = match assist.rounds(generate, &sender).await {
-                Ok(generated) => assist.traced(&request, generated).await.map(Step::Done),
+            let mut sources = Vec::new();
+            let last = match assist.rounds(generate, &sender, &mut sources).await {
+                Ok(generated) => assist.traced(&request, generated, sources).await.map(Step::Done),
                 Err(refusal) => Err(refusal),
             };
             let _gone = sender.send(last).await;
@@ -100,21 +102,28 @@ impl Assist {
     }
 
     /// What was mended is another text than any draw, and is compared with known code once more.
-    async fn traced(&self, request: &Request, generated: Generated) -> Result<Generated, Refusal> {
+    async fn traced(
+        &self,
+        request: &Request,
+        generated: Generated,
+        sources: Vec<PassagePlace>,
+    ) -> Result<Generated, Refusal> {
         let principal = self.house.identify(&request.credential, request.dialect)?;
         let known = self.house.known(request, &principal, std::iter::empty())?;
         let Traced { provenance, withheld } = known.trace(&generated.text).await?;
         if let Some(withheld) = withheld {
             return Err(withheld.refusal(generated.record));
         }
-        let findings = Findings { provenance, ..generated.findings };
+        let findings = Findings { provenance, sources, ..generated.findings };
         Ok(Generated { findings, ..generated })
     }
 
+    /// `sources` get the passages that any draw's prompt had.
     async fn rounds(
         &self,
         generate: Generate,
         steps: &mpsc::Sender<Result<Step, Refusal>>,
+        sources: &mut Vec<PassagePlace>,
     ) -> Result<Generated, Refusal> {
         let Generate { request, language, instruction, mut limits } = generate;
         let Ask::Fill { prefix, suffix, extra } = &request.ask else {
@@ -165,7 +174,9 @@ impl Assist {
                         ..request.parameters.clone()
                     };
                     let ask = match &chat {
-                        Some(messages) if !draw.is_span => Ask::Chat { messages: messages.clone() },
+                        Some(messages) if !draw.is_span => {
+                            Ask::Chat { messages: messages.clone(), tools: Tools::default() }
+                        }
                         _ => Ask::Fill {
                             prefix: draw.prefix.clone(),
                             suffix: draw.suffix.clone(),
@@ -190,6 +201,11 @@ impl Assist {
                         }
                     };
                     record = Some(answer.record);
+                    for place in answer.findings.sources {
+                        if !sources.contains(&place) {
+                            sources.push(place);
+                        }
+                    }
                     rounds.drawn(if is_chat { block(language, &answer.text) } else { &answer.text });
                 }
                 Want::Check(text) => {
@@ -228,8 +244,7 @@ fn conversation(language: Language, instruction: &str) -> Vec<Message> {
     let system = format!(
         "You write {name}. Answer with one complete, compilable {name} source file in one code block, and nothing else."
     );
-    let message = |role, content| Message { role, content };
-    vec![message(Role::System, system), message(Role::User, instruction.to_owned())]
+    vec![Message::new(Role::System, system), Message::new(Role::User, instruction)]
 }
 
 /// The first code block of an answer that is in the language or says none; the whole answer where there is none.

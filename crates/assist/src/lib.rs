@@ -13,6 +13,7 @@ mod context;
 mod decisions;
 pub mod evidence;
 mod generate;
+mod json;
 mod posture;
 mod prompt;
 mod prove;
@@ -23,6 +24,7 @@ mod replay;
 mod request;
 mod tally;
 pub mod template;
+mod tools;
 pub mod trial;
 mod walk;
 
@@ -41,11 +43,12 @@ use retrieval::Sources;
 use tokio::sync::{mpsc, oneshot};
 
 pub use administer::{NotAdmitted, check_admitted};
-pub use answer::{Answer, AnswerStream, Event, Findings, Usage};
+pub use answer::{Answer, AnswerStream, Event, Findings, PassagePlace, Usage};
 pub use checks::{Check, Remark};
 pub use context::Lookup;
 pub use decisions::{CLIENT_BYTES_MAX, Decided, PATH_BYTES_MAX};
 pub use generate::{CANDIDATES_MAX, FIXES_MAX, Generate, Generated, Round, SPANS_MAX, Step};
+pub use json::Json;
 pub use ledger::{Choice, Filter, Receipt};
 pub use posture::{PostureView, Standing};
 pub use prove::LeafProof;
@@ -53,6 +56,7 @@ pub use provenance::{Match, Provenance, TRACE_BYTES_MAX, Trace};
 pub use refusal::{Refusal, RefusalKind};
 pub use replay::{Replay, ReplayError};
 pub use request::{Ask, Extra, Message, Parameters, Request, Role, Subject};
+pub use tools::{CallReader, Piece, Tool, ToolCall, ToolChoice, ToolFormat, Tools};
 
 use admission::Admission;
 use tally::Tally;
@@ -177,6 +181,8 @@ pub struct DeploymentView {
     pub slots: u32,
     /// Whether it fills holes.
     pub fill: bool,
+    /// How its model calls tools; `None` where it cannot, or no worker runs.
+    pub tools: Option<ToolFormat>,
     /// Whether a worker runs.
     pub up: bool,
     /// The publisher's statement on training data; empty of an upstream engine.
@@ -261,6 +267,11 @@ impl Assist {
         self.answer(request).await
     }
 
+    /// The tokens that a request's prompt has, without what the team knows. Nothing is answered.
+    pub async fn count(&self, request: Request) -> Result<u32, Refusal> {
+        self.house.count(&request).await
+    }
+
     /// What there is.
     pub fn deployments(&self) -> Vec<DeploymentView> {
         let view = |(facts, up): (Arc<DeploymentFacts>, Option<engine::Deployment>)| {
@@ -273,6 +284,7 @@ impl Assist {
                 trained_context_tokens: ready.map_or(0, |ready| ready.trained_context_tokens),
                 slots: ready.map_or(0, |ready| ready.slots),
                 fill: ready.is_some_and(|ready| ready.fill.is_some()),
+                tools: ready.and_then(|ready| ToolFormat::of_template(ready.model.chat_template.as_deref())),
                 up: ready.is_some(),
                 training_data: facts.training_data.clone(),
             }

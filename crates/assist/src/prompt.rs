@@ -8,7 +8,7 @@ use protocol::worker::{FillTokens, Part, Token};
 use retrieval::{Found, Passage};
 
 use crate::template::{self, Surroundings, TemplateError};
-use crate::{Ask, Extra};
+use crate::{Ask, Extra, ToolChoice, ToolFormat};
 
 /// Tokens of a hole's surroundings at most, beside other files: what a plain CPU reads in a few seconds.
 const SURROUNDINGS_TOKENS: usize = 2048;
@@ -68,6 +68,8 @@ pub(crate) enum PromptError {
     Template(#[from] TemplateError),
     #[error("this model has no fill-in-the-middle tokens: use a model that has them, or chat")]
     NoFill,
+    #[error("nothing makes this model call a tool: `tool_choice` can only be auto or none here")]
+    Choice,
     #[error("the prompt is empty")]
     Empty,
     #[error(transparent)]
@@ -86,15 +88,23 @@ pub(crate) async fn build(
     let ready = &deployment.ready;
     let mut begin: Vec<Part> = ready.begin_of_text.map(Part::Token).into_iter().collect();
     let prompt = match ask {
-        Ask::Chat { messages } => {
+        Ask::Chat { messages, tools } => {
             let surroundings = Surroundings {
                 time_unix_s,
                 begin_of_text: &ready.begin_of_text_spelling,
                 end_of_text: &ready.end_of_text_spelling,
             };
-            let with = chat::fitting(&deployment.worker, messages, passages, rooms).await?;
             let template = ready.model.chat_template.as_deref();
-            let parts = template::render(template, &with.messages, surroundings)?;
+            let format = ToolFormat::of_template(template);
+            // A model that knows no tools may go without, where it need not call one.
+            let offered = if format.is_some() { tools.offered.as_slice() } else { &[] };
+            let opening = format.map_or_else(
+                || (tools.choice == ToolChoice::Auto).then(Vec::new),
+                |format| format.opening(tools),
+            );
+            let opening = opening.ok_or(PromptError::Choice)?;
+            let with = chat::fitting(&deployment.worker, messages, offered, passages, rooms).await?;
+            let parts = template::render(template, &with.messages, offered, surroundings)?;
             // A template that spells the begin-of-text token itself must not get a second one.
             let spelled = !ready.begin_of_text_spelling.is_empty()
                 && matches!(parts.first(), Some(Part::Template(text)) if text.starts_with(&ready.begin_of_text_spelling));
@@ -102,6 +112,7 @@ pub(crate) async fn build(
                 begin.clear();
             }
             begin.extend(parts);
+            begin.extend(opening);
             let tokens = deployment.worker.tokenize(begin).await?;
             Prompt { chosen: with.chosen, context_tokens: with.tokens, ..Prompt::new(tokens) }
         }

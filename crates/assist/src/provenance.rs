@@ -174,8 +174,11 @@ impl House {
                 extra.iter().for_each(|extra| near(&extra.file_name, &extra.text));
             }
             Ask::Complete { prompt } => near("the prompt", prompt),
-            Ask::Chat { messages } => {
-                messages.iter().for_each(|message| near("the conversation", &message.content));
+            Ask::Chat { messages, .. } => {
+                for message in messages {
+                    near("the conversation", &message.content);
+                    message.tool_calls.iter().for_each(|call| near("the conversation", &call.arguments));
+                }
             }
         }
         passages.for_each(|passage| near(&passage.file_name(), &passage.text));

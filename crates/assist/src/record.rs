@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::prompt::Prompt;
 use crate::provenance::{Provenance, Withheld};
-use crate::{Ask, Message};
+use crate::{Ask, Message, Tool, ToolChoice};
 
 /// The body of an intent leaf: everything a replay needs.
 #[derive(Serialize, Deserialize)]
@@ -71,9 +71,20 @@ pub(crate) struct BlockBody<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 enum AskedText<'a> {
-    Chat { messages: &'a [Message] },
-    Complete { prompt: &'a str },
-    Fill { prefix: &'a str, suffix: &'a str },
+    Chat {
+        messages: &'a [Message],
+        #[serde(skip_serializing_if = "<[Tool]>::is_empty")]
+        tools: &'a [Tool],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tool_choice: Option<&'a ToolChoice>,
+    },
+    Complete {
+        prompt: &'a str,
+    },
+    Fill {
+        prefix: &'a str,
+        suffix: &'a str,
+    },
 }
 
 /// What went with it: what the client sent, and what was found.
@@ -121,7 +132,10 @@ pub(crate) fn retrieval(found: &retrieval::Found, prompt: &Prompt) -> Option<ser
 /// The two texts that an intent commits to.
 pub(crate) fn texts(ask: &Ask, chosen: &[&Passage]) -> Result<(String, String), serde_json::Error> {
     let (asked, extra) = match ask {
-        Ask::Chat { messages } => (AskedText::Chat { messages }, None),
+        Ask::Chat { messages, tools } => {
+            let tool_choice = (!tools.offered.is_empty()).then_some(&tools.choice);
+            (AskedText::Chat { messages, tools: &tools.offered, tool_choice }, None)
+        }
         Ask::Complete { prompt } => (AskedText::Complete { prompt }, None),
         Ask::Fill { prefix, suffix, extra } => (AskedText::Fill { prefix, suffix }, Some(extra)),
     };

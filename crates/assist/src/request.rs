@@ -3,6 +3,8 @@
 use identity::Credential;
 use protocol::worker::{Sampling, Until};
 
+use crate::{ToolCall, Tools};
+
 /// One request, as a surface hands it in.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -40,6 +42,8 @@ pub enum Ask {
     Chat {
         /// In order, at least one.
         messages: Vec<Message>,
+        /// What the model may ask to be done.
+        tools: Tools,
     },
     /// Text to go on from. Special tokens spelled in it are those tokens: raw fill-in-the-middle
     /// prompts come this way.
@@ -76,6 +80,24 @@ pub struct Message {
     pub role: Role,
     /// The text.
     pub content: String,
+    /// What an assistant asked to be done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
+    /// Which call a tool's result is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_call_id: Option<String>,
+}
+
+impl Message {
+    /// A text.
+    pub fn new(role: Role, content: impl Into<String>) -> Message {
+        Message { role, content: content.into(), tool_calls: Vec::new(), tool_call_id: None }
+    }
+
+    /// What came of a call.
+    pub fn result(tool_call_id: String, content: String) -> Message {
+        Message { tool_call_id: Some(tool_call_id), ..Message::new(Role::Tool, content) }
+    }
 }
 
 /// Who speaks in a conversation. A closed list: a template takes a role as its own words.
@@ -88,6 +110,8 @@ pub enum Role {
     User,
     /// The model.
     Assistant,
+    /// A tool that the model asked for.
+    Tool,
 }
 
 impl Role {
@@ -97,6 +121,7 @@ impl Role {
             Role::System => "system",
             Role::User => "user",
             Role::Assistant => "assistant",
+            Role::Tool => "tool",
         }
     }
 }

@@ -16,7 +16,9 @@ use tokio::time::Instant;
 use crate::prompt::{self, Prompt, PromptError, Rooms};
 use crate::provenance::{Known, Provenance, Withheld};
 use crate::record::{self, BlockBody, Engine, IntentBody, Output};
-use crate::{Answer, Ask, Event, Findings, House, Refusal, RefusalKind, Request, Usage, context};
+use crate::{
+    Answer, Ask, Event, Findings, House, PassagePlace, Refusal, RefusalKind, Request, Usage, context,
+};
 
 /// A block holds at most that many tokens,
 const BLOCK_TOKENS_MAX: usize = 32;
@@ -117,7 +119,8 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
                 if let Some((_, rest)) = blocks.take(&text) {
                     delivery.block(rest.to_owned()).await;
                 }
-                let findings = Findings { checks, provenance };
+                let sources = prompt.chosen(&found).map(PassagePlace::of).collect();
+                let findings = Findings { checks, provenance, sources };
                 delivery.close(Answer { record, receipt, deployment, text, stop, usage, findings }).await;
             }
             Some(refusal) => return Err(refusal),
@@ -222,6 +225,20 @@ impl House {
         };
         self.tally.count(&principal.name, request.dialect, "prompt refused");
         Err(refused)
+    }
+
+    /// The tokens of a request's prompt, without what the team knows. It shows nothing that who asks did not send, so
+    /// that they came in is all that is recorded.
+    pub(crate) async fn count(&self, request: &Request) -> Result<u32, Refusal> {
+        let principal = self.identify(&request.credential, request.dialect)?;
+        let deployment = self.deployment(request, &principal)?;
+        self.authorise(request, &principal, &deployment).await?;
+        let _place = self.admit(request.dialect, &principal)?;
+        let time_unix_s = (self.outside.now_unix_s)();
+        let tokens_max = self.tokens_max(request, &deployment);
+        let nothing = Found::default();
+        let prompt = self.prompt(request, &principal, &deployment, &nothing, time_unix_s, tokens_max).await?;
+        Ok(prompt.count())
     }
 
     #[expect(clippy::too_many_arguments, reason = "an intent names everything that determines the answer")]

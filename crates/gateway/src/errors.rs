@@ -28,6 +28,8 @@ pub(crate) enum Shape {
     OpenAi,
     /// `{"error":{"code","message","type"}}`, the code the status.
     LlamaCpp,
+    /// `{"type":"error","error":{"type","message"}}`.
+    Anthropic,
 }
 
 impl Shape {
@@ -35,6 +37,7 @@ impl Shape {
     pub(crate) fn of(path: &str) -> Self {
         match path {
             "/infill" | "/health" => Shape::LlamaCpp,
+            path if path.starts_with("/v1/messages") => Shape::Anthropic,
             _ => Shape::OpenAi,
         }
     }
@@ -75,6 +78,10 @@ impl Fault {
                 "message": self.message,
                 "type": self.llama_cpp_type(),
             }}),
+            Shape::Anthropic => json!({"type": "error", "error": {
+                "type": self.anthropic_type(),
+                "message": self.message,
+            }}),
         }
     }
 
@@ -111,6 +118,19 @@ impl Fault {
             StatusCode::NOT_FOUND => "not_found_error",
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => "unavailable_error",
             StatusCode::INTERNAL_SERVER_ERROR => "server_error",
+            _ => "invalid_request_error",
+        }
+    }
+
+    fn anthropic_type(&self) -> &'static str {
+        match self.status {
+            StatusCode::UNAUTHORIZED => "authentication_error",
+            StatusCode::FORBIDDEN => "permission_error",
+            StatusCode::NOT_FOUND => "not_found_error",
+            StatusCode::PAYLOAD_TOO_LARGE => "request_too_large",
+            StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+            StatusCode::SERVICE_UNAVAILABLE => "overloaded_error",
+            status if status.is_server_error() => "api_error",
             _ => "invalid_request_error",
         }
     }
@@ -197,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn both_shapes() {
+    fn all_shapes() {
         let fault = Fault::from(DialectError::of("stop", "must be a string"));
         assert_eq!(
             fault.body(Shape::OpenAi),
@@ -207,6 +227,10 @@ mod tests {
         assert_eq!(
             fault.body(Shape::LlamaCpp),
             json!({"error": {"code": 400, "message": "`stop` must be a string", "type": "invalid_request_error"}})
+        );
+        assert_eq!(
+            fault.body(Shape::Anthropic),
+            json!({"type": "error", "error": {"type": "invalid_request_error", "message": "`stop` must be a string"}})
         );
     }
 }

@@ -5,6 +5,8 @@
 //! | route | dialect | follows |
 //! |---|---|---|
 //! | `POST /v1/chat/completions`, `POST /v1/completions`, `GET /v1/models` | OpenAI | the OpenAI API, with llama.cpp's `top_k`, `min_p`, `n_predict` and `timings` |
+//! | `POST /v1/responses` | OpenAI | the Responses API, as Codex and the openai package use it; nothing is stored |
+//! | `POST /v1/messages`, `POST /v1/messages/count_tokens` | Anthropic | the Messages API, as Claude Code and the anthropic package use it |
 //! | `POST /infill` | llama.cpp | `tools/server` of llama.cpp, as llama.vim and llama.vscode use it |
 //! | `GET /v1/cloister/records/{record}` | our own | the document that `cloister explain` shows |
 //! | `POST /v1/cloister/decisions` | our own | what a person did with an answer: see docs/http-api.md |
@@ -28,11 +30,14 @@ mod listen;
 mod routes;
 mod walk;
 
+mod anthropic;
 mod context;
 mod decisions;
 mod dialect;
 mod llama_cpp;
 mod openai;
+mod responses;
+mod tools;
 
 mod console;
 mod fields;
@@ -43,7 +48,7 @@ mod standing;
 mod trace;
 
 mod errors;
-mod sse;
+mod stream;
 
 mod metrics;
 

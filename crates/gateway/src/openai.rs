@@ -1,21 +1,21 @@
 //! OpenAI's chat completions, completions and models.
 //!
 //! What clients send beyond the API and is understood: llama.cpp's `top_k`, `min_p` and `n_predict`
-//! (llama.vim warms its chat with `n_predict: 0`); and for completions `until`, as `/infill` has it. `tools` are passed over, which
-//! `tool_choice: "auto"` allows; `required` is refused, as are `response_format`s other than text,
-//! since an answer that ignores them would look as if it had obeyed.
+//! (llama.vim warms its chat with `n_predict: 0`); and for completions `until`, as `/infill` has it.
+//! `response_format`s other than text are refused, since an answer that ignores them would look as if it had obeyed.
+//! `parallel_tool_calls` is passed over: a model calls as many as it likes.
 
-use assist::{Answer, Ask, DeploymentView, Findings, Message, Parameters, Role, Usage};
-use protocol::worker::{Stop, Until};
+mod wording;
+
+use assist::{Ask, CallReader, DeploymentView, Message, Parameters, Role, Tool, ToolCall, ToolChoice, Tools};
+use protocol::worker::Until;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::dialect::{Call, Form, Head, ours};
-use crate::errors::Shape;
+use crate::dialect::Call;
 use crate::fields::{DialectError, Fields, is_array, text_at};
-use crate::parameters::{
-    context, deployment, ended_of_itself, sampling, stop, subject, timings, tokens_max, until,
-};
+use crate::parameters::{context, deployment, sampling, stop, subject, tokens_max, until};
+use crate::tools::{self, CALLS_MAX, TOOLS_MAX};
 
 /// Messages of a conversation.
 const MESSAGES_MAX: usize = 2048;
@@ -23,10 +23,18 @@ const MESSAGES_MAX: usize = 2048;
 /// Text parts of a message.
 const PARTS_MAX: usize = 1024;
 
+/// Answers to one request, as with `/infill`.
+const COUNT_MAX: i64 = 8;
+
 /// How an OpenAI answer is worded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct OpenAi {
     object: Object,
+    tools: Tools,
+    /// Of a stream: reads calls out of the text.
+    reader: Option<CallReader>,
+    /// Of a stream: calls so far.
+    calls: usize,
     /// `stream_options.include_usage`: a last chunk with the usage.
     include_usage: bool,
 }
@@ -49,9 +57,14 @@ pub(crate) fn parse_chat(body: &[u8]) -> Result<Call<OpenAi>, DialectError> {
     }
     let messages = messages.into_iter().map(|(place, raw)| message(place, raw)).collect::<Result<_, _>>()?;
     refuse_flag(&fields, "logprobs", "is not supported: leave it out or send false")?;
-    refuse_choice(&fields, "tool_choice", &["auto", "none"], "tools are not called here")?;
     refuse_response_format(&fields)?;
-    call(&fields, Object::Chat, Ask::Chat { messages }, &["max_completion_tokens", "max_tokens", "n_predict"])
+    let tools = tools::offered(&fields, offered(&fields)?, choice(&fields)?)?;
+    call(
+        &fields,
+        Object::Chat,
+        Ask::Chat { messages, tools },
+        &["max_completion_tokens", "max_tokens", "n_predict"],
+    )
 }
 
 /// Reads the body of `POST /v1/completions`. With a `suffix`, even an empty one, the prompt is the
@@ -97,6 +110,7 @@ fn model(view: &DeploymentView) -> Value {
             "name": view.name,
             "slots": view.slots,
             "fill": view.fill,
+            "tools": view.tools.is_some(),
             "up": view.up,
             "training_data": view.training_data,
         },
@@ -110,9 +124,8 @@ fn call(
     ask: Ask,
     limits: &[&str],
 ) -> Result<Call<OpenAi>, DialectError> {
-    if fields.integer("n", i64::MIN..=i64::MAX)?.is_some_and(|count| count != 1) {
-        return Err(fields.error("n", "can only be 1: send the request again for another answer"));
-    }
+    let count = fields.integer("n", 1..=COUNT_MAX)?.unwrap_or(1);
+    let count = u32::try_from(count).unwrap_or(1);
     let include_usage = match fields.raw("stream_options") {
         Some(raw) => Fields::of(fields.place("stream_options"), raw)?.flag("include_usage")?,
         None => false,
@@ -128,9 +141,52 @@ fn call(
         },
     };
     let stream = fields.flag("stream")?;
-    let form = OpenAi { object, include_usage };
+    if stream && count > 1 {
+        return Err(fields.error("n", "above 1 cannot be streamed"));
+    }
+    let tools = match &ask {
+        Ask::Chat { tools, .. } => tools.clone(),
+        Ask::Complete { .. } | Ask::Fill { .. } => Tools::default(),
+    };
+    let form = OpenAi { object, include_usage, tools, reader: None, calls: 0 };
     let (subject, context) = (subject(fields)?, context(fields)?);
-    Ok(Call { deployment: deployment(fields)?, ask, parameters, subject, context, stream, count: 1, form })
+    Ok(Call { deployment: deployment(fields)?, ask, parameters, subject, context, stream, count, form })
+}
+
+/// `tools`: functions are all there are.
+fn offered(fields: &Fields<'_>) -> Result<Vec<Tool>, DialectError> {
+    let tools = fields.list("tools", TOOLS_MAX)?.into_iter().map(|(place, raw)| {
+        let tool = Fields::of(place, raw)?;
+        if tool.text("type")?.is_some_and(|kind| kind != "function") {
+            return Err(tool.error("type", "must be `function`: no other tools are called here"));
+        }
+        tools::tool(&function(&tool)?, "parameters")
+    });
+    tools.collect()
+}
+
+fn function<'a>(fields: &Fields<'a>) -> Result<Fields<'a>, DialectError> {
+    let raw = fields.raw("function").ok_or_else(|| fields.error("function", "is required: an object"))?;
+    Fields::of(fields.place("function"), raw)
+}
+
+/// `tool_choice`; `None` has no tools called.
+fn choice(fields: &Fields<'_>) -> Result<Option<ToolChoice>, DialectError> {
+    let known = "must be auto, none, required, or {\"type\": \"function\", \"function\": {\"name\": …}}";
+    let Some(raw) = fields.raw("tool_choice") else { return Ok(Some(ToolChoice::Auto)) };
+    if let Ok(word) = text_at("tool_choice", raw) {
+        return match word.as_str() {
+            "auto" => Ok(Some(ToolChoice::Auto)),
+            "none" => Ok(None),
+            "required" => Ok(Some(ToolChoice::Required)),
+            _ => Err(fields.error("tool_choice", known)),
+        };
+    }
+    let choice = Fields::of(fields.place("tool_choice"), raw)?;
+    match choice.required_text("type")?.as_str() {
+        "function" => Ok(Some(ToolChoice::Named(tools::name(&function(&choice)?)?))),
+        _ => Err(choice.error("type", "must be `function`: no other tools are called here")),
+    }
 }
 
 fn message(place: String, raw: &RawValue) -> Result<Message, DialectError> {
@@ -140,15 +196,28 @@ fn message(place: String, raw: &RawValue) -> Result<Message, DialectError> {
         "system" | "developer" => Role::System,
         "user" => Role::User,
         "assistant" => Role::Assistant,
+        "tool" => Role::Tool,
         _ => {
-            let known = "must be one of system, developer, user, assistant; tools are not called here";
-            return Err(fields.error("role", known));
+            return Err(fields.error("role", "must be one of system, developer, user, assistant, tool"));
         }
     };
-    if !fields.list("tool_calls", PARTS_MAX)?.is_empty() {
-        return Err(fields.error("tool_calls", "is not supported: tools are not called here"));
+    let message = Message::new(role, content(&fields, role)?);
+    match role {
+        Role::Assistant => {
+            let calls = fields.list("tool_calls", CALLS_MAX)?.into_iter().map(|(place, raw)| {
+                let call = Fields::of(place, raw)?;
+                let function = function(&call)?;
+                Ok(ToolCall {
+                    id: call.required_text("id")?,
+                    name: tools::name(&function)?,
+                    arguments: function.required_text("arguments")?,
+                })
+            });
+            Ok(Message { tool_calls: calls.collect::<Result<_, DialectError>>()?, ..message })
+        }
+        Role::Tool => Ok(Message { tool_call_id: Some(fields.required_text("tool_call_id")?), ..message }),
+        Role::System | Role::User => Ok(message),
     }
-    Ok(Message { role, content: content(&fields, role)? })
 }
 
 /// A message's text: a string, or text parts, which are joined by line breaks.
@@ -210,130 +279,6 @@ fn refuse_response_format(fields: &Fields<'_>) -> Result<(), DialectError> {
     refuse_choice(&format, "type", &["text"], "other formats are not enforced here")
 }
 
-impl OpenAi {
-    fn id(&self, head: &Head) -> String {
-        match self.object {
-            Object::Chat => format!("chatcmpl-{}", head.record),
-            Object::Text => format!("cmpl-{}", head.record),
-        }
-    }
-
-    /// One event of a stream with one choice.
-    fn chunk(&self, head: &Head, text: Option<&str>, finish_reason: Option<&str>) -> Value {
-        let choice = match self.object {
-            Object::Chat => {
-                let delta = text.map_or_else(|| json!({}), |text| json!({"content": text}));
-                json!({"index": 0, "delta": delta, "finish_reason": finish_reason})
-            }
-            Object::Text => json!({
-                "index": 0, "text": text.unwrap_or_default(), "logprobs": null, "finish_reason": finish_reason,
-            }),
-        };
-        self.envelope(head, json!([choice]))
-    }
-
-    fn envelope(&self, head: &Head, choices: Value) -> Value {
-        let object = match self.object {
-            Object::Chat => "chat.completion.chunk",
-            Object::Text => "text_completion",
-        };
-        let mut chunk = json!({
-            "id": self.id(head),
-            "object": object,
-            "created": head.created_unix_s,
-            "model": head.deployment,
-            "choices": choices,
-        });
-        if self.include_usage {
-            chunk["usage"] = Value::Null;
-        }
-        chunk
-    }
-}
-
-impl Form for OpenAi {
-    const SHAPE: Shape = Shape::OpenAi;
-    const TERMINATOR: Option<&'static str> = Some("[DONE]");
-
-    fn whole(&self, head: &Head, answers: &[Answer]) -> Value {
-        let mut choices = Vec::with_capacity(answers.len());
-        let mut total = Usage::default();
-        for (index, answer) in answers.iter().enumerate() {
-            total = answer.usage;
-            let finish_reason = finish_reason(answer.stop);
-            choices.push(match self.object {
-                Object::Chat => json!({
-                    "index": index,
-                    "message": {"role": "assistant", "content": answer.text},
-                    "logprobs": null,
-                    "finish_reason": finish_reason,
-                }),
-                Object::Text => json!({
-                    "index": index,
-                    "text": answer.text,
-                    "logprobs": null,
-                    "finish_reason": finish_reason,
-                }),
-            });
-        }
-        let object = match self.object {
-            Object::Chat => "chat.completion",
-            Object::Text => "text_completion",
-        };
-        json!({
-            "id": self.id(head),
-            "object": object,
-            "created": head.created_unix_s,
-            "model": head.deployment,
-            "choices": choices,
-            "usage": usage_body(&total),
-            "timings": timings(&total),
-            "cloister": ours(head.record, answers.first().map(|answer| &answer.findings)),
-        })
-    }
-
-    fn opening(&self, head: &Head) -> Option<Value> {
-        match self.object {
-            Object::Chat => {
-                let delta = json!({"role": "assistant", "content": ""});
-                let choice = json!({"index": 0, "delta": delta, "finish_reason": null});
-                Some(self.envelope(head, json!([choice])))
-            }
-            Object::Text => None,
-        }
-    }
-
-    fn block(&self, head: &Head, text: &str) -> Value {
-        self.chunk(head, Some(text), None)
-    }
-
-    fn closing(&self, head: &Head, stop: Stop, usage: &Usage, findings: &Findings) -> Vec<Value> {
-        let mut last = self.chunk(head, None, Some(finish_reason(stop)));
-        last["timings"] = timings(usage);
-        last["cloister"] = ours(head.record, Some(findings));
-        let mut events = vec![last];
-        if self.include_usage {
-            let mut chunk = self.envelope(head, json!([]));
-            chunk["usage"] = usage_body(usage);
-            events.push(chunk);
-        }
-        events
-    }
-}
-
-fn finish_reason(stop: Stop) -> &'static str {
-    if ended_of_itself(stop) { "stop" } else { "length" }
-}
-
-fn usage_body(usage: &Usage) -> Value {
-    json!({
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.answer_tokens,
-        "total_tokens": u64::from(usage.prompt_tokens) + u64::from(usage.answer_tokens),
-        "prompt_tokens_details": {"cached_tokens": usage.prompt_tokens_cached},
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -355,7 +300,7 @@ mod tests {
     }"#;
 
     fn message(role: Role, content: &str) -> Message {
-        Message { role, content: content.to_owned() }
+        Message::new(role, content)
     }
 
     #[test]
@@ -367,7 +312,9 @@ mod tests {
             message(Role::Assistant, ""),
             message(Role::User, "c"),
         ];
-        assert!(call.ask == Ask::Chat { messages });
+        let empty = serde_json::from_str(r#"{"type":"object","properties":{}}"#).unwrap();
+        let offered = vec![Tool { name: "f".into(), description: None, parameters: empty }];
+        assert!(call.ask == Ask::Chat { messages, tools: Tools { offered, choice: ToolChoice::Auto } });
         assert_eq!(call.deployment.as_deref(), Some("coder"));
         assert!(call.stream && call.form.include_usage);
         assert_eq!(call.parameters.tokens_max, Some(64));
@@ -392,7 +339,34 @@ mod tests {
             (r#"{"messages":[]}"#, "messages", "is empty"),
             (r#"{"messages":["hello"]}"#, "messages[0]", "must be an object, not a string"),
             (r#"{"messages":[{"content":"a"}]}"#, "messages[0].role", "is required"),
-            (r#"{"messages":[{"role":"tool","content":"a"}]}"#, "messages[0].role", "must be one of"),
+            (r#"{"messages":[{"role":"critic","content":"a"}]}"#, "messages[0].role", "must be one of"),
+            (r#"{"messages":[{"role":"tool","content":"a"}]}"#, "messages[0].tool_call_id", "is required"),
+            (
+                r#"{"messages":[{"role":"assistant","tool_calls":[{"id":"a","function":{"name":"f","arguments":{}}}]}]}"#,
+                "messages[0].tool_calls[0].function.arguments",
+                "must be a string",
+            ),
+            (
+                r#"{"messages":[{"role":"user","content":"a"}],"tools":[{"type":"web_search"}]}"#,
+                "tools[0].type",
+                "must be `function`",
+            ),
+            (
+                r#"{"messages":[{"role":"user","content":"a"}],"tools":[{"type":"function","function":{"name":"f g"}}]}"#,
+                "tools[0].function.name",
+                "no blanks",
+            ),
+            (
+                r#"{"messages":[{"role":"user","content":"a"}],"tools":[{"function":{"name":"f","parameters":[]}}]}"#,
+                "tools[0].function.parameters",
+                "must be an object",
+            ),
+            (
+                r#"{"messages":[{"role":"user","content":"a"}],"tools":[{"function":{"name":"f"}}],
+                    "tool_choice":{"type":"function","function":{"name":"g"}}}"#,
+                "tool_choice",
+                "must name one of",
+            ),
             (r#"{"messages":[{"role":"user"}]}"#, "messages[0].content", "is required"),
             (r#"{"messages":[{"role":"user","content":7}]}"#, "messages[0].content", "must be a string or"),
             (
@@ -400,7 +374,12 @@ mod tests {
                 "messages[0].content[0].type",
                 "only text",
             ),
-            (r#"{"messages":[{"role":"user","content":"a"}],"n":2}"#, "n", "can only be 1"),
+            (r#"{"messages":[{"role":"user","content":"a"}],"n":9}"#, "n", "must be from 1 to 8"),
+            (
+                r#"{"messages":[{"role":"user","content":"a"}],"n":2,"stream":true}"#,
+                "n",
+                "cannot be streamed",
+            ),
             (r#"{"messages":[{"role":"user","content":"a"}],"logprobs":true}"#, "logprobs", "not supported"),
             (r#"{"messages":[{"role":"user","content":"a"}],"stream":"yes"}"#, "stream", "must be a boolean"),
             (
@@ -424,6 +403,30 @@ mod tests {
             assert_eq!(error.field.as_deref(), Some(field), "{body}");
             assert!(error.message.contains(words) && error.message.contains(field), "{}", error.message);
         }
+    }
+
+    #[test]
+    fn a_conversation_with_calls() {
+        let body = r#"{"messages":[{"role":"user","content":"a"},
+            {"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{}"}}]},
+            {"role":"tool","tool_call_id":"c1","content":[{"type":"text","text":"r"}]}],"n":3,
+            "tools":[{"type":"function","function":{"name":"f","description":"d","strict":true,"parameters":{"b":1,"a":{}}}}],
+            "tool_choice":{"type":"function","function":{"name":"f"}},"parallel_tool_calls":false}"#;
+        let call = parse_chat(body.as_bytes()).unwrap();
+        let made = ToolCall { id: "c1".into(), name: "f".into(), arguments: "{}".into() };
+        let messages = vec![
+            message(Role::User, "a"),
+            Message { tool_calls: vec![made], ..message(Role::Assistant, "") },
+            Message::result("c1".into(), "r".into()),
+        ];
+        let parameters = serde_json::from_str(r#"{"b":1,"a":{}}"#).unwrap();
+        let offered = vec![Tool { name: "f".into(), description: Some("d".into()), parameters }];
+        let tools = Tools { offered, choice: ToolChoice::Named("f".into()) };
+        assert!(call.ask == Ask::Chat { messages, tools });
+        assert_eq!(call.count, 3);
+        let none = r#"{"messages":[{"role":"user","content":"a"}],"tools":[{"function":{"name":"f"}}],"tool_choice":"none"}"#;
+        let none = parse_chat(none.as_bytes()).unwrap();
+        assert!(matches!(none.ask, Ask::Chat { tools, .. } if tools == Tools::default()));
     }
 
     #[test]

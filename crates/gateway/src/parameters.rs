@@ -88,16 +88,20 @@ fn seed(fields: &Fields<'_>) -> Result<u64, DialectError> {
 
 /// `stop`: a string or an array of them. Empty ones, which some clients send for none, are dropped.
 pub(crate) fn stop(fields: &Fields<'_>) -> Result<Vec<String>, DialectError> {
-    let mut stop = match fields.raw("stop") {
+    stop_by(fields, "stop")
+}
+
+/// The same by another name.
+pub(crate) fn stop_by(fields: &Fields<'_>, name: &str) -> Result<Vec<String>, DialectError> {
+    let mut stop = match fields.raw(name) {
         None => Vec::new(),
-        Some(raw) if is_array(raw) => fields.texts("stop", STOP_STRINGS_MAX)?,
-        Some(raw) => vec![text_at(&fields.place("stop"), raw).map_err(|_| {
-            fields
-                .error("stop", &format!("must be a string or an array of at most {STOP_STRINGS_MAX} strings"))
+        Some(raw) if is_array(raw) => fields.texts(name, STOP_STRINGS_MAX)?,
+        Some(raw) => vec![text_at(&fields.place(name), raw).map_err(|_| {
+            fields.error(name, &format!("must be a string or an array of at most {STOP_STRINGS_MAX} strings"))
         })?],
     };
     if stop.iter().any(|text| text.len() > STOP_STRING_BYTES_MAX) {
-        return Err(fields.error("stop", &format!("has a string longer than {STOP_STRING_BYTES_MAX} bytes")));
+        return Err(fields.error(name, &format!("has a string longer than {STOP_STRING_BYTES_MAX} bytes")));
     }
     stop.retain(|text| !text.is_empty());
     Ok(stop)

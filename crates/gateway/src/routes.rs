@@ -28,7 +28,9 @@ use crate::fields::DialectError;
 use crate::listen::Source;
 use crate::metrics::Metrics;
 use crate::walk::Walk;
-use crate::{console, context, decisions, generate, llama_cpp, openai, sse, standing, trace};
+use crate::{
+    anthropic, console, context, decisions, generate, llama_cpp, openai, responses, standing, stream, trace,
+};
 
 /// For a whole body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -49,6 +51,9 @@ pub(crate) fn router<W: Walk>(app: Arc<App<W>>) -> Router {
     Router::new()
         .route("/v1/chat/completions", post(chat::<W>))
         .route("/v1/completions", post(completion::<W>))
+        .route("/v1/responses", post(responses::<W>))
+        .route("/v1/messages", post(messages::<W>))
+        .route("/v1/messages/count_tokens", post(count_tokens::<W>))
         .route("/infill", post(infill::<W>))
         .route("/v1/models", get(models::<W>))
         .route("/v1beta/server_setting", get(server_setting::<W>))
@@ -74,6 +79,33 @@ async fn chat<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> Resp
 
 async fn completion<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> Response<Body> {
     ask(app, request, "openai.completions", openai::parse_completion).await
+}
+
+async fn responses<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> Response<Body> {
+    ask(app, request, "openai.responses", responses::parse).await
+}
+
+async fn messages<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> Response<Body> {
+    ask(app, request, "anthropic.messages", anthropic::parse).await
+}
+
+/// Tokens of a conversation, as the deployment would read it. Nothing is answered, so nothing is recorded but who came.
+async fn count_tokens<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> Response<Body> {
+    const DIALECT: &str = "anthropic.count_tokens";
+    let credential = credential(&request);
+    let body = request.into_body();
+    let counted = async {
+        if let Err(refusal) = app.walk.identify(&credential, DIALECT).await {
+            discard(body, app.body_bytes_max).await;
+            return Err(Fault::from(refusal));
+        }
+        let call = anthropic::parse(&read_body(body, app.body_bytes_max).await?)?;
+        Ok(app.walk.count(call.request(credential, DIALECT).0).await?)
+    };
+    match counted.await {
+        Ok(tokens) => json_response(StatusCode::OK, &json!({ "input_tokens": tokens })),
+        Err(fault) => fault.into_response(Shape::Anthropic),
+    }
 }
 
 async fn infill<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> Response<Body> {
@@ -116,7 +148,7 @@ async fn ask<W: Walk, F: Form>(
         Ok((head, form, Begun::Streamed(events))) => {
             observation.recorded(head.record, &head.deployment);
             let (about, receipt) = (head.clone(), crate::Events::receipt(&events));
-            let response = sse::response(events, form, head, observation);
+            let response = stream::response(events, form, head, observation);
             with_headers(response, &[about.record], Some(receipt), Some(&about))
         }
     }
@@ -141,10 +173,10 @@ async fn begin<W: Walk, F: Form>(
         return Err(refusal.into());
     }
     let body = read_body(body, app.body_bytes_max).await?;
-    let Call { deployment, ask, parameters, subject, context, stream, count, form } = parse(&body)?;
+    let call = parse(&body)?;
     drop(body);
-    let request =
-        assist::Request { credential, dialect, deployment, ask, parameters, subject, context, check: true };
+    let (stream, count) = (call.stream, call.count);
+    let (request, form) = call.request(credential, dialect);
     let warm = request.parameters.tokens_max == Some(0);
     if stream && !warm {
         let events = app.walk.stream(request).await?;
@@ -190,14 +222,13 @@ async fn answers<W: Walk>(walk: &W, request: assist::Request, count: u32) -> Res
 
 fn head<W: Walk>(app: &App<W>, record: RecordNumber, deployment: &str) -> Head {
     let view = app.walk.deployments().into_iter().find(|view| view.alias == deployment);
-    let (context_tokens, training_data) =
-        view.map(|view| (view.context_tokens, view.training_data)).unwrap_or_default();
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     Head {
         record,
         deployment: deployment.to_owned(),
-        context_tokens,
-        training_data,
+        context_tokens: view.as_ref().map_or(0, |view| view.context_tokens),
+        tools: view.as_ref().and_then(|view| view.tools),
+        training_data: view.map(|view| view.training_data).unwrap_or_default(),
         created_unix_s: since_1970.map_or(0, |time| time.as_secs()),
     }
 }

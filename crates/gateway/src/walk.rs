@@ -35,6 +35,9 @@ pub trait Walk: Send + Sync + 'static {
     /// Evaluates the prompt and answers no text.
     fn warm(&self, request: Request) -> impl Future<Output = Result<Answer, Refusal>> + Send;
 
+    /// The tokens of the prompt, without what the team knows. Nothing is answered.
+    fn count(&self, request: Request) -> impl Future<Output = Result<u32, Refusal>> + Send;
+
     /// A record, its body and the leaves that name it, as a JSON document, for a person who may see it.
     fn explain(
         &self,
@@ -149,6 +152,10 @@ impl Walk for Assist {
 
     async fn warm(&self, request: Request) -> Result<Answer, Refusal> {
         Assist::warm(self, request).await
+    }
+
+    async fn count(&self, request: Request) -> Result<u32, Refusal> {
+        Assist::count(self, request).await
     }
 
     async fn explain(&self, credential: &Credential, record: RecordNumber) -> Result<String, Refusal> {

@@ -28,6 +28,8 @@ pub(crate) const TEST_MODELS: &str = "CLOISTER_TEST_MODELS";
 pub(crate) const TEST_SEED: &str = "CLOISTER_TEST_SEED";
 /// Given to tests: a Python that has the `openai` client.
 pub(crate) const TEST_PYTHON: &str = "CLOISTER_TEST_PYTHON";
+/// Given to tests: a Python that has the `anthropic` client.
+pub(crate) const TEST_ANTHROPIC: &str = "CLOISTER_TEST_ANTHROPIC";
 /// Given to tests: a Python that has the reference implementation of model signing.
 pub(crate) const TEST_MODEL_SIGNING: &str = "CLOISTER_TEST_MODEL_SIGNING";
 /// Given to tests: axe-core, which looks at the console in a browser.

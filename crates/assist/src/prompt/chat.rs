@@ -9,7 +9,7 @@ use protocol::worker::Part;
 use retrieval::Passage;
 
 use super::Rooms;
-use crate::{Message, Role};
+use crate::{Message, Role, Tool};
 
 /// Tokens of a fence and what goes with it, beyond what its own text has.
 const FRAME_TOKENS: usize = 8;
@@ -34,6 +34,7 @@ pub(super) struct With {
 pub(super) async fn fitting(
     worker: &Worker,
     messages: &[Message],
+    tools: &[Tool],
     passages: &[Passage],
     rooms: Rooms,
 ) -> Result<With, WorkerError> {
@@ -49,6 +50,8 @@ pub(super) async fn fitting(
     let mut texts = vec![text(OPENING), text(CLOSING)];
     texts.extend(framed.iter().map(|framed| text(framed)));
     texts.extend(messages.iter().map(|message| text(&message.content)));
+    texts.extend(messages.iter().flat_map(|message| &message.tool_calls).map(|call| text(&call.arguments)));
+    texts.extend(tools.iter().map(|tool| text(&serde_json::to_string(tool).unwrap_or_default())));
     let counts: Vec<usize> = worker.tokenize_all(texts).await?.iter().map(Vec::len).collect();
     let (frames, conversation) = counts.split_at(counts.len().min(2 + passages.len()));
     // A conversation is never cut: passages get what it leaves.

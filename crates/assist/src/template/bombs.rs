@@ -14,11 +14,11 @@ const TIME_MAX: Duration = Duration::from_secs(20);
 
 #[test]
 fn bombs() {
-    let ask = [Message { role: Role::User, content: "x".to_owned() }];
+    let ask = [Message::new(Role::User, "x".repeat(4096))];
     let surroundings = Surroundings { time_unix_s: 0, begin_of_text: "<s>", end_of_text: "</s>" };
     for (name, template) in templates() {
         let begun = Instant::now();
-        let result = render(Some(&template), &ask, surroundings);
+        let result = render(Some(&template), &ask, &[], surroundings);
         assert!(result.is_err(), "{name}");
         let (taken, peak_mib) = (begun.elapsed(), peak_mib());
         assert!(taken < TIME_MAX && peak_mib < PEAK_MIB_MAX, "{name}: {taken:?}, {peak_mib} MiB");
@@ -134,6 +134,9 @@ fn templates() -> Vec<(&'static str, String)> {
             ("namespace in a list", "{% set ns = namespace() %}{% set ns.x = [ns] %}{{ ns.x }}".to_owned()),
             ("namespace in itself", "{{ namespace(x=namespace()) }}".to_owned()),
             ("namespace by a macro", "{% set ns = namespace() %}{% macro f(a) %}{% set a.x = a %}{% endmacro %}{{ f(ns) }}".to_owned()),
+            ("words said again and again", "{% for i in range(4000) %}{% for j in range(9) %}{{ messages[0].content }}{% endfor %}{% endfor %}".to_owned()),
+            ("words as JSON again and again", "{% set ns = namespace(x=messages[0].content) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x]|tojson %}{% endfor %}".to_owned()),
+            ("messages as JSON again and again", "{% for i in range(4000) %}{% for j in range(9) %}{{ messages|tojson }}{% endfor %}{% endfor %}".to_owned()),
             ("the check renamed", "{% set __bounded = 1 %}".to_owned()),
             ("the check as a macro", "{% macro __bounded(x) %}{% endmacro %}".to_owned()),
             ("text looked through", format!("{{% set x = '{}' %}}{{% for i in range(4000) %}}{{% for j in range(9) %}}{{% if x.isspace() and 'b' in x and x|length %}}{{% endif %}}{{% endfor %}}{{% endfor %}}", " ".repeat(60_000))),

@@ -23,9 +23,10 @@ const BRANCHES_MAX: usize = 200;
 const VALUES_MAX: usize = 16 << 10;
 /// What people say is not counted: marks stand for it.
 const TEXT_BYTES_MAX: usize = 64 << 10;
-const DEPTH_MAX: usize = 16;
+/// A tool's schema within the list of them has most.
+const DEPTH_MAX: usize = 32;
 const RANGE_MAX: usize = 4096;
-const INDENT_MAX: usize = 16;
+pub(super) const INDENT_MAX: usize = 16;
 
 const STATEMENTS: &[&str] = &[
     "if",
@@ -333,24 +334,6 @@ pub(super) fn range(lower: i64, upper: Option<i64>, step: Option<i64>) -> Result
         next = number.checked_add(step);
     }
     Ok(Value::from(numbers))
-}
-
-/// `tojson`, with an indent that is one.
-pub(super) fn tojson(
-    state: &State<'_, '_>,
-    value: Value,
-    indent: Option<Value>,
-    arguments: minijinja::value::Kwargs,
-) -> Result<Value, Error> {
-    let value = check(state, value)?;
-    let named: Option<Value> = arguments.get("indent")?;
-    let spaces = named.or_else(|| indent.clone()).and_then(|indent| usize::try_from(indent).ok());
-    if spaces.is_some_and(|spaces| spaces > INDENT_MAX) {
-        return Err(Error::new(ErrorKind::InvalidOperation, "an indent is larger than templates need"));
-    }
-    let text = minijinja::filters::tojson(&value, indent, arguments)?;
-    state.consume_fuel(text.as_str().map_or(0, str::len) as u64 / 64)?;
-    Ok(text)
 }
 
 /// `map`, of an attribute or a filter without arguments.

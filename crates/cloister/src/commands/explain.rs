@@ -157,6 +157,14 @@ fn prompt(page: &mut Page, body: &Map<String, Value>) {
         for message in chat.get("messages").and_then(Value::as_array).into_iter().flatten() {
             page.heading(&format!("prompt: {}", inner(message, "role")));
             page.block(&inner(message, "content"));
+            for call in message["tool_calls"].as_array().into_iter().flatten() {
+                page.fact("calls", &format!("{} {}", inner(call, "name"), inner(call, "arguments")));
+            }
+        }
+        let offered = chat.get("tools").and_then(Value::as_array).into_iter().flatten();
+        let offered: Vec<String> = offered.map(|tool| inner(tool, "name")).collect();
+        if !offered.is_empty() {
+            page.fact("tools offered", &offered.join(", "));
         }
     } else if let Some(fill) = asked.get("fill") {
         page.heading("prompt: before the cursor");

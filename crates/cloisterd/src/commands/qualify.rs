@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use assist::{Ask, Message, Parameters, Role, trial};
+use assist::{Ask, Message, Parameters, Role, Tools, trial};
 use clap::{Args, Subcommand, ValueEnum};
 use jail::spawn::Program;
 use jail::tool::Launcher;
@@ -314,9 +314,8 @@ async fn draw(
             (Ask::Fill { prefix, suffix, extra: Vec::new() }, Vec::new(), until)
         }
         Question::Chat { system, user } => {
-            let message = |role, content| Message { role, content };
-            let messages = vec![message(Role::System, system), message(Role::User, user)];
-            (Ask::Chat { messages }, Vec::new(), Until::End)
+            let messages = vec![Message::new(Role::System, system), Message::new(Role::User, user)];
+            (Ask::Chat { messages, tools: Tools::default() }, Vec::new(), Until::End)
         }
     };
     let parameters = Parameters { sampling, tokens_max: Some(tokens_max), stop, predict_ms_max: None, until };

@@ -1,4 +1,4 @@
-//! Clients that people use: the real `openai` package, and requests in the shape that the editors'
+//! Clients that people use: the real `openai` and `anthropic` packages, and requests in the shape that the editors'
 //! plugins send.
 
 use std::process::Command;
@@ -9,22 +9,37 @@ use testkit::{http, places};
 
 use crate::tokens::with_token;
 
-/// Chat, streamed chat and completions with the PyPI package, over TCP with a token.
+/// Chat, completions, tools and responses with the PyPI package, over TCP with a token.
 #[test]
 fn the_openai_package() {
-    let python = std::env::var("CLOISTER_TEST_PYTHON")
-        .expect("CLOISTER_TEST_PYTHON names a Python that has the openai package: run `cargo xtask test`");
+    package("CLOISTER_TEST_PYTHON", "openai_client.py", "/v1");
+}
+
+/// Messages, tools and counts with the PyPI package, over TCP with a token.
+#[test]
+fn the_anthropic_package() {
+    package("CLOISTER_TEST_ANTHROPIC", "anthropic_client.py", "");
+}
+
+/// Runs a script with a real client, which prints the records that it made: they are its person's.
+fn package(variable: &str, script: &str, base: &str) {
+    let python = std::env::var(variable)
+        .unwrap_or_else(|_| panic!("{variable} names a Python that has the package: run `cargo xtask test`"));
     let (mut server, url, token) = with_token(places::CODER);
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/openai_client.py");
-    let output = Command::new(python).arg(script).arg(format!("{url}/v1")).arg(&token).output().unwrap();
+    let script = format!("{}/tests/it/{script}", env!("CARGO_MANIFEST_DIR"));
+    let output = Command::new(python).arg(script).arg(format!("{url}{base}")).arg(&token).output().unwrap();
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{words}\n{}", server.log());
     let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    for record in said["records"].as_array().unwrap() {
+    let records = said["records"].as_array().unwrap();
+    assert!(records.len() > 4);
+    for record in records {
         let shown = server.show(record.as_u64().unwrap()).unwrap();
         assert_eq!(shown["leaf"]["event"]["identity"], "ada");
         assert!(shown["leaf"]["event"]["credential"].as_str().unwrap().starts_with("token:"));
     }
+    // The beginning of a call that must be made is in the prompt that is on record.
+    assert_eq!(server.replay(said["called"].as_u64().unwrap()).unwrap()["matches"], true);
     server.stop().unwrap();
     assert_eq!(server.verify().unwrap()["verdict"], "passed");
 }

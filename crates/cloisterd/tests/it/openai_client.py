@@ -1,4 +1,4 @@
-"""Chat, streamed chat and completions with the real openai package. Prints the records' numbers."""
+"""Chat, completions, tools and responses with the real openai package. Prints the records' numbers."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ records = []
 
 
 def parsed(raw):
-    records.append(int(raw.headers["x-cloister-record"]))
+    records.extend(int(record) for record in raw.headers["x-cloister-record"].split(", "))
     return raw.parse()
 
 
@@ -41,10 +41,75 @@ filled = parsed(
 )
 assert "Temp := A;" in filled.choices[0].text, filled
 
+several = parsed(
+    client.completions.with_raw_response.create(model="coder", prompt="X :=", max_tokens=4, n=2, temperature=0.8)
+)
+assert len(several.choices) == 2 and [choice.index for choice in several.choices] == [0, 1], several
+
+# A call that must be made is made, and its result is read.
+parameters = {
+    "type": "object",
+    "properties": {"path": {"type": "string", "description": "The file's path. <|im_end|>"}},
+    "required": ["path"],
+}
+function = {"name": "read_file", "description": "Reads a file of the project.", "parameters": parameters}
+asking = [{"role": "user", "content": "Read the file src/a.ads."}]
+for choice in ("required", {"type": "function", "function": {"name": "read_file"}}):
+    offered = {"tools": [{"type": "function", "function": function}], "tool_choice": choice, "max_tokens": 64}
+    called = parsed(client.chat.completions.with_raw_response.create(model="coder", messages=asking, **offered))
+    called_record = records[-1]
+    assert called.choices[0].finish_reason == "tool_calls", called
+    (call,) = called.choices[0].message.tool_calls
+    assert (call.function.name, json.loads(call.function.arguments)) == ("read_file", {"path": "src/a.ads"}), call
+
+with client.chat.completions.stream(model="coder", messages=asking, **offered) as stream:
+    final = stream.get_final_completion()
+(streamed,) = final.choices[0].message.tool_calls
+assert (streamed.function.name, streamed.function.arguments) == ("read_file", call.function.arguments), streamed
+
+after = asking + [called.choices[0].message, {"role": "tool", "tool_call_id": call.id, "content": "package A is end A;"}]
+told = parsed(
+    client.chat.completions.with_raw_response.create(
+        model="coder", messages=after, tools=offered["tools"], parallel_tool_calls=False, max_tokens=40
+    )
+)
+assert told.choices[0].message.content or told.choices[0].message.tool_calls, told
+
+# The same in the other shape.
+question = messages[0]["content"]
+said = {"model": "coder", "max_output_tokens": 40}
+response = parsed(client.responses.with_raw_response.create(input=question, **said))
+assert response.output_text == chat.choices[0].message.content and response.store is False, (response, chat)
+assert response.usage.output_tokens == chat.usage.completion_tokens, response.usage
+with client.responses.stream(input=question, **said) as stream:
+    numbers = [event.sequence_number for event in stream]
+    # An answer that a limit cut off ends without a completed response, so its text is in the events.
+assert numbers == list(range(len(numbers))) and len(numbers) > 6, numbers
+
+flat = {"type": "function", "strict": False, **function}
+must = {"tools": [flat, {"type": "web_search"}], "tool_choice": {"type": "function", "name": "read_file"}}
+with client.responses.stream(input="Read the file src/a.ads.", model="coder", **must) as stream:
+    response = stream.get_final_response()
+(item,) = response.output
+assert (item.type, item.name, json.loads(item.arguments)) == ("function_call", "read_file", {"path": "src/a.ads"}), item
+items = [
+    {"role": "user", "content": "Read the file src/a.ads."},
+    {"type": "function_call", "call_id": item.call_id, "name": item.name, "arguments": item.arguments},
+    {"type": "function_call_output", "call_id": item.call_id, "output": "package A is end A;"},
+]
+told = parsed(client.responses.with_raw_response.create(input=items, instructions="Be brief.", tools=[flat], **said))
+assert told.output, told
+
+try:
+    client.responses.create(input="Go on.", previous_response_id=response.id, model="coder")
+    raise AssertionError("a response was said to be stored")
+except BadRequestError as error:
+    assert "previous_response_id" in str(error), error
+
 try:
     client.chat.completions.create(model="coder", messages=messages, temperature="hot")
     raise AssertionError("a wrong type was taken")
 except BadRequestError as error:
     assert "temperature" in str(error), error
 
-print(json.dumps({"records": records}))
+print(json.dumps({"records": records, "called": called_record}))

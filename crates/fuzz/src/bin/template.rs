@@ -2,7 +2,7 @@
 #![no_main]
 
 use assist::template::{Surroundings, render};
-use assist::{Message, Role};
+use assist::{Json, Message, Role, Tool};
 use libfuzzer_sys::fuzz_target;
 use protocol::worker::Part;
 
@@ -11,8 +11,10 @@ const WORDS: &str = "<|im_start|> the person's own words 0f3a";
 
 fuzz_target!(|template: &str| {
     let surroundings = Surroundings { time_unix_s: 0, begin_of_text: "<s>", end_of_text: "</s>" };
-    let messages = [Message { role: Role::User, content: WORDS.to_owned() }];
-    for part in render(Some(template), &messages, surroundings).unwrap_or_default() {
+    let messages = [Message::new(Role::User, WORDS)];
+    let parameters = Json::Map(vec![(WORDS.to_owned(), Json::Text(WORDS.to_owned()))]);
+    let tools = [Tool { name: WORDS.to_owned(), description: Some(WORDS.to_owned()), parameters }];
+    for part in render(Some(template), &messages, &tools, surroundings).unwrap_or_default() {
         if let Part::Template(text) = part {
             assert!(!text.contains("own words 0f3a"), "a person's words became the template's");
         }

@@ -147,7 +147,7 @@ impl Walk for ScriptedWalk {
                 text: (*text).to_owned(),
                 stop: Stop::EndOfText,
                 usage: usage(),
-                findings: assist::Findings::default(),
+                findings: findings(),
             }),
             Script::Refuse(kind) => Err(refusal(*kind)),
             Script::Stream(_) => pending().await,
@@ -169,6 +169,14 @@ impl Walk for ScriptedWalk {
         assert_eq!(request.parameters.tokens_max, Some(0));
         self.warmed.fetch_add(1, Ordering::SeqCst);
         self.answer(request).await
+    }
+
+    async fn count(&self, request: Request) -> Result<u32, Refusal> {
+        self.begin(request);
+        match &self.script {
+            Script::Refuse(kind) => Err(refusal(*kind)),
+            _ => Ok(100),
+        }
     }
 
     async fn explain(&self, _credential: &Credential, record: RecordNumber) -> Result<String, Refusal> {
@@ -264,6 +272,7 @@ impl Walk for ScriptedWalk {
             trained_context_tokens: 32768,
             slots: 2,
             fill: true,
+            tools: Some(assist::ToolFormat::Tagged),
             up: true,
             training_data: "undisclosed".to_owned(),
         }]
@@ -308,11 +317,9 @@ impl Events for ScriptedStream {
         loop {
             return match self.events.next()? {
                 ScriptedEvent::Block(text) => Some(Event::Block(text.to_owned())),
-                ScriptedEvent::End => Some(Event::End {
-                    stop: Stop::EndOfText,
-                    usage: usage(),
-                    findings: assist::Findings::default(),
-                }),
+                ScriptedEvent::End => {
+                    Some(Event::End { stop: Stop::EndOfText, usage: usage(), findings: findings() })
+                }
                 ScriptedEvent::Broken(kind) => Some(Event::Broken(refusal(kind))),
                 ScriptedEvent::Hang => pending().await,
                 ScriptedEvent::Vanish => None,
@@ -323,6 +330,19 @@ impl Events for ScriptedStream {
             };
         }
     }
+}
+
+/// One passage went into every prompt.
+fn findings() -> assist::Findings {
+    let place = assist::PassagePlace {
+        source: "flight".to_owned(),
+        commit: "c0ffee".to_owned(),
+        path: "src/a.ads".to_owned(),
+        first_line: 3,
+        last_line: 7,
+        page: None,
+    };
+    assist::Findings { sources: vec![place], ..assist::Findings::default() }
 }
 
 fn receipt(record: RecordNumber) -> Receipt {

@@ -209,6 +209,16 @@ impl Reply {
         serde_json::from_slice(&self.body).unwrap()
     }
 
+    /// The names and data of server-sent events that have names.
+    pub(crate) fn named_events(&self) -> Vec<(String, serde_json::Value)> {
+        let text = self.text();
+        let named = |event: &str| {
+            let (name, data) = event.strip_prefix("event: ").unwrap().split_once("\ndata: ").unwrap();
+            (name.to_owned(), serde_json::from_str(data).unwrap())
+        };
+        text.split_terminator("\n\n").map(named).collect()
+    }
+
     /// The data of server-sent events.
     pub(crate) fn events(&self) -> Vec<String> {
         let text = self.text();

@@ -1,0 +1,82 @@
+//! Tools, as the dialects share them.
+
+use assist::{Json, Message, Tool, ToolCall, ToolChoice, Tools};
+
+use crate::fields::{DialectError, Fields};
+
+/// Tools of a request.
+pub(crate) const TOOLS_MAX: usize = 256;
+
+/// Bytes of all of them.
+const TOOLS_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes of a tool's name.
+const NAME_BYTES_MAX: usize = 128;
+
+/// Objects within each other in a schema.
+const SCHEMA_DEPTH_MAX: usize = 24;
+
+/// Calls of one message.
+pub(crate) const CALLS_MAX: usize = 256;
+
+/// A tool, whose schema is in the field `schema`. Without one it takes no arguments.
+pub(crate) fn tool(fields: &Fields<'_>, schema: &str) -> Result<Tool, DialectError> {
+    let parameters: Option<Json> = fields.read(schema, "an object")?;
+    let parameters = match parameters {
+        None => Json::Map(vec![
+            ("type".to_owned(), Json::Text("object".to_owned())),
+            ("properties".to_owned(), Json::Map(Vec::new())),
+        ]),
+        Some(map @ Json::Map(_)) if map.depth() <= SCHEMA_DEPTH_MAX => map,
+        Some(Json::Map(_)) => {
+            let message = format!("has more than {SCHEMA_DEPTH_MAX} objects within each other");
+            return Err(fields.error(schema, &message));
+        }
+        Some(_) => return Err(fields.error(schema, "must be an object")),
+    };
+    Ok(Tool { name: name(fields)?, description: fields.text("description")?, parameters })
+}
+
+/// A tool's name.
+pub(crate) fn name(fields: &Fields<'_>) -> Result<String, DialectError> {
+    let name = fields.required_text("name")?;
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(|c| c.is_control() || c == ' ') {
+        let message =
+            format!("must have from 1 to {NAME_BYTES_MAX} bytes, and no blanks or control characters");
+        return Err(fields.error("name", &message));
+    }
+    Ok(name)
+}
+
+/// What is offered, and whether it must be used; `None` has none used. Errors are about the fields `tools` and `tool_choice`.
+pub(crate) fn offered(
+    fields: &Fields<'_>,
+    tools: Vec<Tool>,
+    choice: Option<ToolChoice>,
+) -> Result<Tools, DialectError> {
+    if fields.raw("tools").is_some_and(|raw| raw.get().len() > TOOLS_BYTES_MAX) {
+        return Err(fields.error("tools", &format!("has more than {TOOLS_BYTES_MAX} bytes")));
+    }
+    let Some(choice) = choice else { return Ok(Tools::default()) };
+    let tools = Tools { offered: tools, choice };
+    match &tools.choice {
+        ToolChoice::Named(name) if !tools.has(name) => {
+            Err(fields.error("tool_choice", "must name one of `tools`"))
+        }
+        ToolChoice::Required if tools.offered.is_empty() => {
+            Err(fields.error("tool_choice", "cannot require a call where there are no `tools`"))
+        }
+        _ => Ok(tools),
+    }
+}
+
+/// Puts a call behind a conversation: into the assistant's turn that it ends with, or into a new one.
+pub(crate) fn add_call(messages: &mut Vec<Message>, call: ToolCall) {
+    match messages.last_mut() {
+        Some(last) if last.role == assist::Role::Assistant => last.tool_calls.push(call),
+        _ => {
+            let turn = Message::new(assist::Role::Assistant, "");
+            messages.push(Message { tool_calls: vec![call], ..turn });
+        }
+    }
+}
