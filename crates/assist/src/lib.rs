@@ -21,6 +21,7 @@ mod request;
 mod tally;
 pub mod template;
 pub mod trial;
+mod vocabulary;
 mod walk;
 
 use std::pin::Pin;
@@ -48,6 +49,7 @@ pub use provenance::{Match, Provenance, TRACE_BYTES_MAX, Trace};
 pub use refusal::{Refusal, RefusalKind};
 pub use replay::{Replay, ReplayError};
 pub use request::{Ask, Extra, Message, Parameters, Request, Role, Subject};
+pub use vocabulary::{SPELLED_TOKENS_MAX, Spell, Spelled, Spelling, TOKENIZED_BYTES_MAX};
 
 use admission::Admission;
 use tally::Tally;
@@ -170,6 +172,14 @@ pub struct DeploymentView {
     pub trained_context_tokens: u32,
     /// Requests that run at once; 0 while no worker runs.
     pub slots: u32,
+    /// Requests that run or wait.
+    pub running: u32,
+    /// The model's chat template, where it has one.
+    pub chat_template: Option<String>,
+    /// Spellings of the tokens that begin and end a text; empty while no worker runs.
+    pub begin_of_text: String,
+    /// See `begin_of_text`.
+    pub end_of_text: String,
     /// Whether it fills holes.
     pub fill: bool,
     /// Whether a worker runs.
@@ -265,6 +275,10 @@ impl Assist {
                 context_tokens: ready.map_or(0, |ready| ready.context_tokens),
                 trained_context_tokens: ready.map_or(0, |ready| ready.trained_context_tokens),
                 slots: ready.map_or(0, |ready| ready.slots),
+                running: up.as_ref().map_or(0, |up| u32::try_from(up.worker.running()).unwrap_or(u32::MAX)),
+                chat_template: ready.and_then(|ready| ready.model.chat_template.clone()),
+                begin_of_text: ready.map(|ready| ready.begin_of_text_spelling.clone()).unwrap_or_default(),
+                end_of_text: ready.map(|ready| ready.end_of_text_spelling.clone()).unwrap_or_default(),
                 fill: ready.is_some_and(|ready| ready.fill.is_some()),
                 up: ready.is_some(),
                 training_data: facts.training_data.clone(),
