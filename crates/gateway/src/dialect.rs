@@ -6,7 +6,7 @@ use protocol::RecordNumber;
 use protocol::worker::Stop;
 use serde_json::{Value, json};
 
-use crate::errors::Shape;
+use crate::errors::{Fault, Shape};
 
 /// One request, read from its dialect.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,25 +26,63 @@ pub(crate) struct Call<F> {
     pub(crate) form: F,
 }
 
-/// How a dialect words an answer, whole or in events.
+/// How a dialect words an answer, whole or in events. A streamed answer has a form of its own, which may keep what it
+/// needs from event to event.
 pub(crate) trait Form: Send + 'static {
     /// Whose errors.
     const SHAPE: Shape;
 
+    /// How the events of a stream are told apart.
+    const FRAMING: Framing = Framing::ServerSent;
+
+    /// What the dialect sends behind the last event, where it sends something.
+    const TERMINATOR: Option<&'static str> = None;
+
     /// A whole answer's body. `answers` has [`Call::count`] elements.
     fn whole(&self, head: &Head, answers: &[Answer]) -> Value;
 
-    /// The event before the first block, where the dialect has one.
-    fn opening(&self, head: &Head) -> Option<Value>;
+    /// The events before the first block.
+    fn opening(&mut self, head: &Head) -> Vec<Frame>;
 
-    /// A block of text.
-    fn block(&self, head: &Head, text: &str) -> Value;
+    /// The events of a block of text: none, where the text is held back.
+    fn block(&mut self, head: &Head, text: &str) -> Vec<Frame>;
 
     /// The events of the end.
-    fn closing(&self, head: &Head, stop: Stop, usage: &Usage, findings: &Findings) -> Vec<Value>;
+    fn closing(&mut self, head: &Head, stop: Stop, usage: &Usage, findings: &Findings) -> Vec<Frame>;
 
-    /// What the dialect sends behind the last event, where it sends something.
-    const TERMINATOR: Option<&'static str>;
+    /// The last event of an answer that broke off.
+    fn failing(&mut self, fault: &Fault) -> Frame {
+        fault.body(Self::SHAPE).into()
+    }
+}
+
+/// How the events of a stream are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// Server-sent events, with comments for who waits.
+    ServerSent,
+    /// A JSON value a line; there are no comments.
+    Lines,
+}
+
+/// One event of a stream.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Frame {
+    /// Its `event:`, where the dialect names them; lines have none.
+    pub(crate) name: Option<&'static str>,
+    pub(crate) body: Value,
+}
+
+impl Frame {
+    pub(crate) fn named(name: &'static str, body: Value) -> Frame {
+        Frame { name: Some(name), body }
+    }
+}
+
+impl From<Value> for Frame {
+    fn from(body: Value) -> Frame {
+        Frame { name: None, body }
+    }
 }
 
 /// What every dialect's answer carries of ours, as its field `cloister`.

@@ -38,7 +38,7 @@ mod query;
 mod trace;
 
 mod errors;
-mod sse;
+mod stream;
 
 mod metrics;
 

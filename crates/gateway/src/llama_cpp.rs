@@ -16,7 +16,7 @@ use protocol::RecordNumber;
 use protocol::worker::Stop;
 use serde_json::{Map, Value, json};
 
-use crate::dialect::{Call, Form, Head, ours};
+use crate::dialect::{Call, Form, Frame, Head, ours};
 use crate::errors::Shape;
 use crate::fields::{DialectError, Fields};
 use crate::parameters::{context, deployment, sampling, stop, subject, timings, tokens_max, until};
@@ -170,7 +170,6 @@ fn selected(names: &[String], body: &Value) -> Value {
 
 impl Form for Infill {
     const SHAPE: Shape = Shape::LlamaCpp;
-    const TERMINATOR: Option<&'static str> = None;
 
     fn whole(&self, head: &Head, answers: &[Answer]) -> Value {
         let mut bodies =
@@ -178,16 +177,16 @@ impl Form for Infill {
         if self.several { bodies.collect() } else { bodies.next().unwrap_or(Value::Null) }
     }
 
-    fn opening(&self, _head: &Head) -> Option<Value> {
-        None
+    fn opening(&mut self, _head: &Head) -> Vec<Frame> {
+        Vec::new()
     }
 
-    fn block(&self, _head: &Head, text: &str) -> Value {
-        json!({"index": 0, "content": text, "stop": false})
+    fn block(&mut self, _head: &Head, text: &str) -> Vec<Frame> {
+        vec![json!({"index": 0, "content": text, "stop": false}).into()]
     }
 
-    fn closing(&self, head: &Head, stop: Stop, usage: &Usage, findings: &Findings) -> Vec<Value> {
-        vec![self.body(head, 0, &Answered { record: head.record, text: "", stop, usage, findings })]
+    fn closing(&mut self, head: &Head, stop: Stop, usage: &Usage, findings: &Findings) -> Vec<Frame> {
+        vec![self.body(head, 0, &Answered { record: head.record, text: "", stop, usage, findings }).into()]
     }
 }
 

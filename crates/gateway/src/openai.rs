@@ -10,7 +10,7 @@ use protocol::worker::{Stop, Until};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::dialect::{Call, Form, Head, ours};
+use crate::dialect::{Call, Form, Frame, Head, ours};
 use crate::errors::Shape;
 use crate::fields::{DialectError, Fields, is_array, text_at};
 use crate::parameters::{
@@ -292,30 +292,30 @@ impl Form for OpenAi {
         })
     }
 
-    fn opening(&self, head: &Head) -> Option<Value> {
+    fn opening(&mut self, head: &Head) -> Vec<Frame> {
         match self.object {
             Object::Chat => {
                 let delta = json!({"role": "assistant", "content": ""});
                 let choice = json!({"index": 0, "delta": delta, "finish_reason": null});
-                Some(self.envelope(head, json!([choice])))
+                vec![self.envelope(head, json!([choice])).into()]
             }
-            Object::Text => None,
+            Object::Text => Vec::new(),
         }
     }
 
-    fn block(&self, head: &Head, text: &str) -> Value {
-        self.chunk(head, Some(text), None)
+    fn block(&mut self, head: &Head, text: &str) -> Vec<Frame> {
+        vec![self.chunk(head, Some(text), None).into()]
     }
 
-    fn closing(&self, head: &Head, stop: Stop, usage: &Usage, findings: &Findings) -> Vec<Value> {
+    fn closing(&mut self, head: &Head, stop: Stop, usage: &Usage, findings: &Findings) -> Vec<Frame> {
         let mut last = self.chunk(head, None, Some(finish_reason(stop)));
         last["timings"] = timings(usage);
         last["cloister"] = ours(head.record, Some(findings));
-        let mut events = vec![last];
+        let mut events = vec![last.into()];
         if self.include_usage {
             let mut chunk = self.envelope(head, json!([]));
             chunk["usage"] = usage_body(usage);
-            events.push(chunk);
+            events.push(chunk.into());
         }
         events
     }

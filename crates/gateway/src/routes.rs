@@ -28,7 +28,7 @@ use crate::fields::DialectError;
 use crate::listen::Source;
 use crate::metrics::Metrics;
 use crate::walk::Walk;
-use crate::{context, decisions, generate, llama_cpp, openai, sse, trace};
+use crate::{context, decisions, generate, llama_cpp, openai, stream, trace};
 
 /// For a whole body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -114,7 +114,7 @@ async fn ask<W: Walk, F: Form>(
         Ok((head, form, Begun::Streamed(events))) => {
             observation.recorded(head.record, &head.deployment);
             let (about, receipt) = (head.clone(), crate::Events::receipt(&events));
-            let response = sse::response(events, form, head, observation);
+            let response = stream::response(events, form, head, observation);
             with_headers(response, &[about.record], Some(receipt), Some(&about))
         }
     }
