@@ -166,6 +166,8 @@ pub struct DeploymentView {
     pub model: Option<Digest>,
     /// What the model calls itself; empty while no worker runs.
     pub name: String,
+    /// The model's architecture, as llama.cpp names it; empty while no worker runs.
+    pub architecture: String,
     /// Tokens a request can hold, prompt and answer together; 0 while no worker runs.
     pub context_tokens: u32,
     /// Tokens the model was trained for; 0 while no worker runs.
@@ -272,6 +274,7 @@ impl Assist {
                 alias: facts.alias.clone(),
                 model: facts.model(),
                 name: ready.map(|ready| ready.model.name.clone()).unwrap_or_default(),
+                architecture: ready.map(|ready| ready.model.architecture.clone()).unwrap_or_default(),
                 context_tokens: ready.map_or(0, |ready| ready.context_tokens),
                 trained_context_tokens: ready.map_or(0, |ready| ready.trained_context_tokens),
                 slots: ready.map_or(0, |ready| ready.slots),

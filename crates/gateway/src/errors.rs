@@ -28,13 +28,20 @@ pub(crate) enum Shape {
     OpenAi,
     /// `{"error":{"code","message","type"}}`, the code the status.
     LlamaCpp,
+    /// `{"object":"error","message","type","param","code"}`, the code a word.
+    Mistral,
+    /// `{"error"}`, the message alone.
+    Ollama,
 }
 
 impl Shape {
     /// The shape that a path's clients expect.
     pub(crate) fn of(path: &str) -> Self {
         match path {
-            "/infill" | "/health" => Shape::LlamaCpp,
+            "/infill" | "/health" | "/completion" | "/completions" | "/tokenize" | "/detokenize"
+            | "/apply-template" | "/props" | "/slots" => Shape::LlamaCpp,
+            path if path.starts_with("/v1/fim/") => Shape::Mistral,
+            path if path.starts_with("/api/") => Shape::Ollama,
             _ => Shape::OpenAi,
         }
     }
@@ -75,6 +82,14 @@ impl Fault {
                 "message": self.message,
                 "type": self.llama_cpp_type(),
             }}),
+            Shape::Mistral => json!({
+                "object": "error",
+                "message": self.message,
+                "type": self.openai_type(),
+                "param": self.field,
+                "code": self.code,
+            }),
+            Shape::Ollama => json!({"error": self.message}),
         }
     }
 
@@ -197,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn both_shapes() {
+    fn shapes() {
         let fault = Fault::from(DialectError::of("stop", "must be a string"));
         assert_eq!(
             fault.body(Shape::OpenAi),
@@ -208,5 +223,19 @@ mod tests {
             fault.body(Shape::LlamaCpp),
             json!({"error": {"code": 400, "message": "`stop` must be a string", "type": "invalid_request_error"}})
         );
+        assert_eq!(
+            fault.body(Shape::Mistral),
+            json!({"object": "error", "message": "`stop` must be a string", "type": "invalid_request_error",
+                "param": "stop", "code": "invalid_field"})
+        );
+        assert_eq!(fault.body(Shape::Ollama), json!({"error": "`stop` must be a string"}));
+        for (path, shape) in [
+            ("/v1/chat/completions", Shape::OpenAi),
+            ("/completion", Shape::LlamaCpp),
+            ("/v1/fim/completions", Shape::Mistral),
+            ("/api/none", Shape::Ollama),
+        ] {
+            assert_eq!(Shape::of(path), shape);
+        }
     }
 }

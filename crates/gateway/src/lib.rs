@@ -5,7 +5,10 @@
 //! | route | dialect | follows |
 //! |---|---|---|
 //! | `POST /v1/chat/completions`, `POST /v1/completions`, `GET /v1/models` | OpenAI | the OpenAI API, with llama.cpp's `top_k`, `min_p`, `n_predict` and `timings` |
-//! | `POST /infill` | llama.cpp | `tools/server` of llama.cpp, as llama.vim and llama.vscode use it |
+//! | `POST /infill`, `/completion`, `/tokenize`, `/detokenize`, `/apply-template`, `GET /props`, `/slots` | llama.cpp | `tools/server` of llama.cpp, as llama.vim, llama.vscode and Continue use it |
+//! | `/api/…`, `GET /` | Ollama | Ollama's API, as its packages, Continue and Zed use it |
+//! | `POST /v1/completions` with `segments`, `/v1/events`, `/v1/health` | Tabby | Tabby's server, as its agent uses it |
+//! | `POST /v1/fim/completions` | Mistral | Mistral's API, as Continue uses it |
 //! | `GET /v1/cloister/records/{record}` | our own | the document that `cloister explain` shows |
 //! | `POST /v1/cloister/decisions` | our own | what a person did with an answer: see docs/http-api.md |
 //! | `GET /v1/cloister/ledger/query` | our own | records found by what they are, a person's own |
@@ -29,7 +32,10 @@ mod context;
 mod decisions;
 mod dialect;
 mod llama_cpp;
+mod mistral;
+mod ollama;
 mod openai;
+mod tabby;
 
 mod fields;
 mod generate;

@@ -40,6 +40,15 @@ enum Object {
 /// Reads the body of `POST /v1/chat/completions`.
 pub(crate) fn parse_chat(body: &[u8]) -> Result<Call<OpenAi>, DialectError> {
     let fields = Fields::of_body(body)?;
+    let messages = messages(&fields)?;
+    refuse_flag(&fields, "logprobs", "is not supported: leave it out or send false")?;
+    refuse_choice(&fields, "tool_choice", &["auto", "none"], "tools are not called here")?;
+    refuse_response_format(&fields)?;
+    call(&fields, Object::Chat, Ask::Chat { messages }, &["max_completion_tokens", "max_tokens", "n_predict"])
+}
+
+/// `messages`, at least one.
+pub(crate) fn messages(fields: &Fields<'_>) -> Result<Vec<Message>, DialectError> {
     if fields.raw("messages").is_none() {
         return Err(fields.error("messages", "is required: an array of messages"));
     }
@@ -47,11 +56,7 @@ pub(crate) fn parse_chat(body: &[u8]) -> Result<Call<OpenAi>, DialectError> {
     if messages.is_empty() {
         return Err(fields.error("messages", "is empty: send at least one message"));
     }
-    let messages = messages.into_iter().map(|(place, raw)| message(place, raw)).collect::<Result<_, _>>()?;
-    refuse_flag(&fields, "logprobs", "is not supported: leave it out or send false")?;
-    refuse_choice(&fields, "tool_choice", &["auto", "none"], "tools are not called here")?;
-    refuse_response_format(&fields)?;
-    call(&fields, Object::Chat, Ask::Chat { messages }, &["max_completion_tokens", "max_tokens", "n_predict"])
+    messages.into_iter().map(|(place, raw)| message(place, raw)).collect()
 }
 
 /// Reads the body of `POST /v1/completions`. With a `suffix`, even an empty one, the prompt is the
