@@ -16,6 +16,7 @@
 //! | `POST /v1/cloister/trace` | Cloister | what a text has in common with known code |
 //! | `POST /v1/cloister/generate` | Cloister | fills a hole until a compiler has nothing against it |
 //! | `GET /metrics` | Prometheus | needs a credential |
+//! | `GET /openapi.json` | OpenAPI | all of this, described; docs/openapi.json is the same |
 //!
 //! Defaults: a request without `temperature` is greedy, and one without `seed` (or with llama.cpp's
 //! -1) has seed 0, so that the same request gives the same bytes unless it asks otherwise. Fields
@@ -42,6 +43,8 @@ mod generate;
 mod parameters;
 mod query;
 mod trace;
+
+mod openapi;
 
 mod errors;
 mod stream;

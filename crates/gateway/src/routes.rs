@@ -59,6 +59,7 @@ pub(crate) fn router<W: Walk>(app: Arc<App<W>>) -> Router {
         .route("/v1/cloister/generate", post(generate::<W>))
         .route("/metrics", get(metrics::<W>))
         .route("/health", get(health::<W>))
+        .route("/openapi.json", get(description::<W>))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(refuse_foreign_hosts))
@@ -442,6 +443,14 @@ fn ready<W: Walk>(app: &App<W>) -> Result<(), Fault> {
         );
     }
     Ok(())
+}
+
+/// What all routes take and give.
+async fn description<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> Response<Body> {
+    match app.walk.identify(&credential(&request), "openapi").await {
+        Ok(()) => json_response(StatusCode::OK, &crate::openapi::document()),
+        Err(refusal) => Fault::from(refusal).into_response(Shape::OpenAi),
+    }
 }
 
 async fn unknown_route(uri: Uri) -> Response<Body> {

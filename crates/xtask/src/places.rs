@@ -28,6 +28,12 @@ pub(crate) const TEST_MODELS: &str = "CLOISTER_TEST_MODELS";
 pub(crate) const TEST_SEED: &str = "CLOISTER_TEST_SEED";
 /// Given to tests: a Python that has the `openai` client.
 pub(crate) const TEST_PYTHON: &str = "CLOISTER_TEST_PYTHON";
+
+/// Tells tests the Python that has the `ollama` client.
+pub(crate) const TEST_OLLAMA: &str = "CLOISTER_TEST_OLLAMA";
+
+/// Tells tests the Python that has `litellm`.
+pub(crate) const TEST_LITELLM: &str = "CLOISTER_TEST_LITELLM";
 /// Given to tests: a Python that has the reference implementation of model signing.
 pub(crate) const TEST_MODEL_SIGNING: &str = "CLOISTER_TEST_MODEL_SIGNING";
 /// Read: a file of words, one a line, that must not occur in the tree (`tidy`).

@@ -3,18 +3,16 @@
 use super::*;
 
 pub(super) fn router<W: Walk>() -> Router<Arc<App<W>>> {
-    let paths = [
-        "/v1/embeddings",
-        "/embeddings",
-        "/embedding",
-        "/v1/rerank",
-        "/v1/reranking",
-        "/rerank",
-        "/reranking",
-        "/api/embed",
-        "/api/embeddings",
-    ];
-    paths.into_iter().fold(Router::new(), |router, path| router.route(path, post(refused::<W>)))
+    Router::new()
+        .route("/v1/embeddings", post(refused::<W>))
+        .route("/embeddings", post(refused::<W>))
+        .route("/embedding", post(refused::<W>))
+        .route("/v1/rerank", post(refused::<W>))
+        .route("/v1/reranking", post(refused::<W>))
+        .route("/rerank", post(refused::<W>))
+        .route("/reranking", post(refused::<W>))
+        .route("/api/embed", post(refused::<W>))
+        .route("/api/embeddings", post(refused::<W>))
 }
 
 async fn refused<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> Response<Body> {
