@@ -147,7 +147,7 @@ impl Assist {
         // A place for all of it, beside those of its draws.
         let _place = self.house.admit(request.dialect, &principal)?;
         let source = self.house.source_of(&request, &principal);
-        let deployment = self.house.deployment(&request, &principal)?;
+        let deployment = self.house.deployment(request.dialect, request.deployment.as_deref(), &principal)?;
         if deployment.ready.fill.is_none() {
             // A statement is drawn anew by filling a hole.
             limits.spans_max = 0;

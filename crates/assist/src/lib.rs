@@ -26,6 +26,7 @@ mod tally;
 pub mod template;
 mod tools;
 pub mod trial;
+mod vocabulary;
 mod walk;
 
 use std::pin::Pin;
@@ -57,6 +58,7 @@ pub use refusal::{Refusal, RefusalKind};
 pub use replay::{Replay, ReplayError};
 pub use request::{Ask, Extra, Message, Parameters, Request, Role, Subject};
 pub use tools::{CallReader, Piece, Tool, ToolCall, ToolChoice, ToolFormat, Tools};
+pub use vocabulary::{SPELLED_TOKENS_MAX, Spell, Spelled, Spelling, TOKENIZED_BYTES_MAX};
 
 use admission::Admission;
 use tally::Tally;
@@ -173,12 +175,22 @@ pub struct DeploymentView {
     pub model: Option<Digest>,
     /// What the model calls itself; empty while no worker runs.
     pub name: String,
+    /// The model's architecture, as llama.cpp names it; empty while no worker runs.
+    pub architecture: String,
     /// Tokens a request can hold, prompt and answer together; 0 while no worker runs.
     pub context_tokens: u32,
     /// Tokens the model was trained for; 0 while no worker runs.
     pub trained_context_tokens: u32,
     /// Requests that run at once; 0 while no worker runs.
     pub slots: u32,
+    /// Requests that run or wait.
+    pub running: u32,
+    /// The model's chat template, where it has one.
+    pub chat_template: Option<String>,
+    /// Spellings of the tokens that begin and end a text; empty while no worker runs.
+    pub begin_of_text: String,
+    /// See `begin_of_text`.
+    pub end_of_text: String,
     /// Whether it fills holes.
     pub fill: bool,
     /// How its model calls tools; `None` where it cannot, or no worker runs.
@@ -280,9 +292,14 @@ impl Assist {
                 alias: facts.alias.clone(),
                 model: facts.model(),
                 name: ready.map(|ready| ready.model.name.clone()).unwrap_or_default(),
+                architecture: ready.map(|ready| ready.model.architecture.clone()).unwrap_or_default(),
                 context_tokens: ready.map_or(0, |ready| ready.context_tokens),
                 trained_context_tokens: ready.map_or(0, |ready| ready.trained_context_tokens),
                 slots: ready.map_or(0, |ready| ready.slots),
+                running: up.as_ref().map_or(0, |up| u32::try_from(up.worker.running()).unwrap_or(u32::MAX)),
+                chat_template: ready.and_then(|ready| ready.model.chat_template.clone()),
+                begin_of_text: ready.map(|ready| ready.begin_of_text_spelling.clone()).unwrap_or_default(),
+                end_of_text: ready.map(|ready| ready.end_of_text_spelling.clone()).unwrap_or_default(),
                 fill: ready.is_some_and(|ready| ready.fill.is_some()),
                 tools: ready.and_then(|ready| ToolFormat::of_template(ready.model.chat_template.as_deref())),
                 up: ready.is_some(),

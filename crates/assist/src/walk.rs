@@ -41,8 +41,9 @@ pub(crate) struct Opened {
 pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Delivery) {
     let outcome: Result<(), Refusal> = async {
         let principal = house.identify(&request.credential, request.dialect)?;
-        let deployment = house.deployment(&request, &principal)?;
-        let (labels, policy) = house.authorise(&request, &principal, &deployment).await?;
+        let asked = request.deployment.as_deref();
+        let deployment = house.deployment(request.dialect, asked, &principal)?;
+        let (labels, policy) = house.authorise(request.dialect, &principal, &deployment).await?;
         let _place = house.admit(request.dialect, &principal)?;
         let time_unix_s = (house.outside.now_unix_s)();
         let tokens_max = house.tokens_max(&request, &deployment);
@@ -147,23 +148,28 @@ impl House {
         Ok(principal)
     }
 
-    pub(crate) fn deployment(&self, request: &Request, principal: &Principal) -> Result<Deployment, Refusal> {
-        self.deployments.get(request.deployment.as_deref()).map_err(|error| {
+    pub(crate) fn deployment(
+        &self,
+        dialect: &'static str,
+        asked: Option<&str>,
+        principal: &Principal,
+    ) -> Result<Deployment, Refusal> {
+        self.deployments.get(asked).map_err(|error| {
             let (kind, reason) = match error {
                 Unavailable::Unknown { .. } => (RefusalKind::UnknownDeployment, "unknown deployment"),
                 Unavailable::Starting(_) | Unavailable::Upstream(_) | Unavailable::Refused(..) => {
                     (RefusalKind::EngineUnavailable, "engine unavailable")
                 }
             };
-            self.tally.count(&principal.name, request.dialect, reason);
+            self.tally.count(&principal.name, dialect, reason);
             Refusal::new(kind, error.to_string())
         })
     }
 
     /// Labels of the answer, and the digest of the policy that allowed it.
-    async fn authorise(
+    pub(crate) async fn authorise(
         &self,
-        request: &Request,
+        dialect: &'static str,
         principal: &Principal,
         deployment: &Deployment,
     ) -> Result<(LabelSet, Digest), Refusal> {
@@ -176,7 +182,7 @@ impl House {
         }
         let refusal = ledger::Refusal {
             identity: Some(principal.name.clone()),
-            dialect: request.dialect.to_owned(),
+            dialect: dialect.to_owned(),
             reason: decision.reason.clone(),
             count: 1,
         };
@@ -231,8 +237,8 @@ impl House {
     /// that they came in is all that is recorded.
     pub(crate) async fn count(&self, request: &Request) -> Result<u32, Refusal> {
         let principal = self.identify(&request.credential, request.dialect)?;
-        let deployment = self.deployment(request, &principal)?;
-        self.authorise(request, &principal, &deployment).await?;
+        let deployment = self.deployment(request.dialect, request.deployment.as_deref(), &principal)?;
+        self.authorise(request.dialect, &principal, &deployment).await?;
         let _place = self.admit(request.dialect, &principal)?;
         let time_unix_s = (self.outside.now_unix_s)();
         let tokens_max = self.tokens_max(request, &deployment);

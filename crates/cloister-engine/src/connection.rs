@@ -13,6 +13,9 @@ use protocol::frame;
 use protocol::worker::{Failure, FromWorker, Part, ToWorker, Token};
 use serde::de::DeserializeOwned;
 
+/// Bytes that the tokens of one request may spell: with their lengths, they fit a frame.
+const SPELLED_BYTES_MAX: usize = 4 << 20;
+
 /// Both directions, once the threads run. The inbox ends when the gateway is gone.
 pub(crate) struct Connection {
     pub(crate) inbox: Receiver<ToWorker>,
@@ -50,6 +53,12 @@ pub(crate) fn start(stream: UnixStream, model: Arc<Model>) -> io::Result<Connect
                         })
                         .is_ok()
                 }
+                ToWorker::Spell { id, texts } => tokenized
+                    .send(match spell_all(&model, &texts) {
+                        Ok(texts) => FromWorker::Spelled { id, texts },
+                        Err(error) => FromWorker::Failed { id, error: Failure::Invalid(error) },
+                    })
+                    .is_ok(),
                 message => inbox_sender.send(message).is_ok(),
             };
             if !sent {
@@ -67,6 +76,27 @@ pub(crate) fn start(stream: UnixStream, model: Arc<Model>) -> io::Result<Connect
         }
     })?;
     Ok(Connection { inbox, outbox })
+}
+
+/// Each text's bytes. A token may be long, so few can spell more than a frame holds.
+fn spell_all(model: &Model, texts: &[Vec<Token>]) -> Result<Vec<Vec<u8>>, String> {
+    let mut room = SPELLED_BYTES_MAX;
+    let mut spelled = Vec::with_capacity(texts.len());
+    for tokens in texts {
+        let mut bytes = Vec::new();
+        for &token in tokens {
+            if !model.contains(token) {
+                return Err(format!("token {token} is not in the vocabulary"));
+            }
+            model.append_spelling(token, &mut bytes);
+            if bytes.len() > room {
+                return Err(format!("the tokens spell more than {SPELLED_BYTES_MAX} bytes"));
+            }
+        }
+        room -= bytes.len();
+        spelled.push(bytes);
+    }
+    Ok(spelled)
 }
 
 fn tokenize(model: &Model, parts: &[Part]) -> Result<Vec<Token>, String> {

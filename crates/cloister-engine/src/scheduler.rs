@@ -143,7 +143,7 @@ impl Scheduler {
     fn handle(&mut self, message: ToWorker) {
         match message {
             // The connection's opening checked the version; its reader makes tokens.
-            ToWorker::Hello { .. } | ToWorker::Tokenize { .. } => {}
+            ToWorker::Hello { .. } | ToWorker::Tokenize { .. } | ToWorker::Spell { .. } => {}
             ToWorker::Generate(request) => self.enqueue(request),
             ToWorker::Credit { id, tokens } => {
                 if let Some(running) = self.running_mut(id) {

@@ -25,6 +25,8 @@ use crate::slots::Slots;
 
 /// Messages that wait to be handled, and to be sent.
 const MESSAGES_MAX: usize = 256;
+/// Texts whose spelling is asked for at once: each is a request of its own.
+const SPELLINGS_MAX: usize = 1024;
 /// Requests of the gateway under way at once.
 const TASKS_MAX: usize = 1024;
 /// When a place is likely to be free, where too many requests are under way.
@@ -171,6 +173,17 @@ impl Relay {
                     (id, outcome.or_else(|error| if error.ends_the_relay() { Err(error) } else { Ok(()) }))
                 });
             }
+            ToWorker::Spell { id, .. } if self.is_full() => self.refuse(id).await,
+            ToWorker::Spell { id, texts } => {
+                self.tasks.spawn(async move {
+                    let (message, outcome) = match spell(&upstream.server, &texts).await {
+                        Ok(texts) => (FromWorker::Spelled { id, texts }, Ok(())),
+                        Err(error) => (FromWorker::Failed { id, error: error.failure() }, Err(error)),
+                    };
+                    let _gone = outbox.send(message).await;
+                    (id, outcome.or_else(|error| if error.ends_the_relay() { Err(error) } else { Ok(()) }))
+                });
+            }
             ToWorker::Generate(request) if self.is_full() => self.refuse(request.id).await,
             ToWorker::Generate(request) => {
                 let handle = Handle::new(request.credit);
@@ -236,6 +249,19 @@ async fn tokenize(
     Ok(all)
 }
 
+/// Each text's bytes, as far as the upstream's JSON can hold them: what is no whole character comes as it says.
+async fn spell(server: &Server, texts: &[Vec<Token>]) -> Result<Vec<Vec<u8>>, ServerError> {
+    if texts.len() > SPELLINGS_MAX {
+        let message = format!("an upstream engine is asked for {SPELLINGS_MAX} spellings at most");
+        return Err(ServerError::Refused { status: 400, message });
+    }
+    let mut all = Vec::new();
+    for tokens in texts {
+        all.push(server.detokenize(tokens).await?.into_bytes());
+    }
+    Ok(all)
+}
+
 async fn write_all(mut writing: OwnedWriteHalf, mut outbox: mpsc::Receiver<FromWorker>) {
     while let Some(message) = outbox.recv().await {
         if send(&mut writing, &message).await.is_err() {
@@ -248,7 +274,10 @@ async fn write_all(mut writing: OwnedWriteHalf, mut outbox: mpsc::Receiver<FromW
 async fn send(writing: &mut OwnedWriteHalf, message: &FromWorker) -> io::Result<()> {
     let bytes = match (frame::encode(message), message) {
         (Ok(bytes), _) => bytes,
-        (Err(error), FromWorker::Tokenized { id, .. } | FromWorker::Text { id, .. }) => {
+        (
+            Err(error),
+            FromWorker::Tokenized { id, .. } | FromWorker::Spelled { id, .. } | FromWorker::Text { id, .. },
+        ) => {
             let error = Failure::Invalid(format!("the upstream engine's answer: {error}"));
             frame::encode(&FromWorker::Failed { id: *id, error }).map_err(io::Error::other)?
         }

@@ -106,6 +106,11 @@ struct Tokenized {
     tokens: Vec<Token>,
 }
 
+#[derive(Deserialize)]
+struct Detokenized {
+    content: String,
+}
+
 /// A completion under way. Dropping it closes its connection, and the upstream stops.
 pub(crate) struct Completion {
     events: EventStream,
@@ -180,6 +185,11 @@ impl Server {
     pub(crate) async fn tokenize(&self, text: &str, special: bool) -> Result<Vec<Token>, ServerError> {
         let body = json!({ "content": text, "add_special": false, "parse_special": special });
         Ok(self.client.post::<Tokenized>("/tokenize", &body).await?.value.tokens)
+    }
+
+    /// The text that tokens spell.
+    pub(crate) async fn detokenize(&self, tokens: &[Token]) -> Result<String, ServerError> {
+        Ok(self.client.post::<Detokenized>("/detokenize", &json!({ "tokens": tokens })).await?.value.content)
     }
 
     /// The token that the model wants before every prompt, if any.

@@ -126,12 +126,15 @@ struct Shared {
 
 /// Each text's tokens.
 type Tokenized = Result<Vec<Vec<Token>>, WorkerError>;
+/// Each text's bytes.
+type Spelled = Result<Vec<Vec<u8>>, WorkerError>;
 
 /// Who waits for what. Locked for moments only, never across an await.
 #[derive(Debug, Default)]
 struct Waiting {
     generations: HashMap<GenerationId, mpsc::Sender<Result<Event, WorkerError>>>,
     tokenizations: HashMap<GenerationId, oneshot::Sender<Tokenized>>,
+    spellings: HashMap<GenerationId, oneshot::Sender<Spelled>>,
     gone: bool,
 }
 
@@ -192,6 +195,29 @@ impl Worker {
         let tokens = receiver.await.map_err(|_| WorkerError::Gone)??;
         // A worker that answers another number broke the protocol.
         if tokens.len() == count { Ok(tokens) } else { Err(WorkerError::Gone) }
+    }
+
+    /// How tokens are spelled, each text's in one piece: bytes, which may begin or end inside a character.
+    pub async fn spell_all(&self, texts: Vec<Vec<Token>>) -> Result<Vec<Vec<u8>>, WorkerError> {
+        let count = texts.len();
+        let id = self.shared.new_id();
+        let (sender, receiver) = oneshot::channel();
+        {
+            let mut waiting = self.shared.lock();
+            if waiting.gone {
+                return Err(WorkerError::Gone);
+            }
+            waiting.spellings.insert(id, sender);
+        }
+        self.shared.outbox.send(ToWorker::Spell { id, texts }).await.map_err(|_| WorkerError::Gone)?;
+        let texts = receiver.await.map_err(|_| WorkerError::Gone)??;
+        // As above.
+        if texts.len() == count { Ok(texts) } else { Err(WorkerError::Gone) }
+    }
+
+    /// Generations under way, those that wait included.
+    pub fn running(&self) -> usize {
+        self.shared.lock().generations.len()
     }
 
     /// Starts a generation.
@@ -289,6 +315,12 @@ impl Shared {
                 }
                 return true;
             }
+            FromWorker::Spelled { id, texts } => {
+                if let Some(sender) = self.lock().spellings.remove(&id) {
+                    let _dropped = sender.send(Ok(texts));
+                }
+                return true;
+            }
             FromWorker::Queued { id, ahead } => (id, Ok(Event::Queued { ahead })),
             FromWorker::Started { id, prompt_tokens_cached } => {
                 (id, Ok(Event::Started { prompt_tokens_cached }))
@@ -304,6 +336,10 @@ impl Shared {
             }
             FromWorker::Failed { id, error } => {
                 if let Some(sender) = self.lock().tokenizations.remove(&id) {
+                    let _dropped = sender.send(Err(error.into()));
+                    return true;
+                }
+                if let Some(sender) = self.lock().spellings.remove(&id) {
                     let _dropped = sender.send(Err(error.into()));
                     return true;
                 }
@@ -330,6 +366,7 @@ impl Shared {
         // Dropped senders read as `Gone`.
         waiting.generations.clear();
         waiting.tokenizations.clear();
+        waiting.spellings.clear();
     }
 }
 

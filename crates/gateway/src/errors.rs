@@ -30,13 +30,20 @@ pub(crate) enum Shape {
     LlamaCpp,
     /// `{"type":"error","error":{"type","message"}}`.
     Anthropic,
+    /// `{"object":"error","message","type","param","code"}`, the code a word.
+    Mistral,
+    /// `{"error"}`, the message alone.
+    Ollama,
 }
 
 impl Shape {
     /// The shape that a path's clients expect.
     pub(crate) fn of(path: &str) -> Self {
         match path {
-            "/infill" | "/health" => Shape::LlamaCpp,
+            "/infill" | "/health" | "/completion" | "/completions" | "/tokenize" | "/detokenize"
+            | "/apply-template" | "/props" | "/slots" => Shape::LlamaCpp,
+            path if path.starts_with("/v1/fim/") => Shape::Mistral,
+            path if path.starts_with("/api/") => Shape::Ollama,
             path if path.starts_with("/v1/messages") => Shape::Anthropic,
             _ => Shape::OpenAi,
         }
@@ -82,6 +89,14 @@ impl Fault {
                 "type": self.anthropic_type(),
                 "message": self.message,
             }}),
+            Shape::Mistral => json!({
+                "object": "error",
+                "message": self.message,
+                "type": self.openai_type(),
+                "param": self.field,
+                "code": self.code,
+            }),
+            Shape::Ollama => json!({"error": self.message}),
         }
     }
 
@@ -232,5 +247,19 @@ mod tests {
             fault.body(Shape::Anthropic),
             json!({"type": "error", "error": {"type": "invalid_request_error", "message": "`stop` must be a string"}})
         );
+        assert_eq!(
+            fault.body(Shape::Mistral),
+            json!({"object": "error", "message": "`stop` must be a string", "type": "invalid_request_error",
+                "param": "stop", "code": "invalid_field"})
+        );
+        assert_eq!(fault.body(Shape::Ollama), json!({"error": "`stop` must be a string"}));
+        for (path, shape) in [
+            ("/v1/chat/completions", Shape::OpenAi),
+            ("/completion", Shape::LlamaCpp),
+            ("/v1/fim/completions", Shape::Mistral),
+            ("/api/none", Shape::Ollama),
+        ] {
+            assert_eq!(Shape::of(path), shape);
+        }
     }
 }

@@ -1,7 +1,7 @@
-//! llama.cpp's `/infill`, as llama.vim and llama.vscode speak it.
+//! llama.cpp's `/infill`, as llama.vim and llama.vscode speak it, and `/completion`, as Continue does.
 //!
 //! Differences from llama.cpp, each on purpose:
-//! - Absent `temperature` is greedy, where llama.cpp has 0.8: neither client sends one with a
+//! - Absent `temperature` is greedy, where llama.cpp has 0.8: neither editor sends one with a
 //!   completion.
 //! - `n_cmpl` above 1 runs once when greedy and repeats the one answer, since each run would give the
 //!   same bytes; otherwise it runs one after the other with the seeds `seed`, `seed + 1`, …, each a
@@ -11,14 +11,17 @@
 //!   filters' order is fixed, the cache is always on, and a prompt is never cut short.
 //! - A prompt that does not fit is refused, so `truncated` is always false.
 
+pub(crate) mod stated;
+pub(crate) mod vocabulary;
+
 use assist::{Answer, Ask, Extra, Findings, Parameters, Usage};
 use protocol::RecordNumber;
-use protocol::worker::Stop;
+use protocol::worker::{Stop, Until};
 use serde_json::{Map, Value, json};
 
 use crate::dialect::{Call, Form, Frame, Head, ours};
 use crate::errors::Shape;
-use crate::fields::{DialectError, Fields};
+use crate::fields::{DialectError, Fields, is_array, text_at};
 use crate::parameters::{context, deployment, sampling, stop, subject, timings, tokens_max, until};
 
 /// Files in `input_extra`; llama.vim keeps 16.
@@ -33,9 +36,9 @@ const COUNT_MAX: i64 = 8;
 /// The name of a file that the client gives none.
 const FILE_NAME_DEFAULT: &str = "tmp";
 
-/// How an `/infill` answer is worded.
+/// How an answer of `/infill` or `/completion` is worded.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Infill {
+pub(crate) struct Native {
     /// Only these fields, where there are any.
     response_fields: Vec<String>,
     /// As understood, for `generation_settings` and `stopping_word`.
@@ -45,18 +48,45 @@ pub(crate) struct Infill {
 }
 
 /// Reads the body of `POST /infill`.
-pub(crate) fn parse_infill(body: &[u8]) -> Result<Call<Infill>, DialectError> {
+pub(crate) fn parse_infill(body: &[u8]) -> Result<Call<Native>, DialectError> {
     let fields = Fields::of_body(body)?;
     let mut prefix = fields.required_text("input_prefix")?;
     prefix.push_str(&fields.text("prompt")?.unwrap_or_default());
     let suffix = fields.required_text("input_suffix")?;
     let extra = extra(&fields)?;
+    let until = until(&fields, &prefix)?;
+    call(&fields, Ask::Fill { prefix, suffix, extra }, until)
+}
+
+/// Reads the body of `POST /completion`. Special tokens spelled in the prompt are those tokens.
+pub(crate) fn parse_completion(body: &[u8]) -> Result<Call<Native>, DialectError> {
+    let fields = Fields::of_body(body)?;
+    let message = "must be a string or an array of one string; token numbers are not read here";
+    let raw = fields.raw("prompt").ok_or_else(|| fields.error("prompt", "is required: a string"))?;
+    let elements = if is_array(raw) {
+        fields.list("prompt", 1).map_err(|_| fields.error("prompt", message))?
+    } else {
+        vec![(fields.place("prompt"), raw)]
+    };
+    let Some((place, raw)) = elements.first() else { return Err(fields.error("prompt", message)) };
+    let prompt = text_at(place, raw).map_err(|_| fields.error("prompt", message))?;
+    for name in ["grammar", "json_schema"] {
+        if fields.raw(name).is_some_and(|raw| !matches!(raw.get(), "\"\"" | "{}")) {
+            return Err(fields.error(name, "is not enforced here: leave it out"));
+        }
+    }
+    let until = until(&fields, &prompt)?;
+    call(&fields, Ask::Complete { prompt }, until)
+}
+
+/// The fields that both have.
+fn call(fields: &Fields<'_>, ask: Ask, until: Until) -> Result<Call<Native>, DialectError> {
     let parameters = Parameters {
-        sampling: sampling(&fields)?,
-        tokens_max: tokens_max(&fields, &["n_predict", "max_tokens"])?,
-        stop: stop(&fields)?,
-        predict_ms_max: predict_ms_max(&fields)?,
-        until: until(&fields, &prefix)?,
+        sampling: sampling(fields)?,
+        tokens_max: tokens_max(fields, &["n_predict", "max_tokens"])?,
+        stop: stop(fields)?,
+        predict_ms_max: predict_ms_max(fields)?,
+        until,
     };
     let stream = fields.flag("stream")?;
     let count = fields.integer("n_cmpl", 1..=COUNT_MAX)?.unwrap_or(1);
@@ -65,10 +95,9 @@ pub(crate) fn parse_infill(body: &[u8]) -> Result<Call<Infill>, DialectError> {
         return Err(fields.error("n_cmpl", "above 1 cannot be streamed"));
     }
     let response_fields = fields.texts("response_fields", RESPONSE_FIELDS_MAX)?;
-    let form = Infill { response_fields, parameters: parameters.clone(), several: count > 1 };
-    let ask = Ask::Fill { prefix, suffix, extra };
-    let (subject, context) = (subject(&fields)?, context(&fields)?);
-    Ok(Call { deployment: deployment(&fields)?, ask, parameters, subject, context, stream, count, form })
+    let form = Native { response_fields, parameters: parameters.clone(), several: count > 1 };
+    let (subject, context) = (subject(fields)?, context(fields)?);
+    Ok(Call { deployment: deployment(fields)?, ask, parameters, subject, context, stream, count, form })
 }
 
 /// `input_extra`: `time`, a number or a list according to the client, is not read.
@@ -90,7 +119,7 @@ fn predict_ms_max(fields: &Fields<'_>) -> Result<Option<u32>, DialectError> {
     Ok(ms.and_then(|ms| u32::try_from(ms).ok()).filter(|ms| *ms > 0))
 }
 
-impl Infill {
+impl Native {
     fn body(&self, head: &Head, index: usize, answer: &Answered<'_>) -> Value {
         let Answered { record, text, stop, usage, findings } = *answer;
         let (stop_type, stopping_word) = self.stop_words(stop);
@@ -168,7 +197,7 @@ fn selected(names: &[String], body: &Value) -> Value {
     Value::Object(out)
 }
 
-impl Form for Infill {
+impl Form for Native {
     const SHAPE: Shape = Shape::LlamaCpp;
 
     fn whole(&self, head: &Head, answers: &[Answer]) -> Value {
@@ -193,9 +222,14 @@ impl Form for Infill {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use protocol::worker::{Drafts, Sampling, Times, Until};
+    use protocol::worker::{Drafts, Sampling, Times};
 
     use super::*;
+
+    /// What Continue sends to `completion`.
+    const CONTINUE: &str = r#"{"model":"coder","prompt":"<|fim_prefix|>a<|fim_suffix|>b<|fim_middle|>",
+        "stream":true,"n_predict":4096,"temperature":0.01,"stop":["<|fim_pad|>","\n\n"],
+        "top_k":40,"frequency_penalty":0,"mirostat":0,"raw":true}"#;
 
     /// The fields of llama.vim's completion request; a Vim reltime is a list.
     const VIM: &str = r#"{
@@ -332,13 +366,40 @@ mod tests {
         }
     }
 
+    #[test]
+    fn continue_completes() {
+        let call = parse_completion(CONTINUE.as_bytes()).unwrap();
+        assert!(call.ask == Ask::Complete { prompt: "<|fim_prefix|>a<|fim_suffix|>b<|fim_middle|>".into() });
+        assert_eq!((call.stream, call.parameters.tokens_max), (true, Some(4096)));
+        assert_eq!(call.parameters.stop, ["<|fim_pad|>", "\n\n"]);
+        assert!(parse_completion(br#"{"prompt":["a"],"grammar":"","json_schema":{}}"#).is_ok());
+        for (body, field) in [
+            (r#"{}"#, "prompt"),
+            (r#"{"prompt":[1,2]}"#, "prompt"),
+            (r#"{"prompt":[1]}"#, "prompt"),
+            (r#"{"prompt":[]}"#, "prompt"),
+            (r#"{"prompt":"a","grammar":"root ::= \"x\""}"#, "grammar"),
+            (r#"{"prompt":"a","json_schema":{"type":"object"}}"#, "json_schema"),
+            (r#"{"prompt":"a","stream":"no"}"#, "stream"),
+            (r#"{"prompt":"a","n_predict":"5"}"#, "n_predict"),
+        ] {
+            assert_eq!(
+                parse_completion(body.as_bytes()).unwrap_err().field.as_deref(),
+                Some(field),
+                "{body}"
+            );
+        }
+    }
+
     proptest! {
         #[test]
         fn parsing_never_panics(noise in ".{0,200}", place in 0..VIM.len(), cut in 0usize..40) {
             let _ = parse_infill(noise.as_bytes());
+            let _ = parse_completion(noise.as_bytes());
             let mut bytes = VIM.as_bytes().to_vec();
             bytes.splice(place..(place + cut).min(VIM.len()), noise.bytes().take(8));
             let _ = parse_infill(&bytes);
+            let _ = parse_completion(&bytes);
         }
     }
 }

@@ -48,14 +48,7 @@ enum Object {
 /// Reads the body of `POST /v1/chat/completions`.
 pub(crate) fn parse_chat(body: &[u8]) -> Result<Call<OpenAi>, DialectError> {
     let fields = Fields::of_body(body)?;
-    if fields.raw("messages").is_none() {
-        return Err(fields.error("messages", "is required: an array of messages"));
-    }
-    let messages = fields.list("messages", MESSAGES_MAX)?;
-    if messages.is_empty() {
-        return Err(fields.error("messages", "is empty: send at least one message"));
-    }
-    let messages = messages.into_iter().map(|(place, raw)| message(place, raw)).collect::<Result<_, _>>()?;
+    let messages = messages(&fields)?;
     refuse_flag(&fields, "logprobs", "is not supported: leave it out or send false")?;
     refuse_response_format(&fields)?;
     let tools = tools::offered(&fields, offered(&fields)?, choice(&fields)?)?;
@@ -65,6 +58,18 @@ pub(crate) fn parse_chat(body: &[u8]) -> Result<Call<OpenAi>, DialectError> {
         Ask::Chat { messages, tools },
         &["max_completion_tokens", "max_tokens", "n_predict"],
     )
+}
+
+/// `messages`, at least one.
+pub(crate) fn messages(fields: &Fields<'_>) -> Result<Vec<Message>, DialectError> {
+    if fields.raw("messages").is_none() {
+        return Err(fields.error("messages", "is required: an array of messages"));
+    }
+    let messages = fields.list("messages", MESSAGES_MAX)?;
+    if messages.is_empty() {
+        return Err(fields.error("messages", "is empty: send at least one message"));
+    }
+    messages.into_iter().map(|(place, raw)| message(place, raw)).collect()
 }
 
 /// Reads the body of `POST /v1/completions`. With a `suffix`, even an empty one, the prompt is the

@@ -12,10 +12,10 @@ pub(crate) const STOP_STRINGS_MAX: usize = 16;
 pub(crate) const STOP_STRING_BYTES_MAX: usize = 1024;
 
 /// Bytes of a repository's name or address.
-const REPOSITORY_BYTES_MAX: usize = 512;
+pub(crate) const REPOSITORY_BYTES_MAX: usize = 512;
 
 /// Bytes of a file's path.
-const PATH_BYTES_MAX: usize = 1024;
+pub(crate) const PATH_BYTES_MAX: usize = 1024;
 
 /// Bytes of a deployment's name, as asked.
 const MODEL_BYTES_MAX: usize = 256;
@@ -72,17 +72,17 @@ pub(crate) fn sampling(fields: &Fields<'_>) -> Result<Sampling, DialectError> {
         top_k: u32::try_from(top_k).unwrap_or(0),
         top_p: fields.number("top_p", 0.0..=1.0)?.unwrap_or(greedy.top_p),
         min_p: fields.number("min_p", 0.0..=1.0)?.unwrap_or(greedy.min_p),
-        seed: seed(fields)?,
+        seed: seed_of(fields, "seed")?,
     })
 }
 
-/// `seed`: 64 bits, signed or not. Absent and -1, which asks llama.cpp for a seed of its own choice,
+/// A seed: 64 bits, signed or not. Absent and -1, which asks llama.cpp for a seed of its own choice,
 /// are 0: nothing here is chosen by chance.
-fn seed(fields: &Fields<'_>) -> Result<u64, DialectError> {
-    if let Ok(seed) = fields.read::<u64>("seed", "an integer") {
+pub(crate) fn seed_of(fields: &Fields<'_>, name: &str) -> Result<u64, DialectError> {
+    if let Ok(seed) = fields.read::<u64>(name, "an integer") {
         return Ok(seed.unwrap_or(0));
     }
-    let signed = fields.read::<i64>("seed", "an integer")?.unwrap_or(0);
+    let signed = fields.read::<i64>(name, "an integer")?.unwrap_or(0);
     Ok(if signed == -1 { 0 } else { signed.cast_unsigned() })
 }
 
@@ -112,7 +112,7 @@ pub(crate) fn stop_by(fields: &Fields<'_>, name: &str) -> Result<Vec<String>, Di
 pub(crate) fn until(fields: &Fields<'_>, prefix: &str) -> Result<Until, DialectError> {
     match fields.text("until")?.as_deref() {
         Some("line") => return Ok(Until::Line),
-        Some("block") => return Ok(Until::Block { indent: indent_of_last_line(prefix) }),
+        Some("block") => return Ok(block_of(prefix)),
         Some("end") => return Ok(Until::End),
         Some(_) => return Err(fields.error("until", "must be \"line\", \"block\" or \"end\"")),
         None => {}
@@ -122,6 +122,11 @@ pub(crate) fn until(fields: &Fields<'_>, prefix: &str) -> Result<Until, DialectE
         Ok(0) | Err(_) => Until::End,
         Ok(indent) => Until::Block { indent },
     })
+}
+
+/// To the last line before one indented less than the text's last.
+pub(crate) fn block_of(text: &str) -> Until {
+    Until::Block { indent: indent_of_last_line(text) }
 }
 
 /// Blanks that the last line begins with; of a line of blanks alone all.

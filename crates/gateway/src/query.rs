@@ -79,6 +79,17 @@ pub(crate) fn parse(text: &str) -> Result<Query, DialectError> {
     Ok(query)
 }
 
+/// The value of one name of a query string, the last where it is there several times; all others are passed over.
+pub(crate) fn value(text: &str, name: &str) -> Result<Option<String>, DialectError> {
+    if text.len() > QUERY_BYTES_MAX {
+        return Err(DialectError::of("query", &format!("is longer than {QUERY_BYTES_MAX} bytes")));
+    }
+    let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
+    let Some((_, value)) = pairs.filter(|(known, _)| *known == name).next_back() else { return Ok(None) };
+    let value = decode(value).ok_or_else(|| DialectError::of(name, "must be UTF-8 in `%XX`"))?;
+    Ok(Some(value).filter(|value| !value.is_empty()))
+}
+
 /// The beginning of a name that a client made up.
 fn shown(name: &str) -> String {
     name.chars().take(32).collect()
@@ -119,6 +130,12 @@ mod tests {
         };
         assert_eq!(query, Query { filter, before: Some(7), count: 3 });
         assert_eq!(parse("").unwrap().count, COUNT_DEFAULT);
+        for (text, found) in
+            [("model=a%2Fb&x=1", Some("a/b")), ("x=1", None), ("model=", None), ("model", None)]
+        {
+            assert_eq!(value(text, "model").unwrap().as_deref(), found);
+        }
+        assert!(value("model=%ff", "model").is_err());
         let refused = [
             ("persons=ada", "`persons` is not known"),
             ("person=%f", "must be UTF-8"),

@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 
 use crate::errors::{Fault, Shape, json_response};
 use crate::openai;
-use crate::routes::{App, credential};
+use crate::routes::App;
+use crate::routes::incoming::credential;
 use crate::walk::Walk;
 
 /// The routes.

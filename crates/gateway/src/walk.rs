@@ -4,7 +4,7 @@ use std::future::Future;
 
 use assist::{
     Answer, AnswerStream, Assist, Decided, DeploymentView, Event, Generate, LeafProof, Lookup, Provenance,
-    Receipt, Refusal, Request, Standing, Status, Step, Trace,
+    Receipt, Refusal, Request, Spell, Spelled, Standing, Status, Step, Trace,
 };
 use identity::Credential;
 use protocol::{RecordNumber, admin};
@@ -72,6 +72,9 @@ pub trait Walk: Send + Sync + 'static {
         credential: &Credential,
         trace: Trace,
     ) -> impl Future<Output = Result<(RecordNumber, Provenance), Refusal>> + Send;
+
+    /// Asks a deployment's vocabulary or template.
+    fn spell(&self, asked: Spell) -> impl Future<Output = Result<Spelled, Refusal>> + Send;
 
     /// Fills a hole until a compiler has nothing against it; the steps come as they are made.
     fn generate(&self, generate: Generate) -> mpsc::Receiver<Result<Step, Refusal>>;
@@ -184,6 +187,10 @@ impl Walk for Assist {
         trace: Trace,
     ) -> Result<(RecordNumber, Provenance), Refusal> {
         Assist::trace(self, credential, trace).await
+    }
+
+    async fn spell(&self, asked: Spell) -> Result<Spelled, Refusal> {
+        Assist::spell(self, asked).await
     }
 
     fn generate(&self, generate: Generate) -> mpsc::Receiver<Result<Step, Refusal>> {

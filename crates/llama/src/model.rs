@@ -235,6 +235,15 @@ impl Model {
 
     /// Appends the token's bytes, which may be a part of a UTF-8 sequence. Control tokens have none.
     pub fn append_piece(&self, token: Token, bytes: &mut Vec<u8>) {
+        self.append(token, false, bytes);
+    }
+
+    /// The same, with control tokens spelled as the model's author names them.
+    pub fn append_spelling(&self, token: Token, bytes: &mut Vec<u8>) {
+        self.append(token, true, bytes);
+    }
+
+    fn append(&self, token: Token, special: bool, bytes: &mut Vec<u8>) {
         if !self.contains(token) {
             return;
         }
@@ -251,7 +260,7 @@ impl Model {
                     bytes[start..].as_mut_ptr().cast(),
                     room_c,
                     0,
-                    false,
+                    special,
                 )
             };
             // A negative answer is the length needed.

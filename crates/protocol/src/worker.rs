@@ -8,7 +8,7 @@ use crate::Digest;
 use crate::ids::GenerationId;
 
 /// The version of this conversation. Both sides refuse another.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// A token's number in the model's vocabulary.
 pub type Token = i32;
@@ -27,6 +27,13 @@ pub enum ToWorker {
         id: GenerationId,
         /// Each text's parts, joined in order.
         texts: Vec<Vec<Part>>,
+    },
+    /// Asks how tokens are spelled; answered by [`FromWorker::Spelled`].
+    Spell {
+        /// Repeated in the answer.
+        id: GenerationId,
+        /// Each text's tokens.
+        texts: Vec<Vec<Token>>,
     },
     /// Starts a generation.
     Generate(Box<Generate>),
@@ -145,6 +152,13 @@ pub enum FromWorker {
         id: GenerationId,
         /// Each text's tokens.
         tokens: Vec<Vec<Token>>,
+    },
+    /// Answer to [`ToWorker::Spell`].
+    Spelled {
+        /// As asked.
+        id: GenerationId,
+        /// Each text's bytes, special tokens spelled out. They may begin or end inside a character.
+        texts: Vec<Vec<u8>>,
     },
     /// The generation waits. Sent when that changes, too.
     Queued {

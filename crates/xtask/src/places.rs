@@ -30,6 +30,12 @@ pub(crate) const TEST_SEED: &str = "CLOISTER_TEST_SEED";
 pub(crate) const TEST_PYTHON: &str = "CLOISTER_TEST_PYTHON";
 /// Given to tests: a Python that has the `anthropic` client.
 pub(crate) const TEST_ANTHROPIC: &str = "CLOISTER_TEST_ANTHROPIC";
+
+/// Tells tests the Python that has the `ollama` client.
+pub(crate) const TEST_OLLAMA: &str = "CLOISTER_TEST_OLLAMA";
+
+/// Tells tests the Python that has `litellm`.
+pub(crate) const TEST_LITELLM: &str = "CLOISTER_TEST_LITELLM";
 /// Given to tests: a Python that has the reference implementation of model signing.
 pub(crate) const TEST_MODEL_SIGNING: &str = "CLOISTER_TEST_MODEL_SIGNING";
 /// Given to tests: axe-core, which looks at the console in a browser.

@@ -197,7 +197,9 @@ impl Words {
             seen[number] = true;
             bytes += texts[number].text.len();
             if bytes > PROMPT_BYTES_MAX {
-                return Err(TemplateError::Refused("it repeats texts more often than templates need".to_owned()));
+                return Err(TemplateError::Refused(
+                    "it repeats texts more often than templates need".to_owned(),
+                ));
             }
             match parts.last_mut() {
                 Some(Part::Text(text)) => text.push_str(&texts[number].text),

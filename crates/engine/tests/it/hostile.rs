@@ -85,6 +85,7 @@ async fn what_nobody_asked_for_is_dropped() {
     let id = read_order(&mut theirs);
     theirs.write_all(&encoded(&text(id.0 + 1000, 1))).unwrap();
     theirs.write_all(&encoded(&FromWorker::Tokenized { id, tokens: vec![vec![1]] })).unwrap();
+    theirs.write_all(&encoded(&FromWorker::Spelled { id, texts: vec![vec![1]] })).unwrap();
     let answer = encoded(&text(id.0, 1));
     let file = tempfile::NamedTempFile::new().unwrap();
     let pushed = [file.as_fd(); 8];

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod dialects;
+mod surfaces;
 mod walk;
 mod wire;
 

@@ -217,6 +217,26 @@ impl Walk for ScriptedWalk {
         Ok((RecordNumber(3), assist::Provenance::default()))
     }
 
+    /// Each byte is a token.
+    async fn spell(&self, asked: assist::Spell) -> Result<assist::Spelled, Refusal> {
+        use assist::{Spelled, Spelling};
+        if let Script::Refuse(kind) = &self.script {
+            return Err(refusal(*kind));
+        }
+        Ok(match asked.spelling {
+            Spelling::Tokens { text, pieces, begin, .. } => Spelled::Tokens {
+                tokens: begin.then_some(0).into_iter().chain(text.bytes().map(i32::from)).collect(),
+                pieces: text.bytes().filter(|_| pieces).map(|byte| vec![byte]).collect(),
+            },
+            Spelling::Text { tokens } => Spelled::Text(
+                tokens.iter().filter_map(|&token| u8::try_from(token).ok()).map(char::from).collect(),
+            ),
+            Spelling::Prompt { messages } => {
+                Spelled::Text(messages.iter().map(|message| format!("<{}>", message.content)).collect())
+            }
+        })
+    }
+
     fn generate(&self, _: assist::Generate) -> tokio::sync::mpsc::Receiver<Result<assist::Step, Refusal>> {
         tokio::sync::mpsc::channel(1).1
     }
@@ -271,6 +291,11 @@ impl Walk for ScriptedWalk {
             context_tokens: 4096,
             trained_context_tokens: 32768,
             slots: 2,
+            running: 1,
+            architecture: "qwen2".to_owned(),
+            chat_template: Some("{{ messages }}".to_owned()),
+            begin_of_text: String::new(),
+            end_of_text: "<|im_end|>".to_owned(),
             fill: true,
             tools: Some(assist::ToolFormat::Tagged),
             up: true,

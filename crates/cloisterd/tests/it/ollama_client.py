@@ -1,0 +1,53 @@
+"""What the real ollama package asks: lists, shows, chats, streams, fills. Prints how many answers there are."""
+
+import json
+import sys
+
+from ollama import Client, ResponseError
+
+url, token = sys.argv[1:]
+client = Client(host=url, headers={"authorization": f"Bearer {token}"}, timeout=120)
+messages = [{"role": "user", "content": "What does `in out` mean in Ada? One sentence."}]
+options = {"num_predict": 40}
+
+models = [model.model for model in client.list().models]
+assert models == ["coder:latest"], models
+assert [model.model for model in client.ps().models] == models
+shown = client.show("coder:latest")
+assert "insert" in shown.capabilities and ".Suffix" in shown.template, shown
+assert any(name.endswith(".context_length") and size > 0 for name, size in shown.modelinfo.items()), shown
+
+chat = client.chat("coder:latest", messages, options=options)
+assert chat.message.role == "assistant" and chat.message.content and chat.done, chat
+assert chat.eval_count > 0 and chat.prompt_eval_count > 0 and chat.total_duration > 0, chat
+parts = list(client.chat("coder", messages, options=options, stream=True))
+text = "".join(part.message.content for part in parts)
+assert text == chat.message.content and parts[-1].done_reason == chat.done_reason, (text, chat)
+
+whole = client.generate("coder", "Say `yes`.", system="Answer in one word.", options=options)
+assert whole.response and whole.done, whole
+parts = list(client.generate("coder", "Say `yes`.", system="Answer in one word.", options=options, stream=True))
+assert "".join(part.response for part in parts) == whole.response, (parts, whole)
+
+prefix = "procedure Swap (A, B : in out Integer) is\n   Temp : Integer;\nbegin\n"
+filled = client.generate("coder", prefix, suffix="\nend Swap;\n", options={"num_predict": 32})
+assert "Temp := A;" in filled.response, filled
+raw = client.generate("coder", "with Ada.Text_", raw=True, options={"num_predict": 4})
+assert raw.response.startswith("IO"), raw
+
+loaded = client.generate("coder", keep_alive=60)
+assert loaded.done_reason == "load" and loaded.response == "", loaded
+
+for wrong, status in [
+    (lambda: client.chat("nobody", messages), 404),
+    (lambda: client.embed("coder", "text"), 400),
+    (lambda: client.chat("coder", messages, format="json"), 400),
+    (lambda: client.show("nobody"), 404),
+]:
+    try:
+        wrong()
+        raise AssertionError("it was taken")
+    except ResponseError as error:
+        assert error.status_code == status and error.error, error
+
+print(json.dumps({"answers": 6}))

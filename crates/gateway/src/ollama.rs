@@ -1,0 +1,324 @@
+//! Ollama's `/api/generate` and `/api/chat`. Streams are the default, and are lines of JSON.
+//!
+//! Differences from Ollama, each on purpose:
+//! - Absent `options.temperature` is greedy, where Ollama has 0.8 or what a model file says.
+//! - `template` and `keep_alive` are passed over: a deployment has its own template, and stays. So are options of the
+//!   runner, as `num_ctx` and `num_gpu`, and `think`: these models do not.
+//! - `format`, `images`, `context` and `tools` are refused, since an answer that ignores them would look as if it had
+//!   obeyed.
+//! - A request without a prompt or messages, which asks Ollama to load a model, is answered at once.
+
+pub(crate) mod stated;
+
+use assist::{Answer, Ask, Findings, Message, Parameters, Role, Tools, Usage};
+use protocol::worker::{Stop, Until};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::dialect::{Call, Form, Frame, Framing, Head, ours};
+use crate::errors::Shape;
+use crate::fields::{DialectError, Fields};
+use crate::parameters::{context, deployment, ended_of_itself, sampling, stop, subject, tokens_max, until};
+
+/// Messages of a conversation.
+const MESSAGES_MAX: usize = 2048;
+
+/// Entries of a list that must be empty.
+const REFUSED_MAX: usize = 1 << 20;
+
+/// What Ollama writes behind an alias that has no tag.
+const TAG: &str = ":latest";
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Asked {
+    /// An answer.
+    Answer(Box<Call<Ollama>>),
+    /// Nothing, but that the model be there.
+    Load(Ollama, Option<String>),
+}
+
+/// How an answer is worded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ollama {
+    /// `response`, a text.
+    Generate,
+    /// `message`, an object.
+    Chat,
+}
+
+/// Reads the body of `POST /api/generate`.
+pub(crate) fn parse_generate(body: &[u8]) -> Result<Asked, DialectError> {
+    let fields = Fields::of_body(body)?;
+    let prompt = fields.text("prompt")?.unwrap_or_default();
+    let suffix = fields.text("suffix")?.filter(|suffix| !suffix.is_empty());
+    let (system, raw) = (fields.text("system")?, fields.flag("raw")?);
+    refuse_list(&fields, "context", "is not kept here: send a conversation to /api/chat instead")?;
+    let ask = match suffix {
+        Some(suffix) => Ask::Fill { prefix: prompt, suffix, extra: Vec::new() },
+        None if prompt.is_empty() => return load(&fields, Ollama::Generate),
+        None if raw => Ask::Complete { prompt },
+        None => {
+            let system = system.filter(|text| !text.is_empty()).map(|text| Message::new(Role::System, text));
+            let messages = system.into_iter().chain([Message::new(Role::User, prompt)]).collect();
+            Ask::Chat { messages, tools: Tools::default() }
+        }
+    };
+    call(&fields, ask, Ollama::Generate)
+}
+
+/// Reads the body of `POST /api/chat`.
+pub(crate) fn parse_chat(body: &[u8]) -> Result<Asked, DialectError> {
+    let fields = Fields::of_body(body)?;
+    let messages = fields.list("messages", MESSAGES_MAX)?;
+    if messages.is_empty() {
+        return load(&fields, Ollama::Chat);
+    }
+    let messages = messages.into_iter().map(|(place, raw)| message(place, raw)).collect::<Result<_, _>>()?;
+    refuse_list(&fields, "tools", "is not supported: this deployment does not support tools")?;
+    call(&fields, Ask::Chat { messages, tools: Tools::default() }, Ollama::Chat)
+}
+
+fn load(fields: &Fields<'_>, form: Ollama) -> Result<Asked, DialectError> {
+    Ok(Asked::Load(form, alias(fields)?))
+}
+
+/// The fields that both have.
+fn call(fields: &Fields<'_>, ask: Ask, form: Ollama) -> Result<Asked, DialectError> {
+    let empty = Box::<RawValue>::default();
+    let options = fields.raw("options").unwrap_or(&empty);
+    let options = match options.get() {
+        "null" => Fields::of_body(b"{}")?,
+        _ => Fields::of(fields.place("options"), options)?,
+    };
+    if fields.raw("format").is_some_and(|raw| raw.get() != "\"\"") {
+        return Err(fields.error("format", "is not enforced here: leave it out"));
+    }
+    refuse_list(fields, "images", "is not supported: only text is read here")?;
+    let tokens_max = tokens_max(&options, &["num_predict"])?;
+    let parameters = Parameters {
+        sampling: sampling(&options)?,
+        tokens_max,
+        stop: stop(&options)?,
+        predict_ms_max: None,
+        until: match &ask {
+            Ask::Fill { prefix, .. } | Ask::Complete { prompt: prefix } => until(fields, prefix)?,
+            Ask::Chat { .. } => Until::End,
+        },
+    };
+    let stream = fields.raw("stream").is_none() || fields.flag("stream")?;
+    Ok(Asked::Answer(Box::new(Call {
+        deployment: alias(fields)?,
+        ask,
+        parameters,
+        subject: subject(fields)?,
+        context: context(fields)?,
+        // Of no tokens there is one line either way.
+        stream: stream && tokens_max != Some(0),
+        count: 1,
+        form,
+    })))
+}
+
+/// `model`, as we name it.
+fn alias(fields: &Fields<'_>) -> Result<Option<String>, DialectError> {
+    Ok(deployment(fields)?.map(|model| untagged(&model).to_owned()))
+}
+
+/// An alias as we know it: Ollama's clients put `:latest` behind what has no tag.
+pub(crate) fn untagged(model: &str) -> &str {
+    model.strip_suffix(TAG).unwrap_or(model)
+}
+
+fn message(place: String, raw: &RawValue) -> Result<Message, DialectError> {
+    let fields = Fields::of(place, raw)?;
+    let role = match fields.required_text("role")?.as_str() {
+        "system" => Role::System,
+        "user" => Role::User,
+        "assistant" => Role::Assistant,
+        _ => {
+            let known = "must be one of system, user, assistant; tools are not called here";
+            return Err(fields.error("role", known));
+        }
+    };
+    refuse_list(&fields, "images", "is not supported: only text is read here")?;
+    refuse_list(&fields, "tool_calls", "is not supported: tools are not called here")?;
+    Ok(Message::new(role, fields.text("content")?.unwrap_or_default()))
+}
+
+fn refuse_list(fields: &Fields<'_>, name: &str, message: &str) -> Result<(), DialectError> {
+    if fields.list(name, REFUSED_MAX)?.is_empty() { Ok(()) } else { Err(fields.error(name, message)) }
+}
+
+impl Ollama {
+    /// A line, or a whole answer.
+    fn body(self, model: &str, created_unix_s: u64, text: &str) -> Value {
+        let mut body = json!({"model": model, "created_at": time(created_unix_s), "done": false});
+        match self {
+            Ollama::Generate => body["response"] = json!(text),
+            Ollama::Chat => body["message"] = json!({"role": "assistant", "content": text}),
+        }
+        body
+    }
+
+    fn last(self, head: &Head, text: &str, stop: Stop, usage: &Usage, findings: &Findings) -> Value {
+        let mut body = self.body(&head.deployment, head.created_unix_s, text);
+        let ns = |us: u64| us.saturating_mul(1000);
+        let times = usage.times;
+        let fields = json!({
+            "done": true,
+            "done_reason": if ended_of_itself(stop) { "stop" } else { "length" },
+            "total_duration": ns(times.queued_us.saturating_add(times.prompt_us).saturating_add(times.predict_us)),
+            "load_duration": ns(times.queued_us),
+            "prompt_eval_count": usage.prompt_tokens,
+            "prompt_eval_duration": ns(times.prompt_us),
+            "eval_count": usage.answer_tokens,
+            "eval_duration": ns(times.predict_us),
+            "cloister": ours(head.record, Some(findings)),
+        });
+        if let (Some(body), Value::Object(fields)) = (body.as_object_mut(), fields) {
+            body.extend(fields);
+        }
+        body
+    }
+
+    /// The answer to who asks that a model be loaded.
+    pub(crate) fn loaded(self, model: &str, now_unix_s: u64) -> Value {
+        let mut body = self.body(model, now_unix_s, "");
+        (body["done"], body["done_reason"]) = (json!(true), json!("load"));
+        body
+    }
+}
+
+/// As RFC 3339 has it.
+fn time(unix_s: u64) -> String {
+    let time = i64::try_from(unix_s).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    time.unwrap_or_default().to_string()
+}
+
+impl Form for Ollama {
+    const SHAPE: Shape = Shape::Ollama;
+    const FRAMING: Framing = Framing::Lines;
+
+    fn whole(&self, head: &Head, answers: &[Answer]) -> Value {
+        let Some(answer) = answers.first() else { return Value::Null };
+        self.last(head, &answer.text, answer.stop, &answer.usage, &answer.findings)
+    }
+
+    fn opening(&mut self, _head: &Head) -> Vec<Frame> {
+        Vec::new()
+    }
+
+    fn block(&mut self, head: &Head, text: &str) -> Vec<Frame> {
+        vec![self.body(&head.deployment, head.created_unix_s, text).into()]
+    }
+
+    fn closing(&mut self, head: &Head, stop: Stop, usage: &Usage, findings: &Findings) -> Vec<Frame> {
+        vec![self.last(head, "", stop, usage, findings).into()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What Continue sends for a completion.
+    const GENERATE: &str = r#"{"model":"coder:latest","prompt":"a","suffix":"b","raw":false,"stream":true,
+        "keep_alive":1800,"template":"x","options":{"num_predict":64,"temperature":0.01,"top_k":40,"top_p":0.9,
+        "seed":7,"stop":["\n\n"],"num_ctx":4096,"repeat_penalty":1.1}}"#;
+
+    /// What the package `ollama` sends for a chat.
+    const CHAT: &str = r#"{"model":"coder","messages":[{"role":"system","content":"s","images":null},
+        {"role":"user","content":"u"},{"role":"assistant"}],"tools":[],"stream":false,"options":null,"format":"",
+        "keep_alive":null,"think":false}"#;
+
+    fn answer(asked: Result<Asked, DialectError>) -> Call<Ollama> {
+        match asked.unwrap() {
+            Asked::Answer(call) => *call,
+            Asked::Load(..) => panic!("an answer was asked for"),
+        }
+    }
+
+    #[test]
+    fn generates() {
+        let read = |body: &str| answer(parse_generate(body.as_bytes()));
+        let call = read(GENERATE);
+        assert!(call.ask == Ask::Fill { prefix: "a".into(), suffix: "b".into(), extra: vec![] });
+        assert_eq!((call.deployment.as_deref(), call.stream), (Some("coder"), true));
+        assert_eq!((call.parameters.tokens_max, call.parameters.sampling.seed), (Some(64), 7));
+        assert_eq!(call.parameters.stop, ["\n\n"]);
+        assert!(read(r#"{"prompt":"a","raw":true}"#).ask == Ask::Complete { prompt: "a".into() });
+        let chat = read(r#"{"prompt":"a","system":"s","suffix":"","context":[]}"#);
+        let messages = vec![Message::new(Role::System, "s"), Message::new(Role::User, "a")];
+        assert!(chat.ask == Ask::Chat { messages, tools: Tools::default() });
+        assert!(chat.stream && !read(r#"{"prompt":"a","stream":false}"#).stream);
+        assert!(!read(r#"{"prompt":"a","options":{"num_predict":0}}"#).stream);
+    }
+
+    #[test]
+    fn chats() {
+        let call = answer(parse_chat(CHAT.as_bytes()));
+        let Ask::Chat { messages, .. } = &call.ask else { panic!("no chat") };
+        let roles: Vec<Role> = messages.iter().map(|message| message.role).collect();
+        assert_eq!(roles, [Role::System, Role::User, Role::Assistant]);
+        assert!(!call.stream);
+    }
+
+    #[test]
+    fn loads() {
+        let loads = |body: &str| parse_generate(body.as_bytes()).unwrap();
+        let coder = Some("coder".to_owned());
+        assert_eq!(loads(r#"{"model":"coder"}"#), Asked::Load(Ollama::Generate, coder.clone()));
+        assert_eq!(loads(r#"{"model":"coder:latest","prompt":""}"#), Asked::Load(Ollama::Generate, coder));
+        assert_eq!(parse_chat(b"{}").unwrap(), Asked::Load(Ollama::Chat, None));
+        let body = Ollama::Generate.loaded("coder", 0);
+        assert_eq!(
+            (&body["done_reason"], &body["created_at"]),
+            (&json!("load"), &json!("1970-01-01T00:00:00Z"))
+        );
+    }
+
+    #[test]
+    fn refused() {
+        type Parse = fn(&[u8]) -> Result<Asked, DialectError>;
+        for (parse, body, field) in [
+            (parse_generate as Parse, r#"{"prompt":1}"#, "prompt"),
+            (parse_generate, r#"{"prompt":"a","suffix":1}"#, "suffix"),
+            (parse_generate, r#"{"prompt":"a","raw":"yes"}"#, "raw"),
+            (parse_generate, r#"{"prompt":"a","format":"json"}"#, "format"),
+            (parse_generate, r#"{"prompt":"a","format":{"type":"object"}}"#, "format"),
+            (parse_generate, r#"{"prompt":"a","images":["x"]}"#, "images"),
+            (parse_generate, r#"{"prompt":"a","context":[1]}"#, "context"),
+            (parse_generate, r#"{"prompt":"a","options":[]}"#, "options"),
+            (parse_generate, r#"{"prompt":"a","options":{"temperature":"0"}}"#, "options.temperature"),
+            (parse_generate, r#"{"prompt":"a","stream":1}"#, "stream"),
+            (parse_chat, r#"{"messages":"a"}"#, "messages"),
+            (parse_chat, r#"{"messages":[{"role":"tool","content":"a"}]}"#, "messages[0].role"),
+            (parse_chat, r#"{"messages":[{"role":"user","content":[]}]}"#, "messages[0].content"),
+            (parse_chat, r#"{"messages":[{"role":"user","images":["x"]}]}"#, "messages[0].images"),
+            (parse_chat, r#"{"messages":[{"role":"user"}],"tools":[{}]}"#, "tools"),
+        ] {
+            assert_eq!(parse(body.as_bytes()).unwrap_err().field.as_deref(), Some(field), "{body}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics(noise in ".{0,200}", place in 0..CHAT.len(), cut in 0usize..40) {
+            for (parse, body) in [(parse_generate as fn(&[u8]) -> _, GENERATE), (parse_chat, CHAT)] {
+                let _ = parse(noise.as_bytes());
+                let mut bytes = body.as_bytes().to_vec();
+                let place = place.min(body.len());
+                bytes.splice(place..(place + cut).min(body.len()), noise.bytes().take(8));
+                let _ = parse(&bytes);
+            }
+        }
+
+        #[test]
+        fn any_time_is_one(seconds in any::<u64>()) {
+            prop_assert!(time(seconds).ends_with('Z'));
+        }
+    }
+}
