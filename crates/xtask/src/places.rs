@@ -28,6 +28,8 @@ pub(crate) const TEST_MODELS: &str = "CLOISTER_TEST_MODELS";
 pub(crate) const TEST_SEED: &str = "CLOISTER_TEST_SEED";
 /// Given to tests: a Python that has the `openai` client.
 pub(crate) const TEST_PYTHON: &str = "CLOISTER_TEST_PYTHON";
+/// Given to tests: a Python that has a client of the Language Server Protocol.
+pub(crate) const TEST_PYTEST_LSP: &str = "CLOISTER_TEST_PYTEST_LSP";
 /// Given to tests: a Python that has the reference implementation of model signing.
 pub(crate) const TEST_MODEL_SIGNING: &str = "CLOISTER_TEST_MODEL_SIGNING";
 /// Read: a file of words, one a line, that must not occur in the tree (`tidy`).

@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf, process::Command};
 use crate::{
     engine::sha256_of,
     failure::{During as _, Failure},
-    places::{Places, TEST_MODEL_SIGNING, TEST_PYTHON},
+    places::{Places, TEST_MODEL_SIGNING, TEST_PYTEST_LSP, TEST_PYTHON},
     process::{run, succeeds},
 };
 
@@ -20,9 +20,10 @@ struct Environment {
     variable: &'static str,
 }
 
-const ENVIRONMENTS: [Environment; 2] = [
+const ENVIRONMENTS: [Environment; 3] = [
     Environment { name: "openai", module: "openai", variable: TEST_PYTHON },
     Environment { name: "model-signing", module: "model_signing.verifying", variable: TEST_MODEL_SIGNING },
+    Environment { name: "pytest-lsp", module: "pytest_lsp", variable: TEST_PYTEST_LSP },
 ];
 
 /// Has the schemas of CycloneDX. No test runs it, so it is made by who asks for it.

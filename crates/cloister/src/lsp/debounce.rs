@@ -10,7 +10,7 @@ const REMEMBERED: usize = 16;
 /// A longer pause is thinking.
 const PAUSE_MS_MIN: u64 = 1500;
 /// Before anything is known of a person.
-const INTERVAL_MS_FIRST: u64 = 150;
+const INTERVAL_MS_FIRST: u64 = 120;
 
 /// The rhythm of one person's typing, and how long answers take.
 #[derive(Debug, Default)]
@@ -35,12 +35,12 @@ impl Debounce {
         remember(&mut self.latencies_ms, latency_ms);
     }
 
-    /// How long to wait now. Most intervals are shorter than the one of four fifths, so that a burst of keystrokes ends
-    /// in one request; where answers take longer than that, the waiting is theirs.
+    /// How long to wait now: a quarter more than the interval that four fifths are not longer than, so that a burst of
+    /// keystrokes ends in one request; where answers take longer than that, the waiting is theirs.
     pub(super) fn wait_ms(&self, max_ms: u64) -> u64 {
         let interval = at(&self.intervals_ms, 4, 5).unwrap_or(INTERVAL_MS_FIRST);
         let latency = at(&self.latencies_ms, 1, 2).unwrap_or(0);
-        interval.saturating_sub(latency).min(max_ms)
+        (interval + interval / 4).saturating_sub(latency).min(max_ms)
     }
 }
 
@@ -95,7 +95,7 @@ mod tests {
     fn bursts_end_in_few_requests() {
         for seed in 1..=20 {
             let (requests, wait) = requests(seed, 400, 160, 20);
-            assert!((100..260).contains(&wait), "seed {seed}: waits {wait} ms");
+            assert!((120..320).contains(&wait), "seed {seed}: waits {wait} ms");
             assert!((50..200).contains(&requests), "seed {seed}: {requests} of 400 keystrokes asked");
         }
     }
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn the_first_keystroke_waits_a_little() {
-        assert_eq!(Debounce::default().wait_ms(WAIT_MS_MAX), INTERVAL_MS_FIRST);
+        assert_eq!(Debounce::default().wait_ms(WAIT_MS_MAX), 150);
         assert_eq!(Debounce::default().wait_ms(0), 0);
         let mut debounce = Debounce::default();
         debounce.typed(10);

@@ -151,7 +151,7 @@ impl Outgoing {
                 }
             }
             // Nobody may wait for it any more.
-            drop(ended.send(()));
+            ended.send(()).ok();
         });
         (outgoing, end)
     }
@@ -225,7 +225,7 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":"a","method":"shutdown"}"#,
             r#"{"jsonrpc":"2.0","method":"exit","params":{"é":1}}"#,
             r#"{"jsonrpc":"2.0","id":7,"error":{"code":1}}"#,
-            "[]",
+            "3",
             r#"{"jsonrpc":"2.0"}"#,
         ];
         let text = bodies.map(framed).concat();

