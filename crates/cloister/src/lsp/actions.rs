@@ -317,10 +317,15 @@ impl Server {
             self.suggestions.add(record, deployment.clone(), code.to_owned(), findings.clone());
         }
         let label = format!("Cloister: {}", plan.action.title());
-        let edit = self.workspace_edit(changes, &label, &format!("record {record}, by {deployment}"));
+        let by = match deployment.as_str() {
+            "" => format!("record {record}"),
+            deployment => format!("record {record}, by {deployment}"),
+        };
+        let edit = self.workspace_edit(changes, &label, &by);
         self.send("workspace/applyEdit", &json!({ "label": label, "edit": edit }), Sent::Edit { record });
-        for line in findings::lines(&findings) {
-            self.outgoing.show(3, &line);
+        let found = findings::lines(&findings);
+        if !found.is_empty() {
+            self.outgoing.show(3, &found.join("\n"));
         }
     }
 

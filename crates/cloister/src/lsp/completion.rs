@@ -1,5 +1,7 @@
 //! Suggestions while a person types: from the cache, else from the server, one request a document; and the next one ahead.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use client::{Answer, ClientError, CompletionRequest, Extra};
@@ -69,7 +71,8 @@ enum Form {
 pub(super) struct Counts {
     asked: u64,
     from_cache: u64,
-    requests: u64,
+    /// Counted when they are sent: one that still waited for the next keystroke is none.
+    requests: Arc<AtomicU64>,
     ahead: u64,
     cancelled: u64,
 }
@@ -77,6 +80,7 @@ pub(super) struct Counts {
 impl Counts {
     pub(super) fn line(&self) -> String {
         let Counts { asked, from_cache, requests, ahead, cancelled } = self;
+        let requests = requests.load(Ordering::Relaxed);
         format!(
             "suggestions: {asked} asked for, {from_cache} from the cache, {requests} requests, {ahead} ahead, \
              {cancelled} cancelled"
@@ -85,6 +89,7 @@ impl Counts {
 
     pub(super) fn json(&self) -> Value {
         let Counts { asked, from_cache, requests, ahead, cancelled } = self;
+        let requests = requests.load(Ordering::Relaxed);
         json!({ "asked": asked, "from_cache": from_cache, "requests": requests, "ahead": ahead, "cancelled": cancelled })
     }
 }
@@ -147,15 +152,14 @@ impl Server {
             return Some(nothing(waiter.form));
         }
         let wait = if hole.is_long { 0 } else { self.debounce.wait_ms(self.options.debounce_ms_max) };
-        self.counts.requests += 1;
-        let mut job = self.job(hole, Duration::from_millis(wait));
+        let mut job = self.job(hole, Duration::from_millis(wait), Some(Arc::clone(&self.counts.requests)));
         job.waiter = Some(waiter);
         let uri = job.hole.uri.clone();
         self.asking.entry(uri).or_default().running = Some(job);
         None
     }
 
-    fn job(&mut self, hole: Hole, wait: Duration) -> Job {
+    fn job(&mut self, hole: Hole, wait: Duration, count: Option<Arc<AtomicU64>>) -> Job {
         self.number += 1;
         let number = self.number;
         let max_tokens = self.options.max_tokens.saturating_mul(if hole.is_long { LONGER } else { 1 });
@@ -170,6 +174,9 @@ impl Server {
         let (client, events, uri) = (self.client.clone(), self.events.clone(), hole.uri.clone());
         let task = tokio::spawn(async move {
             tokio::time::sleep(wait).await;
+            if let Some(count) = count {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
             let start = Instant::now();
             let outcome = if extra.is_empty() {
                 client.complete(&request).await
@@ -272,7 +279,7 @@ impl Server {
             return;
         }
         self.counts.ahead += 1;
-        let job = self.job(next, Duration::ZERO);
+        let job = self.job(next, Duration::ZERO, None);
         let uri = job.hole.uri.clone();
         self.asking.entry(uri).or_default().ahead = Some((job, assumed));
     }

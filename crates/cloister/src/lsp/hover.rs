@@ -21,7 +21,11 @@ impl Server {
         let Some((suggestion, (start, end))) = self.suggestions.at(uri, offset) else { return none };
         let range = document.range(start, end.min(document.text().len()), self.facts.encoding);
         let record = suggestion.record;
-        let mut head = vec![format!("**Cloister**, record {record}, by `{}`", code(&suggestion.deployment))];
+        let by = match suggestion.deployment.as_str() {
+            "" => String::new(),
+            deployment => format!(", by `{}`", code(deployment)),
+        };
+        let mut head = vec![format!("**Cloister**, record {record}{by}")];
         let found: Vec<String> = findings::lines(&suggestion.findings);
         let found = found.into_iter().map(|line| format!("`{}`", code(&line)));
         head.extend(found);

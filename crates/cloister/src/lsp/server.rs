@@ -201,15 +201,17 @@ impl Server {
             Incoming::Message(Message::Request { id, method, params }) => self.request(id, &method, params),
             Incoming::Message(Message::Notification { method, params }) => {
                 if let Err(error) = self.notification(&method, params) {
-                    self.outgoing.log(2, &format!("{method}: {}", error.message));
+                    // The field alone: what follows may quote a person's text.
+                    let field = error.message.split(": ").next().unwrap_or_default();
+                    self.outgoing.log(2, &format!("{method}: {field} is wrong"));
                 }
             }
             Incoming::Message(Message::Response { id, result }) => self.response(&id, result),
             Incoming::Malformed(what) => self.outgoing.refuse(PARSE_ERROR, what),
             Incoming::TooLong => {
                 // It may have been a change: what the editor has is not known any more.
+                self.stop_asking();
                 self.documents.clear();
-                self.asking.clear();
                 self.outgoing
                     .log(1, "a message was too long; documents are not known until they are opened again");
             }
@@ -256,7 +258,7 @@ impl Server {
             "textDocument/didOpen" => {
                 let types::DidOpen { text_document } = params(value)?;
                 let uri = text_document.uri.clone();
-                self.asking.remove(&uri);
+                self.drop_asking(&uri);
                 self.subjects.remove(&uri);
                 if !self.documents.open(text_document) {
                     self.outgoing
