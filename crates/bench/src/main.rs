@@ -22,6 +22,7 @@ mod retrieval;
 mod speculation;
 mod speed;
 mod stall;
+mod typing;
 mod vault;
 
 use std::path::{Path, PathBuf};
@@ -113,6 +114,15 @@ enum What {
         #[arg(long, default_value_t = 1_000_000)]
         records: u64,
     },
+    /// From a keystroke to a suggestion, through the language server.
+    Typing {
+        /// A test model that fills in the middle.
+        #[arg(long, default_value = testkit::places::CODER)]
+        model: String,
+        /// Few keystrokes: shows that it works, measures nothing.
+        #[arg(long)]
+        quick: bool,
+    },
     /// Appends beside SQLite, verification, proofs, queries, bytes a record.
     Ledger {
         /// Requests in the ledger that is verified and queried; two leaves each.
@@ -174,6 +184,7 @@ fn main() -> ExitCode {
         What::Index { cache } => index::measure(&cache),
         What::Console { records } => console::measure(records),
         What::Provenance { known, fresh } => provenance::measure(&known, &fresh),
+        What::Typing { model, quick } => typing::measure(&model, quick),
         What::Ledger { records, directory, quick } => {
             appends::measure(quick).and_then(|()| large_ledger::measure(records, directory, quick))
         }

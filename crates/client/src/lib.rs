@@ -22,6 +22,7 @@ mod error;
 mod events;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod infill;
 mod provenance;
 
 pub use address::{Address, AddressError, Token, TokenError};
@@ -31,4 +32,5 @@ pub use dialect::{
     Remark, Subject, Usage,
 };
 pub use error::{ClientError, ErrorKind};
+pub use infill::Extra;
 pub use provenance::{Asked, Found, Match, Origin, Provenance};

@@ -17,7 +17,7 @@ pub(crate) const DATA_HOME: &str = "XDG_DATA_HOME";
 pub(crate) const HOME: &str = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
 
 /// The environment, as it was at the start.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Environment {
     /// [`SERVER`].
     pub(crate) server: Option<String>,

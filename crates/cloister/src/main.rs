@@ -3,7 +3,7 @@
 //!
 //! [`commands`] has a file a command: its arguments, whose doc comments are the help, and its run.
 //! stdout carries data, stderr talk ([`output`]); a failure has a kind, its causes and a hint
-//! ([`failure`]). Where the server is comes from one place ([`settings`]).
+//! ([`failure`]). Where the server is comes from one place ([`settings`]). [`lsp`] is the language server for editors.
 
 mod checks;
 mod commands;
@@ -13,6 +13,7 @@ mod environment;
 mod failure;
 mod file;
 mod findings;
+mod lsp;
 mod output;
 mod provenance;
 mod receipts;

@@ -56,6 +56,8 @@ enum What {
     /// A corpus of known code: the fetched corpora and the sources of all crates that the build needs; how fast it is
     /// built, what a question costs, what of planted code is found, and what in our own.
     Provenance,
+    /// A person who types, through the language server: to a suggestion, requests, what the cache answers.
+    Typing,
 }
 
 impl Bench {
@@ -90,6 +92,11 @@ impl Bench {
                 let model = fetch::known(&self.model)?;
                 fetch::model_path(places, model.name)?;
                 bench.args(["checks", "--model", model.name]);
+            }
+            What::Typing => {
+                let model = fetch::known(&self.model)?;
+                fetch::model_path(places, model.name)?;
+                bench.args(["typing", "--model", model.name]);
             }
             What::Retrieval => {
                 corpora::fetch(places)?;

@@ -36,6 +36,9 @@ pub(crate) const TEST_OLLAMA: &str = "CLOISTER_TEST_OLLAMA";
 
 /// Tells tests the Python that has `litellm`.
 pub(crate) const TEST_LITELLM: &str = "CLOISTER_TEST_LITELLM";
+
+/// Given to tests: a Python that has a client of the Language Server Protocol.
+pub(crate) const TEST_PYTEST_LSP: &str = "CLOISTER_TEST_PYTEST_LSP";
 /// Given to tests: a Python that has the reference implementation of model signing.
 pub(crate) const TEST_MODEL_SIGNING: &str = "CLOISTER_TEST_MODEL_SIGNING";
 /// Given to tests: axe-core, which looks at the console in a browser.

@@ -75,6 +75,11 @@ const NEEDS: &[Need] = &[
         present: || in_path("nc").is_some(),
     },
     Need {
+        package: "neovim",
+        reason: "edits through `cloister lsp` in tests",
+        present: || in_path("nvim").is_some(),
+    },
+    Need {
         package: "curl",
         reason: "speaks TCP to the server in tests",
         present: || in_path("curl").is_some(),

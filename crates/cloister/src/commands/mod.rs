@@ -11,6 +11,7 @@ mod explain;
 mod generate;
 mod installed;
 mod ledger;
+mod lsp;
 mod man;
 mod mcp;
 mod models;
@@ -30,6 +31,8 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::receipts;
 use crate::settings::Settings;
+
+pub(crate) use search::heading as search_heading;
 
 /// An air-gapped code assistant: completes, answers and proves what it did.
 ///
@@ -70,6 +73,7 @@ pub(crate) enum Command {
     Search(search::Search),
     Trace(trace::Trace),
     Mcp(mcp::Mcp),
+    Lsp(lsp::Lsp),
     #[command(subcommand)]
     Ledger(ledger::Ledger),
     #[command(subcommand)]
@@ -97,6 +101,7 @@ impl Command {
             Command::Search(command) => command.run(session),
             Command::Trace(command) => command.run(session),
             Command::Mcp(command) => command.run(session),
+            Command::Lsp(command) => command.run(session),
             Command::Ledger(command) => command.run(session),
             Command::Witness(command) => command.run(session),
             Command::Bundle(command) => command.run(session),

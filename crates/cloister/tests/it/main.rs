@@ -9,6 +9,7 @@ mod complete;
 mod generated;
 mod installed;
 mod ledger;
+mod lsp;
 mod records;
 mod server;
 mod settings;

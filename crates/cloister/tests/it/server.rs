@@ -27,6 +27,15 @@ impl Request {
 
 pub(crate) struct Server {
     requests: Receiver<Request>,
+    /// Of connections that were held: that the client closed them.
+    gone: Receiver<()>,
+}
+
+/// What is done with a request.
+pub(crate) enum Play {
+    Reply(Vec<u8>),
+    /// Nothing is said until the client closes the connection.
+    Hold,
 }
 
 impl Server {
@@ -44,7 +53,61 @@ impl Server {
                 drop(stream.write_all(&reply));
             }
         });
-        Server { requests }
+        Server { requests, gone: channel().1 }
+    }
+
+    /// Listens, and does with each request what `play` says; connections at the same time are a thread each.
+    pub(crate) fn serve(socket: &Path, play: impl Fn(&Request) -> Play + Send + Sync + 'static) -> Server {
+        let listener = UnixListener::bind(socket).unwrap();
+        let ((sender, requests), (gone_sender, gone)) = (channel(), channel());
+        let play = std::sync::Arc::new(play);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (mut stream, play) = (stream.unwrap(), std::sync::Arc::clone(&play));
+                let (sender, gone) = (sender.clone(), gone_sender.clone());
+                thread::spawn(move || {
+                    let mut reader = BufReader::new(stream.try_clone().unwrap());
+                    let request = read(&mut reader);
+                    let played = play(&request);
+                    // A test that has ended does not listen any more; nor may a client.
+                    drop(sender.send(request));
+                    match played {
+                        Play::Reply(reply) => drop(stream.write_all(&reply)),
+                        Play::Hold => {
+                            drop(reader.read_to_end(&mut Vec::new()));
+                            // Likewise.
+                            gone.send(()).ok();
+                        }
+                    }
+                });
+            }
+        });
+        Server { requests, gone }
+    }
+
+    /// Waits until a connection that was held is closed.
+    pub(crate) fn until_gone(&self) {
+        self.gone.recv_timeout(Duration::from_secs(20)).expect("the client closed the connection");
+    }
+
+    /// The next request to a path; others are passed over.
+    pub(crate) fn request_to(&self, path: &str) -> Request {
+        loop {
+            let request = self.request();
+            if request.line.split(' ').nth(1) == Some(path) {
+                return request;
+            }
+        }
+    }
+
+    /// Requests that came so far, and within a moment, to a path.
+    pub(crate) fn requests_to(&self, path: &str, moment: Duration) -> Vec<Request> {
+        let mut all = Vec::new();
+        while let Ok(request) = self.requests.recv_timeout(moment) {
+            all.push(request);
+        }
+        all.retain(|request| request.line.split(' ').nth(1) == Some(path));
+        all
     }
 
     /// The next request that was sent.

@@ -24,6 +24,7 @@ mod evidence;
 mod importer;
 mod inspection;
 mod limits;
+mod lsp;
 mod models;
 mod provenance;
 mod queries;
