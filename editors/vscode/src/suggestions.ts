@@ -6,8 +6,6 @@ import type { Middleware } from "vscode-languageclient/node";
 import { Offers, type SuggestionId } from "./offers";
 import * as protocol from "./protocol";
 
-/** After a piece was taken over, so long another may follow before it is told. */
-const SETTLE_MS = 3000;
 /** Suggestions of which is remembered that they were told to be shown. */
 const SHOWN_MAX = 200;
 
@@ -16,7 +14,6 @@ type Tell = (command: string, argument: { suggestion: SuggestionId; bytes?: numb
 export class Suggestions implements vscode.Disposable {
   private readonly disposables: vscode.Disposable[] = [];
   private readonly shown = new Set<SuggestionId>();
-  private settling: NodeJS.Timeout | undefined;
   private isOffered = false;
   private readonly offers = new Offers(
     (suggestion, bytes) => this.tell(protocol.ACCEPTED, { suggestion, bytes }),
@@ -26,10 +23,10 @@ export class Suggestions implements vscode.Disposable {
   constructor(private readonly tell: Tell) {
     this.disposables.push(
       vscode.workspace.onDidChangeTextDocument((event) => {
-        this.offers.change(event.document.uri.toString(), event.contentChanges);
-        this.settleLater();
+        // An event without changes is of the document's state, as after it was saved.
+        if (event.contentChanges.length > 0) this.offers.change(event.document.uri.toString(), event.contentChanges);
       }),
-      vscode.window.onDidChangeActiveTextEditor(() => this.offers.finish()),
+      vscode.window.onDidChangeActiveTextEditor(() => this.offers.gone()),
       vscode.commands.registerCommand("cloister.dismiss", () => this.dismiss()),
     );
   }
@@ -41,13 +38,6 @@ export class Suggestions implements vscode.Disposable {
       const items = Array.isArray(result) ? result : (result?.items ?? []);
       if (!token.isCancellationRequested) this.offered(document, position, items);
       return result;
-    },
-    executeCommand: (command, given, next) => {
-      if (command === protocol.ACCEPTED) {
-        const suggestion = protocol.suggestionOf({ command, arguments: given });
-        if (suggestion !== undefined) this.offers.accepted(suggestion);
-      }
-      return next(command, given);
     },
   };
 
@@ -77,13 +67,8 @@ export class Suggestions implements vscode.Disposable {
   private async dismiss(): Promise<void> {
     const suggestion = this.offers.current?.suggestion;
     await vscode.commands.executeCommand("editor.action.inlineSuggest.hide");
-    this.offers.finish();
+    this.offers.gone();
     if (suggestion !== undefined) this.tell(protocol.REJECTED, { suggestion });
-  }
-
-  private settleLater(): void {
-    clearTimeout(this.settling);
-    this.settling = setTimeout(() => this.offers.settle(), SETTLE_MS);
   }
 
   /** Keys of ours apply only where the suggestion on screen is ours. */
@@ -94,8 +79,7 @@ export class Suggestions implements vscode.Disposable {
   }
 
   dispose(): void {
-    clearTimeout(this.settling);
-    this.offers.finish();
+    this.offers.gone();
     for (const one of this.disposables) one.dispose();
   }
 }

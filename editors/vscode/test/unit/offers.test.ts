@@ -20,18 +20,14 @@ function insert(offset: number, text: string) {
   return [{ rangeOffset: offset, rangeLength: 0, text }];
 }
 
-test("words that were taken over are told once, in bytes", () => {
+test("words that were taken over are told, in bytes", () => {
   const { offers, told } = watched();
   offers.show(offer("né Top := 0;"));
   offers.change(URI, insert(10, "né"));
   offers.change(URI, insert(12, " Top"));
-  assert.deepEqual(told, []);
   offers.change(URI, insert(0, "-- elsewhere\n"));
-  offers.settle();
-  assert.deepEqual(told, [["s1", 7]]);
-  offers.settle();
-  offers.finish();
-  assert.equal(told.length, 1);
+  offers.change(URI, insert(29, " :="));
+  assert.deepEqual(told, [["s1", 3], ["s1", 4]]);
 });
 
 test("what is typed is not taken over", () => {
@@ -39,7 +35,6 @@ test("what is typed is not taken over", () => {
   offers.show(offer("Foo (A);"));
   for (const [at, letter] of ["F", "o", "o", " "].entries()) offers.change(URI, insert(10 + at, letter));
   offers.change(URI, insert(14, "()"));
-  offers.settle();
   assert.deepEqual(told, []);
   assert.deepEqual(states, [true, false]);
 });
@@ -48,19 +43,16 @@ test("a pair that the editor closes is typed, too", () => {
   const { offers, told } = watched();
   offers.show(offer("(); end"));
   offers.change(URI, insert(10, "()"));
-  offers.finish();
   assert.deepEqual(told, []);
 });
 
-test("a whole acceptance takes its pieces with it", () => {
-  const { offers, told } = watched();
+test("the last piece is told by the item's command", () => {
+  const { offers, told, states } = watched();
   offers.show(offer("Top := 0;"));
   offers.change(URI, insert(10, "Top"));
   offers.change(URI, insert(13, " := 0;"));
-  offers.accepted("s1");
-  offers.settle();
-  offers.finish();
-  assert.deepEqual(told, []);
+  assert.deepEqual(told, [["s1", 3]]);
+  assert.deepEqual(states, [true, false]);
 });
 
 test("the same suggestion, offered again for its rest, goes on", () => {
@@ -69,8 +61,10 @@ test("the same suggestion, offered again for its rest, goes on", () => {
   offers.change(URI, insert(10, "Top"));
   offers.show(offer(" := 0;", { offset: 13 }));
   offers.change(URI, insert(13, " :="));
-  offers.show(offer("another", { suggestion: "s2", offset: 20 }));
-  assert.deepEqual(told, [["s1", 6]]);
+  // What stands in the word already is part of the item, and not taken over.
+  offers.show(offer("Item_Count;", { suggestion: "s2", offset: 20, taken: 4 }));
+  offers.change(URI, insert(24, "_Count"));
+  assert.deepEqual(told, [["s1", 3], ["s1", 3], ["s2", 6]]);
 });
 
 test("another document, a deletion or another text end it or not", () => {
