@@ -113,15 +113,17 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
     const editor = this.editor;
     const subject = this.subject();
     if (editor === undefined || subject.file === undefined || !(withFile || withSelection)) return;
-    params.uri = editor.document.uri.toString();
+    const uri = editor.document.uri.toString();
+    params.uri = uri;
     if (withSelection && subject.selected !== undefined) {
       const { start, end } = editor.selection;
       params.selection = { start: place(start), end: place(end) };
       turn.about.push(`${subject.file}, ${lines(subject.selected)}`);
-    } else {
+    }
+    if (withFile) {
+      params.files = [uri];
       turn.about.push(subject.file);
     }
-    if (withFile && withSelection) params.files = [params.uri];
   }
 
   /** What was said so far. What failed was not said. */

@@ -71,7 +71,7 @@ export interface Check {
 
 export interface Origin {
   corpus?: string;
-  origin?: { package?: string; version?: string | null; commit?: string | null; path?: string; licence?: string | null };
+  origin?: { package?: string; version?: string | null; commit?: string | null; path?: string; licence?: { standing?: { stated?: string } } | null };
   blob?: string;
   lines?: [number, number];
 }
@@ -103,6 +103,8 @@ export interface Provenance {
 
 /** A passage of the team's sources that the model was given. */
 export interface Source {
+  /** The passage's place, in words. */
+  heading?: string;
   source?: string;
   path?: string;
   file_name?: string;

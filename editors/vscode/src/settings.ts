@@ -21,7 +21,7 @@ export function settings(): Settings {
     server: all.get<string>("server", "").trim(),
     deployment: all.get<string>("deployment", "").trim(),
     automatic: all.get<boolean>("completion.automatic", true),
-    debounceMsMax: all.get<number>("completion.debounceMsMax", 500),
+    debounceMsMax: all.get<number>("completion.debounceMsMax", 400),
     tokensMax: all.get<number>("completion.maxTokens", 64),
   };
 }

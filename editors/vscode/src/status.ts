@@ -4,8 +4,8 @@ import * as vscode from "vscode";
 
 import type { Status } from "./protocol";
 
-/** Servers of other versions may say it in other words: only these say that it held. */
-const HELD = new Set(["held", "holds", "passed"]);
+/** The outcome that says that it held. Whatever else a server says does not. */
+const HELD = "passed";
 
 export class StatusItem implements vscode.Disposable {
   private readonly item = vscode.window.createStatusBarItem("cloister.status", vscode.StatusBarAlignment.Right, 100);
@@ -115,7 +115,7 @@ function chosen(status: Status | undefined) {
 }
 
 function isHeld(status: Status): boolean {
-  return HELD.has(status.posture?.outcome ?? "");
+  return status.posture?.outcome === HELD;
 }
 
 function airGap(status: Status): string {

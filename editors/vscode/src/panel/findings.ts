@@ -38,6 +38,7 @@ function sources(all: Source[]): Section {
 }
 
 function heading(one: Source): string {
+  if (one.heading) return one.heading;
   const name = one.path ?? one.file_name ?? "?";
   const place = one.source ? `${one.source}/${name}` : name;
   const lines = one.first_line ? `:${one.first_line}-${one.last_line ?? one.first_line}` : "";
@@ -99,7 +100,8 @@ function origin(found: Origin): string {
   const at = version ?? commit?.slice(0, 12);
   const lines = found.lines === undefined ? "" : `:${found.lines[0]}-${found.lines[1]}`;
   const place = name ? `${name}${at ? ` ${at}` : ""}: ${path ?? ""}${lines}` : `the file ${found.blob ?? "?"}`;
-  return `${place}${licence ? ` · ${licence}` : ""}${found.corpus ? ` (corpus ${found.corpus})` : ""}`;
+  const stated = licence?.standing?.stated;
+  return `${place}${stated ? ` · ${stated}` : ""}${found.corpus ? ` (corpus ${found.corpus})` : ""}`;
 }
 
 function checks(all: Check[]): Section {

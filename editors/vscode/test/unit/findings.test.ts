@@ -12,7 +12,7 @@ test("what was found, in words", () => {
       matches: [
         {
           lines: [3, 33], lexemes: 120, kind: "exact", documents: 2, packages: 1, licences: ["GPL-3.0-or-later"], action: "warn",
-          origins: [{ corpus: "debian", lines: [10, 40], origin: { package: "deb:gzip", version: "1.12-1", path: "lib/sort.c" } }],
+          origins: [{ corpus: "debian", lines: [10, 40], origin: { package: "deb:gzip", version: "1.12-1", path: "lib/sort.c", licence: { standing: { stated: "GPL-3.0-or-later" } } } }],
         },
         { lines: [1, 2], lexemes: 40, kind: "exact", is_common: true },
         { lines: [1, 2], lexemes: 40, kind: "copied", from: "the conversation", is_common: true },
@@ -33,7 +33,7 @@ test("what was found, in words", () => {
     ["warn", "crates is not open: nothing is known of it"],
     ["none", "Compared with debian"],
   ]);
-  assert.deepEqual(code?.lines[0]?.more.at(-1), "deb:gzip 1.12-1: lib/sort.c:10-40 (corpus debian)");
+  assert.deepEqual(code?.lines[0]?.more.at(-1), "deb:gzip 1.12-1: lib/sort.c:10-40 · GPL-3.0-or-later (corpus debian)");
   assert.equal(checks?.gist, "1 failed");
   assert.deepEqual(checks?.lines.map((line) => line.text), [
     "gnat 12.2.0 · lines 4 to 28: 1 error",

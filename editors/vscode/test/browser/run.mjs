@@ -1,0 +1,270 @@
+// The extension in a real VS Code, in a real page, against a real daemon and model: `npm run test:browser`. It makes and serves
+// a data directory, installs the .vsix in code-server, types in an Ada file, takes a suggestion over by word and as a whole,
+// asks in the chat, opens a record, and looks into the ledger for what was decided. Screenshots go to CLOISTER_TEST_SCREENSHOTS.
+//
+// CLOISTER_TEST_CODE_SERVER: code-server's out/node/entry.js or its command; CLOISTER_TEST_NODE: the Node that it wants;
+// CLOISTER_TEST_CHROMIUM: Chromium (/usr/bin/chromium); CLOISTER_TEST_PROGRAMS: cloisterd, cloister-engine, cloister;
+// CLOISTER_TEST_MODELS: the models. The .vsix is the newest in this folder, or CLOISTER_TEST_VSIX.
+
+import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+import { CodeServer, freePort } from "./codeServer.mjs";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const need = (name) => process.env[name] ?? assert.fail(`set ${name}`);
+const codeServer = need("CLOISTER_TEST_CODE_SERVER");
+const node = process.env["CLOISTER_TEST_NODE"] ?? process.execPath;
+const chromium = process.env["CLOISTER_TEST_CHROMIUM"] ?? "/usr/bin/chromium";
+const programs = need("CLOISTER_TEST_PROGRAMS");
+need("CLOISTER_TEST_MODELS");
+const vsix = process.env["CLOISTER_TEST_VSIX"] ?? newest(root);
+const shots = process.env["CLOISTER_TEST_SCREENSHOTS"] ?? join(root, ".cache/screenshots");
+
+/** A small model on a busy machine takes its time. */
+const ANSWER_MS_MAX = 240_000;
+const POP = "procedure Pop (S : in out Stack; Item : out Integer) is";
+const QUESTION = "In one sentence: what must Pop do when the stack is empty? Then show its body.";
+/** What any model of code goes on with by heart. */
+const RECITED =
+  "Write an Ada procedure Hello that prints Hello. Put the usual GPL version 3 notice at its head: This program is free software: you can redistribute it and/or modify it under the terms of ...";
+
+mkdirSync(shots, { recursive: true });
+const folder = mkdtempSync(join(tmpdir(), "cloister-vscode-"));
+const port = await freePort();
+const served = join(folder, "served");
+const start = Date.now();
+const say = (words) => console.log(`${((Date.now() - start) / 1000).toFixed(1).padStart(6)} s  ${words}`);
+let daemon;
+let editor;
+let page;
+try {
+  daemon = await serve();
+  say("the daemon answers");
+  editor = await CodeServer.start({
+    command: codeServer,
+    node,
+    folder,
+    vsix,
+    settings: { "cloister.server": `http://127.0.0.1:${port}`, "workbench.colorTheme": "Default Dark Modern" },
+    // The program in the .vsix, or the one of the tests.
+    environment: { PATH: `${programs}:${process.env["PATH"]}`, CLOISTER_SERVER: "", XDG_STATE_HOME: join(folder, "state") },
+  });
+  page = await editor.open(chromium, join(served, "source"));
+  say("the editor is open");
+  await setToken();
+  await suggestions();
+  await chat();
+  await record();
+  await themes();
+  decisions();
+  nothingFromElsewhere();
+  say("all of it held");
+} catch (error) {
+  await page?.screenshot({ path: join(shots, "failed.png") });
+  console.error(readText(join(served, "serve.log")).slice(-2000));
+  throw error;
+} finally {
+  await editor?.stop();
+  daemon?.kill();
+  rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 300 });
+}
+
+function serve() {
+  const process_ = spawn(join(root, "../test/serve.sh"), [served, String(port)], { stdio: ["ignore", "pipe", "inherit"] });
+  return new Promise((resolve, reject) => {
+    createInterface({ input: process_.stdout }).on("line", (line) => line === "ready" && resolve(process_));
+    process_.on("exit", (code) => reject(new Error(`serve.sh ended with ${code}`)));
+  });
+}
+
+/** A server on TCP wants a token: it is typed in, and kept by the editor. */
+async function setToken() {
+  await open("stacks.adb");
+  await statusItem(/Cloister/);
+  await command("Cloister: Set Token");
+  await page.keyboard.type(readText(join(served, "token")).trim());
+  await page.keyboard.press("Enter");
+  await statusItem(/coder/);
+  say("the status bar names the model");
+}
+
+async function suggestions() {
+  await goTo(lineOf(POP) + 2);
+  await page.keyboard.type("      if Is_Empty (S) then");
+  await page.keyboard.press("Enter");
+  await page.waitForTimeout(100);
+  const began = Date.now();
+  const shown = await ghost();
+  say(`a suggestion ${Date.now() - began} ms after the last key: ${JSON.stringify(shown)}`);
+  await page.screenshot({ path: join(shots, "completion.png") });
+  const before = await text();
+  await page.keyboard.press("Control+ArrowRight");
+  await page.waitForFunction((old) => document.querySelector(".view-lines")?.textContent !== old, before);
+  await page.waitForTimeout(500);
+  await ghost();
+  await page.screenshot({ path: join(shots, "completion-word.png") });
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Control+S");
+  await eventually("the file has what was accepted", () => {
+    const saved = readText(join(served, "source/stacks.adb"));
+    return saved.split(POP)[1].includes("raise Underflow");
+  });
+  say("it was accepted: a word, then the rest");
+  // Another one, to be dismissed.
+  await page.keyboard.press("End");
+  await page.keyboard.press("Enter");
+  await ghost();
+  await page.keyboard.press("Escape");
+  await page.waitForSelector(".ghost-text-decoration, .ghost-text", { state: "detached", timeout: 10_000 });
+}
+
+async function chat() {
+  await command("Cloister: Ask about the Selection");
+  const panel = await chatFrame();
+  await ask(panel, QUESTION, 1);
+  const first = await panel.locator(".turn").nth(0).innerText();
+  assert.match(first, /Sources/);
+  assert.match(first, /gnat 12|not checked|no objection|error/, first);
+  await page.screenshot({ path: join(shots, "chat-checks.png") });
+  await ask(panel, RECITED, 2);
+  const second = panel.locator(".turn").nth(1);
+  const found = await second.locator(".findings").innerText();
+  assert.match(found, /GPL-3\.0-or-later/);
+  assert.match(found, /guidance\.adb/);
+  await second.locator(".findings").scrollIntoViewIfNeeded();
+  await page.screenshot({ path: join(shots, "chat.png") });
+  say("the chat shows sources, known code and checks");
+}
+
+async function ask(panel, question, count) {
+  await panel.locator("#question").fill(question);
+  await panel.locator("#question").press("Enter");
+  await panel.locator(".turn.done").nth(count - 1).waitFor({ timeout: ANSWER_MS_MAX });
+}
+
+async function record() {
+  const panel = await chatFrame();
+  const button = panel.locator(".foot button", { hasText: /^Record \d+$/ }).last();
+  const [, number] = /(\d+)/.exec(await button.innerText());
+  await button.focus();
+  await page.keyboard.press("Enter");
+  await page.getByRole("tab", { name: `Record ${number}` }).waitFor({ timeout: 20_000 });
+  await page.locator(".view-lines", { hasText: /Record\s+\d+:\s+intent/ }).waitFor({ timeout: 20_000 });
+  await page.screenshot({ path: join(shots, "record.png") });
+  await page.keyboard.type("x");
+  assert.ok(!(await text()).startsWith("x"), "a record can be edited");
+  say(`record ${number} is shown, and cannot be edited`);
+}
+
+async function themes() {
+  for (const [name, theme] of [["light", "Default Light Modern"], ["contrast", "Default High Contrast"]]) {
+    editor.configure({ "workbench.colorTheme": theme });
+    await page.waitForTimeout(2500);
+    await page.screenshot({ path: join(shots, `chat-${name}.png`) });
+  }
+}
+
+function decisions() {
+  const cloisterd = join(programs, "cloisterd");
+  const rows = JSON.parse(execFileSync(cloisterd, ["--data", join(served, "data"), "ledger", "query", "--kind", "decision", "--json"], { encoding: "utf8" }));
+  const choices = JSON.stringify(rows);
+  for (const choice of ["shown", "accepted", "rejected"]) assert.ok(choices.includes(`"${choice}"`), `no decision says ${choice}: ${choices}`);
+  assert.ok(choices.includes("Visual Studio Code") || choices.includes("code-server"), choices);
+  say("the ledger has what was shown, accepted and dismissed");
+}
+
+/** The panel's page asks nobody but the editor that it is in. */
+function nothingFromElsewhere() {
+  const own = [`http://127.0.0.1:${port}`, `http://127.0.0.1:${editor.port}`, "data:", "blob:", "vscode-"];
+  const panels = editor.requested.filter(({ frame }) => frame.includes("/webview/"));
+  assert.ok(panels.length > 0, "no request of the panel was seen");
+  const foreign = panels.filter(({ url }) => !own.some((prefix) => url.startsWith(prefix)) && !url.includes("vscode-resource"));
+  assert.deepEqual(foreign, []);
+}
+
+async function command(title) {
+  await page.keyboard.press("F1");
+  const input = page.locator(".quick-input-widget input").first();
+  await input.waitFor();
+  await input.fill(`>${title}`);
+  await page.locator(".quick-input-list .monaco-list-row", { hasText: title }).first().waitFor();
+  await page.keyboard.press("Enter");
+  await page.waitForTimeout(700);
+}
+
+async function open(name) {
+  await page.keyboard.press("Control+P");
+  const input = page.locator(".quick-input-widget input").first();
+  await input.waitFor();
+  await input.fill(name);
+  await page.locator(".quick-input-list .monaco-list-row", { hasText: name }).first().waitFor();
+  await page.keyboard.press("Enter");
+  await page.getByRole("tab", { name }).waitFor();
+  await page.locator(".view-lines").first().click();
+}
+
+async function goTo(line) {
+  await page.keyboard.press("Control+G");
+  const input = page.locator(".quick-input-widget input").first();
+  await input.waitFor();
+  await input.fill(`:${line}`);
+  await page.keyboard.press("Enter");
+  await page.waitForTimeout(300);
+}
+
+function lineOf(words) {
+  return readText(join(served, "source/stacks.adb")).split("\n").findIndex((line) => line.includes(words)) + 1;
+}
+
+function text() {
+  return page.evaluate(() => document.querySelector(".view-lines")?.textContent ?? "");
+}
+
+async function ghost() {
+  const found = page.locator(".ghost-text-decoration, .ghost-text").first();
+  await found.waitFor({ timeout: 60_000 });
+  return found.innerText();
+}
+
+async function statusItem(words) {
+  await page.locator(".statusbar-item", { hasText: words }).first().waitFor({ timeout: 60_000 });
+}
+
+/** The frame in which the panel's page is. */
+async function chatFrame() {
+  for (let tries = 0; tries < 100; tries += 1) {
+    for (const frame of page.frames()) {
+      if ((await frame.locator("#question").count().catch(() => 0)) > 0) return frame;
+    }
+    await page.waitForTimeout(200);
+  }
+  throw new Error("the chat's panel is not there");
+}
+
+async function eventually(what, holds) {
+  for (let tries = 0; tries < 100; tries += 1) {
+    if (holds()) return;
+    await page.waitForTimeout(200);
+  }
+  throw new Error(`not so after 20 s: ${what}`);
+}
+
+function readText(path) {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+function newest(within) {
+  const all = readdirSync(within).filter((name) => name.endsWith(".vsix")).map((name) => join(within, name));
+  all.sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
+  return all[0] ?? assert.fail("no .vsix: npm run package");
+}
