@@ -159,8 +159,6 @@ export def Accept(how: string)
   const before = line->strpart(0, now.col - 1)
   const behind = line->strpart(now.col - 1 + (isAll ? now.behind : 0))
   const lines = (before .. taken .. behind)->split("\n", true)
-  # One step of its own to undo.
-  feedkeys("\<C-G>u", 'n')
   setline(now.lnum, lines[0])
   append(now.lnum, lines[1 :])
   cursor(now.lnum + lines->len() - 1, lines[-1]->len() - behind->len() + 1)
@@ -325,9 +323,9 @@ export def Status()
     if error != ''
       echomsg 'Cloister:' error
     else
-      StatusLines(result)->foreach((line) => {
+      for line in StatusLines(result)
         echomsg line
-      })
+      endfor
     endif
   })
 enddef

@@ -22,9 +22,10 @@ command! CloisterStatus call cloister#Status()
 command! -range CloisterAction call cloister#Action(<line1>, <line2>)
 command! CloisterRestart call cloister#Restart()
 
-inoremap <silent> <Plug>(cloister-accept) <Cmd>call cloister#Accept('all')<CR>
-inoremap <silent> <Plug>(cloister-accept-word) <Cmd>call cloister#Accept('word')<CR>
-inoremap <silent> <Plug>(cloister-accept-line) <Cmd>call cloister#Accept('line')<CR>
+" What is taken over is one step of its own to undo.
+inoremap <silent> <Plug>(cloister-accept) <C-G>u<Cmd>call cloister#Accept('all')<CR>
+inoremap <silent> <Plug>(cloister-accept-word) <C-G>u<Cmd>call cloister#Accept('word')<CR>
+inoremap <silent> <Plug>(cloister-accept-line) <C-G>u<Cmd>call cloister#Accept('line')<CR>
 inoremap <silent> <Plug>(cloister-dismiss) <Cmd>call cloister#Dismiss()<CR>
 inoremap <silent> <Plug>(cloister-suggest) <Cmd>call cloister#Suggest()<CR>
 

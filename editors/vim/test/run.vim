@@ -59,6 +59,14 @@ function! s:Saved() abort
   return readfile(s:folder .. '/stacks.adb')
 endfunction
 
+" The newest decisions: a part, then the whole, by this editor. The rows name the editor in no field: the leaves do.
+function! s:Decided() abort
+  let l:command = [$CLOISTER_TEST_PROGRAMS .. '/cloisterd', '--data', $CLOISTER_TEST_SERVED .. '/data', 'ledger', 'export', '--format', 'jsonl', '--kind', 'decision']
+  let l:lines = systemlist(join(map(l:command, {_, word -> shellescape(word)})))
+  let l:accepted = filter(l:lines, {_, line -> line =~# '"accepted"' && line =~# (s:is_neovim ? 'Neovim' : 'Vim 9')})
+  return len(l:accepted) > 0 && l:accepted[-1] =~# 'stacks.adb'
+endfunction
+
 call mkdir(s:folder, 'p')
 for s:name in ['stacks.ads', 'stacks.adb']
   call writefile(readfile($CLOISTER_TEST_SERVED .. '/source/' .. s:name), s:folder .. '/' .. s:name)
@@ -81,7 +89,7 @@ call s:Until('the status names the model', {-> s:IsOn('coder: ')}, 30)
 call s:Type("\<CR>\<CR>\<Esc>")
 
 " A suggestion, and a word of it, and the rest.
-call s:Type("/procedure Pop\<CR>jo      if Is_Empty (S) then\<CR>")
+call s:Type("/procedure Pop\<CR>jo   if Is_Empty (S) then\<CR>   ")
 call s:Until('a suggestion is on screen', {-> s:IsOn('raise Underflow')}, 90)
 call writefile(s:Screen(), s:log, 'a')
 if match(s:Saved(), 'raise Underflow') >= 0
@@ -98,12 +106,19 @@ call s:Until('the rest comes again', {-> s:IsOn('raise Underflow')}, 90)
 call s:Type("\<Tab>")
 call s:Until('the rest was taken over', {-> match(s:Saved(), 'raise Underflow;') >= 0}, 10)
 
+" What is taken over is one step to undo, and nothing takes it back by itself.
+call s:Type("\<Esc>u")
+call s:Until('it is undone by one key', {-> match(s:Saved(), 'raise') >= 0 && match(s:Saved(), 'raise Underflow;') < 0}, 10)
+call s:Type("\<C-R>")
+call s:Until('it is there again', {-> match(s:Saved(), 'raise Underflow;') >= 0}, 10)
+
 call s:Type(":CloisterChat Answer with one word: what is Ada?\<CR>")
 call s:Until('the chat answers, with the record', {-> s:IsOn('> record \d\+')}, 240)
 let s:record = matchstr(join(s:Screen(), "\n"), '> record \zs\d\+')
 call writefile(s:Screen(), s:log, 'a')
 call s:Type(":only\<CR>:CloisterExplain " .. s:record .. "\<CR>")
 call s:Until('the record is shown', {-> s:IsOn('record ' .. s:record .. ': intent')}, 20)
+call s:Until('the ledger has what was taken over, and where', {-> s:Decided()}, 20)
 call s:Type(":qall!\<CR>")
 call s:Until('it ends', {-> term_getstatus(s:buffer) =~# 'finished'}, 10)
 call s:End(0)

@@ -211,7 +211,9 @@ def Start(): bool
     Notify('initialized', {})
     const all = waiting
     waiting = []
-    all->foreach((Step) => Step())
+    for Step in all
+      Step()
+    endfor
   })
   return true
 enddef

@@ -36,11 +36,15 @@ export function freePort() {
 }
 
 export class CodeServer {
-  /** @param given {command, node, folder, vsix, settings, environment} */
-  static async start({ command, node, folder, vsix, settings, environment }) {
+  /** @param given {command, node, folder, vsix, settings, machine, environment} */
+  static async start({ command, node, folder, vsix, settings, machine, environment }) {
+    const made = new CodeServer();
     const user = join(folder, "user");
     mkdirSync(join(user, "User"), { recursive: true });
-    const made = new CodeServer();
+    mkdirSync(join(user, "Machine"), { recursive: true });
+    // Settings of the machine are read from here only.
+    writeFileSync(join(user, "Machine", "settings.json"), JSON.stringify(machine));
+    made.logs = join(user, "logs");
     made.settingsFile = join(user, "User", "settings.json");
     made.configure({ ...SETTINGS, ...settings });
     const folders = ["--user-data-dir", user, "--extensions-dir", join(folder, "extensions"), "--config", join(folder, "code-server.yaml")];

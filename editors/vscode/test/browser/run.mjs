@@ -4,11 +4,11 @@
 //
 // CLOISTER_TEST_CODE_SERVER: code-server's out/node/entry.js or its command; CLOISTER_TEST_NODE: the Node that it wants;
 // CLOISTER_TEST_CHROMIUM: Chromium (/usr/bin/chromium); CLOISTER_TEST_PROGRAMS: cloisterd, cloister-engine, cloister;
-// CLOISTER_TEST_MODELS: the models. The .vsix is the newest in this folder, or CLOISTER_TEST_VSIX.
+// CLOISTER_TEST_MODELS: the models; or CLOISTER_TEST_SERVED and CLOISTER_TEST_PORT, where `serve.sh` serves already. The .vsix is the newest in this folder, or CLOISTER_TEST_VSIX.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -22,7 +22,6 @@ const codeServer = need("CLOISTER_TEST_CODE_SERVER");
 const node = process.env["CLOISTER_TEST_NODE"] ?? process.execPath;
 const chromium = process.env["CLOISTER_TEST_CHROMIUM"] ?? "/usr/bin/chromium";
 const programs = need("CLOISTER_TEST_PROGRAMS");
-need("CLOISTER_TEST_MODELS");
 const vsix = process.env["CLOISTER_TEST_VSIX"] ?? newest(root);
 const shots = process.env["CLOISTER_TEST_SCREENSHOTS"] ?? join(root, ".cache/screenshots");
 
@@ -36,26 +35,32 @@ const RECITED =
 
 mkdirSync(shots, { recursive: true });
 const folder = mkdtempSync(join(tmpdir(), "cloister-vscode-"));
-const port = await freePort();
-const served = join(folder, "served");
+const given = process.env["CLOISTER_TEST_SERVED"];
+const port = given === undefined ? await freePort() : Number(need("CLOISTER_TEST_PORT"));
+const served = given ?? join(folder, "served");
+const source = join(folder, "source");
 const start = Date.now();
 const say = (words) => console.log(`${((Date.now() - start) / 1000).toFixed(1).padStart(6)} s  ${words}`);
 let daemon;
 let editor;
 let page;
 try {
-  daemon = await serve();
+  if (given === undefined) daemon = await serve();
+  cpSync(join(served, "source"), source, { recursive: true });
   say("the daemon answers");
   editor = await CodeServer.start({
     command: codeServer,
     node,
     folder,
     vsix,
-    settings: { "cloister.server": `http://127.0.0.1:${port}`, "workbench.colorTheme": "Default Dark Modern" },
+    settings: { "workbench.colorTheme": "Default Dark Modern" },
+    machine: { "cloister.server": `http://127.0.0.1:${port}` },
     // The program in the .vsix, or the one of the tests.
     environment: { PATH: `${programs}:${process.env["PATH"]}`, CLOISTER_SERVER: "", XDG_STATE_HOME: join(folder, "state") },
   });
-  page = await editor.open(chromium, join(served, "source"));
+  page = await editor.open(chromium, source);
+  // Whatever is waited for comes later on a busy machine.
+  page.setDefaultTimeout(90_000);
   say("the editor is open");
   await setToken();
   await suggestions();
@@ -68,6 +73,7 @@ try {
 } catch (error) {
   await page?.screenshot({ path: join(shots, "failed.png") });
   console.error(readText(join(served, "serve.log")).slice(-2000));
+  if (editor !== undefined) console.error(execFileSync("find", [editor.logs, "-name", "*Cloister*", "-exec", "tail", "-n", "30", "{}", "+"], { encoding: "utf8" }));
   throw error;
 } finally {
   await editor?.stop();
@@ -103,16 +109,18 @@ async function suggestions() {
   const shown = await ghost();
   say(`a suggestion ${Date.now() - began} ms after the last key: ${JSON.stringify(shown)}`);
   await page.screenshot({ path: join(shots, "completion.png") });
-  const before = await text();
-  await page.keyboard.press("Control+ArrowRight");
-  await page.waitForFunction((old) => document.querySelector(".view-lines")?.textContent !== old, before);
-  await page.waitForTimeout(500);
-  await ghost();
+  // A word at a time: the blanks before it may be one by themselves.
+  for (let word = 0; word < 2; word += 1) {
+    const before = await cursor();
+    await page.keyboard.press("Control+ArrowRight");
+    await eventually("a word was taken over", async () => (await cursor()) !== before);
+    await ghost();
+  }
   await page.screenshot({ path: join(shots, "completion-word.png") });
   await page.keyboard.press("Tab");
   await page.keyboard.press("Control+S");
   await eventually("the file has what was accepted", () => {
-    const saved = readText(join(served, "source/stacks.adb"));
+    const saved = readText(join(source, "stacks.adb"));
     return saved.split(POP)[1].includes("raise Underflow");
   });
   say("it was accepted: a word, then the rest");
@@ -199,12 +207,7 @@ async function command(title) {
 }
 
 async function open(name) {
-  await page.keyboard.press("Control+P");
-  const input = page.locator(".quick-input-widget input").first();
-  await input.waitFor();
-  await input.fill(name);
-  await page.locator(".quick-input-list .monaco-list-row", { hasText: name }).first().waitFor();
-  await page.keyboard.press("Enter");
+  await page.locator(".explorer-folders-view .monaco-list-row", { hasText: name }).first().dblclick();
   await page.getByRole("tab", { name }).waitFor();
   await page.locator(".view-lines").first().click();
 }
@@ -219,7 +222,7 @@ async function goTo(line) {
 }
 
 function lineOf(words) {
-  return readText(join(served, "source/stacks.adb")).split("\n").findIndex((line) => line.includes(words)) + 1;
+  return readText(join(source, "stacks.adb")).split("\n").findIndex((line) => line.includes(words)) + 1;
 }
 
 function text() {
@@ -230,6 +233,11 @@ async function ghost() {
   const found = page.locator(".ghost-text-decoration, .ghost-text").first();
   await found.waitFor({ timeout: 60_000 });
   return found.innerText();
+}
+
+/** As the status bar says it: the text on screen has the suggestion in it, too. */
+function cursor() {
+  return page.locator(".statusbar-item", { hasText: /^Ln \d+, Col \d+/ }).first().innerText();
 }
 
 async function statusItem(words) {
@@ -249,7 +257,7 @@ async function chatFrame() {
 
 async function eventually(what, holds) {
   for (let tries = 0; tries < 100; tries += 1) {
-    if (holds()) return;
+    if (await holds()) return;
     await page.waitForTimeout(200);
   }
   throw new Error(`not so after 20 s: ${what}`);
