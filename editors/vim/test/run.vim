@@ -79,6 +79,8 @@ call writefile([
       \ "let g:cloister_server = 'unix:" .. $CLOISTER_TEST_SERVED .. "/data/run/cloister.sock'",
       \ ], s:folder .. '/vimrc')
 execute 'cd' s:folder
+" The outer one's run-time is not the inner one's.
+unlet! $VIMRUNTIME $VIM $MYVIMRC
 let s:is_neovim = s:editor =~# 'nvim$'
 let s:arguments = s:is_neovim ? ['-n', '-u', 'vimrc', '--cmd', 'set notermguicolors', 'stacks.adb'] : ['-N', '-n', '-u', 'vimrc', 'stacks.adb']
 let s:buffer = term_start([s:editor] + s:arguments, {'term_rows': 30, 'term_cols': 100, 'env': {'TERM': 'xterm-256color', 'XDG_STATE_HOME': s:folder}})

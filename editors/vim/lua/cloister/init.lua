@@ -113,15 +113,17 @@ end
 
 local function map_keys()
   local function map(key, name, run)
-    local plug = '<Plug>(cloister-' .. name .. ')'
+    local before = vim.fn.maparg(key, 'i', false, true)
+    -- Neovim's own map jumps within a snippet; it goes on behind ours. Anybody else's keeps the key.
+    local own = before.callback and (before.desc or ''):match('^vim%.snippet') and before.callback
     local function press()
-      if not run() then
-        return key
+      if run() then
+        return ''
       end
-      return ''
+      return own and own() or key
     end
-    vim.keymap.set('i', plug, press, { expr = true, silent = true })
-    if option('maps', 1) == 1 and vim.fn.maparg(key, 'i') == '' then
+    vim.keymap.set('i', '<Plug>(cloister-' .. name .. ')', press, { expr = true, silent = true })
+    if option('maps', 1) == 1 and (own or vim.tbl_isempty(before)) then
       vim.keymap.set('i', key, press, { expr = true, silent = true, desc = 'Cloister: ' .. name })
     end
   end
