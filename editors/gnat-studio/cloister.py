@@ -1,5 +1,7 @@
 """Cloister in GNAT Studio: into ~/.gnatstudio/plug-ins/.
 
+Not tried: no GNAT Studio was at hand. It is written by its documentation.
+
 GNAT Studio starts the language servers that it knows, and no others. This asks the program `cloister` in its stead:
 Edit > Complete with Cloister fills the place of the cursor in, and the answer's record is in the Messages.
 """

@@ -1,3 +1,4 @@
+-- Not tried with 0.12; on 0.11.4 only with the plugin.
 -- Neovim 0.11 or newer, without the plugin of editors/vim: put this file into ~/.config/nvim/lsp/ and add to init.lua:
 --
 --   vim.lsp.enable('cloister')
