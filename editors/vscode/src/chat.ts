@@ -112,15 +112,16 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
   private add(params: ChatParams, turn: Turn, withFile: boolean, withSelection: boolean): void {
     const editor = this.editor;
     const subject = this.subject();
-    if (editor === undefined || subject.file === undefined || !(withFile || withSelection)) return;
+    if (editor === undefined || subject.file === undefined) return;
     const uri = editor.document.uri.toString();
-    params.uri = uri;
     if (withSelection && subject.selected !== undefined) {
+      params.uri = uri;
       const { start, end } = editor.selection;
       params.selection = { start: place(start), end: place(end) };
       turn.about.push(`${subject.file}, ${lines(subject.selected)}`);
     }
     if (withFile) {
+      params.uri = uri;
       params.files = [uri];
       turn.about.push(subject.file);
     }

@@ -81,8 +81,10 @@ function knownCode(provenance: Provenance | undefined): Section {
 }
 
 function matched(one: Match): Line {
-  const how: Record<string, string> = { exact: "matches known code", renamed: "matches known code but for names", near: "is near known code" };
-  const kind = one.kind === "copied" ? `copied from ${one.from ?? "the question"}` : (how[one.kind ?? ""] ?? one.kind ?? "matches");
+  const isOne = one.lines === undefined || one.lines[0] === one.lines[1];
+  const [matches, is] = isOne ? ["matches", "is"] : ["match", "are"];
+  const how: Record<string, string> = { exact: `${matches} known code`, renamed: `${matches} known code but for names`, near: `${is} near known code` };
+  const kind = one.kind === "copied" ? `copied from ${one.from ?? "the question"}` : (how[one.kind ?? ""] ?? one.kind ?? matches);
   const similarity = typeof one.similarity === "number" ? ` (${(one.similarity / 10).toFixed(1)} %)` : "";
   const where = one.packages ? ` · in ${counted(one.documents ?? 0, "file")} of ${counted(one.packages, "package")}` : "";
   const licences = (one.licences ?? []).length > 0 ? ` · ${(one.licences ?? []).join(", ")}` : "";

@@ -28,7 +28,7 @@ test("what was found, in words", () => {
   assert.equal(code?.gist, "1 match · GPL-3.0-or-later");
   assert.equal(code?.weight, "warn");
   assert.deepEqual(code?.lines.map((line) => [line.weight, line.text]), [
-    ["bad", "Lines 3 to 33 matches known code: 120 lexemes · in 2 files of 1 package · GPL-3.0-or-later"],
+    ["bad", "Lines 3 to 33 match known code: 120 lexemes · in 2 files of 1 package · GPL-3.0-or-later"],
     ["none", "Lines 1 to 2 copied from the conversation: 40 lexemes"],
     ["warn", "crates is not open: nothing is known of it"],
     ["none", "Compared with debian"],
