@@ -45,8 +45,7 @@ export class CodeServer {
     // Settings of the machine are read from here only.
     writeFileSync(join(user, "Machine", "settings.json"), JSON.stringify(machine));
     made.logs = join(user, "logs");
-    made.settingsFile = join(user, "User", "settings.json");
-    made.configure({ ...SETTINGS, ...settings });
+    writeFileSync(join(user, "User", "settings.json"), JSON.stringify({ ...SETTINGS, ...settings }));
     const folders = ["--user-data-dir", user, "--extensions-dir", join(folder, "extensions"), "--config", join(folder, "code-server.yaml")];
     const env = { ...process.env, ...environment };
     execFileSync(node, [command, ...folders, "--install-extension", vsix], { env, stdio: ["ignore", "ignore", "inherit"] });
@@ -58,11 +57,6 @@ export class CodeServer {
       if (tries === 300 || made.process.exitCode !== null) throw new Error("code-server does not start");
       await sleep(200);
     }
-  }
-
-  configure(settings) {
-    this.settings = { ...this.settings, ...settings };
-    writeFileSync(this.settingsFile, JSON.stringify(this.settings, undefined, 2));
   }
 
   async open(chromiumPath, folder) {

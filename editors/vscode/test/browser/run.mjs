@@ -4,7 +4,8 @@
 //
 // CLOISTER_TEST_CODE_SERVER: code-server's out/node/entry.js or its command; CLOISTER_TEST_NODE: the Node that it wants;
 // CLOISTER_TEST_CHROMIUM: Chromium (/usr/bin/chromium); CLOISTER_TEST_PROGRAMS: cloisterd, cloister-engine, cloister;
-// CLOISTER_TEST_MODELS: the models; or CLOISTER_TEST_SERVED and CLOISTER_TEST_PORT, where `serve.sh` serves already. The .vsix is the newest in this folder, or CLOISTER_TEST_VSIX.
+// CLOISTER_TEST_MODELS: the models; or CLOISTER_TEST_SERVED and CLOISTER_TEST_PORT, where `serve.sh` serves already. The .vsix is the newest in this folder, or CLOISTER_TEST_VSIX;
+// CLOISTER_TEST_THEME is another theme for the screenshots.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
@@ -54,7 +55,7 @@ try {
     node,
     folder,
     vsix,
-    settings: { "workbench.colorTheme": "Default Dark Modern" },
+    settings: { "workbench.colorTheme": process.env["CLOISTER_TEST_THEME"] ?? "Default Dark Modern" },
     machine: { "cloister.server": `http://127.0.0.1:${port}` },
     // The program in the .vsix, or the one of the tests.
     environment: { PATH: `${programs}:${process.env["PATH"]}`, CLOISTER_SERVER: "", XDG_STATE_HOME: join(folder, "state") },
@@ -67,7 +68,6 @@ try {
   await suggestions();
   await chat();
   await record();
-  await themes();
   decisions();
   nothingFromElsewhere();
   say("all of it held");
@@ -186,18 +186,6 @@ async function record() {
   await page.keyboard.type("x");
   assert.ok(!(await text()).startsWith("x"), "a record can be edited");
   say(`record ${number} is shown, and cannot be edited`);
-}
-
-async function themes() {
-  for (const [name, theme] of [["light", "Light Modern"], ["contrast", "Dark High Contrast"]]) {
-    await command("Preferences: Color Theme");
-    const input = page.locator(".quick-input-widget input").first();
-    await input.fill(theme);
-    await page.waitForTimeout(1000);
-    await input.press("Enter");
-    await page.waitForTimeout(2000);
-    await page.screenshot({ path: join(shots, `chat-${name}.png`) });
-  }
 }
 
 /** Each choice, by this editor, about the file; and each by the person whose token it is. */
