@@ -18,6 +18,7 @@ mod provenance;
 mod receipts;
 mod settings;
 mod subject;
+mod tls;
 
 use std::process::ExitCode;
 

@@ -7,7 +7,7 @@ use assist::{Answer, Parameters, Receipt, Refusal};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use axum::http::uri::Authority;
 use axum::http::{Method, Response, StatusCode, Uri};
 use axum::middleware::{self, Next};
@@ -42,7 +42,12 @@ pub(crate) struct App<W> {
     pub(crate) walk: Arc<W>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) body_bytes_max: usize,
+    /// The header in which a reverse proxy names persons, over its own socket only.
+    pub(crate) proxy_header: HeaderName,
 }
+
+/// The header of reverse proxies where none is set up: it is refused as it would be otherwise.
+pub(crate) const PROXY_HEADER: HeaderName = HeaderName::from_static("x-cloister-user");
 
 /// The whole HTTP surface.
 pub(crate) fn router<W: Walk>(app: Arc<App<W>>) -> Router {
@@ -63,6 +68,7 @@ pub(crate) fn router<W: Walk>(app: Arc<App<W>>) -> Router {
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(refuse_foreign_hosts))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), refuse_foreign_proxies))
         .with_state(app)
 }
 
@@ -417,33 +423,77 @@ async fn wrong_method(method: Method, uri: Uri) -> Response<Body> {
 /// host: only this machine's own names are answered there. Browsers always send a host; a client
 /// that sends none is not one.
 async fn refuse_foreign_hosts(request: Request, next: Next) -> Response<Body> {
-    if matches!(source(&request), Source::Unix { .. }) || names_this_machine(request.uri(), request.headers())
-    {
+    let (is_answered, message) = match source(&request) {
+        Source::Unix { .. } | Source::Proxy { .. } => (true, ""),
+        Source::Tls(peer) => (
+            names_host(request.uri(), request.headers(), |host| peer.answers_to(host)),
+            "this listener does not answer to that host: use a name of its certificate, or one of `tls.hosts`",
+        ),
+        Source::Tcp => (
+            names_this_machine(request.uri(), request.headers()),
+            "this listener answers to localhost, 127.0.0.1 and [::1] only: use one of them as the host",
+        ),
+    };
+    if is_answered {
         return next.run(request).await;
     }
-    let message = "this listener answers to localhost, 127.0.0.1 and [::1] only: use one of them as the host";
     Fault::new(StatusCode::FORBIDDEN, "foreign_host", message).into_response(Shape::of(request.uri().path()))
 }
 
 fn names_this_machine(uri: &Uri, headers: &HeaderMap) -> bool {
     let local = |host: &str| matches!(host, "127.0.0.1" | "[::1]") || host.eq_ignore_ascii_case("localhost");
-    if uri.host().is_some_and(|host| !local(host)) {
+    names_host(uri, headers, local)
+}
+
+/// Whether every host that a request states is one of these.
+fn names_host(uri: &Uri, headers: &HeaderMap, ours: impl Fn(&str) -> bool) -> bool {
+    if uri.host().is_some_and(|host| !ours(host)) {
         return false;
     }
     headers.get_all(HOST).iter().all(|value| {
         let authority = value.to_str().ok().and_then(|text| text.parse::<Authority>().ok());
-        authority.is_some_and(|authority| local(authority.host()))
+        authority.is_some_and(|authority| ours(authority.host()))
     })
 }
 
-/// A bearer token, or `x-api-key`; without either, on a Unix socket, the user that the kernel names.
-fn credential(request: &Request) -> Credential {
-    if let Some(token) = token(request.headers()) {
-        return Credential::Bearer(token.to_owned());
+/// A reverse proxy's word counts over its own socket. Anywhere else somebody tries to be somebody, or a proxy is
+/// set up wrongly: either is an error, and on record.
+async fn refuse_foreign_proxies<W: Walk>(
+    State(app): State<Arc<App<W>>>,
+    request: Request,
+    next: Next,
+) -> Response<Body> {
+    let is_proxy = matches!(source(&request), Source::Proxy { .. });
+    if is_proxy || !request.headers().contains_key(&app.proxy_header) {
+        return next.run(request).await;
     }
-    match source(request) {
-        Source::Unix { uid } => Credential::Peer { uid },
-        Source::Tcp => Credential::None,
+    let void = Credential::Void { kind: "proxy header", reason: "a proxy's header from elsewhere" };
+    let _always_refused = app.walk.identify(&void, "proxy").await;
+    let message = "that header is a reverse proxy's, and counts over the proxy's own socket only";
+    Fault::new(StatusCode::FORBIDDEN, "foreign_proxy", message).into_response(Shape::of(request.uri().path()))
+}
+
+/// A bearer token, or `x-api-key`; without either, on a Unix socket, the user that the kernel names. A certificate
+/// goes beside a token; over a proxy's socket, the proxy's word is all.
+fn credential(request: &Request) -> Credential {
+    let token = token(request.headers()).map(str::to_owned);
+    match (source(request), token) {
+        (Source::Proxy { uid, header }, token) => proxied(request.headers(), uid, &header, token.is_some()),
+        (Source::Tls(peer), token) => peer.credential(token),
+        (_, Some(token)) => Credential::Bearer(token),
+        (Source::Unix { uid }, None) => Credential::Peer { uid },
+        (Source::Tcp, None) => Credential::None,
+    }
+}
+
+fn proxied(headers: &HeaderMap, uid: u32, header: &HeaderName, has_token: bool) -> Credential {
+    let void = |reason| Credential::Void { kind: "proxy", reason };
+    let mut names = headers.get_all(header).iter();
+    match (names.next().map(HeaderValue::to_str), names.next()) {
+        _ if has_token => void("a proxy's word and a token in one request"),
+        (Some(Ok(name)), None) => Credential::Proxied { uid, name: name.to_owned() },
+        (None, _) => void("a proxy's request without its header"),
+        _ => void("a proxy's header that is not one name"),
     }
 }
 
@@ -458,7 +508,7 @@ fn token(headers: &HeaderMap) -> Option<&str> {
 
 /// Where the request came in; the connection put it there. Without it nobody is trusted.
 fn source(request: &Request) -> Source {
-    request.extensions().get::<Source>().copied().unwrap_or(Source::Tcp)
+    request.extensions().get::<Source>().cloned().unwrap_or(Source::Tcp)
 }
 
 /// A whole body, within its limit and its time.
@@ -540,5 +590,24 @@ mod tests {
         }
         assert!(!local("http://evil.example/", "localhost"));
         assert!(names_this_machine(&"/".parse().unwrap(), &HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_proxy_says_one_name() {
+        let said = |pairs: &[(&'static str, &'static str)], has_token| {
+            let mut all = HeaderMap::new();
+            for (name, value) in pairs {
+                all.append(*name, HeaderValue::from_static(value));
+            }
+            match proxied(&all, 33, &PROXY_HEADER, has_token) {
+                Credential::Proxied { uid: 33, name } => Ok(name),
+                Credential::Void { reason, .. } => Err(reason),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(said(&[("x-cloister-user", "ada")], false).as_deref(), Ok("ada"));
+        assert!(said(&[("x-cloister-user", "ada")], true).is_err());
+        assert!(said(&[], false).is_err());
+        assert!(said(&[("x-cloister-user", "ada"), ("x-cloister-user", "ada")], false).is_err());
     }
 }
