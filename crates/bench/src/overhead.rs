@@ -103,16 +103,35 @@ fn transport(model: &str, connections: usize) -> Result<(), Failure> {
     let (mut server, folder) = (Server::new(model, &[])?, tempfile::tempdir()?);
     let path = |name: &str| folder.path().join(name).display().to_string();
     let (key, certificate) = (path("key.pem"), path("certificate.pem"));
-    let extensions = ["subjectAltName=IP:127.0.0.1,email:ada@site.example", "extendedKeyUsage=serverAuth,clientAuth"];
+    let extensions =
+        ["subjectAltName=IP:127.0.0.1,email:ada@site.example", "extendedKeyUsage=serverAuth,clientAuth"];
     let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=bench"])
-        .args(["-addext", extensions[0], "-addext", extensions[1], "-addext", "basicConstraints=critical,CA:FALSE"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-subj",
+            "/CN=bench",
+        ])
+        .args([
+            "-addext",
+            extensions[0],
+            "-addext",
+            extensions[1],
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+        ])
         .args(["-keyout", &key, "-out", &certificate])
         .output()?;
     if !made.status.success() {
         return Err(String::from_utf8_lossy(&made.stderr).into_owned().into());
     }
-    let ports = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()));
+    let ports =
+        [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()));
     let [tcp, tls] = ports;
     let (tcp, tls) = (tcp?, tls?);
     server.configure(&format!(

@@ -29,13 +29,17 @@ pub enum Address {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum AddressError {
     /// Neither form.
-    #[error("`{0}` is not a server address: expected `unix:/path/to/socket`, `https://IP:PORT` or `http://127.0.0.1:PORT`")]
+    #[error(
+        "`{0}` is not a server address: expected `unix:/path/to/socket`, `https://IP:PORT` or `http://127.0.0.1:PORT`"
+    )]
     Form(String),
     /// A socket's path must not depend on the working directory.
     #[error("the socket's path in `{0}` is not absolute")]
     RelativePath(String),
     /// A name would need a resolver.
-    #[error("`{0}` is a host name: Cloister resolves no names, give the IP address (and `server_name` for its certificate)")]
+    #[error(
+        "`{0}` is a host name: Cloister resolves no names, give the IP address (and `server_name` for its certificate)"
+    )]
     HostName(String),
     /// No port, or not a port.
     #[error("`{0}` needs a port, as in `http://127.0.0.1:8080`")]
@@ -243,7 +247,10 @@ mod tests {
     fn a_server_name_is_for_certificates() {
         let address = || "https://10.0.0.5:8443".parse::<Address>().unwrap();
         let named = address().with_server_name("cloister.site").unwrap();
-        assert_eq!((named.to_string().as_str(), named.host().as_str()), ("https://10.0.0.5:8443", "cloister.site:8443"));
+        assert_eq!(
+            (named.to_string().as_str(), named.host().as_str()),
+            ("https://10.0.0.5:8443", "cloister.site:8443")
+        );
         assert_eq!(address().host(), "10.0.0.5:8443");
         for bad in ["", "a..b", "a b", "10.0.0.5", "a/b", "*.site"] {
             assert_eq!(address().with_server_name(bad), Err(AddressError::ServerName(bad.into())), "{bad}");

@@ -84,7 +84,9 @@ impl Settings {
         })?;
         let address = match &file.server_name {
             // The name is of the server in the file: another that is named before it is what it is.
-            Some(name) if matches!(server_from, ServerFrom::File(_)) || matches!(address, Address::Tls { .. }) => {
+            Some(name)
+                if matches!(server_from, ServerFrom::File(_)) || matches!(address, Address::Tls { .. }) =>
+            {
                 address.with_server_name(name).map_err(|error| {
                     Failure::configuration("`server_name` cannot be used").caused_by(&error)
                 })?
@@ -126,7 +128,12 @@ impl ConfigurationFile {
     }
 
     /// What encrypts, from the files that are named.
-    fn tls(&self, environment: &Environment, path: Option<&Path>, output: &mut Output) -> Result<Tls, Failure> {
+    fn tls(
+        &self,
+        environment: &Environment,
+        path: Option<&Path>,
+        output: &mut Output,
+    ) -> Result<Tls, Failure> {
         let beside = |file: &PathBuf| beside(path, file);
         let ca = environment.ca.clone().or_else(|| self.ca_file.as_ref().map(beside));
         let ca = ca.ok_or_else(|| {

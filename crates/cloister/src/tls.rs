@@ -36,7 +36,8 @@ impl Tls {
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13]);
-        let builder = builder.map_err(|error| unusable(ca, "TLS").caused_by(&error))?.with_root_certificates(roots);
+        let builder =
+            builder.map_err(|error| unusable(ca, "TLS").caused_by(&error))?.with_root_certificates(roots);
         let mut config = match own {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => {
@@ -44,9 +45,9 @@ impl Tls {
                 let bytes = file::read(key, PEM_BYTES_MAX)?;
                 let private = PrivateKeyDer::from_pem_slice(&bytes)
                     .map_err(|_| unusable(key, "it holds no private key in PEM that is not encrypted"))?;
-                builder.with_client_auth_cert(chain, private).map_err(|error| {
-                    unusable(certificate, "with its key").caused_by(&error)
-                })?
+                builder
+                    .with_client_auth_cert(chain, private)
+                    .map_err(|error| unusable(certificate, "with its key").caused_by(&error))?
             }
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];

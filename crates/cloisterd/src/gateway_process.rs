@@ -26,7 +26,8 @@ use protocol::Digest;
 use protocol::access::{Access, Files};
 use protocol::context::Stage;
 use protocol::control::{
-    DeploymentFacts, FromGateway, ListenerKind, PACKET_BYTES_MAX, POSTURE_BYTES_MAX, Setup, ToGateway, VERSION,
+    DeploymentFacts, FromGateway, ListenerKind, PACKET_BYTES_MAX, POSTURE_BYTES_MAX, Setup, ToGateway,
+    VERSION,
 };
 use protocol::corpora::CorpusFacts;
 use protocol::posture::{Occasion, Summary};
@@ -295,7 +296,11 @@ fn open_corpora(library: &Library, named: &Receiver<Vec<CorpusFacts>>, folder: &
 }
 
 /// Sets up how people are known beyond tokens. What cannot be used fails the start.
-fn open_ways_in(access: &Access, files: &Files, identity: &Identity) -> Result<Option<Arc<Tls>>, Box<dyn Error>> {
+fn open_ways_in(
+    access: &Access,
+    files: &Files,
+    identity: &Identity,
+) -> Result<Option<Arc<Tls>>, Box<dyn Error>> {
     if let Some(jwt) = &access.jwt {
         identity.set_provider(Some(Arc::new(Provider::new(jwt, &files.jwks)?)));
     }
@@ -310,8 +315,12 @@ fn change_ways_in(access: &Access, files: &Files, identity: &Identity, tls: Opti
     if let Some(jwt) = &access.jwt {
         let provider = Provider::new(jwt, &files.jwks);
         match &provider {
-            Ok(provider) => tracing::info!(keys = provider.keys(), "the identity provider's keys are read again"),
-            Err(error) => output::say(&format!("tokens of the identity provider are refused from now on: {error}")),
+            Ok(provider) => {
+                tracing::info!(keys = provider.keys(), "the identity provider's keys are read again")
+            }
+            Err(error) => {
+                output::say(&format!("tokens of the identity provider are refused from now on: {error}"))
+            }
         }
         identity.set_provider(provider.ok().map(Arc::new));
     }
@@ -326,7 +335,8 @@ fn change_ways_in(access: &Access, files: &Files, identity: &Identity, tls: Opti
 }
 
 fn warn_of(server: &Server) {
-    let warnings = server.clients().map(|clients| clients.warnings(compose::now_unix_s())).unwrap_or_default();
+    let warnings =
+        server.clients().map(|clients| clients.warnings(compose::now_unix_s())).unwrap_or_default();
     warnings.iter().for_each(|warning| output::say(warning));
 }
 
@@ -345,9 +355,10 @@ fn listeners(
         listeners.push(match kind {
             ListenerKind::Unix => gateway::Listener::Unix(socket.into()),
             ListenerKind::Tcp => gateway::Listener::Tcp(socket.into()),
-            ListenerKind::Tls => {
-                gateway::Listener::Tls(socket.into(), Arc::clone(tls.ok_or("an encrypted listener without a certificate")?))
-            }
+            ListenerKind::Tls => gateway::Listener::Tls(
+                socket.into(),
+                Arc::clone(tls.ok_or("an encrypted listener without a certificate")?),
+            ),
             ListenerKind::Proxy => {
                 gateway::Listener::Proxy(socket.into(), proxy.ok_or("a proxy's listener without a proxy")?)
             }
@@ -388,7 +399,8 @@ impl Control {
                 Ok(Some((ToGateway::WorkerUp { lock }, descriptors))) => self.connect(lock, descriptors),
                 Ok(Some((ToGateway::Access(access), mut descriptors))) => {
                     ways = ways.or_else(|| self.ways.try_recv().ok());
-                    let files = descriptors.pop().ok_or_else(|| "no files".into()).and_then(ways_in::received);
+                    let files =
+                        descriptors.pop().ok_or_else(|| "no files".into()).and_then(ways_in::received);
                     match (&ways, files) {
                         (Some((identity, tls)), Ok(files)) => {
                             change_ways_in(&access, &files, identity, tls.as_ref());

@@ -44,7 +44,9 @@ pub(crate) enum ListenError {
     NoTcp(SocketAddr, &'static str, &'static str),
     #[error("{3} is {0}, and the service manager's socket `{2}` is at {1}: let them agree")]
     OtherTcp(SocketAddr, SocketAddr, &'static str, &'static str),
-    #[error("the service manager hands over a socket `tls`, and cloister.toml has no [tls]: nothing is answered there unencrypted")]
+    #[error(
+        "the service manager hands over a socket `tls`, and cloister.toml has no [tls]: nothing is answered there unencrypted"
+    )]
     NoTls,
 }
 
@@ -75,7 +77,8 @@ impl Listeners {
 
     /// Addresses that are listened on: in the clear, and encrypted.
     pub(crate) fn addresses(&self) -> [Option<SocketAddr>; 2] {
-        [&self.tcp, &self.tls].map(|listener| listener.as_ref().and_then(|listener| listener.local_addr().ok()))
+        [&self.tcp, &self.tls]
+            .map(|listener| listener.as_ref().and_then(|listener| listener.local_addr().ok()))
     }
 
     /// Takes those of a service manager: no others are opened then, but the proxy's. What the configuration says of

@@ -468,6 +468,10 @@ mod tests {
         }
         assert!(parse("[proxy]\nsocket = '/p'\nuid = 33").is_ok());
         assert!(parse("[proxy]\nsocket = '/p'").unwrap_err().contains("uid"));
-        assert!(parse("[proxy]\nsocket = '/p'\nuid = 33\nheader = 'Authorization'").unwrap_err().contains("header"));
+        assert!(
+            parse("[proxy]\nsocket = '/p'\nuid = 33\nheader = 'Authorization'")
+                .unwrap_err()
+                .contains("header")
+        );
     }
 }

@@ -165,10 +165,14 @@ impl Tls {
             return Err("tls.crls is empty: name a list of revoked certificates for each authority, or accept `revocation = \"none\"`".to_owned());
         }
         if self.revocation == Revocation::None && !self.crls.is_empty() {
-            return Err("tls.revocation is \"none\", and tls.crls names lists: one of them is meant".to_owned());
+            return Err(
+                "tls.revocation is \"none\", and tls.crls names lists: one of them is meant".to_owned()
+            );
         }
         if has_clients && self.domains.is_empty() && self.mapping.is_none() {
-            return Err("tls.domains and tls.mapping are both missing: no certificate would name anybody".to_owned());
+            return Err(
+                "tls.domains and tls.mapping are both missing: no certificate would name anybody".to_owned()
+            );
         }
         if self.crls.len() > CRLS_MAX {
             return Err(format!("tls.crls: {CRLS_MAX} files at most"));
@@ -239,7 +243,10 @@ impl Proxy {
         let is_name = !header.is_empty()
             && header.len() <= 64
             && header.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-        if !is_name || ["authorization", "x-api-key", "host", "cookie", "content-type", "content-length"].contains(&header.as_str()) {
+        if !is_name
+            || ["authorization", "x-api-key", "host", "cookie", "content-type", "content-length"]
+                .contains(&header.as_str())
+        {
             return Err(format!("proxy.header: `{}` cannot name persons", self.header));
         }
         Ok(())
@@ -290,7 +297,10 @@ pub(crate) fn examine(settings: &Settings) -> Result<Vec<String>, Box<dyn Error>
     if let Some(set) = &access.tls {
         let server = Server::new(set, &files, now)?;
         let days = server.not_after_unix_s().saturating_sub(now) / 86_400;
-        said.push(format!("tls: answers as {}; the certificate is valid for {days} more days", server.hosts().join(", ")));
+        said.push(format!(
+            "tls: answers as {}; the certificate is valid for {days} more days",
+            server.hosts().join(", ")
+        ));
         if let Some(clients) = server.clients() {
             for crl in clients.crls() {
                 let days = crl.next_update_unix_s.saturating_sub(now) / 86_400;

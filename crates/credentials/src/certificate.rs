@@ -68,10 +68,11 @@ fn serial(bytes: &[u8]) -> String {
 /// Whether a key usage is stated that does not include signing, which a client's key does in the handshake.
 pub(crate) fn may_not_sign(der: &[u8]) -> Result<bool, Refused> {
     let (_, certificate) = X509Certificate::from_der(der).map_err(|_| Refused::Malformed)?;
-    let mut usages = certificate.iter_extensions().filter_map(|extension| match extension.parsed_extension() {
-        ParsedExtension::KeyUsage(usage) => Some(usage.digital_signature()),
-        _ => None,
-    });
+    let mut usages =
+        certificate.iter_extensions().filter_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::KeyUsage(usage) => Some(usage.digital_signature()),
+            _ => None,
+        });
     Ok(usages.any(|signs| !signs))
 }
 
@@ -150,7 +151,14 @@ mod tests {
     fn numbers_of_persons() {
         assert_eq!(edipi("1234567890@mil").as_deref(), Some("1234567890"));
         assert_eq!(edipi("1234567890117002@mil").as_deref(), Some("1234567890"));
-        for upn in ["123456789@mil", "12345678901@mil", "123456789a@mil", "1234567890@mil.example", "ada@mil", "@mil"] {
+        for upn in [
+            "123456789@mil",
+            "12345678901@mil",
+            "123456789a@mil",
+            "1234567890@mil.example",
+            "ada@mil",
+            "@mil",
+        ] {
             assert_eq!(edipi(upn), None, "{upn}");
         }
     }

@@ -17,8 +17,9 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, TrustAnchor, UnixTime};
 use serde::Serialize;
 use webpki::{
-    ALL_VERIFICATION_ALGS, CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, OwnedCertRevocationList,
-    RevocationCheckDepth, RevocationOptionsBuilder, UnknownStatusPolicy, anchor_from_trusted_cert,
+    ALL_VERIFICATION_ALGS, CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage,
+    OwnedCertRevocationList, RevocationCheckDepth, RevocationOptionsBuilder, UnknownStatusPolicy,
+    anchor_from_trusted_cert,
 };
 use x509_parser::prelude::{CertificateRevocationList, FromDer as _};
 
@@ -214,7 +215,9 @@ fn refused(error: &webpki::Error) -> Refused {
         Error::InvalidSignatureForPublicKey
         | Error::UnsupportedSignatureAlgorithmContext(_)
         | Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => Refused::Signature,
-        Error::BadDer | Error::BadDerTime | Error::MalformedExtensions | Error::TrailingData(_) => Refused::Malformed,
+        Error::BadDer | Error::BadDerTime | Error::MalformedExtensions | Error::TrailingData(_) => {
+            Refused::Malformed
+        }
         _ => Refused::Path,
     }
 }
@@ -224,13 +227,16 @@ fn authorities(pem: &[u8]) -> Result<(Vec<TrustAnchor<'static>>, Vec<Distinguish
     let (mut anchors, mut hints) = (Vec::new(), Vec::new());
     for der in CertificateDer::pem_slice_iter(pem) {
         let der = der.map_err(|error| Unusable::new(WHAT, error.to_string()))?;
-        let anchor = anchor_from_trusted_cert(&der).map_err(|error| Unusable::new(WHAT, error.to_string()))?;
+        let anchor =
+            anchor_from_trusted_cert(&der).map_err(|error| Unusable::new(WHAT, error.to_string()))?;
         hints.push(DistinguishedName::in_sequence(&anchor.subject));
         anchors.push(anchor.to_owned());
     }
     match anchors.len() {
         0 => Err(Unusable::new(WHAT, "holds no certificate in PEM")),
-        count if count > AUTHORITIES_MAX => Err(Unusable::new(WHAT, format!("holds more than {AUTHORITIES_MAX}"))),
+        count if count > AUTHORITIES_MAX => {
+            Err(Unusable::new(WHAT, format!("holds more than {AUTHORITIES_MAX}")))
+        }
         _ => Ok((anchors, hints)),
     }
 }
@@ -269,14 +275,17 @@ fn list(der: &[u8]) -> Result<Crl, String> {
     }
     let issuer = parsed.issuer().to_string();
     let issuer: String = issuer.chars().filter(|c| !c.is_control()).take(200).collect();
-    let next = parsed.next_update().ok_or_else(|| format!("the list of {issuer} does not say when the next is due"))?;
+    let next = parsed
+        .next_update()
+        .ok_or_else(|| format!("the list of {issuer} does not say when the next is due"))?;
     let view = CrlView {
         this_update_unix_s: parsed.last_update().timestamp(),
         next_update_unix_s: next.timestamp(),
         revoked: parsed.iter_revoked_certificates().count(),
         issuer,
     };
-    let list = OwnedCertRevocationList::from_der(der).map_err(|error| format!("the list of {}: {error}", view.issuer))?;
+    let list = OwnedCertRevocationList::from_der(der)
+        .map_err(|error| format!("the list of {}: {error}", view.issuer))?;
     Ok(Crl { list: list.into(), view })
 }
 
@@ -298,9 +307,11 @@ impl ClientCertVerifier for Clients {
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
         let now_unix_s = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-        self.verify(end_entity, intermediates, now_unix_s).map(|()| ClientCertVerified::assertion()).map_err(|refused| {
-            rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(refused))))
-        })
+        self.verify(end_entity, intermediates, now_unix_s).map(|()| ClientCertVerified::assertion()).map_err(
+            |refused| {
+                rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(refused))))
+            },
+        )
     }
 
     fn verify_tls12_signature(

@@ -96,13 +96,16 @@ impl Key {
         if bytes.len() > BYTES_MAX {
             return Err(wrong(format!("longer than {BYTES_MAX} bytes")));
         }
-        let set: Set = serde_json::from_slice(bytes).map_err(|error| wrong(format!("no key set: {error}")))?;
+        let set: Set =
+            serde_json::from_slice(bytes).map_err(|error| wrong(format!("no key set: {error}")))?;
         if set.keys.len() > KEYS_MAX {
             return Err(wrong(format!("more than {KEYS_MAX} keys")));
         }
         let mut keys: Vec<Key> = Vec::new();
         for (number, jwk) in (1..).zip(set.keys) {
-            let Some(key) = Key::of(jwk).map_err(|why| wrong(format!("key {number}: {why}")))? else { continue };
+            let Some(key) = Key::of(jwk).map_err(|why| wrong(format!("key {number}: {why}")))? else {
+                continue;
+            };
             if key.id.is_some() && keys.iter().any(|other| other.id == key.id) {
                 return Err(wrong(format!("key {number}: its `kid` is another's, too")));
             }
@@ -122,7 +125,10 @@ impl Key {
             return Err("a symmetric key: whoever checks with it could also sign");
         }
         let signs = jwk.usage.as_deref().is_none_or(|usage| usage == "sig")
-            && jwk.key_ops.as_ref().is_none_or(|operations| operations.iter().any(|operation| operation == "verify"));
+            && jwk
+                .key_ops
+                .as_ref()
+                .is_none_or(|operations| operations.iter().any(|operation| operation == "verify"));
         let algorithm = match jwk.alg.as_deref().map(Algorithm::of) {
             // For something else.
             Some(None) => return Ok(None),

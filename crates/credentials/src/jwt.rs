@@ -114,9 +114,10 @@ impl Provider {
 
     /// The key of that name; without a name, the only one that fits.
     fn key(&self, id: Option<&str>, algorithm: Algorithm) -> Result<&Key, JwtRefused> {
-        let mut fitting = self.keys.iter().filter(|key| {
-            key.fits(algorithm) && id.is_none_or(|id| key.id.as_deref() == Some(id))
-        });
+        let mut fitting = self
+            .keys
+            .iter()
+            .filter(|key| key.fits(algorithm) && id.is_none_or(|id| key.id.as_deref() == Some(id)));
         match (fitting.next(), fitting.next()) {
             (Some(key), None) => Ok(key),
             _ => Err(JwtRefused::Key),
@@ -173,7 +174,10 @@ fn time(claims: &Value, claim: &str) -> Result<Option<i64>, JwtRefused> {
         Some(value) => {
             let whole = value.as_i64().or_else(|| {
                 let number = value.as_f64().filter(|number| number.abs() < 1e15)?;
-                #[expect(clippy::cast_possible_truncation, reason = "it is in range, and parts of a second do not count")]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "it is in range, and parts of a second do not count"
+                )]
                 Some(number.floor() as i64)
             });
             whole.map(Some).ok_or(JwtRefused::Malformed)
@@ -196,7 +200,8 @@ fn groups(claim: Option<&Value>) -> Vec<String> {
 
 fn credential(claims: &Value, signed: &str) -> String {
     let is_plain = |id: &&str| {
-        (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        (1..=64).contains(&id.len())
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
     };
     match claims.get("jti").and_then(Value::as_str).filter(is_plain) {
         Some(id) => format!("jwt:{id}"),

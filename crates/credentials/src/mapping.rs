@@ -65,7 +65,10 @@ impl Mapping {
     /// The one user that these names stand for. Every name that stands for somebody must stand for the same.
     pub fn person(&self, names: &Names) -> Result<String, Refused> {
         let listed = |kind, names: &[String]| {
-            names.iter().filter_map(|name| self.entries.get(&(kind, name.clone())).cloned()).collect::<Vec<_>>()
+            names
+                .iter()
+                .filter_map(|name| self.entries.get(&(kind, name.clone())).cloned())
+                .collect::<Vec<_>>()
         };
         let mut found = listed(Kind::Certificate, std::slice::from_ref(&names.certificate));
         for (kind, stated) in
@@ -118,7 +121,14 @@ mod tests {
             domain.person(&names(&["ada@site.example"], &["bob@site.example"])),
             Err(Refused::Several)
         );
-        for other in ["ada@site.example.evil", "ada@evil", "ada", "@site.example", "a b@site.example", "1a@site.example"] {
+        for other in [
+            "ada@site.example.evil",
+            "ada@evil",
+            "ada",
+            "@site.example",
+            "a b@site.example",
+            "1a@site.example",
+        ] {
             assert_eq!(domain.person(&names(&[other], &[])), Err(Refused::Nobody), "{other}");
         }
         let file = mapping("# people\nupn Ada@mil ada\n\ncertificate 0A@FF ada\nedipi 1234567890 bob\n", &[]);
@@ -126,10 +136,7 @@ mod tests {
         assert_eq!(file.person(&names(&[], &[])).as_deref(), Ok("ada"));
         let numbered = Names { edipi: vec!["1234567890".to_owned()], ..names(&[], &[]) };
         assert_eq!(file.person(&numbered), Err(Refused::Several));
-        assert_eq!(
-            file.person(&Names { certificate: "01@ff".to_owned(), ..numbered }).as_deref(),
-            Ok("bob")
-        );
+        assert_eq!(file.person(&Names { certificate: "01@ff".to_owned(), ..numbered }).as_deref(), Ok("bob"));
     }
 
     #[test]

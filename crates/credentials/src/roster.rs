@@ -46,12 +46,16 @@ pub fn parse_csv(bytes: &[u8]) -> Result<Vec<Person>, RosterError> {
         return Err(wrong(1, format!("the file is longer than {BYTES_MAX} bytes")));
     }
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
-    let failed = |error: csv::Error| wrong(error.position().map_or(1, csv::Position::line), "no row of this table");
+    let failed =
+        |error: csv::Error| wrong(error.position().map_or(1, csv::Position::line), "no row of this table");
     let header = reader.headers().map_err(failed)?.clone();
     let known = ["name", "groups", "labels"];
     for column in &header {
         if !known.contains(&column) || header.iter().filter(|other| *other == column).count() > 1 {
-            return Err(wrong(1, format!("the columns are name, groups and labels, once each; not `{column}`")));
+            return Err(wrong(
+                1,
+                format!("the columns are name, groups and labels, once each; not `{column}`"),
+            ));
         }
     }
     let column = |name: &str| header.iter().position(|column| column == name);
@@ -89,12 +93,14 @@ pub fn parse_ldif(bytes: &[u8], label_attribute: Option<&str>) -> Result<Vec<Per
     if bytes.len() > BYTES_MAX {
         return Err(wrong(1, format!("the file is longer than {BYTES_MAX} bytes")));
     }
-    let text = std::str::from_utf8(bytes).map_err(|_| wrong(1, "the file is not UTF-8: values of others are base64"))?;
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| wrong(1, "the file is not UTF-8: values of others are base64"))?;
     let entries = entries(text)?;
     let mut members: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut says_groups = false;
     for entry in &entries {
-        let listed: Vec<&str> = entry.values("memberuid").chain(entry.values("member").filter_map(first_value)).collect();
+        let listed: Vec<&str> =
+            entry.values("memberuid").chain(entry.values("member").filter_map(first_value)).collect();
         let is_group = entry.attributes.iter().any(|(name, _)| name == "memberuid" || name == "member");
         says_groups |= is_group || entry.values("memberof").next().is_some();
         if !is_group {
@@ -131,8 +137,12 @@ fn entries(text: &str) -> Result<Vec<Entry>, RosterError> {
         }
         let (name, value) = attribute(line, &whole)?;
         match name.as_str() {
-            "version" if entries.is_empty() => return if value == "1" { Ok(()) } else { Err(wrong(line, "another version than 1")) },
-            "changetype" if value != "add" => return Err(wrong(line, "a record of a change: export entries")),
+            "version" if entries.is_empty() => {
+                return if value == "1" { Ok(()) } else { Err(wrong(line, "another version than 1")) };
+            }
+            "changetype" if value != "add" => {
+                return Err(wrong(line, "a record of a change: export entries"));
+            }
             _ => {}
         }
         if !*is_open {
@@ -149,7 +159,9 @@ fn entries(text: &str) -> Result<Vec<Entry>, RosterError> {
     };
     for (number, line) in (1..).zip(text.lines()) {
         if let Some(more) = line.strip_prefix(' ') {
-            let Some((_, whole)) = &mut line_of else { return Err(wrong(number, "a line goes on that did not begin")) };
+            let Some((_, whole)) = &mut line_of else {
+                return Err(wrong(number, "a line goes on that did not begin"));
+            };
             whole.push_str(more);
             continue;
         }

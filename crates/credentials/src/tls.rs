@@ -101,7 +101,10 @@ fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Unusable> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let chain = chain.map_err(|error| Unusable::new(WHAT, error.to_string()))?;
     if chain.is_empty() || chain.len() > CHAIN_MAX {
-        return Err(Unusable::new(WHAT, format!("must hold 1 to {CHAIN_MAX} certificates in PEM, the server's first")));
+        return Err(Unusable::new(
+            WHAT,
+            format!("must hold 1 to {CHAIN_MAX} certificates in PEM, the server's first"),
+        ));
     }
     Ok(chain)
 }
@@ -115,7 +118,9 @@ fn certified(
     let key = PrivateKeyDer::from_pem_slice(key)
         .map_err(|_| Unusable::new(WHAT, "holds no private key in PEM that is not encrypted"))?;
     let key = provider.key_provider.load_private_key(key);
-    let key = key.map_err(|_| Unusable::new(WHAT, "is of a kind that is not supported: use ECDSA P-256 or P-384, Ed25519 or RSA"))?;
+    let key = key.map_err(|_| {
+        Unusable::new(WHAT, "is of a kind that is not supported: use ECDSA P-256 or P-384, Ed25519 or RSA")
+    })?;
     let certified = CertifiedKey::new(chain, key);
     match certified.keys_match() {
         Ok(()) => Ok(certified),
@@ -146,7 +151,9 @@ fn stated(der: Option<&CertificateDer<'_>>, now_unix_s: i64) -> Result<Stated, U
     }
     let usage = certificate.extended_key_usage().map_err(|_| wrong("its usages are malformed".to_owned()))?;
     if usage.is_some_and(|usage| !usage.value.server_auth && !usage.value.any) {
-        return Err(wrong("the certificate is not for servers: its extended usage lacks serverAuth".to_owned()));
+        return Err(wrong(
+            "the certificate is not for servers: its extended usage lacks serverAuth".to_owned(),
+        ));
     }
     let alternative = certificate.subject_alternative_name();
     let alternative = alternative.map_err(|_| wrong("its alternative names are malformed".to_owned()))?;

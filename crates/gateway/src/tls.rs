@@ -149,7 +149,8 @@ impl Peer {
         let State { generation, server } = self.tls.now();
         let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
         let recent = looked.as_ref().filter(|looked| {
-            looked.generation == generation && (0..BELIEVED_S).contains(&now_unix_s.saturating_sub(looked.at_unix_s))
+            looked.generation == generation
+                && (0..BELIEVED_S).contains(&now_unix_s.saturating_sub(looked.at_unix_s))
         });
         if let Some(recent) = recent {
             return recent.outcome.clone();

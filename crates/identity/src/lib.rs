@@ -10,9 +10,9 @@ mod labels;
 mod shown;
 mod store;
 
+pub use credentials::is_name;
 pub use decision::{Action, Decision, decide, policy_digest};
 pub use labels::{LabelError, LabelSet};
-pub use credentials::is_name;
 pub use store::{AuthenticateError, Identity, Issued, KeyView, StoreError, TokenView, UserView};
 
 pub use shown::{Credential, Login};

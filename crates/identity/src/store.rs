@@ -279,7 +279,9 @@ impl Identity {
             Credential::Peer { uid } => Err(AuthenticateError::Peer(*uid)),
             Credential::Bearer(text) if looks_like_jwt(text) => self.authenticate_jwt(text),
             Credential::Bearer(text) => self.authenticate_token(text),
-            Credential::Certificate { login, bearer } => self.authenticate_certificate(login, bearer.as_deref()),
+            Credential::Certificate { login, bearer } => {
+                self.authenticate_certificate(login, bearer.as_deref())
+            }
             Credential::Proxied { uid, name } => self.user(name, format!("proxy:{uid}")),
             Credential::Void { reason, .. } => Err(AuthenticateError::Void(reason)),
         }
@@ -723,10 +725,14 @@ mod tests {
         let (_directory, identity) = opened();
         identity.user_add("ada", &"flight".parse().unwrap(), &["crew".to_owned()]).unwrap();
         identity.user_add("bob", &LabelSet::default(), &[]).unwrap();
-        let reason = |credential: &Credential| identity.authenticate(credential).map_err(|error| error.reason());
+        let reason =
+            |credential: &Credential| identity.authenticate(credential).map_err(|error| error.reason());
         let ada = reason(&certificate(Ok("ada"), None)).unwrap();
         assert_eq!((ada.name.as_str(), ada.credential.as_str()), ("ada", "certificate:0a@ff"));
-        assert_eq!((ada.clearance.to_string().as_str(), ada.groups.as_slice()), ("flight", &["crew".to_owned()][..]));
+        assert_eq!(
+            (ada.clearance.to_string().as_str(), ada.groups.as_slice()),
+            ("flight", &["crew".to_owned()][..])
+        );
         // From the cache: the proof is that of the request all the same.
         let proxied = Credential::Proxied { uid: 33, name: "ada".to_owned() };
         assert_eq!(reason(&proxied).unwrap().credential, "proxy:33");
@@ -741,7 +747,10 @@ mod tests {
         for name in ["carol", "owner", "", "ada' or 1=1 --"] {
             assert_eq!(reason(&certificate(Ok(name), None)), Err("not an enabled user"), "{name}");
         }
-        assert_eq!(reason(&certificate(Err(Refused::Several), None)), Err("certificate: names several persons"));
+        assert_eq!(
+            reason(&certificate(Err(Refused::Several), None)),
+            Err("certificate: names several persons")
+        );
         let void = Credential::Void { kind: "certificate", reason: "certificate: revoked" };
         assert_eq!(reason(&void), Err("certificate: revoked"));
         assert_eq!(reason(&bearer("eyJhbGciOiJub25lIn0.e30.")), Err("jwt: no usable keys"));

@@ -184,11 +184,23 @@ mod tests {
 
     #[test]
     fn only_what_differs_is_changed() {
-        let persons = parse_csv(b"name,groups,labels\nada,crew;ops,\nbob,crew,flight\ncarol,,\neve,crew,\n").unwrap();
-        let users = [known("ada", &["crew", "ops"], false), known("bob", &["ops"], false), known("dan", &[], false), known("eve", &[], true), known("old", &[], true)];
+        let persons =
+            parse_csv(b"name,groups,labels\nada,crew;ops,\nbob,crew,flight\ncarol,,\neve,crew,\n").unwrap();
+        let users = [
+            known("ada", &["crew", "ops"], false),
+            known("bob", &["ops"], false),
+            known("dan", &[], false),
+            known("eve", &[], true),
+            known("old", &[], true),
+        ];
         let described = |disable_missing| {
             let plan = plan(&persons, &users, disable_missing).unwrap();
-            (plan.commands.iter().map(describe).collect::<Vec<_>>(), plan.unchanged, plan.missing, plan.disabled_here)
+            (
+                plan.commands.iter().map(describe).collect::<Vec<_>>(),
+                plan.unchanged,
+                plan.missing,
+                plan.disabled_here,
+            )
         };
         let changes = ["groups of bob: [crew]", "labels of bob: [flight]", "add carol: groups [], labels []"];
         let (kept, unchanged, missing, disabled) = described(false);

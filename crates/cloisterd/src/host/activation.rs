@@ -110,10 +110,8 @@ fn loopback(socket: OwnedFd) -> Result<TcpListener, ActivationError> {
 }
 
 fn internet(name: &'static str, socket: OwnedFd) -> Result<TcpListener, ActivationError> {
-    let wrong = || ActivationError::Type {
-        name,
-        expected: "a TCP socket that listens (ListenStream=ADDRESS:PORT)",
-    };
+    let wrong =
+        || ActivationError::Type { name, expected: "a TCP socket that listens (ListenStream=ADDRESS:PORT)" };
     if !is_listening(&socket, &[AddressFamily::INET, AddressFamily::INET6]) {
         return Err(wrong());
     }

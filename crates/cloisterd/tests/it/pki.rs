@@ -41,12 +41,30 @@ pub(crate) struct Pki {
 impl Pki {
     pub(crate) fn new() -> Pki {
         let pki = Pki { folder: tempfile::tempdir().unwrap() };
-        for (name, text) in [("ca.cnf", CONFIG), ("index.txt", ""), ("serial", "1001\n"), ("crlnumber", "01\n")] {
+        for (name, text) in
+            [("ca.cnf", CONFIG), ("index.txt", ""), ("serial", "1001\n"), ("crlnumber", "01\n")]
+        {
             write(&pki.path(name), text);
         }
         let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "root.key"];
-        let root = ["req", "-x509", "-config", "ca.cnf", "-subj", "/CN=Site Root", "-days", "60", "-out", "root.pem"];
-        let usages = ["-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign"];
+        let root = [
+            "req",
+            "-x509",
+            "-config",
+            "ca.cnf",
+            "-subj",
+            "/CN=Site Root",
+            "-days",
+            "60",
+            "-out",
+            "root.pem",
+        ];
+        let usages = [
+            "-addext",
+            "basicConstraints=critical,CA:TRUE",
+            "-addext",
+            "keyUsage=critical,keyCertSign,cRLSign",
+        ];
         let identifier = ["-addext", "subjectKeyIdentifier=hash"];
         pki.openssl(&[&root[..], &key, &usages, &identifier].concat());
         let server = "subjectAltName = DNS:cloister.site,IP:127.0.0.1\nextendedKeyUsage = serverAuth\n";
@@ -70,9 +88,22 @@ impl Pki {
         write(&self.path(&file), extensions);
         let subject = format!("/CN={common_name}");
         let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-        let asked = ["req", "-new", "-config", "ca.cnf", "-subj", &subject, "-keyout", &key, "-out", &request];
+        let asked =
+            ["req", "-new", "-config", "ca.cnf", "-subj", &subject, "-keyout", &key, "-out", &request];
         self.openssl(&[&asked[..], &curve].concat());
-        let signed = ["ca", "-batch", "-config", "ca.cnf", "-notext", "-in", &request, "-out", &certificate, "-extfile", &file];
+        let signed = [
+            "ca",
+            "-batch",
+            "-config",
+            "ca.cnf",
+            "-notext",
+            "-in",
+            &request,
+            "-out",
+            &certificate,
+            "-extfile",
+            &file,
+        ];
         self.openssl(&[&signed[..], more].concat());
     }
 
@@ -93,7 +124,8 @@ impl Pki {
     }
 
     pub(crate) fn openssl(&self, arguments: &[&str]) -> Vec<u8> {
-        let output = Command::new("openssl").args(arguments).current_dir(self.folder.path()).output().unwrap();
+        let output =
+            Command::new("openssl").args(arguments).current_dir(self.folder.path()).output().unwrap();
         let words = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "openssl {}: {words}", arguments.join(" "));
         output.stdout

@@ -36,8 +36,10 @@ struct Answer {
 
 impl Client<'_> {
     fn curl(&self, arguments: &[&str], path: &str) -> Answer {
-        let (url, resolve) =
-            (format!("https://{}:{}{path}", self.host, self.port), format!("cloister.site:{}:127.0.0.1", self.port));
+        let (url, resolve) = (
+            format!("https://{}:{}{path}", self.host, self.port),
+            format!("cloister.site:{}:127.0.0.1", self.port),
+        );
         let ca = self.pki.text("root.pem");
         let base = ["-sS", "-i", "--max-time", "60", "--cacert", &ca, "--resolve", &resolve];
         let output = Command::new("curl").args(base).args(arguments).arg(&url).output().unwrap();
@@ -47,7 +49,8 @@ impl Client<'_> {
     }
 
     fn as_person(&self, name: &str, more: &[&str], path: &str) -> Answer {
-        let (certificate, key) = (self.pki.text(&format!("{name}.pem")), self.pki.text(&format!("{name}.key")));
+        let (certificate, key) =
+            (self.pki.text(&format!("{name}.pem")), self.pki.text(&format!("{name}.key")));
         self.curl(&[&["--cert", &certificate, "--key", &key][..], more].concat(), path)
     }
 
@@ -113,7 +116,12 @@ fn certificates() {
     }
     pki.person("old", "ada@site.example", &["-startdate", "20200101000000Z", "-enddate", "20210101000000Z"]);
     let upn = "subjectAltName = otherName:1.3.6.1.4.1.311.20.2.3;UTF8:ada@site.example\n";
-    pki.sign("server-only", "ada", &format!("keyUsage = digitalSignature\nextendedKeyUsage = serverAuth\n{upn}"), &[]);
+    pki.sign(
+        "server-only",
+        "ada",
+        &format!("keyUsage = digitalSignature\nextendedKeyUsage = serverAuth\n{upn}"),
+        &[],
+    );
     pki.sign("no-usage", "ada", upn, &[]);
     pki.sign("common-name", "ada", CLIENT, &[]);
     pki.revoke("eve");
@@ -130,11 +138,15 @@ fn certificates() {
     server.configure(&tls_settings(&pki, port, &client_settings(&pki, "clients = 'required'\n"))).unwrap();
     let said = server.cloisterd_output(&["config", "check"]).unwrap();
     let words = String::from_utf8_lossy(&said.stderr).into_owned();
-    assert!(said.status.success() && words.contains("cloister.site, 127.0.0.1") && words.contains("Site Root"), "{words}");
+    assert!(
+        said.status.success() && words.contains("cloister.site, 127.0.0.1") && words.contains("Site Root"),
+        "{words}"
+    );
     server.start().unwrap();
     let client = Client { pki: &pki, port, host: "cloister.site" };
 
-    let answer = client.as_person("ada", &["-H", "content-type: application/json", "-d", ASKED], "/v1/completions");
+    let answer =
+        client.as_person("ada", &["-H", "content-type: application/json", "-d", ASKED], "/v1/completions");
     assert_eq!(answer.status, 200, "{answer:?}\n{}", server.log());
     let event = server.show(answer.record()).unwrap()["leaf"]["event"].clone();
     assert_eq!(event["identity"], "ada", "{event}");
@@ -221,15 +233,35 @@ fn versions(pki: &Pki, port: u16) {
     let (certificate, key, ca) = (pki.text("ada.pem"), pki.text("ada.key"), pki.text("root.pem"));
     let s_client = |version: &str| -> Output {
         Command::new("openssl")
-            .args(["s_client", "-connect", &format!("127.0.0.1:{port}"), "-servername", "cloister.site", version])
-            .args(["-CAfile", &ca, "-cert", &certificate, "-key", &key, "-alpn", "h2,http/1.1", "-verify_return_error"])
+            .args([
+                "s_client",
+                "-connect",
+                &format!("127.0.0.1:{port}"),
+                "-servername",
+                "cloister.site",
+                version,
+            ])
+            .args([
+                "-CAfile",
+                &ca,
+                "-cert",
+                &certificate,
+                "-key",
+                &key,
+                "-alpn",
+                "h2,http/1.1",
+                "-verify_return_error",
+            ])
             .stdin(std::process::Stdio::null())
             .output()
             .unwrap()
     };
     let new = String::from_utf8_lossy(&s_client("-tls1_3").stdout).into_owned();
     assert!(new.contains("TLSv1.3") && new.contains("Verify return code: 0 (ok)"), "{new}");
-    assert!(new.contains("ALPN protocol: http/1.1") && !new.contains("Post-Handshake New Session Ticket"), "{new}");
+    assert!(
+        new.contains("ALPN protocol: http/1.1") && !new.contains("Post-Handshake New Session Ticket"),
+        "{new}"
+    );
     let old = s_client("-tls1_2");
     assert!(!old.status.success(), "{}", String::from_utf8_lossy(&old.stdout));
     assert!(String::from_utf8_lossy(&old.stderr).contains("alert"), "{old:?}");
@@ -284,8 +316,11 @@ fn jwt(pki: &Pki, key: &str, header: &Value, claims: &Value) -> String {
     let signature = match header["alg"].as_str().unwrap() {
         "none" => Vec::new(),
         "HS256" => {
-            let secret: String =
-                pki.openssl(&["rsa", "-in", key, "-pubout"]).iter().map(|byte| format!("{byte:02x}")).collect();
+            let secret: String = pki
+                .openssl(&["rsa", "-in", key, "-pubout"])
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
             let option = format!("hexkey:{secret}");
             pki.openssl(&["dgst", "-sha256", "-mac", "HMAC", "-macopt", &option, "-binary", "signed"])
         }
@@ -298,8 +333,9 @@ fn jwks(pki: &Pki, keys: &[(&str, &str)]) -> String {
     let keys = keys.iter().map(|(file, id)| {
         let modulus = String::from_utf8(pki.openssl(&["rsa", "-in", file, "-noout", "-modulus"])).unwrap();
         let digits = modulus.trim().trim_start_matches("Modulus=").to_owned();
-        let bytes: Vec<u8> =
-            (0..digits.len() / 2).map(|at| u8::from_str_radix(&digits[at * 2..at * 2 + 2], 16).unwrap()).collect();
+        let bytes: Vec<u8> = (0..digits.len() / 2)
+            .map(|at| u8::from_str_radix(&digits[at * 2..at * 2 + 2], 16).unwrap())
+            .collect();
         json!({ "kty": "RSA", "use": "sig", "kid": id, "n": URL_SAFE_NO_PAD.encode(bytes), "e": "AQAB" })
     });
     json!({ "keys": keys.collect::<Vec<_>>() }).to_string()
@@ -387,10 +423,21 @@ fn tokens_of_an_identity_provider_and_a_proxy() {
     assert_eq!(by_proxy(&proxy, &["x-remote-user: ada"]), "200");
     assert_eq!(by_proxy(&proxy, &["x-remote-user: carol"]), "401");
     assert_eq!(by_proxy(&proxy, &[]), "401", "the kernel's word is not the proxy's");
-    assert_eq!(by_proxy(&proxy, &["x-remote-user: ada", &format!("authorization: Bearer {own_token}")]), "401");
+    assert_eq!(
+        by_proxy(&proxy, &["x-remote-user: ada", &format!("authorization: Bearer {own_token}")]),
+        "401"
+    );
     assert_eq!(by_proxy(&server.socket(), &["X-Remote-User: ada"]), "403");
     assert_eq!(client.curl(&["-H", "x-remote-user: ada"], "/v1/models").status, 403);
-    assert_eq!(client.curl(&["-H", "x-remote-user: ada", "-H", &format!("authorization: Bearer {own_token}")], "/v1/models").status, 403);
+    assert_eq!(
+        client
+            .curl(
+                &["-H", "x-remote-user: ada", "-H", &format!("authorization: Bearer {own_token}")],
+                "/v1/models"
+            )
+            .status,
+        403
+    );
     wait_for_refusal(&server, "a proxy's header from elsewhere");
     wait_for_refusal(&server, "a proxy's request without its header");
     server.stop().unwrap();
@@ -436,7 +483,9 @@ fn persons_by_file() {
     let csv = file("persons.csv", "name,groups,labels\nada,crew;ops,flight\nbob,crew,\n");
     server.cloisterd(&["user", "add", "ada"]).unwrap();
     server.cloisterd(&["user", "add", "zoe"]).unwrap();
-    let users = || -> Value { serde_json::from_str(&server.cloisterd(&["user", "list", "--json"]).unwrap()).unwrap() };
+    let users = || -> Value {
+        serde_json::from_str(&server.cloisterd(&["user", "list", "--json"]).unwrap()).unwrap()
+    };
     let before = users();
     let dry = server.cloisterd(&["user", "import", &csv, "--dry-run", "--json"]).unwrap();
     let dry: Value = serde_json::from_str(&dry).unwrap();
@@ -445,9 +494,16 @@ fn persons_by_file() {
     assert_eq!(users(), before);
     server.cloisterd(&["user", "import", &csv]).unwrap();
     let after = users();
-    assert_eq!((&after[0]["groups"], &after[0]["labels"]), (&json!(["crew", "ops"]), &json!(["flight"])), "{after}");
+    assert_eq!(
+        (&after[0]["groups"], &after[0]["labels"]),
+        (&json!(["crew", "ops"]), &json!(["flight"])),
+        "{after}"
+    );
     assert!(after[2]["disabled_unix_s"].is_null());
-    let ldif = file("persons.ldif", "dn: uid=ada\nuid: ada\nmemberOf: cn=ops,dc=site\n\ndn: uid=bob\nuid: bob\nmemberOf: cn=crew\n");
+    let ldif = file(
+        "persons.ldif",
+        "dn: uid=ada\nuid: ada\nmemberOf: cn=ops,dc=site\n\ndn: uid=bob\nuid: bob\nmemberOf: cn=crew\n",
+    );
     server.cloisterd(&["user", "import", &ldif, "--disable-missing"]).unwrap();
     let after = users();
     assert_eq!(after[0]["groups"], json!(["ops"]));

@@ -4,7 +4,8 @@ use credentials::{Clients, Refused, tls};
 use protocol::access;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType,
+    SerialNumber,
 };
 use rustls_pki_types::CertificateDer;
 use time::OffsetDateTime;
@@ -128,9 +129,17 @@ fn each_wrong_one_has_its_reason() {
         ("expired", |ada| ada.not_after = at(NOW - 1), Refused::Expired),
         ("to come", |ada| ada.not_before = at(NOW + 1), Refused::NotYet),
         ("no extended usage", |ada| ada.extended_key_usages.clear(), Refused::Usage),
-        ("for servers", |ada| ada.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth], Refused::Usage),
+        (
+            "for servers",
+            |ada| ada.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth],
+            Refused::Usage,
+        ),
         ("for anything", |ada| ada.extended_key_usages = vec![ExtendedKeyUsagePurpose::Any], Refused::Usage),
-        ("key that only agrees on keys", |ada| ada.key_usages = vec![KeyUsagePurpose::KeyAgreement], Refused::Usage),
+        (
+            "key that only agrees on keys",
+            |ada| ada.key_usages = vec![KeyUsagePurpose::KeyAgreement],
+            Refused::Usage,
+        ),
         ("an authority", |ada| ada.is_ca = IsCa::Ca(BasicConstraints::Unconstrained), Refused::Path),
         ("common name only", |ada| ada.subject_alt_names.clear(), Refused::Nobody),
         (
@@ -220,14 +229,20 @@ fn a_servers_certificate_is_looked_at_before_it_serves() {
             clients: None,
         };
         let files = access::Files { certificate, ..access::Files::default() };
-        tls::Server::new(&set, &files, NOW).map(|server| server.hosts().to_vec()).map_err(|error| error.to_string())
+        tls::Server::new(&set, &files, NOW)
+            .map(|server| server.hosts().to_vec())
+            .map_err(|error| error.to_string())
     };
     assert_eq!(check(|_| {}, false).unwrap(), ["cloister.site", "10.0.0.5"]);
     let cases: [(fn(&mut CertificateParams), bool, &str); 5] = [
         (|params| params.not_after = at(NOW - 1), false, "expired"),
         (|params| params.not_before = at(NOW + DAY), false, "not valid before"),
         (|params| params.subject_alt_names.clear(), false, "alternative name"),
-        (|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth], false, "serverAuth"),
+        (
+            |params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth],
+            false,
+            "serverAuth",
+        ),
         (|_| {}, true, "does not belong"),
     ];
     for (change, other_key, expected) in cases {

@@ -2,8 +2,8 @@
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
-    RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
+    KeyPair as _, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaKeyPair,
 };
 use aws_lc_rs::{hmac, rsa::KeySize};
 use base64::Engine as _;
@@ -43,7 +43,10 @@ impl Idp {
             json!({ "kty": "EC", "kid": id, "use": "sig", "crv": curve, "x": encode(x), "y": encode(y) })
         };
         let rsa = self.rsa.public_key();
-        let (n, e) = (rsa.modulus().big_endian_without_leading_zero(), rsa.exponent().big_endian_without_leading_zero());
+        let (n, e) = (
+            rsa.modulus().big_endian_without_leading_zero(),
+            rsa.exponent().big_endian_without_leading_zero(),
+        );
         json!({ "keys": [
             point(self.p256.public_key().as_ref(), "p256", "P-256"),
             point(self.p384.public_key().as_ref(), "p384", "P-384"),
@@ -116,7 +119,9 @@ fn header(algorithm: &str, key: &str) -> Value {
 fn every_algorithm_that_is_set() {
     let idp = Idp::new();
     let provider = idp.provider(|_| {});
-    for (algorithm, key) in [("ES256", "p256"), ("ES384", "p384"), ("EdDSA", "ed"), ("RS256", "rsa"), ("PS256", "rsa-pss")] {
+    for (algorithm, key) in
+        [("ES256", "p256"), ("ES384", "p384"), ("EdDSA", "ed"), ("RS256", "rsa"), ("PS256", "rsa-pss")]
+    {
         let token = idp.token(&header(algorithm, key), &claims());
         assert!(looks_like_jwt(&token));
         let named = provider.verify(&token, NOW).unwrap();
@@ -135,7 +140,8 @@ fn attacks() {
     let idp = Idp::new();
     let provider = idp.provider(|_| {});
     let good = header("ES256", "p256");
-    let verify = |header: &Value, claims: &Value| provider.verify(&idp.token(header, claims), NOW).map(|_| ());
+    let verify =
+        |header: &Value, claims: &Value| provider.verify(&idp.token(header, claims), NOW).map(|_| ());
     use JwtRefused as R;
     for (name, header, claims, reason) in [
         ("none", json!({ "alg": "none" }), claims(), R::Algorithm),
@@ -150,14 +156,24 @@ fn attacks() {
         ("another curve", header("ES384", "p256"), claims(), R::Key),
         ("a key for another padding", header("PS256", "rsa"), claims(), R::Key),
         ("a key that wraps", header("RS256", "wraps"), claims(), R::Key),
-        ("critical", json!({ "alg": "ES256", "kid": "p256", "crit": ["b64"], "b64": false }), claims(), R::Critical),
+        (
+            "critical",
+            json!({ "alg": "ES256", "kid": "p256", "crit": ["b64"], "b64": false }),
+            claims(),
+            R::Critical,
+        ),
         ("encrypted", json!({ "alg": "ES256", "kid": "p256", "enc": "A128GCM" }), claims(), R::Malformed),
         ("another issuer", good.clone(), with(claims(), "iss", json!("https://idp.site.evil")), R::Issuer),
         ("no issuer", good.clone(), without(claims(), "iss"), R::Issuer),
         ("issuers", good.clone(), with(claims(), "iss", json!(["https://idp.site"])), R::Issuer),
         ("another audience", good.clone(), with(claims(), "aud", json!("wiki")), R::Audience),
         ("no audience", good.clone(), without(claims(), "aud"), R::Audience),
-        ("audiences without ours", good.clone(), with(claims(), "aud", json!(["wiki", "cloister2"])), R::Audience),
+        (
+            "audiences without ours",
+            good.clone(),
+            with(claims(), "aud", json!(["wiki", "cloister2"])),
+            R::Audience,
+        ),
         ("expired", good.clone(), with(claims(), "exp", json!(NOW - 30)), R::Expired),
         ("no end", good.clone(), without(claims(), "exp"), R::Expired),
         ("an end in words", good.clone(), with(claims(), "exp", json!("9999999999")), R::Malformed),
@@ -167,9 +183,19 @@ fn attacks() {
         ("old", good.clone(), with(claims(), "iat", json!(NOW - 3631)), R::Old),
         ("of no age", good.clone(), without(claims(), "iat"), R::Old),
         ("nobody", good.clone(), without(claims(), "preferred_username"), R::Nobody),
-        ("somebody elsewhere", good.clone(), with(claims(), "preferred_username", json!("ada@evil.example")), R::Nobody),
+        (
+            "somebody elsewhere",
+            good.clone(),
+            with(claims(), "preferred_username", json!("ada@evil.example")),
+            R::Nobody,
+        ),
         ("two persons", good.clone(), with(claims(), "preferred_username", json!(["ada", "bob"])), R::Nobody),
-        ("a name that is none", good.clone(), with(claims(), "preferred_username", json!("Ada\u{0}")), R::Nobody),
+        (
+            "a name that is none",
+            good.clone(),
+            with(claims(), "preferred_username", json!("Ada\u{0}")),
+            R::Nobody,
+        ),
     ] {
         assert_eq!(verify(&header, &claims), Err(reason), "{name}");
     }
@@ -192,7 +218,8 @@ fn the_public_key_is_no_secret() {
     let provider = idp.provider(|_| {});
     for key in [idp.p256.public_key().as_ref().to_vec(), idp.jwks().to_string().into_bytes()] {
         for (algorithm, id) in [("HS256", "p256"), ("ES256", "p256"), ("RS256", "rsa")] {
-            let signed = format!("{}.{}", encode(header(algorithm, id).to_string()), encode(claims().to_string()));
+            let signed =
+                format!("{}.{}", encode(header(algorithm, id).to_string()), encode(claims().to_string()));
             let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), signed.as_bytes());
             let refused = provider.verify(&format!("{signed}.{}", encode(tag)), NOW).unwrap_err();
             assert!(matches!(refused, JwtRefused::Algorithm | JwtRefused::Signature), "{refused}");
@@ -206,7 +233,9 @@ fn keys_in_tokens_count_for_nothing() {
     let (idp, attacker) = (Idp::new(), Idp::new());
     let provider = idp.provider(|_| {});
     let jwk = attacker.jwks()["keys"][0].clone();
-    for more in [json!({ "jwk": jwk }), json!({ "jku": "https://evil.example/jwks" }), json!({ "x5u": "file:///x" })] {
+    for more in
+        [json!({ "jwk": jwk }), json!({ "jku": "https://evil.example/jwks" }), json!({ "x5u": "file:///x" })]
+    {
         let mut header = header("ES256", "p256");
         header.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         assert_eq!(provider.verify(&attacker.token(&header, &claims()), NOW), Err(JwtRefused::Signature));

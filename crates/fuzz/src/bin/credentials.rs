@@ -26,7 +26,10 @@ fn jwt() -> access::Jwt {
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(names) = names(bytes) {
         for name in names.upn.iter().chain(&names.email).chain(&names.edipi) {
-            assert!(name.bytes().all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase()), "{name:?}");
+            assert!(
+                name.bytes().all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase()),
+                "{name:?}"
+            );
         }
         assert!(names.edipi.iter().all(|number| number.len() == 10));
     }
