@@ -3,7 +3,7 @@
 
 use protocol::digest::hex;
 use sha2::{Digest as _, Sha256};
-use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::extensions::GeneralName;
 use x509_parser::oid_registry::{Oid, asn1_rs::oid};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
@@ -65,15 +65,14 @@ fn serial(bytes: &[u8]) -> String {
     hex(bytes.get(start..).unwrap_or_default())
 }
 
-/// Whether a key usage is stated that does not include signing, which a client's key does in the handshake.
-pub(crate) fn may_not_sign(der: &[u8]) -> Result<bool, Refused> {
+/// Whether a certificate states that it authenticates clients, and does not state that its key signs nothing, which
+/// it does in the handshake.
+pub(crate) fn authenticates_clients(der: &[u8]) -> Result<bool, Refused> {
     let (_, certificate) = X509Certificate::from_der(der).map_err(|_| Refused::Malformed)?;
-    let mut usages =
-        certificate.iter_extensions().filter_map(|extension| match extension.parsed_extension() {
-            ParsedExtension::KeyUsage(usage) => Some(usage.digital_signature()),
-            _ => None,
-        });
-    Ok(usages.any(|signs| !signs))
+    let extended = certificate.extended_key_usage().map_err(|_| Refused::Malformed)?;
+    let usage = certificate.key_usage().map_err(|_| Refused::Malformed)?;
+    let signs = usage.is_none_or(|usage| usage.value.digital_signature());
+    Ok(signs && extended.is_some_and(|extended| extended.value.client_auth))
 }
 
 fn push(names: &mut Vec<String>, name: String) -> Result<(), Refused> {

@@ -23,11 +23,9 @@ use webpki::{
 };
 use x509_parser::prelude::{CertificateRevocationList, FromDer as _};
 
-use crate::certificate::{may_not_sign, names};
+use crate::certificate::{authenticates_clients, names};
 use crate::{Mapping, Names, Refused, Unusable};
 
-/// `id-kp-clientAuth`, 1.3.6.1.5.5.7.3.2: the content of its DER.
-const CLIENT_AUTH: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02];
 /// Authorities.
 const AUTHORITIES_MAX: usize = 256;
 /// Certificates that a client may send.
@@ -169,7 +167,7 @@ impl Clients {
     }
 
     fn usage(&self, end_entity: &CertificateDer<'_>) -> Result<(), Refused> {
-        if may_not_sign(end_entity)? { Err(Refused::Usage) } else { Ok(()) }
+        if authenticates_clients(end_entity)? { Ok(()) } else { Err(Refused::Usage) }
     }
 
     fn path(
@@ -192,7 +190,8 @@ impl Clients {
             }
         };
         let now = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(now_unix_s).unwrap_or(0)));
-        let usage = KeyUsage::required(CLIENT_AUTH);
+        // For authorities above, too, where they state any; the client's own must state it.
+        let usage = KeyUsage::client_auth();
         let algorithms = ALL_VERIFICATION_ALGS;
         certificate
             .verify_for_usage(algorithms, &self.anchors, intermediates, now, usage, revocation, None)

@@ -12,6 +12,8 @@ use credentials::{JwtRefused, Provider, looks_like_jwt};
 use proptest::prelude::*;
 use protocol::access;
 use serde_json::{Value, json};
+use x509_parser::prelude::FromDer as _;
+use x509_parser::public_key::RSAPublicKey;
 
 const NOW: i64 = 1_780_000_000;
 
@@ -42,11 +44,9 @@ impl Idp {
             let (x, y) = key[1..].split_at((key.len() - 1) / 2);
             json!({ "kty": "EC", "kid": id, "use": "sig", "crv": curve, "x": encode(x), "y": encode(y) })
         };
-        let rsa = self.rsa.public_key();
-        let (n, e) = (
-            rsa.modulus().big_endian_without_leading_zero(),
-            rsa.exponent().big_endian_without_leading_zero(),
-        );
+        let (_, rsa) = RSAPublicKey::from_der(self.rsa.public_key().as_ref()).unwrap();
+        // Of an integer in DER; of 2048 bits, so its first byte is a zero.
+        let (n, e) = (&rsa.modulus[rsa.modulus.len() - 256..], rsa.exponent);
         json!({ "keys": [
             point(self.p256.public_key().as_ref(), "p256", "P-256"),
             point(self.p384.public_key().as_ref(), "p384", "P-384"),
