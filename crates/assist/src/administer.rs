@@ -140,6 +140,19 @@ impl Assist {
                 house.identity.user_groups(&name, &groups).map_err(|e| failed(e, hint))?;
                 Ok(json!({ "user": name, "groups": groups }))
             }
+            Command::UserDisable { name } => {
+                self.write(changed(&name, String::new())).await?;
+                let hint = "list the users with `cloisterd user list`";
+                house.identity.user_disable(&name).map_err(|e| failed(e, hint))?;
+                Ok(json!({ "user": name, "disabled": true }))
+            }
+            Command::UserLabels { name, labels } => {
+                let labels: identity::LabelSet = labels.join(",").parse().map_err(|e| failed(e, ""))?;
+                self.write(changed(&name, format!("labels: {labels}"))).await?;
+                let hint = "list the users with `cloisterd user list`";
+                house.identity.user_labels(&name, &labels).map_err(|e| failed(e, hint))?;
+                Ok(json!({ "user": name, "labels": labels }))
+            }
             Command::SourceChange { action, name, detail } => {
                 let actor = format!("{} ({})", principal.name, principal.credential);
                 let subject = name.clone();
@@ -464,6 +477,8 @@ fn command_name(command: &Command) -> &'static str {
     match command {
         Command::UserAdd { .. } => "user add",
         Command::UserGroups { .. } => "user groups",
+        Command::UserDisable { .. } => "user disable",
+        Command::UserLabels { .. } => "user labels",
         Command::UserList => "user list",
         Command::SourceChange { .. } => "repo add",
         Command::CorpusChange { .. } => "corpus build",

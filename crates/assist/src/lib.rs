@@ -75,7 +75,7 @@ pub struct Assist {
 
 /// What the steps work with. Each takes care of its own locking.
 struct House {
-    identity: Identity,
+    identity: Arc<Identity>,
     ledger: Ledger,
     deployments: Arc<Deployments>,
     limits: Limits,
@@ -100,7 +100,7 @@ struct House {
 /// What the pipeline is made of.
 pub struct Parts {
     /// Who is who.
-    pub identity: Identity,
+    pub identity: Arc<Identity>,
     /// Where everything is recorded.
     pub ledger: Ledger,
     /// What serves.

@@ -14,6 +14,10 @@ const SORTS_MAX: usize = 64;
 /// A credential's use is written once in that many seconds of Unix time.
 const LOGIN_EVERY_S: i64 = 3600;
 
+/// Credentials that are remembered in an hour. An identity provider may give one person many; then some are written
+/// twice.
+const KNOWN_MAX: usize = 8192;
+
 /// Counts since the last leaf.
 pub(crate) struct Tally {
     counted: Arc<Mutex<Counted>>,
@@ -25,7 +29,7 @@ struct Counted {
     sorts: BTreeMap<Sort, u32>,
     /// The hour that `known` is of.
     hour: i64,
-    /// Credentials that were written in it: of users who are known, so not more than they have.
+    /// Credentials that were written in it, at most [`KNOWN_MAX`].
     known: BTreeSet<String>,
 }
 
@@ -79,6 +83,9 @@ impl Tally {
         if counted.known.contains(&principal.credential) || counted.sorts.len() >= SORTS_MAX {
             return;
         }
+        if counted.known.len() >= KNOWN_MAX {
+            counted.known.clear();
+        }
         counted.known.insert(principal.credential.clone());
         let (identity, credential) = (Some(principal.name.clone()), principal.credential.clone());
         counted.sorts.insert(Sort::Login { identity, credential, surface, refused: None }, 1);
@@ -90,14 +97,13 @@ impl Tally {
         let credential = match shown {
             Credential::Bearer(_) => "token".to_owned(),
             Credential::Peer { uid } => format!("uid:{uid}"),
+            // A trusted authority gave that number.
+            Credential::Certificate { login, .. } => format!("certificate:{}", login.certificate),
+            Credential::Proxied { uid, .. } => format!("proxy:{uid}"),
+            Credential::Void { kind, .. } => (*kind).to_owned(),
             Credential::None => "none".to_owned(),
         };
-        let reason = match error {
-            AuthenticateError::Missing => "no credential",
-            AuthenticateError::Token => "not a live token",
-            AuthenticateError::Peer(_) => "another user of the machine",
-            AuthenticateError::Store(_) => "the identity database failed",
-        };
+        let reason = error.reason();
         let sort = Sort::Login { identity: None, credential, surface, refused: Some(reason) };
         let credential = "any".to_owned();
         let others = Sort::Login { identity: None, credential, surface: "any", refused: Some("others") };

@@ -1,5 +1,6 @@
 //! What gateway and ledger add to a request: the same prompts by a bare worker and through the server.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use protocol::worker::EngineProfile;
@@ -16,13 +17,16 @@ const PAIRS: u64 = 400;
 /// Few, so that the engine's own time, which varies, is short.
 const ANSWER_TOKENS: u32 = 2;
 const FIRST_TOKEN_PAIRS: u64 = 9;
+/// New connections of each kind.
+const CONNECTIONS: usize = 200;
 
 pub(crate) fn measure(runtime: &Runtime, model: &str, quick: bool) -> Result<(), Failure> {
     let server = Server::started(model)?;
     // The daemon's defaults.
     let bare = runtime.block_on(Bare::start(model, EngineProfile::Reproducible, 4, 4096))?;
     per_request(runtime, &server, &bare, if quick { 10 } else { PAIRS })?;
-    first_token(runtime, &server, &bare, if quick { 1 } else { FIRST_TOKEN_PAIRS })
+    first_token(runtime, &server, &bare, if quick { 1 } else { FIRST_TOKEN_PAIRS })?;
+    transport(model, if quick { 3 } else { CONNECTIONS })
 }
 
 /// A completion whose prompt is in the cache, as while a person types.
@@ -91,6 +95,93 @@ fn first_token(runtime: &Runtime, server: &Server, bare: &Bare, pairs: u64) -> R
     println!("| bare engine | {cold:.1} ms | {warm:.1} ms |");
     println!("| through gateway and ledger, streamed | {cold_server:.1} ms | {warm_server:.1} ms |");
     Ok(())
+}
+
+/// The list of models over the loopback, in the clear, encrypted, and with a client's certificate: by curl, whose own
+/// clock says how long the parts took. Two requests a connection.
+fn transport(model: &str, connections: usize) -> Result<(), Failure> {
+    let (mut server, folder) = (Server::new(model, &[])?, tempfile::tempdir()?);
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (key, certificate) = (path("key.pem"), path("certificate.pem"));
+    let extensions =
+        ["subjectAltName=IP:127.0.0.1,email:ada@site.example", "extendedKeyUsage=serverAuth,clientAuth"];
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-subj",
+            "/CN=bench",
+        ])
+        .args([
+            "-addext",
+            extensions[0],
+            "-addext",
+            extensions[1],
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+        ])
+        .args(["-keyout", &key, "-out", &certificate])
+        .output()?;
+    if !made.status.success() {
+        return Err(String::from_utf8_lossy(&made.stderr).into_owned().into());
+    }
+    let ports =
+        [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()));
+    let [tcp, tls] = ports;
+    let (tcp, tls) = (tcp?, tls?);
+    server.configure(&format!(
+        "[server]\ntcp = '{tcp}'\n[tls]\nlisten = '{tls}'\ncertificate = '{certificate}'\nkey = '{key}'\n\
+         client_ca = '{certificate}'\nrevocation = 'none'\ndomains = ['site.example']\n"
+    ))?;
+    server.cloisterd(&["user", "add", "ada"])?;
+    let token = server.cloisterd(&["token", "issue", "ada"])?;
+    let bearer = format!("authorization: Bearer {}", token.trim());
+    server.start()?;
+    println!(
+        "\n| `GET /v1/models`, {connections} connections each, p50 (p99) | handshake | first request, connection and all | next request |\n|---|---|---|---|"
+    );
+    let (plain, encrypted) = (format!("http://{tcp}/v1/models"), format!("https://{tls}/v1/models"));
+    let with_token = ["-H", &bearer];
+    let with_certificate = ["--cert", &certificate, "--key", &key];
+    for (name, url, who) in [
+        ("loopback TCP, a token", &plain, &with_token[..]),
+        ("TLS 1.3, a token", &encrypted, &with_token),
+        ("TLS 1.3, a client's certificate", &encrypted, &with_certificate),
+    ] {
+        let mut times = [(); 3].map(|()| Vec::new());
+        for _ in 0..connections {
+            for (times, time) in times.iter_mut().zip(curl(url, &certificate, who)?) {
+                times.push(time);
+            }
+        }
+        let [handshake, first, next] = times.map(Quantiles::of_times);
+        let shown = |times: &Quantiles| format!("{:.2} ms ({:.2})", times.median(), times.at(99));
+        println!("| {name} | {} | {} | {} |", shown(&handshake), shown(&first), shown(&next));
+    }
+    Ok(())
+}
+
+/// Handshake, whole first request, whole second one, of one connection.
+fn curl(url: &str, ca: &str, who: &[&str]) -> Result<[Duration; 3], Failure> {
+    let output = Command::new("curl")
+        .args(["-s", "--fail", "--cacert", ca, "-o", "/dev/null", "-o", "/dev/null"])
+        .args(["-w", "%{time_connect} %{time_appconnect} %{time_total}\n"])
+        .args(who)
+        .args([url, url])
+        .output()?;
+    let text = String::from_utf8(output.stdout)?;
+    let figures: Vec<f64> = text.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+    let [connect, handshake, first, _, _, next] = figures[..] else {
+        return Err(format!("curl said {text:?}").into());
+    };
+    // Zero where there is none.
+    let handshake = (handshake - connect).max(0.0);
+    Ok([handshake, first, next].map(Duration::from_secs_f64))
 }
 
 fn first_event(server: &Server, request: &Value) -> Result<Duration, Failure> {

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use zeroize::Zeroizing;
 
-/// A server: `unix:/absolute/path`, or `http://IP:PORT`. The one name understood is `localhost`,
+/// A server: `unix:/absolute/path`, `https://IP:PORT`, or `http://IP:PORT`. The one name understood is `localhost`,
 /// which is 127.0.0.1 without asking anybody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
@@ -15,38 +15,67 @@ pub enum Address {
     Unix(PathBuf),
     /// Plain HTTP over TCP.
     Tcp(SocketAddr),
+    /// HTTP over TLS over TCP.
+    Tls {
+        /// Where it is dialled.
+        address: SocketAddr,
+        /// The name that the server's certificate must have; the address where there is none. Nobody is asked
+        /// where that name is.
+        server_name: Option<String>,
+    },
 }
 
 /// Why a text is not an [`Address`].
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum AddressError {
     /// Neither form.
-    #[error("`{0}` is not a server address: expected `unix:/path/to/socket` or `http://127.0.0.1:PORT`")]
+    #[error(
+        "`{0}` is not a server address: expected `unix:/path/to/socket`, `https://IP:PORT` or `http://127.0.0.1:PORT`"
+    )]
     Form(String),
     /// A socket's path must not depend on the working directory.
     #[error("the socket's path in `{0}` is not absolute")]
     RelativePath(String),
     /// A name would need a resolver.
-    #[error("`{0}` is a host name: Cloister resolves no names, give the IP address")]
+    #[error(
+        "`{0}` is a host name: Cloister resolves no names, give the IP address (and `server_name` for its certificate)"
+    )]
     HostName(String),
     /// No port, or not a port.
     #[error("`{0}` needs a port, as in `http://127.0.0.1:8080`")]
     Port(String),
-    /// TLS is not spoken here.
-    #[error("`{0}`: TLS is not supported by this client; use the Unix socket or `http://127.0.0.1:PORT`")]
-    Tls(String),
+    /// A server's name is for certificates.
+    #[error("a server name is for an address `https://IP:PORT`, and `{0}` is none")]
+    NotTls(String),
+    /// A name is no name of a host.
+    #[error("`{0}` is not a server name: expected a host's, as `cloister.site`")]
+    ServerName(String),
     /// This system has no Unix sockets.
     #[error("`{0}`: Unix sockets are not available on this system; use `http://127.0.0.1:PORT`")]
     NoUnixSockets(String),
 }
 
 impl Address {
-    /// Whether what is sent stays on this machine. Over any other address, prompts and the token
-    /// travel unencrypted.
-    pub fn is_local(&self) -> bool {
+    /// Whether what is sent can be read by nobody between: it stays on this machine, or is encrypted.
+    pub fn is_private(&self) -> bool {
         match self {
-            Address::Unix(_) => true,
+            Address::Unix(_) | Address::Tls { .. } => true,
             Address::Tcp(address) => address.ip().is_loopback(),
+        }
+    }
+
+    /// The same address, of a server whose certificate must have that name.
+    pub fn with_server_name(self, name: &str) -> Result<Address, AddressError> {
+        let is_label = |label: &str| {
+            (1..=63).contains(&label.len())
+                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        };
+        if name.len() > 253 || !name.split('.').all(is_label) || name.parse::<IpAddr>().is_ok() {
+            return Err(AddressError::ServerName(name.to_owned()));
+        }
+        match self {
+            Address::Tls { address, .. } => Ok(Address::Tls { address, server_name: Some(name.to_owned()) }),
+            other => Err(AddressError::NotTls(other.to_string())),
         }
     }
 
@@ -54,7 +83,8 @@ impl Address {
     pub(crate) fn host(&self) -> String {
         match self {
             Address::Unix(_) => "localhost".to_owned(),
-            Address::Tcp(address) => address.to_string(),
+            Address::Tcp(address) | Address::Tls { address, server_name: None } => address.to_string(),
+            Address::Tls { address, server_name: Some(name) } => format!("{name}:{}", address.port()),
         }
     }
 }
@@ -66,16 +96,21 @@ impl FromStr for Address {
         if let Some(path) = text.strip_prefix("unix:") {
             return unix(text, path);
         }
-        if text.starts_with("https://") {
-            return Err(AddressError::Tls(text.to_owned()));
-        }
-        let authority = text.strip_prefix("http://").ok_or_else(|| AddressError::Form(text.to_owned()))?;
+        let (authority, is_tls) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+            (Some(authority), _) => (authority, true),
+            (None, Some(authority)) => (authority, false),
+            (None, None) => return Err(AddressError::Form(text.to_owned())),
+        };
+        let of = |address| match is_tls {
+            true => Address::Tls { address, server_name: None },
+            false => Address::Tcp(address),
+        };
         let authority = authority.strip_suffix('/').unwrap_or(authority);
         if authority.is_empty() || authority.contains(['/', '?', '#', '@', ' ']) {
             return Err(AddressError::Form(text.to_owned()));
         }
         if let Ok(address) = authority.parse::<SocketAddr>() {
-            return Ok(Address::Tcp(address));
+            return Ok(of(address));
         }
         let bare = authority.trim_start_matches('[').trim_end_matches(']');
         if bare.parse::<IpAddr>().is_ok() || authority == "localhost" {
@@ -86,7 +121,7 @@ impl FromStr for Address {
             return Err(AddressError::HostName(host.to_owned()));
         }
         let port = port.parse::<u16>().map_err(|_| AddressError::Port(text.to_owned()))?;
-        Ok(Address::Tcp(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)))
+        Ok(of(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)))
     }
 }
 
@@ -111,6 +146,7 @@ impl fmt::Display for Address {
         match self {
             Address::Unix(path) => write!(f, "unix:{}", path.display()),
             Address::Tcp(address) => write!(f, "http://{address}"),
+            Address::Tls { address, .. } => write!(f, "https://{address}"),
         }
     }
 }
@@ -178,7 +214,10 @@ mod tests {
             ("http://localhost:99999", Err(AddressError::Port("http://localhost:99999".into()))),
             ("http://127.0.0.1:80/v1", Err(AddressError::Form("http://127.0.0.1:80/v1".into()))),
             ("http://a@127.0.0.1:80", Err(AddressError::Form("http://a@127.0.0.1:80".into()))),
-            ("https://127.0.0.1:80", Err(AddressError::Tls("https://127.0.0.1:80".into()))),
+            ("https://10.0.0.5:8443", Ok("https://10.0.0.5:8443")),
+            ("https://[::1]:8443/", Ok("https://[::1]:8443")),
+            ("https://cloister.site:8443", Err(AddressError::HostName("cloister.site".into()))),
+            ("https://10.0.0.5", Err(AddressError::Port("https://10.0.0.5".into()))),
             ("127.0.0.1:80", Err(AddressError::Form("127.0.0.1:80".into()))),
             ("", Err(AddressError::Form(String::new()))),
         ];
@@ -197,10 +236,27 @@ mod tests {
     }
 
     #[test]
-    fn only_loopback_is_local() {
-        let local = |text: &str| text.parse::<Address>().unwrap().is_local();
-        assert!(local("http://127.0.0.1:1") && local("http://[::1]:1") && local("http://localhost:1"));
-        assert!(!local("http://10.0.0.1:1") && !local("http://0.0.0.0:1"));
+    fn only_loopback_and_tls_are_private() {
+        let private = |text: &str| text.parse::<Address>().unwrap().is_private();
+        assert!(private("http://127.0.0.1:1") && private("http://[::1]:1") && private("http://localhost:1"));
+        assert!(private("https://10.0.0.1:1"));
+        assert!(!private("http://10.0.0.1:1") && !private("http://0.0.0.0:1"));
+    }
+
+    #[test]
+    fn a_server_name_is_for_certificates() {
+        let address = || "https://10.0.0.5:8443".parse::<Address>().unwrap();
+        let named = address().with_server_name("cloister.site").unwrap();
+        assert_eq!(
+            (named.to_string().as_str(), named.host().as_str()),
+            ("https://10.0.0.5:8443", "cloister.site:8443")
+        );
+        assert_eq!(address().host(), "10.0.0.5:8443");
+        for bad in ["", "a..b", "a b", "10.0.0.5", "a/b", "*.site"] {
+            assert_eq!(address().with_server_name(bad), Err(AddressError::ServerName(bad.into())), "{bad}");
+        }
+        let plain = "http://127.0.0.1:1".parse::<Address>().unwrap();
+        assert_eq!(plain.with_server_name("a"), Err(AddressError::NotTls("http://127.0.0.1:1".into())));
     }
 
     #[test]

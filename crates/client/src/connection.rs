@@ -1,7 +1,11 @@
 //! One connection a request: dial, send, read within limits.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -11,6 +15,8 @@ use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -51,12 +57,29 @@ impl Default for Limits {
     }
 }
 
+/// A connection, whatever it is made of.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// Encrypts a connection and makes sure of who is at its other end. Not here, but where a program needs it: a relay
+/// needs none of that code.
+pub trait Secure: fmt::Debug + Send + Sync {
+    /// Shakes hands with the server, which must be the one that the address names.
+    fn secure<'s>(
+        &'s self,
+        stream: TcpStream,
+        address: &'s Address,
+    ) -> Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send + 's>>;
+}
+
 /// One server, and what it is shown. Holds no connection.
 #[derive(Clone, Debug)]
 pub struct Client {
     address: Address,
     token: Option<Token>,
     limits: Limits,
+    secure: Option<Arc<dyn Secure>>,
 }
 
 /// A JSON document the server answered with, and its marks.
@@ -77,7 +100,13 @@ impl Client {
 
     /// The same with other limits.
     pub fn with_limits(address: Address, token: Option<Token>, limits: Limits) -> Self {
-        Client { address, token, limits }
+        Client { address, token, limits, secure: None }
+    }
+
+    /// The same, which can dial a [`Address::Tls`].
+    #[must_use]
+    pub fn secured(self, secure: Arc<dyn Secure>) -> Self {
+        Client { secure: Some(secure), ..self }
     }
 
     /// The server.
@@ -164,11 +193,16 @@ impl Client {
             #[cfg(not(unix))]
             Address::Unix(_) => Err(connect(std::io::ErrorKind::Unsupported.into())),
             Address::Tcp(address) => {
-                #[expect(clippy::disallowed_methods, reason = "this crate is the one that dials")]
-                let stream = timeout(wait, tokio::net::TcpStream::connect(address)).await;
-                let stream = stream.map_err(|_| late())?.map_err(connect)?;
-                stream.set_nodelay(true).map_err(connect)?;
-                self.shake_hands(stream).await
+                let stream = timeout(wait, connect_tcp(address)).await;
+                self.shake_hands(stream.map_err(|_| late())?.map_err(connect)?).await
+            }
+            Address::Tls { address, .. } => {
+                let secure = self.secure.as_ref().ok_or_else(|| {
+                    connect(io::Error::new(io::ErrorKind::Unsupported, "no authority is named (`ca_file`)"))
+                })?;
+                let secured = async { secure.secure(connect_tcp(address).await?, &self.address).await };
+                let stream = timeout(wait, secured).await;
+                self.shake_hands(stream.map_err(|_| late())?.map_err(connect)?).await
             }
         }
     }
@@ -178,7 +212,7 @@ impl Client {
         stream: S,
     ) -> Result<(http1::SendRequest<Full<Bytes>>, Connection), ClientError>
     where
-        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+        S: Stream + 'static,
     {
         let (sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
@@ -250,6 +284,13 @@ impl Client {
 pub(crate) fn error_message(value: &serde_json::Value) -> Option<&str> {
     let error = value.get("error")?;
     error.as_str().or_else(|| error.get("message")?.as_str()).filter(|message| !message.is_empty())
+}
+
+async fn connect_tcp(address: &SocketAddr) -> io::Result<TcpStream> {
+    #[expect(clippy::disallowed_methods, reason = "this crate is the one that dials")]
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// The kernel turns away at once who finds the server's queue of connections full, where a connect that blocks

@@ -166,6 +166,13 @@ impl ClientError {
 
     /// What a person can do about it; `None` when the message says it all.
     pub fn hint(&self) -> Option<&'static str> {
+        if let ClientError::Http { address: Address::Tls { .. }, .. } = self {
+            // A server looks at a client's certificate after the client took the handshake for done.
+            return Some(
+                "Does the server take your certificate (`certificate_file`, `key_file` in config.toml)? Its ledger has \
+                 the reason.",
+            );
+        }
         Some(match self.kind() {
             ErrorKind::Unreachable => {
                 "Is the daemon running (`cloisterd serve`)? Name another server with --server, \

@@ -3,7 +3,7 @@
 //!
 //! This is the only crate that may connect: for `cloister` to its server, and for the relay to its one upstream
 //! engine. It resolves no names (an [`Address`]
-//! is a Unix socket or an IP literal), follows no redirect, knows no proxy, keeps no connection
+//! is a Unix socket or an IP literal; TLS over it is a program's to bring, [`Secure`]), follows no redirect, knows no proxy, keeps no connection
 //! and no cookie, and reads no environment. Everything it reads has a limit ([`Limits`]).
 //!
 //! ```no_run
@@ -26,7 +26,7 @@ mod infill;
 mod provenance;
 
 pub use address::{Address, AddressError, Token, TokenError};
-pub use connection::{Client, Document, EventStream, Limits};
+pub use connection::{Client, Document, EventStream, Limits, Secure, Stream};
 pub use dialect::{
     Answer, ChatEvent, ChatRequest, ChatStream, Check, CompletionRequest, Findings, Mark, Message, Receipt,
     Remark, Subject, Usage,

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 pub(crate) const SERVER: &str = "CLOISTER_SERVER";
 /// The token's text. `token_file` in the configuration keeps it out of the environment.
 pub(crate) const TOKEN: &str = "CLOISTER_TOKEN";
+/// The server's authorities, PEM, as `ca_file` in the configuration.
+pub(crate) const CA: &str = "CLOISTER_CA";
 /// Where `cloister/config.toml` lies.
 pub(crate) const CONFIG_HOME: &str = "XDG_CONFIG_HOME";
 /// Where `cloister/receipts.jsonl` lies.
@@ -23,6 +25,8 @@ pub(crate) struct Environment {
     pub(crate) server: Option<String>,
     /// [`TOKEN`].
     pub(crate) token: Option<String>,
+    /// [`CA`].
+    pub(crate) ca: Option<PathBuf>,
     /// [`CONFIG_HOME`], or `~/.config`.
     pub(crate) config_home: Option<PathBuf>,
     /// [`STATE_HOME`], or `~/.local/state`.
@@ -43,6 +47,7 @@ impl Environment {
         Environment {
             server: text(SERVER),
             token: text(TOKEN),
+            ca: env::var_os(CA).filter(|path| !path.is_empty()).map(PathBuf::from),
             config_home: or_home(CONFIG_HOME, ".config"),
             state_home: or_home(STATE_HOME, ".local/state"),
             data_home: or_home(DATA_HOME, ".local/share"),

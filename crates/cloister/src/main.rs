@@ -19,6 +19,7 @@ mod provenance;
 mod receipts;
 mod settings;
 mod subject;
+mod tls;
 
 use std::process::ExitCode;
 

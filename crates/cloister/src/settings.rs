@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use client::{Address, Client, Token};
 use serde::Deserialize;
@@ -11,6 +12,7 @@ use crate::environment::{self, Environment};
 use crate::failure::Failure;
 use crate::file;
 use crate::output::Output;
+use crate::tls::Tls;
 
 /// Where a daemon that serves the whole machine listens.
 const SYSTEM_SOCKET: &str = "/run/cloister/cloister.sock";
@@ -54,6 +56,14 @@ struct ConfigurationFile {
     /// A relative path is taken from the file's own directory.
     token_file: Option<PathBuf>,
     deployment: Option<String>,
+    /// Authorities of the server's certificate; relative as `token_file`.
+    ca_file: Option<PathBuf>,
+    /// The name that the server's certificate must have, instead of its address.
+    server_name: Option<String>,
+    /// One's own certificate, and those above it.
+    certificate_file: Option<PathBuf>,
+    /// Its key.
+    key_file: Option<PathBuf>,
 }
 
 impl Settings {
@@ -72,13 +82,30 @@ impl Settings {
             Failure::configuration(format!("the server named by {server_from} cannot be used"))
                 .caused_by(&error)
         })?;
-        if !address.is_local() {
+        let address = match &file.server_name {
+            // The name is of the server in the file: another that is named before it is what it is.
+            Some(name)
+                if matches!(server_from, ServerFrom::File(_)) || matches!(address, Address::Tls { .. }) =>
+            {
+                address.with_server_name(name).map_err(|error| {
+                    Failure::configuration("`server_name` cannot be used").caused_by(&error)
+                })?
+            }
+            _ => address,
+        };
+        if !address.is_private() {
             output.say(format!(
                 "warning: {address} is another machine: prompts and token travel there unencrypted"
             ));
         }
         let token = token(environment, &file, path.as_deref(), output)?;
-        Ok(Settings { client: Client::new(address, token), server_from, deployment: file.deployment })
+        let is_tls = matches!(address, Address::Tls { .. });
+        let client = Client::new(address, token);
+        let client = match is_tls {
+            true => client.secured(Arc::new(file.tls(environment, path.as_deref(), output)?)),
+            false => client,
+        };
+        Ok(Settings { client, server_from, deployment: file.deployment })
     }
 }
 
@@ -93,9 +120,49 @@ impl ConfigurationFile {
         toml::from_str(&text).map_err(|error| {
             Failure::configuration(format!("{} is not understood", path.display()))
                 .caused_by(&error)
-                .hint("The keys are `server`, `token_file` and `deployment`.")
+                .hint(
+                    "The keys are `server`, `token_file`, `deployment`, `ca_file`, `server_name`, `certificate_file` and \
+                     `key_file`.",
+                )
         })
     }
+
+    /// What encrypts, from the files that are named.
+    fn tls(
+        &self,
+        environment: &Environment,
+        path: Option<&Path>,
+        output: &mut Output,
+    ) -> Result<Tls, Failure> {
+        let beside = |file: &PathBuf| beside(path, file);
+        let ca = environment.ca.clone().or_else(|| self.ca_file.as_ref().map(beside));
+        let ca = ca.ok_or_else(|| {
+            Failure::configuration("the server's authority is not known").hint(format!(
+                "Name its certificate: `ca_file` in config.toml, or {}. The system's authorities are not asked.",
+                environment::CA
+            ))
+        })?;
+        let own = match (&self.certificate_file, &self.key_file) {
+            (Some(certificate), Some(key)) => {
+                let (certificate, key) = (beside(certificate), beside(key));
+                if others_may_read(&key) {
+                    output.say(format!("warning: others may read {}: `chmod 600` it", key.display()));
+                }
+                Some((certificate, key))
+            }
+            (None, None) => None,
+            _ => {
+                let error = "`certificate_file` and `key_file` come together";
+                return Err(Failure::configuration(error));
+            }
+        };
+        Tls::new(&ca, own.as_ref().map(|(certificate, key)| (certificate.as_path(), key.as_path())))
+    }
+}
+
+/// A relative path of the configuration file is taken from its directory.
+fn beside(path: Option<&Path>, file: &Path) -> PathBuf {
+    path.and_then(Path::parent).map_or_else(|| file.to_owned(), |directory| directory.join(file))
 }
 
 fn server(
@@ -133,8 +200,7 @@ fn token(
         });
     }
     let Some(token_file) = &file.token_file else { return Ok(None) };
-    let token_path =
-        path.and_then(Path::parent).map_or_else(|| token_file.clone(), |dir| dir.join(token_file));
+    let token_path = beside(path, token_file);
     let text = file::read_text(&token_path, Token::BYTES_MAX as u64 + 2)?;
     if others_may_read(&token_path) {
         output.say(format!("warning: others may read {}: `chmod 600` it", token_path.display()));

@@ -48,7 +48,8 @@ pub(crate) enum Pinned {
 /// Clock and randomness, the real ones.
 pub(crate) const OUTSIDE: Outside = Outside { now_unix_s, randomness };
 
-fn now_unix_s() -> i64 {
+/// The time, in seconds since 1970.
+pub(crate) fn now_unix_s() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
 }
@@ -344,7 +345,7 @@ pub(crate) fn administer(data: &Data, command: Command) -> Result<Response, Box<
     let (ledger, recovery) =
         open_ledger(data, &keys, &verifier, notary, settings.limits().disk_free_bytes_min)?;
     report_recovery(&recovery);
-    let identity = Identity::open(&data.path("identity"), data.owner_uid())?;
+    let identity = Arc::new(Identity::open(&data.path("identity"), data.owner_uid())?);
     let admissions = ledger.admissions()?;
     let context = Arc::new(Sources::default());
     if command.is_of_sources() {

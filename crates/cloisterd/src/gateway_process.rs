@@ -14,15 +14,20 @@ use std::time::{Duration, Instant};
 
 use assist::{Assist, Parts, RecordedPosture, Supervised, Supervision};
 use checks::Checkers;
+use credentials::Provider;
+use credentials::tls::Server;
 use engine::{Deployments, Worker};
+use gateway::Tls;
 use identity::Identity;
 use jail::channel::Channel;
 use jail::probe::Places;
 use ledger::{AppendError, Entry, Event, Ledger, Notary, NotaryError};
 use protocol::Digest;
+use protocol::access::{Access, Files};
 use protocol::context::Stage;
 use protocol::control::{
-    DeploymentFacts, FromGateway, PACKET_BYTES_MAX, POSTURE_BYTES_MAX, Setup, ToGateway, VERSION,
+    DeploymentFacts, FromGateway, ListenerKind, PACKET_BYTES_MAX, POSTURE_BYTES_MAX, Setup, ToGateway,
+    VERSION,
 };
 use protocol::corpora::CorpusFacts;
 use protocol::posture::{Occasion, Summary};
@@ -31,7 +36,7 @@ use retrieval::Sources;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{oneshot, watch};
 
-use crate::{compose, corpora, output, sources};
+use crate::{compose, corpora, output, sources, ways_in};
 
 /// The first argument that makes this program the gateway.
 pub(crate) const ARGUMENT: &str = "gateway-process";
@@ -132,6 +137,7 @@ fn serve(
     let _opener_waits = named.send(library.set(setup.corpora.clone()));
     let checkers = Checkers::default();
     let (published, indexes) = std::sync::mpsc::channel();
+    let (ways, ways_opened) = std::sync::mpsc::channel();
     let control = Control {
         channel: Arc::clone(&channel),
         runtime: runtime.handle().clone(),
@@ -144,6 +150,7 @@ fn serve(
         checkers: checkers.clone(),
         library: Arc::clone(&library),
         corpora: named,
+        ways: ways_opened,
         stop,
     };
     let opening = (Arc::clone(&library), data.join(corpora::FOLDER));
@@ -179,7 +186,16 @@ fn serve(
     for facts in &setup.deployments {
         assist::check_admitted(&admissions, facts)?;
     }
-    let identity = Identity::open(&data.join("identity"), setup.owner_uid)?;
+    let identity = Arc::new(Identity::open(&data.join("identity"), setup.owner_uid)?);
+    let mut descriptors = descriptors;
+    let tls = match &setup.access {
+        Some(access) => {
+            let files = ways_in::received(descriptors.pop().ok_or("the supervisor handed over no files")?)?;
+            open_ways_in(access, &files, &identity)?
+        }
+        None => None,
+    };
+    let _control_waits = ways.send((Arc::clone(&identity), tls.clone()));
     let supervision = Arc::new(Supervisor { channel: Arc::clone(&channel), asked: Arc::clone(&asked) });
     let served = runtime.block_on(async {
         let assist = Assist::new(Parts {
@@ -197,7 +213,7 @@ fn serve(
             supervision,
         });
         tokio::spawn(record_postures(assist.clone(), looked, Arc::clone(&channel), asked));
-        let (admin, listeners) = listeners(descriptors)?;
+        let (admin, listeners) = listeners(descriptors, &setup, tls.as_ref())?;
         send(&channel, &FromGateway::Ready).map_err(|error| error.to_string())?;
         let mut stopped = stopped;
         let shutdown = async move {
@@ -279,14 +295,80 @@ fn open_corpora(library: &Library, named: &Receiver<Vec<CorpusFacts>>, folder: &
     }
 }
 
-fn listeners(descriptors: Vec<OwnedFd>) -> Result<(UnixListener, Vec<gateway::Listener>), Box<dyn Error>> {
+/// Sets up how people are known beyond tokens. What cannot be used fails the start.
+fn open_ways_in(
+    access: &Access,
+    files: &Files,
+    identity: &Identity,
+) -> Result<Option<Arc<Tls>>, Box<dyn Error>> {
+    if let Some(jwt) = &access.jwt {
+        identity.set_provider(Some(Arc::new(Provider::new(jwt, &files.jwks)?)));
+    }
+    let Some(tls) = &access.tls else { return Ok(None) };
+    let server = Server::new(tls, files, compose::now_unix_s())?;
+    warn_of(&server);
+    Ok(Some(Arc::new(Tls::new(server))))
+}
+
+/// The same while it serves. What cannot be used closes its way in, and only that: the others go on.
+fn change_ways_in(access: &Access, files: &Files, identity: &Identity, tls: Option<&Arc<Tls>>) {
+    if let Some(jwt) = &access.jwt {
+        let provider = Provider::new(jwt, &files.jwks);
+        match &provider {
+            Ok(provider) => {
+                tracing::info!(keys = provider.keys(), "the identity provider's keys are read again")
+            }
+            Err(error) => {
+                output::say(&format!("tokens of the identity provider are refused from now on: {error}"))
+            }
+        }
+        identity.set_provider(provider.ok().map(Arc::new));
+    }
+    if let (Some(set), Some(tls)) = (&access.tls, tls) {
+        let server = Server::new(set, files, compose::now_unix_s());
+        match &server {
+            Ok(server) => warn_of(server),
+            Err(error) => output::say(&format!("encrypted connections are refused from now on: {error}")),
+        }
+        tls.set(server);
+    }
+}
+
+fn warn_of(server: &Server) {
+    let warnings =
+        server.clients().map(|clients| clients.warnings(compose::now_unix_s())).unwrap_or_default();
+    warnings.iter().for_each(|warning| output::say(warning));
+}
+
+fn listeners(
+    descriptors: Vec<OwnedFd>,
+    setup: &Setup,
+    tls: Option<&Arc<Tls>>,
+) -> Result<(UnixListener, Vec<gateway::Listener>), Box<dyn Error>> {
     let mut descriptors = descriptors.into_iter();
     let mut next = || descriptors.next().ok_or("the supervisor handed over too few listeners");
     let admin = UnixListener::from(next()?);
-    let mut listeners = vec![gateway::Listener::Unix(UnixListener::from(next()?))];
-    listeners.extend(descriptors.map(|tcp| gateway::Listener::Tcp(tcp.into())));
+    let mut listeners = Vec::new();
+    for kind in &setup.listeners {
+        let socket = next()?;
+        let proxy = setup.access.as_ref().and_then(|access| access.proxy.clone());
+        listeners.push(match kind {
+            ListenerKind::Unix => gateway::Listener::Unix(socket.into()),
+            ListenerKind::Tcp => gateway::Listener::Tcp(socket.into()),
+            ListenerKind::Tls => gateway::Listener::Tls(
+                socket.into(),
+                Arc::clone(tls.ok_or("an encrypted listener without a certificate")?),
+            ),
+            ListenerKind::Proxy => {
+                gateway::Listener::Proxy(socket.into(), proxy.ok_or("a proxy's listener without a proxy")?)
+            }
+        });
+    }
     Ok((admin, listeners))
 }
+
+/// How people are known, for whoever changes it.
+type Ways = (Arc<Identity>, Option<Arc<Tls>>);
 
 /// Reads what the supervisor says, on a thread of its own.
 struct Control {
@@ -303,15 +385,34 @@ struct Control {
     library: Arc<Library>,
     /// Corpora that are to be opened.
     corpora: Sender<Vec<CorpusFacts>>,
+    /// Comes once, before anything is served.
+    ways: Receiver<Ways>,
     stop: watch::Sender<bool>,
 }
 
 impl Control {
     fn run(self) {
+        let mut ways: Option<Ways> = None;
         let mut posture = Vec::new();
         loop {
             match receive(&self.channel) {
                 Ok(Some((ToGateway::WorkerUp { lock }, descriptors))) => self.connect(lock, descriptors),
+                Ok(Some((ToGateway::Access(access), mut descriptors))) => {
+                    ways = ways.or_else(|| self.ways.try_recv().ok());
+                    let files =
+                        descriptors.pop().ok_or_else(|| "no files".into()).and_then(ways_in::received);
+                    match (&ways, files) {
+                        (Some((identity, tls)), Ok(files)) => {
+                            change_ways_in(&access, &files, identity, tls.as_ref());
+                        }
+                        // Nothing is served yet, and the start read what there was.
+                        (None, Ok(_)) => {}
+                        (_, Err(error)) => {
+                            output::say(&format!("the supervisor's channel failed: {error}"));
+                            break;
+                        }
+                    }
+                }
                 Ok(Some((ToGateway::CheckerUp, descriptors))) => self.connect_checker(descriptors),
                 Ok(Some((ToGateway::SpareUp { facts }, descriptors))) => {
                     self.asked.spare_up(&self.runtime, *facts, descriptors);

@@ -33,6 +33,7 @@ mod settings;
 mod sources;
 mod supervisor;
 mod terminal;
+mod ways_in;
 
 use std::process::ExitCode;
 

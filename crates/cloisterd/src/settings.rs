@@ -13,6 +13,7 @@ use protocol::worker::Speculation;
 use serde::Deserialize;
 
 use crate::host::cgroups;
+use crate::ways_in;
 
 /// Overrides the data directory, as `--data` does.
 pub(crate) const DATA_VARIABLE: &str = "CLOISTER_DATA";
@@ -71,6 +72,12 @@ pub(crate) struct Settings {
     pub(crate) checks: Checks,
     /// What is done about answers that match known code.
     pub(crate) provenance: Policy,
+    /// Encrypted connections, and clients' certificates.
+    pub(crate) tls: Option<ways_in::Tls>,
+    /// Tokens of an identity provider of the enclave.
+    pub(crate) jwt: Option<ways_in::Jwt>,
+    /// A reverse proxy that knows people.
+    pub(crate) proxy: Option<ways_in::Proxy>,
 }
 
 /// Compilers that look at answers.
@@ -130,7 +137,7 @@ pub(crate) struct Release {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Server {
-    /// A TCP address; a loopback one, until connections are encrypted.
+    /// A TCP address, a loopback one: connections are not encrypted. For others, see [`ways_in::Tls`].
     pub(crate) tcp: Option<SocketAddr>,
 }
 
@@ -236,7 +243,7 @@ impl Settings {
         let wrong = |what: String| SettingsError::Value { path: path.to_owned(), what };
         if let Some(address) = settings.server.tcp.filter(|address| !address.ip().is_loopback()) {
             return Err(wrong(format!(
-                "server.tcp is {address}: only loopback addresses, as 127.0.0.1:8390, until connections are encrypted"
+                "server.tcp is {address}: only loopback addresses, as 127.0.0.1:8390; others are for encrypted connections, [tls] listen"
             )));
         }
         if settings.jail.processes_max.is_some_and(|processes| processes < PROCESSES_MIN) {
@@ -261,6 +268,15 @@ impl Settings {
         }
         provenance::policy::check(&settings.provenance)
             .map_err(|error| wrong(format!("provenance.rules: {error}")))?;
+        if let Some(tls) = &settings.tls {
+            tls.check().map_err(wrong)?;
+        }
+        if let Some(jwt) = &settings.jwt {
+            jwt.check().map_err(wrong)?;
+        }
+        if let Some(proxy) = &settings.proxy {
+            proxy.check().map_err(wrong)?;
+        }
         if settings.airgap.interval_s == Some(0) {
             return Err(wrong("airgap.interval_s is 0: at least one second".to_owned()));
         }
@@ -341,6 +357,11 @@ pub(crate) fn passphrase_file() -> Option<PathBuf> {
     PASSPHRASE_FLAG.get().cloned().or_else(|| std::env::var_os(PASSPHRASE_VARIABLE).map(PathBuf::from))
 }
 
+/// The folder of a service's credentials, where the service manager made one.
+pub(crate) fn credentials_directory() -> Option<PathBuf> {
+    std::env::var_os(CREDENTIALS_VARIABLE).map(PathBuf::from)
+}
+
 /// The credential that seals keys, where the service manager hands one over.
 pub(crate) fn credential_file() -> Option<PathBuf> {
     std::env::var_os(CREDENTIALS_VARIABLE).map(|directory| Path::new(&directory).join(CREDENTIAL))
@@ -416,5 +437,41 @@ mod tests {
             assert!(error.contains(weaker.name()), "{error}");
         }
         assert!(parse("").unwrap().jail.accept_names().is_empty());
+    }
+
+    #[test]
+    fn ways_in_are_whole_or_refused() {
+        let tls = "[tls]\nlisten = '0.0.0.0:8443'\ncertificate = '/c'\nkey = '/k'\n";
+        assert!(parse(tls).is_ok());
+        for (more, what) in [
+            ("client_ca = '/a'", "crls"),
+            ("clients = 'required'", "client_ca"),
+            ("client_ca = '/a'\nrevocation = 'none'\ncrls = ['/x']", "revocation"),
+            ("client_ca = '/a'\nrevocation = 'maybe'", "maybe"),
+            ("client_ca = '/a'\nrevocation = 'none'", "domains"),
+            ("cipher = 'RC4'", "cipher"),
+        ] {
+            let error = parse(&format!("{tls}{more}")).unwrap_err();
+            assert!(error.contains(what), "{more}: {error}");
+        }
+        assert!(parse(&format!("{tls}client_ca = '/a'\ncrls = ['/x']\ndomains = ['site']")).is_ok());
+        let jwt = "[jwt]\njwks = '/j'\nissuer = 'https://idp'\naudience = 'cloister'\n";
+        assert!(parse(jwt).is_ok());
+        for (more, what) in [
+            ("algorithms = ['none']", "none"),
+            ("algorithms = ['HS256']", "HS256"),
+            ("algorithms = []", "algorithms"),
+            ("skew_s = 100000", "skew_s"),
+        ] {
+            let error = parse(&format!("{jwt}{more}")).unwrap_err();
+            assert!(error.contains(what), "{more}: {error}");
+        }
+        assert!(parse("[proxy]\nsocket = '/p'\nuid = 33").is_ok());
+        assert!(parse("[proxy]\nsocket = '/p'").unwrap_err().contains("uid"));
+        assert!(
+            parse("[proxy]\nsocket = '/p'\nuid = 33\nheader = 'Authorization'")
+                .unwrap_err()
+                .contains("header")
+        );
     }
 }

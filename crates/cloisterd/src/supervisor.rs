@@ -14,6 +14,7 @@ use jail::spawn::{Child, Exit};
 use ledger::{LocalNotary, Notary};
 use models::deployment::Lock;
 use protocol::Digest;
+use protocol::access::Access;
 use protocol::control::{
     DeploymentFacts, FromGateway, PACKET_BYTES_MAX, POSTURE_PART_BYTES_MAX, Setup, Source, ToGateway, VERSION,
 };
@@ -32,6 +33,7 @@ use crate::listeners::Listeners;
 use crate::output;
 use crate::settings::{OnFailure, Settings};
 use crate::sources::Indexes;
+use crate::ways_in::{self, Watch};
 use crate::{checker_process, compose, corpora, gateway_process, host, served, settings, sources};
 
 /// A process that dies is started again after this, doubled at each death that comes soon,
@@ -63,6 +65,8 @@ pub(crate) struct Supervisor {
     gateway: Option<Gateway>,
     gateway_restarts: Restarts,
     indexing: Indexing,
+    /// Files of the ways in.
+    ways_in: Watch,
     /// Whether somebody waits until the gateway has taken the sources.
     sources_asked: bool,
     overseer: Overseer,
@@ -123,12 +127,14 @@ impl Supervisor {
             let hint = "import and deploy a model: docs/models.md";
             return Err(output::Hinted::new("there is no deployment to serve", hint).into());
         }
+        let ways_in = Watch::new(&settings);
+        let _readable = ways_in::read(&settings)?;
         let pinned = compose::pinned(&data, &settings, deployments)?;
         let workers = pinned.into_iter().map(WorkerSlot::new).collect();
         let overseer = Overseer::new(settings.airgap.interval());
         let listeners = match activated {
-            Some(activated) => Listeners::activated(activated, settings.server.tcp)?,
-            None => Listeners::open(&data, settings.server.tcp)?,
+            Some(activated) => Listeners::activated(activated, &settings)?,
+            None => Listeners::open(&data, &settings)?,
         };
         let cgroups = host::cgroups_of(&settings)?;
         corpora::make_folder(&data)?;
@@ -150,6 +156,7 @@ impl Supervisor {
             gateway: None,
             gateway_restarts: Restarts::new(),
             indexing,
+            ways_in,
             sources_asked: false,
             overseer,
             condemned: None,
@@ -161,6 +168,7 @@ impl Supervisor {
         let signals = signals()?;
         loop {
             self.start_what_is_due()?;
+            self.look_at_ways_in()?;
             self.look_at_jails()?;
             if let Some(condemned) = self.condemned.take_if(|condemned| condemned.deadline <= Instant::now())
             {
@@ -276,7 +284,13 @@ impl Supervisor {
         let SpawnedGateway { channel, child, oversight } = spawn_gateway(&self.data, &[])?;
         // Before it is told anything: it waits for that.
         host::confine(self.cgroups.as_ref(), "gateway", &child, self.settings.gateway_limits())?;
-        send(&channel, &ToGateway::Setup(Box::new(self.setup()?)), &self.listeners.descriptors())?;
+        let (access, files) = match ways_in::read(&self.settings)? {
+            Some((access, files)) => (Some(access), Some(ways_in::sealed(&files)?)),
+            None => (None, None),
+        };
+        let mut descriptors = self.listeners.descriptors();
+        descriptors.extend(files.as_ref().map(AsFd::as_fd));
+        send(&channel, &ToGateway::Setup(Box::new(self.setup(access)?)), &descriptors)?;
         self.overseer.watch("gateway".to_owned(), child.pid(), self.overseer.own_program(), oversight);
         Ok(Gateway { child, channel, is_ready: false })
     }
@@ -286,7 +300,7 @@ impl Supervisor {
         let Some(gateway) = self.gateway.as_ref().filter(|gateway| gateway.is_ready) else { return Ok(()) };
         let Some(occasion) = self.overseer.advance() else { return Ok(()) };
         let surroundings = Surroundings {
-            tcp: self.listeners.tcp_address(),
+            tcp: self.listeners.addresses().into_iter().flatten().collect(),
             accepted: self.settings.airgap.accepted(),
             flows: self.flows(),
         };
@@ -327,9 +341,18 @@ impl Supervisor {
             flow("administrators", "gateway", &admin, "commands and answers"),
             flow("gateway", "supervisor", "a socket pair", "hashes of leaves, and checkpoints over them"),
         ];
-        if let Some(address) = self.listeners.tcp_address() {
+        let [tcp, tls] = self.listeners.addresses();
+        if let Some(address) = tcp {
             let by = format!("tcp {address}");
             flows.push(flow("people with a token", "gateway", &by, "requests and answers"));
+        }
+        if let Some(address) = tls {
+            let by = format!("tls {address}");
+            flows.push(flow("people with a certificate or a token", "gateway", &by, "requests and answers"));
+        }
+        if let Some(proxy) = &self.settings.proxy {
+            let by = proxy.socket.display().to_string();
+            flows.push(flow("people the reverse proxy knows", "gateway", &by, "requests and answers"));
         }
         for slot in &self.workers {
             let facts = slot.deployment.facts();
@@ -354,7 +377,26 @@ impl Supervisor {
         flows
     }
 
-    fn setup(&self) -> Result<Setup, Box<dyn Error>> {
+    /// Hands over the files of the ways in, where any has changed. One that cannot be read closes what it is for: it
+    /// goes over as if it were empty, and nothing empty is accepted.
+    fn look_at_ways_in(&mut self) -> Result<(), Box<dyn Error>> {
+        let is_ready = self.gateway.as_ref().is_some_and(|gateway| gateway.is_ready);
+        if !is_ready || !self.ways_in.has_changed() {
+            return Ok(());
+        }
+        let (access, files) = match ways_in::read(&self.settings) {
+            Ok(Some(read)) => read,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                output::say(&format!("the ways in are closed: {}", output::on_one_line(&*error)));
+                ways_in::closed(&self.settings)
+            }
+        };
+        let files = ways_in::sealed(&files)?;
+        self.tell_gateway(&ToGateway::Access(Box::new(access)), &[files.as_fd()])
+    }
+
+    fn setup(&self, access: Option<Access>) -> Result<Setup, Box<dyn Error>> {
         Ok(Setup {
             version: VERSION,
             supervisor_pid: std::process::id(),
@@ -372,6 +414,8 @@ impl Supervisor {
             limits: self.settings.limits(),
             clock: compose::clock_state(),
             accept: self.settings.jail.accept_names(),
+            listeners: self.listeners.kinds(),
+            access,
         })
     }
 
@@ -429,7 +473,8 @@ impl Supervisor {
         let looks = self.overseer.due().filter(|_| is_ready);
         let stops = self.condemned.as_ref().map(|condemned| condemned.deadline);
         let indexing = self.indexing.next().filter(|_| is_ready);
-        let first = starts.chain(looks).chain(stops).chain(indexing).min()?;
+        let ways_in = self.ways_in.due().filter(|_| is_ready);
+        let first = starts.chain(looks).chain(stops).chain(indexing).chain(ways_in).min()?;
         Some(first.saturating_duration_since(Instant::now()))
     }
 
@@ -444,8 +489,12 @@ impl Supervisor {
             FromGateway::Ready => {
                 let [users, _] = self.listeners.paths();
                 output::say(&format!("serving on {}", users.display()));
-                if let Some(tcp) = self.listeners.tcp.as_ref().and_then(|tcp| tcp.local_addr().ok()) {
+                let [tcp, tls] = self.listeners.addresses();
+                if let Some(tcp) = tcp {
                     output::say(&format!("serving on http://{tcp} (with a token: `cloisterd token issue`)"));
+                }
+                if let Some(tls) = tls {
+                    output::say(&format!("serving on https://{tls}"));
                 }
                 gateway.is_ready = true;
                 for told in self.indexing.published(&self.data) {

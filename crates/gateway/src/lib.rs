@@ -28,10 +28,12 @@
 //! that are not known are ignored, penalties and other samplers among them; fields that are known
 //! and have the wrong type or ask what cannot be given are refused by name.
 //!
-//! Not here: who may ask, limits of concurrency, records ([`assist`]); TLS; other dialects.
+//! Not here: who may ask, limits of concurrency, records ([`assist`]); whether a certificate or a token of elsewhere
+//! is to be believed (`credentials`); other dialects.
 
 mod listen;
 mod routes;
+mod tls;
 mod walk;
 
 mod anthropic;
@@ -67,4 +69,5 @@ mod admin;
 pub mod fuzzing;
 
 pub use listen::{Listener, ServeError, serve};
+pub use tls::Tls;
 pub use walk::{Events, Query, Walk};

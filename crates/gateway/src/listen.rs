@@ -2,14 +2,18 @@
 
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::http::HeaderName;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use identity::Credential;
+use protocol::access;
 use protocol::control::Limits;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -19,7 +23,8 @@ use tokio::time::{Sleep, sleep, timeout};
 
 use crate::admin;
 use crate::metrics::Metrics;
-use crate::routes::{App, router};
+use crate::routes::{App, PROXY_HEADER, router};
+use crate::tls::{Peer, Tls};
 use crate::walk::Walk;
 
 /// Connections at once, a listener: strangers on TCP cannot use up the Unix socket's.
@@ -50,6 +55,10 @@ pub enum Listener {
     Tcp(std::net::TcpListener),
     /// Peers are who the kernel says they are, unless they bring a token.
     Unix(std::os::unix::net::UnixListener),
+    /// Peers show a certificate, or bring a token.
+    Tls(std::net::TcpListener, Arc<Tls>),
+    /// The one peer is a reverse proxy, which names persons.
+    Proxy(std::os::unix::net::UnixListener, access::Proxy),
 }
 
 /// Why serving ended other than by the shutdown.
@@ -58,18 +67,28 @@ pub enum ServeError {
     /// A listener cannot be used.
     #[error("an inherited listener could not be taken over")]
     TakeOver(#[source] io::Error),
+    /// The proxy's header cannot be one.
+    #[error("`{0}` is not a header's name")]
+    Header(String),
     /// A listener's task broke.
     #[error("a listener's task ended")]
     ListenerEnded(#[source] Option<JoinError>),
 }
 
 /// Where a request came in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Source {
     Tcp,
     Unix {
         /// The peer's user, as the kernel knows it.
         uid: u32,
+    },
+    Tls(Arc<Peer>),
+    Proxy {
+        /// The proxy's user, as the kernel knows it.
+        uid: u32,
+        /// The header in which it names persons.
+        header: HeaderName,
     },
 }
 
@@ -81,7 +100,17 @@ pub async fn serve<W: Walk>(
     limits: &Limits,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
+    let proxy = listeners.iter().find_map(|listener| match listener {
+        Listener::Proxy(_, proxy) => Some(proxy.clone()),
+        _ => None,
+    });
+    let header = match &proxy {
+        Some(proxy) => HeaderName::from_bytes(proxy.header.as_bytes())
+            .map_err(|_| ServeError::Header(proxy.header.clone()))?,
+        None => PROXY_HEADER,
+    };
     let app = Arc::new(App {
+        proxy_header: header.clone(),
         walk: Arc::clone(&walk),
         metrics: Arc::new(Metrics::new()),
         body_bytes_max: usize::try_from(limits.body_bytes_max).unwrap_or(usize::MAX),
@@ -90,10 +119,15 @@ pub async fn serve<W: Walk>(
     let (stop, stopped) = watch::channel(false);
     let mut accepting = JoinSet::new();
     for listener in listeners {
+        let door = match &listener {
+            Listener::Tcp(_) | Listener::Unix(_) => Door::Plain,
+            Listener::Tls(_, tls) => Door::Tls(Arc::clone(tls)),
+            Listener::Proxy(_, proxy) => Door::Proxy { uid: proxy.uid, header: header.clone() },
+        };
         let listener = Bound::of(listener).map_err(ServeError::TakeOver)?;
-        let (router, until) = (router.clone(), stopped.clone());
+        let (walk, router, until) = (Arc::clone(&walk), router.clone(), stopped.clone());
         accepting.spawn(accept_each(listener, CONNECTIONS_MAX, stopped.clone(), move |accepted| {
-            serve_http(accepted, router.clone(), until.clone())
+            serve_http(Arc::clone(&walk), door.clone(), accepted, router.clone(), until.clone())
         }));
     }
     let admin = Bound::of(Listener::Unix(admin)).map_err(ServeError::TakeOver)?;
@@ -125,20 +159,28 @@ enum Bound {
     Unix(UnixListener),
 }
 
+/// What is asked of who comes in by a listener.
+#[derive(Clone)]
+enum Door {
+    Plain,
+    Tls(Arc<Tls>),
+    Proxy { uid: u32, header: HeaderName },
+}
+
 /// A connection, with its peer.
 enum Accepted {
-    Tcp(TcpStream),
+    Tcp(TcpStream, IpAddr),
     Unix(UnixStream, u32),
 }
 
 impl Bound {
     fn of(listener: Listener) -> io::Result<Self> {
         Ok(match listener {
-            Listener::Tcp(listener) => {
+            Listener::Tcp(listener) | Listener::Tls(listener, _) => {
                 listener.set_nonblocking(true)?;
                 Bound::Tcp(TcpListener::from_std(listener)?)
             }
-            Listener::Unix(listener) => {
+            Listener::Unix(listener) | Listener::Proxy(listener, _) => {
                 listener.set_nonblocking(true)?;
                 Bound::Unix(UnixListener::from_std(listener)?)
             }
@@ -148,10 +190,10 @@ impl Bound {
     async fn accept(&self) -> io::Result<Accepted> {
         match self {
             Bound::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
+                let (stream, peer) = listener.accept().await?;
                 // A block is small and wanted at once.
                 stream.set_nodelay(true)?;
-                Ok(Accepted::Tcp(stream))
+                Ok(Accepted::Tcp(stream, peer.ip()))
             }
             Bound::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
@@ -206,11 +248,40 @@ fn report(ended: Result<(), JoinError>) {
     }
 }
 
-async fn serve_http(accepted: Accepted, router: axum::Router, stopped: watch::Receiver<bool>) {
-    match accepted {
-        Accepted::Tcp(stream) => serve_stream(stream, Source::Tcp, router, stopped).await,
-        Accepted::Unix(stream, uid) => serve_stream(stream, Source::Unix { uid }, router, stopped).await,
+async fn serve_http<W: Walk>(
+    walk: Arc<W>,
+    door: Door,
+    accepted: Accepted,
+    router: axum::Router,
+    stopped: watch::Receiver<bool>,
+) {
+    match (accepted, door) {
+        (Accepted::Tcp(stream, address), Door::Tls(tls)) => {
+            let Some(_place) = tls.place(address) else {
+                keep_out(walk.as_ref(), "tls", "tls: too many connections from one address").await;
+                return;
+            };
+            match tls.accept(stream).await {
+                Ok((stream, peer)) => serve_stream(stream, Source::Tls(peer), router, stopped).await,
+                Err(reason) => keep_out(walk.as_ref(), "tls", reason).await,
+            }
+        }
+        (Accepted::Unix(stream, uid), Door::Proxy { uid: proxy, header }) if uid == proxy => {
+            serve_stream(stream, Source::Proxy { uid, header }, router, stopped).await;
+        }
+        (Accepted::Unix(..), Door::Proxy { .. }) => {
+            keep_out(walk.as_ref(), "proxy", "another user than the proxy's at its socket").await;
+        }
+        (Accepted::Tcp(stream, _), _) => serve_stream(stream, Source::Tcp, router, stopped).await,
+        (Accepted::Unix(stream, uid), _) => {
+            serve_stream(stream, Source::Unix { uid }, router, stopped).await;
+        }
     }
+}
+
+/// Has it written down that somebody was not let in before there was a request.
+async fn keep_out<W: Walk>(walk: &W, surface: &'static str, reason: &'static str) {
+    let _always_refused = walk.identify(&Credential::Void { kind: surface, reason }, surface).await;
 }
 
 async fn serve_stream<S>(stream: S, source: Source, router: axum::Router, mut stopped: watch::Receiver<bool>)
@@ -218,8 +289,9 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let router = TowerToHyperService::new(router);
+    let told = source.clone();
     let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(source);
+        request.extensions_mut().insert(told.clone());
         hyper::service::Service::call(&router, request)
     });
     let connection = http1::Builder::new()

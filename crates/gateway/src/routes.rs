@@ -13,7 +13,7 @@ use assist::{Answer, DeploymentView, Parameters, Receipt, Refusal};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use axum::http::{Method, Response, StatusCode, Uri};
 use axum::middleware;
 use axum::routing::{get, post};
@@ -29,7 +29,9 @@ use crate::errors::{
 use crate::fields::DialectError;
 use crate::metrics::{Metrics, Observation};
 use crate::walk::Walk;
-use incoming::{Received, credential, discard, read_body, receive, refuse_foreign_hosts};
+use incoming::{
+    Received, credential, discard, read_body, receive, refuse_foreign_hosts, refuse_foreign_proxies,
+};
 
 use crate::{
     anthropic, console, context, decisions, generate, mistral, openai, responses, standing, stream, trace,
@@ -40,7 +42,12 @@ pub(crate) struct App<W> {
     pub(crate) walk: Arc<W>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) body_bytes_max: usize,
+    /// The header in which a reverse proxy names persons, over its own socket only.
+    pub(crate) proxy_header: HeaderName,
 }
+
+/// The header of reverse proxies where none is set up: it is refused as it would be otherwise.
+pub(crate) const PROXY_HEADER: HeaderName = HeaderName::from_static("x-cloister-user");
 
 /// The whole HTTP surface.
 pub(crate) fn router<W: Walk>(app: Arc<App<W>>) -> Router {
@@ -70,6 +77,7 @@ pub(crate) fn router<W: Walk>(app: Arc<App<W>>) -> Router {
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(refuse_foreign_hosts))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), refuse_foreign_proxies))
         .with_state(app)
 }
 

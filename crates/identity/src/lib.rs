@@ -2,49 +2,28 @@
 //!
 //! [`decide`] is the only place that allows anything; it denies by default, and its policy's digest goes
 //! into every record. Users and tokens are in SQLite, in a directory of this crate's own; a token's secret
-//! is kept as its SHA-256 only. No password, no outside login.
+//! is kept as its SHA-256 only. No password, no outside login: what is proven elsewhere (certificates, tokens of an
+//! identity provider, a proxy's word) was judged by `credentials`, and names a user who must be here and enabled.
 
 mod decision;
 mod labels;
+mod shown;
 mod store;
 
+pub use credentials::is_name;
 pub use decision::{Action, Decision, decide, policy_digest};
 pub use labels::{LabelError, LabelSet};
-pub use store::{AuthenticateError, Identity, Issued, KeyView, StoreError, TokenView, UserView, is_name};
+pub use store::{AuthenticateError, Identity, Issued, KeyView, StoreError, TokenView, UserView};
 
-use std::fmt;
-
-/// What somebody shows for who they are.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Credential {
-    /// A token's text.
-    Bearer(String),
-    /// The user at the other end of a Unix socket, as the kernel says.
-    Peer {
-        /// The user's number.
-        uid: u32,
-    },
-    /// Nothing.
-    None,
-}
-
-/// Never shows a token.
-impl fmt::Debug for Credential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Credential::Bearer(_) => f.write_str("Bearer(…)"),
-            Credential::Peer { uid } => write!(f, "Peer({uid})"),
-            Credential::None => f.write_str("None"),
-        }
-    }
-}
+pub use shown::{Credential, Login};
 
 /// Somebody who is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
     /// The name, unique on this server.
     pub name: String,
-    /// How they showed who they are, for the record: `token:ID` or `uid:N`.
+    /// How they showed who they are, for the record: `token:ID`, `uid:N`, `certificate:SERIAL@ISSUER`, `jwt:ID` or
+    /// `proxy:UID`.
     pub credential: String,
     /// Labels they may see.
     pub clearance: LabelSet,

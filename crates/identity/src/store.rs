@@ -2,17 +2,18 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use approval::{KeyError, PublicKey};
+use credentials::{JwtRefused, Provider, Refused, is_name, looks_like_jwt};
 use protocol::digest::{hex, unhex};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::{Credential, LabelSet, Principal};
+use crate::{Credential, LabelSet, Login, Principal};
 
 const SCHEMA_VERSION: i64 = 3;
 const SCHEMA: &str = "
@@ -50,7 +51,6 @@ const OWNER: &str = "owner";
 const TOKEN_PREFIX: &str = "clst_";
 const ID_BYTES: usize = 6;
 const SECRET_BYTES: usize = 32;
-const NAME_BYTES_MAX: usize = 64;
 const NOTE_BYTES_MAX: usize = 256;
 
 /// Users and tokens. One process at a time has them open: the data directory's lock sees to it.
@@ -58,6 +58,10 @@ pub struct Identity {
     connection: Mutex<Connection>,
     /// Live tokens by id, so that a request costs no query; emptied at every change.
     live: Mutex<HashMap<String, Live>>,
+    /// Enabled users by name, likewise.
+    users: Mutex<HashMap<String, Principal>>,
+    /// Whose tokens are believed beside our own.
+    provider: RwLock<Option<Arc<Provider>>>,
     owner_uid: u32,
 }
 
@@ -165,13 +169,6 @@ pub enum StoreError {
     Randomness(String),
 }
 
-/// Whether a text can name a person or a group.
-pub fn is_name(name: &str) -> bool {
-    (1..=NAME_BYTES_MAX).contains(&name.len())
-        && name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || b"._-".contains(&c))
-}
-
 fn groups_text(groups: &[String]) -> Result<String, StoreError> {
     if let Some(group) = groups.iter().find(|group| !is_name(group)) {
         return Err(StoreError::Group(group.clone()));
@@ -200,9 +197,41 @@ pub enum AuthenticateError {
     /// Another user of the machine.
     #[error("user {0} of this machine is not known here: send a token")]
     Peer(u32),
+    /// A client's certificate, which held, and is nobody's.
+    #[error("the certificate is nobody's here")]
+    Certificate(Refused),
+    /// A token of an identity provider.
+    #[error("the token is not valid")]
+    Jwt(JwtRefused),
+    /// Named by proof, and not among the users, or disabled.
+    #[error("whoever that is, they are not known here, or disabled")]
+    Unknown,
+    /// A certificate of one person, and a token of another.
+    #[error("the certificate and the token are not of one person")]
+    Different,
+    /// Void whatever it says; the reason is for the record.
+    #[error("the credential cannot be used here")]
+    Void(&'static str),
     /// The database: nobody gets in.
     #[error("nobody can be recognised at the moment")]
     Store(#[from] StoreError),
+}
+
+impl AuthenticateError {
+    /// A short reason, for records: more than whoever asked is told.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            AuthenticateError::Missing => "no credential",
+            AuthenticateError::Token => "not a live token",
+            AuthenticateError::Peer(_) => "another user of the machine",
+            AuthenticateError::Certificate(refused) => refused.reason(),
+            AuthenticateError::Jwt(refused) => refused.reason(),
+            AuthenticateError::Unknown => "not an enabled user",
+            AuthenticateError::Different => "certificate and token of different persons",
+            AuthenticateError::Void(reason) => reason,
+            AuthenticateError::Store(_) => "the identity database failed",
+        }
+    }
 }
 
 impl Identity {
@@ -222,7 +251,18 @@ impl Identity {
             2 => connection.execute_batch(&format!("begin; {SCHEMA_3} commit;"))?,
             other => return Err(StoreError::Version(other)),
         }
-        Ok(Identity { connection: Mutex::new(connection), live: Mutex::default(), owner_uid })
+        Ok(Identity {
+            connection: Mutex::new(connection),
+            live: Mutex::default(),
+            users: Mutex::default(),
+            provider: RwLock::default(),
+            owner_uid,
+        })
+    }
+
+    /// Whose tokens are believed from now on, beside our own; nobody's without one.
+    pub fn set_provider(&self, provider: Option<Arc<Provider>>) {
+        *self.provider.write().unwrap_or_else(PoisonError::into_inner) = provider;
     }
 
     /// Who shows this credential.
@@ -237,8 +277,68 @@ impl Identity {
                 is_owner: true,
             }),
             Credential::Peer { uid } => Err(AuthenticateError::Peer(*uid)),
+            Credential::Bearer(text) if looks_like_jwt(text) => self.authenticate_jwt(text),
             Credential::Bearer(text) => self.authenticate_token(text),
+            Credential::Certificate { login, bearer } => {
+                self.authenticate_certificate(login, bearer.as_deref())
+            }
+            Credential::Proxied { uid, name } => self.user(name, format!("proxy:{uid}")),
+            Credential::Void { reason, .. } => Err(AuthenticateError::Void(reason)),
         }
+    }
+
+    fn authenticate_certificate(
+        &self,
+        login: &Login,
+        bearer: Option<&str>,
+    ) -> Result<Principal, AuthenticateError> {
+        let person = login.person.as_ref().map_err(|refused| AuthenticateError::Certificate(*refused))?;
+        let principal = self.user(person, format!("certificate:{}", login.certificate))?;
+        let Some(bearer) = bearer else { return Ok(principal) };
+        let other = self.authenticate(&Credential::Bearer(bearer.to_owned()))?;
+        if other.name != principal.name {
+            return Err(AuthenticateError::Different);
+        }
+        let credential = format!("{} {}", principal.credential, other.credential);
+        Ok(Principal { credential, ..other })
+    }
+
+    fn authenticate_jwt(&self, text: &str) -> Result<Principal, AuthenticateError> {
+        let provider = self.provider.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let provider = provider.ok_or(AuthenticateError::Jwt(JwtRefused::NoProvider))?;
+        let named = provider.verify(text, now_unix_s()).map_err(AuthenticateError::Jwt)?;
+        let mut principal = self.user(&named.person, named.credential)?;
+        principal.groups.extend(named.groups);
+        principal.groups.sort();
+        principal.groups.dedup();
+        Ok(principal)
+    }
+
+    /// An enabled user whom a proof names. The owner of the data directory is no such user: only the kernel names them.
+    fn user(&self, name: &str, credential: String) -> Result<Principal, AuthenticateError> {
+        if let Some(user) = lock(&self.users).get(name) {
+            return Ok(Principal { credential, ..user.clone() });
+        }
+        let connection = lock(&self.connection);
+        let row = connection
+            .query_row(
+                "select labels, groups from users where name = ?1 and disabled_unix_s is null",
+                params![name],
+                |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)),
+            )
+            .optional()
+            .map_err(StoreError::from)?;
+        let (labels, groups) = row.ok_or(AuthenticateError::Unknown)?;
+        let principal = Principal {
+            name: name.to_owned(),
+            credential,
+            clearance: parse_labels(&labels)?,
+            groups: parse_groups(&groups),
+            is_owner: false,
+        };
+        // Under the connection's lock, so that a change empties this after it is filled.
+        lock(&self.users).insert(name.to_owned(), principal.clone());
+        Ok(principal)
     }
 
     fn authenticate_token(&self, text: &str) -> Result<Principal, AuthenticateError> {
@@ -308,7 +408,16 @@ impl Identity {
         if changed == 0 { Err(StoreError::NoUser(name.to_owned())) } else { Ok(()) }
     }
 
-    /// Disables a user: their tokens are dead at once.
+    /// What a user is cleared for, instead of what it was.
+    pub fn user_labels(&self, name: &str, labels: &LabelSet) -> Result<(), StoreError> {
+        let changed = self.change(
+            "update users set labels = ?2 where name = ?1 and disabled_unix_s is null",
+            params![name, labels.to_string()],
+        )?;
+        if changed == 0 { Err(StoreError::NoUser(name.to_owned())) } else { Ok(()) }
+    }
+
+    /// Disables a user: their tokens are dead at once, and so is every other proof that names them.
     pub fn user_disable(&self, name: &str) -> Result<(), StoreError> {
         let disabled = self.change(
             "update users set disabled_unix_s = ?2 where name = ?1 and disabled_unix_s is null",
@@ -434,6 +543,7 @@ impl Identity {
         let connection = lock(&self.connection);
         let changed = connection.execute(statement, parameters)?;
         lock(&self.live).clear();
+        lock(&self.users).clear();
         Ok(changed)
     }
 }
@@ -602,5 +712,51 @@ mod tests {
             assert!(identity.authenticate(&bearer(&token.text)).is_err());
         });
         assert!(identity.authenticate(&bearer(&token.text)).is_err());
+    }
+
+    fn certificate(person: Result<&str, Refused>, bearer: Option<&str>) -> Credential {
+        let login = Login { certificate: "0a@ff".to_owned(), person: person.map(str::to_owned) };
+        Credential::Certificate { login: Arc::new(login), bearer: bearer.map(str::to_owned) }
+    }
+
+    /// A proof made elsewhere names a user who must be here, enabled, and the same as another proof says.
+    #[test]
+    fn proofs_of_elsewhere_name_users_of_here() {
+        let (_directory, identity) = opened();
+        identity.user_add("ada", &"flight".parse().unwrap(), &["crew".to_owned()]).unwrap();
+        identity.user_add("bob", &LabelSet::default(), &[]).unwrap();
+        let reason =
+            |credential: &Credential| identity.authenticate(credential).map_err(|error| error.reason());
+        let ada = reason(&certificate(Ok("ada"), None)).unwrap();
+        assert_eq!((ada.name.as_str(), ada.credential.as_str()), ("ada", "certificate:0a@ff"));
+        assert_eq!(
+            (ada.clearance.to_string().as_str(), ada.groups.as_slice()),
+            ("flight", &["crew".to_owned()][..])
+        );
+        // From the cache: the proof is that of the request all the same.
+        let proxied = Credential::Proxied { uid: 33, name: "ada".to_owned() };
+        assert_eq!(reason(&proxied).unwrap().credential, "proxy:33");
+
+        let token = identity.token_issue("ada", "").unwrap();
+        let both = reason(&certificate(Ok("ada"), Some(&token.text))).unwrap();
+        assert_eq!(both.credential, format!("certificate:0a@ff token:{}", token.id));
+        let different = "certificate and token of different persons";
+        assert_eq!(reason(&certificate(Ok("bob"), Some(&token.text))), Err(different));
+        assert_eq!(reason(&certificate(Ok("ada"), Some("clst_x"))), Err("not a live token"));
+
+        for name in ["carol", "owner", "", "ada' or 1=1 --"] {
+            assert_eq!(reason(&certificate(Ok(name), None)), Err("not an enabled user"), "{name}");
+        }
+        assert_eq!(
+            reason(&certificate(Err(Refused::Several), None)),
+            Err("certificate: names several persons")
+        );
+        let void = Credential::Void { kind: "certificate", reason: "certificate: revoked" };
+        assert_eq!(reason(&void), Err("certificate: revoked"));
+        assert_eq!(reason(&bearer("eyJhbGciOiJub25lIn0.e30.")), Err("jwt: no usable keys"));
+
+        identity.user_disable("ada").unwrap();
+        assert_eq!(reason(&certificate(Ok("ada"), None)), Err("not an enabled user"));
+        assert_eq!(reason(&proxied), Err("not an enabled user"));
     }
 }

@@ -237,6 +237,18 @@ pub enum Command {
         /// OpenSSH's armored signatures of it.
         signatures: Vec<String>,
     },
+    /// Disables a person: whatever names them lets nobody in from now on.
+    UserDisable {
+        /// The person.
+        name: String,
+    },
+    /// What a person is cleared for, instead of what it was.
+    UserLabels {
+        /// The person.
+        name: String,
+        /// The labels.
+        labels: Vec<String>,
+    },
 }
 
 impl Command {

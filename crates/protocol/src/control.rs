@@ -7,12 +7,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Digest;
+use crate::access::Access;
 use crate::context::{SourceFacts, Stage};
 use crate::corpora::{CorpusFacts, Policy};
 use crate::posture::Summary;
 
 /// The version of this conversation.
-pub const VERSION: u32 = 9;
+pub const VERSION: u32 = 10;
 
 /// The longest packet, in bytes: [`LEAF_HASHES_MAX`] hashes and room.
 pub const PACKET_BYTES_MAX: usize = 64 << 10;
@@ -29,8 +30,12 @@ pub const LEAF_HASHES_MAX: usize = 1024;
 /// From the supervisor to the gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToGateway {
-    /// First message. Descriptors beside it, in this order: the admin listener, then the listeners.
+    /// First message. Descriptors beside it, in this order: the admin listener, a listener for each of
+    /// [`Setup::listeners`], and the sealed file of [`Setup::access`].
     Setup(Box<Setup>),
+    /// The files of the ways in have changed: these count from now on. Beside it: their sealed file. What cannot be
+    /// read closes its way in.
+    Access(Box<Access>),
     /// A worker runs. Beside it: the gateway's end of the worker's socketpair.
     WorkerUp {
         /// The deployment's lock.
@@ -176,6 +181,23 @@ pub struct Setup {
     pub clock: ClockState,
     /// Names of what its jail may go without, where the kernel lacks it.
     pub accept: Vec<String>,
+    /// What each listener is, in the order of their descriptors.
+    pub listeners: Vec<ListenerKind>,
+    /// How people are known beyond tokens, where anything is set up; its files are in a sealed file beside this.
+    pub access: Option<Access>,
+}
+
+/// What a listener is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ListenerKind {
+    /// A local socket: peers are who the kernel says.
+    Unix,
+    /// A loopback address, in the clear: peers bring a token.
+    Tcp,
+    /// Any address, encrypted.
+    Tls,
+    /// A local socket of the reverse proxy's.
+    Proxy,
 }
 
 /// Whether the kernel's clock is disciplined by a source of time: what leaves' times are worth.

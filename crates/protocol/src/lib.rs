@@ -9,11 +9,13 @@
 //!   who read them are told;
 //! - [`admin`]: administration commands and the gateway, over the admin Unix socket;
 //! - [`posture`]: what a look at the jails came to, over [`control`] and [`admin`];
+//! - [`access`]: how people are known beyond tokens, over [`control`];
 //! - [`digest`], [`ids`]: the words all of them share.
 //!
 //! Every message is versioned by the first message of its conversation and limited in length by
 //! [`frame`]. This crate does not speak HTTP: a client's dialects live in `gateway`.
 
+pub mod access;
 pub mod admin;
 pub mod check;
 pub mod context;

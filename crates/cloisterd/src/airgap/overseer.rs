@@ -57,8 +57,8 @@ struct Watched {
 
 /// What the supervisor knows beside its processes.
 pub(crate) struct Surroundings {
-    /// The declared TCP listener.
-    pub(crate) tcp: Option<SocketAddr>,
+    /// Addresses that are declared to be listened on.
+    pub(crate) tcp: Vec<SocketAddr>,
     /// Names of weaker claims that the configuration accepts.
     pub(crate) accepted: Vec<String>,
     /// Every way that the supervisor opened.
@@ -215,7 +215,7 @@ impl Overseer {
         let how = "/proc/self/task/TID/status";
         rows.push(row(NAME, "seccomp", "sockets of any network", how, "given up", found));
         let process = processes::process(NAME, pid, self.own_program, None, &threads, &descriptors, table);
-        rows.push(processes::sockets(NAME, &process.sockets, surroundings.tcp));
+        rows.push(processes::sockets(NAME, &process.sockets, &surroundings.tcp));
         process
     }
 }
@@ -256,7 +256,7 @@ impl Watched {
             .unwrap_or_default();
         let process =
             processes::process(name, *pid, program, oversight.applied(), threads, descriptors, table);
-        own.push(processes::sockets(name, &process.sockets, surroundings.tcp));
+        own.push(processes::sockets(name, &process.sockets, &surroundings.tcp));
         let weaker = oversight.applied().map(|applied| applied.weaker.clone()).unwrap_or_default();
         processes::accept(&mut own, &weaker);
         // Asked last: whatever was not seen because it was ending is explained by this.

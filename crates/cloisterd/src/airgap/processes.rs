@@ -129,21 +129,31 @@ pub(super) fn accept(rows: &mut [Row], weaker: &[Weaker]) {
 }
 
 /// Rows on the sockets that a process holds. Those of the internet belong to a declared listener.
-pub(super) fn sockets(place: &str, sockets: &[Socket], tcp: Option<SocketAddr>) -> Row {
-    let declared = tcp.map(|address| address.to_string());
+pub(super) fn sockets(place: &str, sockets: &[Socket], declared: &[SocketAddr]) -> Row {
     let foreign: Vec<String> = sockets
         .iter()
         .filter(|socket| !socket.kind.starts_with("unix") && socket.kind != "unknown")
-        .filter(|socket| declared.as_ref() != Some(&socket.local))
+        .filter(|socket| !declared.iter().any(|declared| is_of(&socket.local, *declared)))
         .map(|socket| format!("{} {} {}", socket.kind, socket.local, socket.peer))
         .collect();
     let found = if foreign.is_empty() { "none" } else { &foreign.join(", ") };
     let how = "/proc/PID/fd, /proc/net/{tcp,udp}";
-    let name = match &declared {
-        Some(declared) => format!("network sockets but those of {declared}"),
-        None => "network sockets".to_owned(),
+    let name = match declared {
+        [] => "network sockets".to_owned(),
+        declared => {
+            let declared: Vec<String> = declared.iter().map(ToString::to_string).collect();
+            format!("network sockets but those of {}", declared.join(" and "))
+        }
     };
     row(place, "descriptors", &name, how, "none", found)
+}
+
+/// Whether a socket's own end is a listener's: its address, or, where that is any of this machine's, its port. IPv6
+/// shows an IPv4 address in its own notation.
+fn is_of(local: &str, declared: SocketAddr) -> bool {
+    let Ok(local) = local.parse::<SocketAddr>() else { return false };
+    let same = local.ip().to_canonical() == declared.ip().to_canonical();
+    local.port() == declared.port() && (same || declared.ip().is_unspecified())
 }
 
 /// The row on the program that a process runs.
@@ -216,4 +226,25 @@ pub(super) fn process(
 
 fn shown(paths: &[std::path::PathBuf]) -> Vec<String> {
     paths.iter().map(|path| path.display().to_string()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_of_a_listener_are_declared() {
+        for (local, declared, expected) in [
+            ("127.0.0.1:8390", "127.0.0.1:8390", true),
+            ("127.0.0.1:8391", "127.0.0.1:8390", false),
+            ("10.0.0.5:8443", "0.0.0.0:8443", true),
+            ("10.0.0.5:40000", "0.0.0.0:8443", false),
+            ("[::ffff:10.0.0.5]:8443", "[::]:8443", true),
+            ("[::ffff:10.0.0.5]:8443", "10.0.0.5:8443", true),
+            ("10.0.0.6:8443", "10.0.0.5:8443", false),
+            ("", "0.0.0.0:8443", false),
+        ] {
+            assert_eq!(is_of(local, declared.parse().unwrap()), expected, "{local} of {declared}");
+        }
+    }
 }

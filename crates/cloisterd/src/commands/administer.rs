@@ -38,6 +38,25 @@ pub(crate) enum User {
         #[arg(long)]
         json: bool,
     },
+    /// Disables a person, at once: their tokens, certificates and every other proof let nobody in any more.
+    Disable {
+        /// The person.
+        name: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Says what a person is cleared for, instead of what they were.
+    Labels {
+        /// The person.
+        name: String,
+        /// The labels; none clears for nothing that has one.
+        labels: Vec<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    Import(super::user_import::Import),
     /// Lists persons.
     List {
         /// Print JSON.
@@ -150,6 +169,9 @@ impl User {
                 print(data, Command::UserAdd { name, labels, groups }, json)
             }
             User::Groups { name, groups, json } => print(data, Command::UserGroups { name, groups }, json),
+            User::Disable { name, json } => print(data, Command::UserDisable { name }, json),
+            User::Labels { name, labels, json } => print(data, Command::UserLabels { name, labels }, json),
+            User::Import(command) => command.run(data),
             User::List { json } => print(data, Command::UserList, json),
             User::EnrolKey { user, file, json } => {
                 print(data, Command::UserEnrolKey { user, key: read_key(&file)? }, json)

@@ -110,6 +110,8 @@ fn probe_gateway(data: &Data, settings: &Settings) -> Result<Vec<ProbeResult>, B
         limits: settings.limits(),
         clock: protocol::control::ClockState::default(),
         accept: settings.jail.accept_names(),
+        listeners: Vec::new(),
+        access: None,
     };
     supervisor::send(&channel, &ToGateway::Setup(Box::new(setup)), &[])?;
     let mut packet = vec![0; PACKET_BYTES_MAX];

@@ -22,6 +22,7 @@ mod replay;
 mod repo;
 mod serve;
 mod toolchain;
+mod user_import;
 mod witness;
 
 use std::error::Error;

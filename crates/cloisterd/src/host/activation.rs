@@ -1,7 +1,7 @@
 //! Listeners that a service manager opened: systemd's protocol of socket activation (`sd_listen_fds(3)`).
 //!
 //! The manager names each: `cloister` for the users' socket, `admin` for the administrators', `tcp` for a loopback
-//! address. The first two come together or not at all.
+//! address, `tls` for any address, whose connections are encrypted. The first two come together or not at all.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,7 +13,7 @@ use rustix::net::{AddressFamily, SocketType, sockopt};
 use crate::settings::{self, ListenVariables};
 
 /// The names, in the order of [`Activated`].
-const NAMES: [&str; 3] = ["cloister", "admin", "tcp"];
+const NAMES: [&str; 4] = ["cloister", "admin", "tcp", "tls"];
 
 /// Listeners that were handed over.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub(crate) struct Activated {
     pub(crate) unix: UnixListener,
     pub(crate) admin: UnixListener,
     pub(crate) tcp: Option<TcpListener>,
+    pub(crate) tls: Option<TcpListener>,
 }
 
 /// Why what was handed over is of no use.
@@ -33,7 +34,7 @@ pub(crate) enum ActivationError {
     )]
     Names { count: usize, names: usize },
     #[error(
-        "the service manager hands over a socket called `{0}`; there are cloister, admin and tcp (FileDescriptorName=)"
+        "the service manager hands over a socket called `{0}`; there are cloister, admin, tcp and tls (FileDescriptorName=)"
     )]
     Unknown(String),
     #[error("the service manager hands over two sockets called `{0}`")]
@@ -44,7 +45,7 @@ pub(crate) enum ActivationError {
     Missing(&'static str),
     #[error("the socket `{name}` is not {expected}")]
     Type { name: &'static str, expected: &'static str },
-    #[error("the socket `tcp` is at {0}: only loopback addresses, until connections are encrypted")]
+    #[error("the socket `tcp` is at {0}: only loopback addresses; others are for the socket `tls`")]
     Exposed(SocketAddr),
     #[error(transparent)]
     NotPassed(#[from] jail::spawn::InheritedError),
@@ -77,7 +78,7 @@ fn names(variables: &ListenVariables) -> Result<Vec<&'static str>, ActivationErr
 }
 
 fn assigned(sockets: Vec<(&'static str, OwnedFd)>) -> Result<Activated, ActivationError> {
-    let mut places: [Option<OwnedFd>; 3] = [None, None, None];
+    let mut places: [Option<OwnedFd>; 4] = [None, None, None, None];
     for (name, socket) in sockets {
         let place = NAMES.iter().zip(&mut places).find(|(known, _)| **known == name);
         let Some((name, place)) = place else { return Err(ActivationError::Unknown(name.to_owned())) };
@@ -85,7 +86,7 @@ fn assigned(sockets: Vec<(&'static str, OwnedFd)>) -> Result<Activated, Activati
             return Err(ActivationError::Twice(name));
         }
     }
-    let [unix, admin, tcp] = places;
+    let [unix, admin, tcp, tls] = places;
     let local = |name: &'static str, socket: Option<OwnedFd>| {
         let socket = socket.ok_or(ActivationError::Missing(name))?;
         let is_local = is_listening(&socket, &[AddressFamily::UNIX]);
@@ -96,23 +97,27 @@ fn assigned(sockets: Vec<(&'static str, OwnedFd)>) -> Result<Activated, Activati
         unix: local("cloister", unix)?,
         admin: local("admin", admin)?,
         tcp: tcp.map(loopback).transpose()?,
+        tls: tls.map(|tls| internet("tls", tls)).transpose()?,
     })
 }
 
 fn loopback(socket: OwnedFd) -> Result<TcpListener, ActivationError> {
-    let wrong = ActivationError::Type {
-        name: "tcp",
-        expected: "a TCP socket that listens (ListenStream=127.0.0.1:PORT)",
-    };
+    let listener = internet("tcp", socket)?;
+    match listener.local_addr() {
+        Ok(address) if !address.ip().is_loopback() => Err(ActivationError::Exposed(address)),
+        _ => Ok(listener),
+    }
+}
+
+fn internet(name: &'static str, socket: OwnedFd) -> Result<TcpListener, ActivationError> {
+    let wrong =
+        || ActivationError::Type { name, expected: "a TCP socket that listens (ListenStream=ADDRESS:PORT)" };
     if !is_listening(&socket, &[AddressFamily::INET, AddressFamily::INET6]) {
-        return Err(wrong);
+        return Err(wrong());
     }
     let listener = TcpListener::from(socket);
-    match listener.local_addr() {
-        Ok(address) if address.ip().is_loopback() => Ok(listener),
-        Ok(address) => Err(ActivationError::Exposed(address)),
-        Err(_) => Err(wrong),
-    }
+    listener.local_addr().map_err(|_| wrong())?;
+    Ok(listener)
 }
 
 fn is_listening(socket: impl AsFd, families: &[AddressFamily]) -> bool {
@@ -178,6 +183,8 @@ mod tests {
         assert!(wrong(error(vec![("cloister", connected.into()), ("admin", unix())])));
         let exposed = error(vec![("cloister", unix()), ("admin", unix()), ("tcp", tcp("0.0.0.0:0"))]);
         assert!(matches!(exposed, ActivationError::Exposed(_)), "{exposed}");
+        let exposed = assigned(vec![("cloister", unix()), ("admin", unix()), ("tls", tcp("0.0.0.0:0"))]);
+        assert!(exposed.unwrap().tls.is_some());
         let not_tcp = error(vec![("cloister", unix()), ("admin", unix()), ("tcp", unix())]);
         assert!(matches!(not_tcp, ActivationError::Type { name: "tcp", .. }), "{not_tcp}");
     }

@@ -98,7 +98,13 @@ fn packaging(name: &str) -> PathBuf {
 fn units(drop_in: Option<&str>) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let daemon = places::program("cloisterd").unwrap();
-    for name in ["cloister.service", "cloister.socket", "cloister-admin.socket", "cloister-tcp.socket"] {
+    for name in [
+        "cloister.service",
+        "cloister.socket",
+        "cloister-admin.socket",
+        "cloister-tcp.socket",
+        "cloister-tls.socket",
+    ] {
         let text = std::fs::read_to_string(packaging("systemd").join(name)).unwrap();
         put(&directory.path().join(name), &text.replace("/usr/bin/cloisterd", daemon.to_str().unwrap()));
     }
@@ -129,7 +135,13 @@ fn units_are_valid_and_closed() {
         [(None, 20), (Some("no-user-namespaces.conf"), 24), (Some("shared-network.conf"), 13)]
     {
         let directory = units(drop_in);
-        for unit in ["cloister.service", "cloister.socket", "cloister-admin.socket", "cloister-tcp.socket"] {
+        for unit in [
+            "cloister.service",
+            "cloister.socket",
+            "cloister-admin.socket",
+            "cloister-tcp.socket",
+            "cloister-tls.socket",
+        ] {
             let path = format!("./{unit}");
             let (_, said) = analyze(directory.path(), &["verify", "--recursive-errors=no", &path]);
             // It says nothing of a unit that it understands as a whole.

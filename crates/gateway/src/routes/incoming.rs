@@ -1,10 +1,11 @@
 //! What comes in: who sends it, whether this machine is meant, and the body within its limits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::Request;
-use axum::http::header::{AUTHORIZATION, HOST, HeaderMap};
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue};
 use axum::http::uri::Authority;
 use axum::http::{Response, StatusCode, Uri};
 use axum::middleware::Next;
@@ -48,33 +49,77 @@ pub(super) async fn receive<W: Walk>(
 /// host: only this machine's own names are answered there. Browsers always send a host; a client
 /// that sends none is not one.
 pub(super) async fn refuse_foreign_hosts(request: Request, next: Next) -> Response<Body> {
-    if matches!(source(&request), Source::Unix { .. }) || names_this_machine(request.uri(), request.headers())
-    {
+    let (is_answered, message) = match source(&request) {
+        Source::Unix { .. } | Source::Proxy { .. } => (true, ""),
+        Source::Tls(peer) => (
+            names_host(request.uri(), request.headers(), |host| peer.answers_to(host)),
+            "this listener does not answer to that host: use a name of its certificate, or one of `tls.hosts`",
+        ),
+        Source::Tcp => (
+            names_this_machine(request.uri(), request.headers()),
+            "this listener answers to localhost, 127.0.0.1 and [::1] only: use one of them as the host",
+        ),
+    };
+    if is_answered {
         return next.run(request).await;
     }
-    let message = "this listener answers to localhost, 127.0.0.1 and [::1] only: use one of them as the host";
     Fault::new(StatusCode::FORBIDDEN, "foreign_host", message).into_response(Shape::of(request.uri().path()))
 }
 
 fn names_this_machine(uri: &Uri, headers: &HeaderMap) -> bool {
     let local = |host: &str| matches!(host, "127.0.0.1" | "[::1]") || host.eq_ignore_ascii_case("localhost");
-    if uri.host().is_some_and(|host| !local(host)) {
+    names_host(uri, headers, local)
+}
+
+/// Whether every host that a request states is one of these.
+fn names_host(uri: &Uri, headers: &HeaderMap, ours: impl Fn(&str) -> bool) -> bool {
+    if uri.host().is_some_and(|host| !ours(host)) {
         return false;
     }
     headers.get_all(HOST).iter().all(|value| {
         let authority = value.to_str().ok().and_then(|text| text.parse::<Authority>().ok());
-        authority.is_some_and(|authority| local(authority.host()))
+        authority.is_some_and(|authority| ours(authority.host()))
     })
 }
 
-/// A bearer token, or `x-api-key`; without either, on a Unix socket, the user that the kernel names.
-pub(crate) fn credential(request: &Request) -> Credential {
-    if let Some(token) = token(request.headers()) {
-        return Credential::Bearer(token.to_owned());
+/// A reverse proxy's word counts over its own socket. Anywhere else somebody tries to be somebody, or a proxy is
+/// set up wrongly: either is an error, and on record.
+pub(super) async fn refuse_foreign_proxies<W: Walk>(
+    State(app): State<Arc<App<W>>>,
+    request: Request,
+    next: Next,
+) -> Response<Body> {
+    let is_proxy = matches!(source(&request), Source::Proxy { .. });
+    if is_proxy || !request.headers().contains_key(&app.proxy_header) {
+        return next.run(request).await;
     }
-    match source(request) {
-        Source::Unix { uid } => Credential::Peer { uid },
-        Source::Tcp => Credential::None,
+    let void = Credential::Void { kind: "proxy header", reason: "a proxy's header from elsewhere" };
+    let _always_refused = app.walk.identify(&void, "proxy").await;
+    let message = "that header is a reverse proxy's, and counts over the proxy's own socket only";
+    Fault::new(StatusCode::FORBIDDEN, "foreign_proxy", message).into_response(Shape::of(request.uri().path()))
+}
+
+/// A bearer token, or `x-api-key`; without either, on a Unix socket, the user that the kernel names. A certificate
+/// goes beside a token; over a proxy's socket, the proxy's word is all.
+pub(crate) fn credential(request: &Request) -> Credential {
+    let token = token(request.headers()).map(str::to_owned);
+    match (source(request), token) {
+        (Source::Proxy { uid, header }, token) => proxied(request.headers(), uid, &header, token.is_some()),
+        (Source::Tls(peer), token) => peer.credential(token),
+        (_, Some(token)) => Credential::Bearer(token),
+        (Source::Unix { uid }, None) => Credential::Peer { uid },
+        (Source::Tcp, None) => Credential::None,
+    }
+}
+
+fn proxied(headers: &HeaderMap, uid: u32, header: &HeaderName, has_token: bool) -> Credential {
+    let void = |reason| Credential::Void { kind: "proxy", reason };
+    let mut names = headers.get_all(header).iter();
+    match (names.next().map(HeaderValue::to_str), names.next()) {
+        _ if has_token => void("a proxy's word and a token in one request"),
+        (Some(Ok(name)), None) => Credential::Proxied { uid, name: name.to_owned() },
+        (None, _) => void("a proxy's request without its header"),
+        _ => void("a proxy's header that is not one name"),
     }
 }
 
@@ -89,7 +134,7 @@ fn token(headers: &HeaderMap) -> Option<&str> {
 
 /// Where the request came in; the connection put it there. Without it nobody is trusted.
 fn source(request: &Request) -> Source {
-    request.extensions().get::<Source>().copied().unwrap_or(Source::Tcp)
+    request.extensions().get::<Source>().cloned().unwrap_or(Source::Tcp)
 }
 
 /// A whole body, within its limit and its time.

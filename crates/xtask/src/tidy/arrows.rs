@@ -25,7 +25,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tlog", &[]),
     ("oms", &["tlog"]),
     // Services.
-    ("identity", &["approval", "protocol"]),
+    ("credentials", &["protocol"]),
+    ("identity", &["approval", "credentials", "protocol"]),
     ("ledger", &["approval", "protocol", "tlog"]),
     ("gguf", &["protocol"]),
     ("installation", &["oms"]),
@@ -52,7 +53,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     // Surfaces.
-    ("gateway", &["assist", "identity", "languages", "protocol"]),
+    ("gateway", &["assist", "credentials", "identity", "languages", "protocol"]),
     ("client", &["protocol"]),
     // Programs.
     (
@@ -69,6 +70,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "assist",
             "checks",
             "corpora",
+            "credentials",
             "custody",
             "engine",
             "gateway",
@@ -111,6 +113,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "assist",
             "client",
             "corpora",
+            "credentials",
             "custody",
             "documents",
             "gateway",
