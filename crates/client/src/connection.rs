@@ -66,12 +66,11 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 /// needs none of that code.
 pub trait Secure: fmt::Debug + Send + Sync {
     /// Shakes hands with the server, which must be the one that the address names.
-    fn secure<'s>(
-        &'s self,
-        stream: TcpStream,
-        address: &'s Address,
-    ) -> Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send + 's>>;
+    fn secure<'s>(&'s self, stream: TcpStream, address: &'s Address) -> Secured<'s>;
 }
+
+/// What becomes of a handshake.
+pub type Secured<'s> = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send + 's>>;
 
 /// One server, and what it is shown. Holds no connection.
 #[derive(Clone, Debug)]

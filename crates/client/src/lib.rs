@@ -26,7 +26,7 @@ mod infill;
 mod provenance;
 
 pub use address::{Address, AddressError, Token, TokenError};
-pub use connection::{Client, Document, EventStream, Limits, Secure, Stream};
+pub use connection::{Client, Document, EventStream, Limits, Secure, Secured, Stream};
 pub use dialect::{
     Answer, ChatEvent, ChatRequest, ChatStream, Check, CompletionRequest, Findings, Mark, Message, Receipt,
     Remark, Subject, Usage,

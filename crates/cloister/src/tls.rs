@@ -1,13 +1,11 @@
 //! TLS to the server: its authority comes from a file, and from nowhere else; the name in its certificate is looked up
 //! nowhere. Version 1.3 only.
 
-use std::future::Future;
 use std::io;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use client::{Address, Secure, Stream};
+use client::{Address, Secure, Secured, Stream};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::version::TLS13;
@@ -66,11 +64,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
 }
 
 impl Secure for Tls {
-    fn secure<'s>(
-        &'s self,
-        stream: TcpStream,
-        address: &'s Address,
-    ) -> Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send + 's>> {
+    fn secure<'s>(&'s self, stream: TcpStream, address: &'s Address) -> Secured<'s> {
         Box::pin(async move {
             let Address::Tls { address, server_name } = address else {
                 return Err(io::ErrorKind::Unsupported.into());

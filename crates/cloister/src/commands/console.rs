@@ -16,8 +16,13 @@ impl Console {
     pub(crate) fn run(self, session: &mut Session) -> Result<ExitCode, Failure> {
         let settings = session.settings()?;
         match settings.client.address() {
-            Address::Tcp(address) => {
-                session.output.line(format_args!("http://{address}/console"))?;
+            address @ Address::Tcp(_) | address @ Address::Tls { server_name: None, .. } => {
+                session.output.line(format_args!("{address}/console"))?;
+                Ok(ExitCode::SUCCESS)
+            }
+            // A browser finds out itself where the name is.
+            Address::Tls { address, server_name: Some(name) } => {
+                session.output.line(format_args!("https://{name}:{}/console", address.port()))?;
                 Ok(ExitCode::SUCCESS)
             }
             Address::Unix(_) => Err(Failure::configuration("a browser cannot reach a Unix socket".to_owned()).hint(
