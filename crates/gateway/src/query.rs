@@ -84,8 +84,8 @@ pub(crate) fn value(text: &str, name: &str) -> Result<Option<String>, DialectErr
     if text.len() > QUERY_BYTES_MAX {
         return Err(DialectError::of("query", &format!("is longer than {QUERY_BYTES_MAX} bytes")));
     }
-    let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
-    let Some((_, value)) = pairs.filter(|(known, _)| *known == name).next_back() else { return Ok(None) };
+    let mut pairs = text.split('&').filter_map(|pair| pair.split_once('='));
+    let Some((_, value)) = pairs.rfind(|(known, _)| *known == name) else { return Ok(None) };
     let value = decode(value).ok_or_else(|| DialectError::of(name, "must be UTF-8 in `%XX`"))?;
     Ok(Some(value).filter(|value| !value.is_empty()))
 }
