@@ -80,6 +80,8 @@ pub(crate) fn parse_chat(body: &[u8]) -> Result<Asked, DialectError> {
 }
 
 fn load(fields: &Fields<'_>, form: Ollama) -> Result<Asked, DialectError> {
+    // What is wrong is refused though nothing comes of what is right.
+    call(fields, Ask::Complete { prompt: String::new() }, form)?;
     Ok(Asked::Load(form, alias(fields)?))
 }
 
@@ -294,6 +296,7 @@ mod tests {
             (parse_generate, r#"{"prompt":"a","options":[]}"#, "options"),
             (parse_generate, r#"{"prompt":"a","options":{"temperature":"0"}}"#, "options.temperature"),
             (parse_generate, r#"{"prompt":"a","stream":1}"#, "stream"),
+            (parse_generate, r#"{"options":{"seed":"7"}}"#, "options.seed"),
             (parse_chat, r#"{"messages":"a"}"#, "messages"),
             (parse_chat, r#"{"messages":[{"role":"tool","content":"a"}]}"#, "messages[0].role"),
             (parse_chat, r#"{"messages":[{"role":"user","content":[]}]}"#, "messages[0].content"),

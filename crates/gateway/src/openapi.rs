@@ -99,7 +99,8 @@ impl Route {
     fn operation(&self) -> Value {
         let mut content = json!({ self.answer_type(): {"schema": (self.answer)()} });
         if let Some(stream) = self.stream {
-            content[stream] = json!({"schema": {"type": "string"}});
+            // Of one event or line.
+            content[stream] = json!({"schema": {}});
         }
         let mut answer = json!({"description": "The answer.", "content": content});
         if self.access == Access::Asks {

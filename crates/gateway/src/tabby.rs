@@ -171,6 +171,7 @@ pub(crate) fn parse_event(
     let record = record
         .ok_or_else(|| fields.error("completion_id", "must be the `id` of a completion of this server"))?;
     fields.integer("choice_index", 0..=i64::from(u32::MAX))?;
+    fields.text("view_id")?;
     fields.integer("elapsed", 0..=i64::MAX)?;
     Ok(Some(Decided {
         record: RecordNumber(record),

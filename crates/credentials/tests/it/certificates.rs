@@ -234,7 +234,8 @@ fn a_servers_certificate_is_looked_at_before_it_serves() {
             .map_err(|error| error.to_string())
     };
     assert_eq!(check(|_| {}, false).unwrap(), ["cloister.site", "10.0.0.5"]);
-    let cases: [(fn(&mut CertificateParams), bool, &str); 5] = [
+    type Case<'a> = (fn(&mut CertificateParams), bool, &'a str);
+    let cases: [Case<'_>; 5] = [
         (|params| params.not_after = at(NOW - 1), false, "expired"),
         (|params| params.not_before = at(NOW + DAY), false, "not valid before"),
         (|params| params.subject_alt_names.clear(), false, "alternative name"),

@@ -1,6 +1,7 @@
 //! What bodies hold.
 
 use assist::{CANDIDATES_MAX, CLIENT_BYTES_MAX, FIXES_MAX, PATH_BYTES_MAX, SPANS_MAX, TRACE_BYTES_MAX};
+use languages::Language;
 use serde_json::{Value, json};
 
 use super::schema::{
@@ -253,6 +254,11 @@ pub(super) fn fim() -> Value {
     joined(&[shared(), sampling(), until(), own])
 }
 
+/// A text without control characters.
+fn line(bytes_max: usize) -> Value {
+    json!({"type": ["string", "null"], "maxLength": bytes_max, "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"})
+}
+
 pub(super) fn decision() -> Value {
     let digest = json!({"type": ["string", "null"], "pattern": "^sha256:[0-9a-f]{64}$"});
     object(
@@ -261,7 +267,7 @@ pub(super) fn decision() -> Value {
             "record": integer(0, i64::MAX),
             "choice": one_of(&["shown", "accepted", "partly_accepted", "edited_after", "rejected"]),
             "accepted_bytes": integer(0, i64::MAX),
-            "path": text_of(PATH_BYTES_MAX), "client": text_of(CLIENT_BYTES_MAX),
+            "path": line(PATH_BYTES_MAX), "client": line(CLIENT_BYTES_MAX),
             "digest_before": digest, "digest_after": digest,
         }),
     )
@@ -270,19 +276,19 @@ pub(super) fn decision() -> Value {
 pub(super) fn lookup() -> Value {
     let words = || json!({"type": "string", "minLength": 1, "maxLength": 8192});
     let question = |name: &str, more: Value| {
-        let mut properties = json!({"count": integer(1, 100), "source": text_of(8192)});
+        let mut properties = json!({"count": integer(1, 100), "source": words()});
         for (name, schema) in more.as_object().into_iter().flatten() {
             properties[name] = schema.clone();
         }
         properties[name] = words();
         object(&[name], properties)
     };
-    let line = || integer(1, TOKENS_MAX);
+    let number = || integer(1, TOKENS_MAX);
     json!({"anyOf": [
         question("search", json!({})),
         question("definition", json!({})),
         question("references", json!({})),
-        question("read", json!({"first_line": line(), "last_line": line()})),
+        question("read", json!({"first_line": number(), "last_line": number()})),
         object(&["sources"], json!({"sources": {"const": true}})),
     ]})
 }
@@ -295,7 +301,7 @@ pub(super) fn generate() -> Value {
     let own = object(
         &[],
         json!({
-            "prefix": text(), "suffix": text(), "instruction": text_of(4096), "language": text(),
+            "prefix": text(), "suffix": text(), "instruction": text_of(4096), "language": one_of(&Language::ALL.map(Language::name)),
             "candidates": integer(1, i64::from(CANDIDATES_MAX)),
             "fixes": integer(0, i64::from(FIXES_MAX)),
             "spans": integer(0, i64::from(SPANS_MAX)),
@@ -306,7 +312,7 @@ pub(super) fn generate() -> Value {
 }
 
 fn number_of_ms() -> Value {
-    json!({"type": "integer", "minimum": 0})
+    json!({"type": "integer", "minimum": 0, "maximum": i64::MAX})
 }
 
 fn count() -> Value {
