@@ -138,9 +138,12 @@ mod tests {
         let length = content.len();
         let mut bytes = vec![tag];
         match length {
-            0..=0x7f => bytes.push(length as u8),
-            0x80..=0xff => bytes.extend([0x81, length as u8]),
-            _ => bytes.extend([0x82, (length >> 8) as u8, (length & 0xff) as u8]),
+            0..=0x7f => bytes.push(u8::try_from(length).unwrap()),
+            0x80..=0xff => bytes.extend([0x81, u8::try_from(length).unwrap()]),
+            _ => {
+                bytes.push(0x82);
+                bytes.extend(u16::try_from(length).unwrap().to_be_bytes());
+            }
         }
         bytes.extend(content);
         bytes
@@ -184,7 +187,7 @@ mod tests {
         #[test]
         fn a_length_has_one_form(text in "[a-z]{1,100}") {
             let inner = element(0x0c, text.as_bytes());
-            let mut long = vec![0xa0, 0x81, inner.len() as u8];
+            let mut long = vec![0xa0, 0x81, u8::try_from(inner.len()).unwrap()];
             long.extend(&inner);
             prop_assert_eq!(utf8_of(&long).is_some(), inner.len() >= 0x80);
         }
