@@ -40,6 +40,11 @@ pub(crate) struct Pki {
 
 impl Pki {
     pub(crate) fn new() -> Pki {
+        Pki::named("Site Root")
+    }
+
+    /// The same, of a root that is called otherwise.
+    pub(crate) fn named(root: &str) -> Pki {
         let pki = Pki { folder: tempfile::tempdir().unwrap() };
         for (name, text) in
             [("ca.cnf", CONFIG), ("index.txt", ""), ("serial", "1001\n"), ("crlnumber", "01\n")]
@@ -53,7 +58,7 @@ impl Pki {
             "-config",
             "ca.cnf",
             "-subj",
-            "/CN=Site Root",
+            &format!("/CN={root}"),
             "-days",
             "60",
             "-out",

@@ -126,8 +126,11 @@ fn certificates() {
     pki.sign("common-name", "ada", CLIENT, &[]);
     pki.revoke("eve");
     pki.list(&[]);
-    let other = Pki::new();
-    other.person("ada", "ada@site.example", &[]);
+    let others = [
+        (Pki::named("Another Root"), "certificate: unknown authority"),
+        (Pki::new(), "certificate: a signature does not hold"),
+    ];
+    others.iter().for_each(|(other, _)| other.person("ada", "ada@site.example", &[]));
 
     let port = free_port();
     let mut server = Server::new(places::SMALL, &[]).unwrap();
@@ -173,9 +176,11 @@ fn certificates() {
         assert!(!answer.words.contains("revoked") && !answer.words.contains("expired"), "{name}: {answer:?}");
         wait_for_refusal(&server, reason);
     }
-    let foreign = [other.text("ada.pem"), other.text("ada.key")];
-    assert_eq!(client.curl(&["--cert", &foreign[0], "--key", &foreign[1]], "/v1/models").status, 0);
-    wait_for_refusal(&server, "certificate: unknown authority");
+    for (other, reason) in &others {
+        let (certificate, key) = (other.text("ada.pem"), other.text("ada.key"));
+        assert_eq!(client.curl(&["--cert", &certificate, "--key", &key], "/v1/models").status, 0);
+        wait_for_refusal(&server, reason);
+    }
     assert_eq!(client.curl(&[], "/v1/models").status, 0);
     wait_for_refusal(&server, "no client certificate");
 
