@@ -52,7 +52,10 @@ impl Environment {
         let folder = places.tools().join(format!("{}-{}", self.name, &digest[..12]));
         let python = folder.join("bin/python3");
         // An environment whose making was cut off, or whose system Python went away, is made anew.
-        if succeeds(Command::new(&python).args(["-c", &format!("import {}", self.module)])) {
+        let mut import = Command::new(&python);
+        // litellm asks its maker's site for prices otherwise, when it is imported.
+        import.args(["-c", &format!("import {}", self.module)]).env("LITELLM_LOCAL_MODEL_COST_MAP", "True");
+        if succeeds(&mut import) {
             return Ok(python);
         }
         if folder.exists() {
