@@ -50,7 +50,9 @@ fn wrong_configuration_fails_before_anything_is_sent() {
     }
     place.write("home/.config/cloister/config.toml", "");
     run(&place, &[("CLOISTER_TOKEN", "two words")]).check(2).says("CLOISTER_TOKEN cannot be used");
-    run(&place, &[("CLOISTER_SERVER", "https://127.0.0.1:1")]).check(2).says("the server's authority is not known");
+    run(&place, &[("CLOISTER_SERVER", "https://127.0.0.1:1")])
+        .check(2)
+        .says("the server's authority is not known");
 }
 
 #[test]
