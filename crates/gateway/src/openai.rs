@@ -177,21 +177,9 @@ fn function<'a>(fields: &Fields<'a>) -> Result<Fields<'a>, DialectError> {
 
 /// `tool_choice`; `None` has no tools called.
 fn choice(fields: &Fields<'_>) -> Result<Option<ToolChoice>, DialectError> {
-    let known = "must be auto, none, required, or {\"type\": \"function\", \"function\": {\"name\": …}}";
-    let Some(raw) = fields.raw("tool_choice") else { return Ok(Some(ToolChoice::Auto)) };
-    if let Ok(word) = text_at("tool_choice", raw) {
-        return match word.as_str() {
-            "auto" => Ok(Some(ToolChoice::Auto)),
-            "none" => Ok(None),
-            "required" => Ok(Some(ToolChoice::Required)),
-            _ => Err(fields.error("tool_choice", known)),
-        };
-    }
-    let choice = Fields::of(fields.place("tool_choice"), raw)?;
-    match choice.required_text("type")?.as_str() {
-        "function" => Ok(Some(ToolChoice::Named(tools::name(&function(&choice)?)?))),
-        _ => Err(choice.error("type", "must be `function`: no other tools are called here")),
-    }
+    tools::choice(fields, "{\"type\": \"function\", \"function\": {\"name\": …}}", |choice| {
+        tools::name(&function(choice)?)
+    })
 }
 
 fn message(place: String, raw: &RawValue) -> Result<Message, DialectError> {

@@ -115,15 +115,10 @@ async fn messages<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> 
 /// Tokens of a conversation, as the deployment would read it. Nothing is answered, so nothing is recorded but who came.
 async fn count_tokens<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> Response<Body> {
     const DIALECT: &str = "anthropic.count_tokens";
-    let credential = credential(&request);
-    let body = request.into_body();
     let counted = async {
-        if let Err(refusal) = app.walk.identify(&credential, DIALECT).await {
-            discard(body, app.body_bytes_max).await;
-            return Err(Fault::from(refusal));
-        }
-        let call = anthropic::parse(&read_body(body, app.body_bytes_max).await?)?;
-        Ok(app.walk.count(call.request(credential, DIALECT).0).await?)
+        let Received { credential, body } = receive(&app, request, DIALECT).await?;
+        let call = anthropic::parse(&body)?;
+        Ok::<u32, Fault>(app.walk.count(call.request(credential, DIALECT).0).await?)
     };
     match counted.await {
         Ok(tokens) => json_response(StatusCode::OK, &json!({ "input_tokens": tokens })),

@@ -2,7 +2,7 @@
 
 use assist::{Json, Message, Tool, ToolCall, ToolChoice, Tools};
 
-use crate::fields::{DialectError, Fields};
+use crate::fields::{DialectError, Fields, text_at};
 
 /// Tools of a request.
 pub(crate) const TOOLS_MAX: usize = 256;
@@ -67,6 +67,32 @@ pub(crate) fn offered(
             Err(fields.error("tool_choice", "cannot require a call where there are no `tools`"))
         }
         _ => Ok(tools),
+    }
+}
+
+/// OpenAI's `tool_choice`; `None` has no tools called. `named` reads the name out of an object that names a function, whose
+/// form `example` shows.
+pub(crate) fn choice(
+    fields: &Fields<'_>,
+    example: &str,
+    named: impl FnOnce(&Fields<'_>) -> Result<String, DialectError>,
+) -> Result<Option<ToolChoice>, DialectError> {
+    let Some(raw) = fields.raw("tool_choice") else { return Ok(Some(ToolChoice::Auto)) };
+    if let Ok(word) = text_at("tool_choice", raw) {
+        return match word.as_str() {
+            "auto" => Ok(Some(ToolChoice::Auto)),
+            "none" => Ok(None),
+            "required" => Ok(Some(ToolChoice::Required)),
+            _ => {
+                let known = format!("must be auto, none, required, or {example}");
+                Err(fields.error("tool_choice", &known))
+            }
+        };
+    }
+    let choice = Fields::of(fields.place("tool_choice"), raw)?;
+    match choice.required_text("type")?.as_str() {
+        "function" => Ok(Some(ToolChoice::Named(named(&choice)?))),
+        _ => Err(choice.error("type", "must be `function`: no other tools are called here")),
     }
 }
 
