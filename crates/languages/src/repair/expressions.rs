@@ -211,6 +211,7 @@ pub(crate) fn group(draft: &Draft<'_>, operator: usize) -> Option<Vec<Edit>> {
         false => at + 1,
     };
     if draft.is(operator, "or") {
+        let last = operator.checked_sub(1)?;
         let mut start = operator;
         while start > 0 {
             let before = start - 1;
@@ -220,7 +221,7 @@ pub(crate) fn group(draft: &Draft<'_>, operator: usize) -> Option<Vec<Edit>> {
             }
             start = if draft.is(before, ")") { draft.open(before)? } else { before };
         }
-        return Some(vec![insert(draft.start(start), "("), insert(draft.end(operator - 1), ")")]);
+        return Some(vec![insert(draft.start(start), "("), insert(draft.end(last), ")")]);
     }
     let mut start = operator;
     while start > 0
