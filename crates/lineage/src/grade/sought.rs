@@ -1,0 +1,185 @@
+//! What is sought: the fingerprints of a change's lines, made once, and asked of every record of a slice.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use ledger::{Fingerprint, Keyed, LineFingerprint, SHINGLE_LEXEMES, lexemes};
+
+use super::File;
+use crate::slice::Lists;
+
+/// Lexemes of a line that says nothing by itself: as many or fewer.
+pub(super) const COMMON_LEXEMES_MAX: usize = 3;
+/// Runs of lexemes that make a record worth looking at without a line of it.
+const SHINGLES_MIN: usize = 6;
+/// Lines of one change.
+pub const LINES_MAX: usize = 4 << 20;
+
+/// A fingerprint is random already.
+#[derive(Default)]
+pub(super) struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let mut number = [0; 8];
+        let length = bytes.len().min(8);
+        number[..length].copy_from_slice(&bytes[..length]);
+        // The key of a table takes the low bits, a filter the high ones.
+        self.0 = u64::from_le_bytes(number);
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+}
+
+pub(super) type Table<V> = HashMap<u64, V, BuildHasherDefault<AsItIs>>;
+
+/// Lines of a change, with their fingerprints.
+pub struct Sought<'f> {
+    files: &'f [File],
+    pub(super) looked: Vec<Looked>,
+    /// Fingerprints of lines that say something, normalised.
+    lines: Table<()>,
+    /// Of runs of lexemes.
+    shingles: Table<()>,
+    filter: Vec<u64>,
+}
+
+/// A file's lines, looked at.
+pub(super) struct Looked {
+    pub(super) lines: Vec<Line>,
+    /// Runs of lexemes, of lines without a gap between them.
+    pub(super) blocks: Vec<Block>,
+}
+
+/// A line with more than white space.
+pub(super) struct Line {
+    /// Its place in the file's list.
+    pub(super) at: usize,
+    pub(super) fingerprint: LineFingerprint,
+    pub(super) lexemes: usize,
+}
+
+impl Line {
+    /// Whether it says nothing by itself.
+    pub(super) fn is_common(&self) -> bool {
+        self.lexemes <= COMMON_LEXEMES_MAX
+    }
+}
+
+/// Lines that follow each other, as lexemes.
+pub(super) struct Block {
+    /// For each lexeme, the line: its place in [`Looked::lines`].
+    pub(super) of_line: Vec<usize>,
+    /// For each run of lexemes, by its first, the fingerprint.
+    pub(super) shingles: Vec<u64>,
+}
+
+pub(super) fn word(fingerprint: Fingerprint) -> u64 {
+    u64::from_le_bytes(fingerprint.0)
+}
+
+const FILTER_BITS: usize = 22;
+
+fn filter_place(word: u64) -> (usize, u64) {
+    let bit = (word >> (64 - FILTER_BITS)) as usize;
+    (bit / 64, 1 << (bit % 64))
+}
+
+impl<'f> Sought<'f> {
+    /// Makes the fingerprints of lines, with a slice's key. Lines behind [`LINES_MAX`] are not looked at.
+    pub fn new(files: &'f [File], key: &[u8; 32]) -> Sought<'f> {
+        let keyed = Keyed::new(key);
+        let mut sought = Sought {
+            files,
+            looked: Vec::new(),
+            lines: Table::default(),
+            shingles: Table::default(),
+            filter: vec![0; (1 << FILTER_BITS) / 64],
+        };
+        let mut left = LINES_MAX;
+        for file in files {
+            let looked = look(&keyed, file, &mut left);
+            for line in looked.lines.iter().filter(|line| !line.is_common()) {
+                let word = word(line.fingerprint.normalised);
+                sought.lines.insert(word, ());
+                sought.mark(word);
+            }
+            for word in looked.blocks.iter().flat_map(|block| &block.shingles) {
+                sought.shingles.insert(*word, ());
+                sought.mark(*word);
+            }
+            sought.looked.push(looked);
+        }
+        sought
+    }
+
+    /// The files that it is of.
+    pub fn files(&self) -> &'f [File] {
+        self.files
+    }
+
+    fn mark(&mut self, word: u64) {
+        let (place, bit) = filter_place(word);
+        self.filter[place] |= bit;
+    }
+
+    fn may_have(&self, word: u64) -> bool {
+        let (place, bit) = filter_place(word);
+        self.filter[place] & bit != 0
+    }
+
+    pub(super) fn has_shingle(&self, word: u64) -> bool {
+        self.may_have(word) && self.shingles.contains_key(&word)
+    }
+
+    /// Whether a record with these lists may have to do with any line.
+    pub fn wants(&self, lists: &Lists<'_>) -> bool {
+        let line = |(_, normalised)| {
+            let word = word(normalised);
+            self.may_have(word) && self.lines.contains_key(&word)
+        };
+        if lists.lines().any(line) {
+            return true;
+        }
+        lists.shingles().filter(|shingle| self.has_shingle(word(*shingle))).take(SHINGLES_MIN).count()
+            == SHINGLES_MIN
+    }
+}
+
+fn look(keyed: &Keyed, file: &File, left: &mut usize) -> Looked {
+    let mut looked = Looked { lines: Vec::new(), blocks: Vec::new() };
+    // A block's lexemes, and the number of the line before.
+    let mut block: (Vec<&str>, Vec<usize>) = Default::default();
+    let mut before = None;
+    for (at, (number, text)) in file.lines.iter().enumerate() {
+        let Some(fewer) = left.checked_sub(1) else { break };
+        *left = fewer;
+        if before.is_some_and(|before: u32| before.checked_add(1) != Some(*number)) {
+            close(keyed, &mut block, &mut looked.blocks);
+        }
+        before = Some(*number);
+        let Some(fingerprint) = keyed.line(text) else { continue };
+        let found = lexemes(text);
+        let place = looked.lines.len();
+        looked.lines.push(Line { at, fingerprint, lexemes: found.len() });
+        block.1.extend(found.iter().map(|_| place));
+        block.0.extend(found);
+    }
+    close(keyed, &mut block, &mut looked.blocks);
+    looked
+}
+
+fn close(keyed: &Keyed, block: &mut (Vec<&str>, Vec<usize>), blocks: &mut Vec<Block>) {
+    let (lexemes, of_line) = std::mem::take(block);
+    if !lexemes.is_empty() {
+        let windows = lexemes.windows(SHINGLE_LEXEMES.min(lexemes.len()));
+        let shingles = windows.map(|window| word(keyed.shingle(window))).collect();
+        blocks.push(Block { of_line, shingles });
+    }
+}
