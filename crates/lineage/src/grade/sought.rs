@@ -13,7 +13,7 @@ pub(super) const COMMON_LEXEMES_MAX: usize = 3;
 /// Runs of lexemes that make a record worth looking at without a line of it.
 const SHINGLES_MIN: usize = 6;
 /// Lines of one change.
-pub const LINES_MAX: usize = 4 << 20;
+pub(super) const LINES_MAX: usize = 4 << 20;
 
 /// A fingerprint is random already.
 #[derive(Default)]

@@ -22,6 +22,8 @@ use protocol::Digest;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+pub use protocol::admin::SliceScope as Scope;
+
 pub use item::{Facts, Finding, Lists, Record};
 pub use read::{Reader, Slice, SliceError};
 pub use select::{Chunk, Selection, page, prove, seal};
@@ -40,23 +42,6 @@ pub const RECORD_LEAVES_MAX: usize = 48;
 pub const LEAVES_MAX: usize = 1 << 25;
 /// What the seal's leaf says was done.
 pub const ACTION: &str = "ledger slice";
-
-/// What is taken of a ledger.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Scope {
-    /// Records of this repository, as clients name it; without it, of all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub repository: Option<String>,
-    /// Also records that name no repository, as those of chats outside of an editor.
-    #[serde(default)]
-    pub unnamed: bool,
-    /// Also answers that a person rejected.
-    #[serde(default)]
-    pub rejected: bool,
-    /// Records from this time on, in milliseconds since 1970.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since_unix_ms: Option<u64>,
-}
 
 /// The first part of a slice.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,17 +69,6 @@ pub struct Contents {
     pub records: u64,
     /// Over scope, key and chunks.
     pub digest: Digest,
-}
-
-impl Scope {
-    /// The subject of the seal's leaf.
-    pub fn subject(&self) -> String {
-        match (&self.repository, self.unnamed) {
-            (Some(repository), true) => format!("{repository}, and records of no repository"),
-            (Some(repository), false) => repository.clone(),
-            (None, _) => "every repository".to_owned(),
-        }
-    }
 }
 
 impl Contents {
