@@ -12,12 +12,16 @@ mod checks;
 mod index;
 mod jail_cost;
 mod large_ledger;
+mod lineage;
 mod memory;
 mod overhead;
 mod peer;
 mod provenance;
 mod quantiles;
 mod retrieval;
+#[allow(clippy::unwrap_used, reason = "of a test: what cannot be set up ends it")]
+#[path = "../../lineage/tests/it/site.rs"]
+mod site;
 mod speculation;
 mod speed;
 mod stall;
@@ -106,6 +110,15 @@ enum What {
         #[arg(long, default_value = "crates")]
         fresh: PathBuf,
     },
+    /// Lines told by their content: what is found over scripted histories, and how long a review takes.
+    Lineage {
+        /// Histories.
+        #[arg(long, default_value_t = 210)]
+        histories: u64,
+        /// Records of the slice that a review of 10,000 lines is timed against.
+        #[arg(long, default_value_t = 1_000_000)]
+        records: u64,
+    },
     /// Appends beside SQLite, verification, proofs, queries, bytes a record.
     Ledger {
         /// Requests in the ledger that is verified and queried; two leaves each.
@@ -166,6 +179,7 @@ fn main() -> ExitCode {
         }
         What::Index { cache } => index::measure(&cache),
         What::Provenance { known, fresh } => provenance::measure(&known, &fresh),
+        What::Lineage { histories, records } => lineage::measure(histories, records),
         What::Ledger { records, directory, quick } => {
             appends::measure(quick).and_then(|()| large_ledger::measure(records, directory, quick))
         }

@@ -16,6 +16,8 @@ mod findings;
 mod output;
 mod provenance;
 mod receipts;
+mod review;
+mod sarif;
 mod settings;
 mod subject;
 

@@ -117,7 +117,8 @@ impl Range {
         let count = self.lines as usize;
         let windows = lines.windows(count.max(1)).enumerate();
         let found = windows.filter(|(_, window)| digest(window) == self.digest);
-        found.map(|(at, _)| (at as u32 + 1, (at + count) as u32)).collect()
+        let number = |at: usize| u32::try_from(at).ok();
+        found.filter_map(|(at, _)| Some((number(at + 1)?, number(at + count)?))).collect()
     }
 }
 

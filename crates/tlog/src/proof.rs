@@ -237,6 +237,11 @@ impl Many {
         Some(node_hash(&left, &self.range(between, end, used, middle, high)?))
     }
 
+    /// A leaf's hash; `None` for a leaf that is not among them.
+    pub fn leaf(&self, index: u64) -> Option<&Hash> {
+        self.leaves.get(self.indexes.binary_search(&index).ok()?)
+    }
+
     /// The proof of one leaf alone, as [`prove_inclusion`] makes it; `None` for a leaf that is not among them.
     pub fn prove(&self, index: u64) -> Option<Vec<Hash>> {
         self.indexes.binary_search(&index).ok()?;

@@ -54,6 +54,9 @@ enum What {
     /// A corpus of known code: the fetched corpora and the sources of all crates that the build needs; how fast it is
     /// built, what a question costs, what of planted code is found, and what in our own.
     Provenance,
+    /// Lines told by their content: what `cloister review` finds over scripted histories of repositories, by kind, and how
+    /// long it takes for 10,000 lines against that many records.
+    Lineage,
 }
 
 impl Bench {
@@ -106,6 +109,9 @@ impl Bench {
                 corpora::fetch(places)?;
                 bench.arg("provenance").arg(places.corpora()).args(crates()?);
                 bench.arg("--fresh").arg(places.root.join("crates"));
+            }
+            What::Lineage => {
+                bench.args(["lineage", "--records", &self.records.to_string()]).args(&self.options);
             }
             What::Ledger => {
                 bench.args(["ledger", "--records", &self.records.to_string()]);

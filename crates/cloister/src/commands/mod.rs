@@ -1,18 +1,22 @@
 //! The commands, one file each.
 
+mod approve;
 mod ask;
+mod blame;
 mod bundle;
 mod chat;
 mod complete;
 mod completions;
 mod decide;
 mod explain;
+mod gate;
 mod generate;
 mod installed;
 mod ledger;
 mod man;
 mod mcp;
 mod models;
+mod review;
 mod search;
 mod status;
 mod trace;
@@ -68,6 +72,10 @@ pub(crate) enum Command {
     Explain(explain::Explain),
     Search(search::Search),
     Trace(trace::Trace),
+    Review(review::Review),
+    Blame(blame::Blame),
+    Approve(approve::Approve),
+    Gate(Box<gate::Gate>),
     Mcp(mcp::Mcp),
     #[command(subcommand)]
     Ledger(ledger::Ledger),
@@ -94,6 +102,10 @@ impl Command {
             Command::Explain(command) => command.run(session),
             Command::Search(command) => command.run(session),
             Command::Trace(command) => command.run(session),
+            Command::Review(command) => command.run(session),
+            Command::Blame(command) => command.run(session),
+            Command::Approve(command) => command.run(session),
+            Command::Gate(command) => command.run(session),
             Command::Mcp(command) => command.run(session),
             Command::Ledger(command) => command.run(session),
             Command::Witness(command) => command.run(session),

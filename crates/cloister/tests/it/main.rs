@@ -9,8 +9,11 @@ mod complete;
 mod generated;
 mod installed;
 mod ledger;
+mod lineage;
 mod records;
 mod server;
 mod settings;
+#[path = "../../../lineage/tests/it/site.rs"]
+mod site;
 mod witness;
 mod workplace;

@@ -23,6 +23,7 @@ mod evidence;
 mod importer;
 mod inspection;
 mod limits;
+mod lineage;
 mod models;
 mod provenance;
 mod queries;

@@ -75,9 +75,9 @@ impl<'a> Index<'a> {
         let lines = sought.looked.iter().flat_map(|looked| &looked.lines);
         wanted.extend(lines.map(|line| (word(line.fingerprint.normalised), ())));
         for at in order {
-            let record = at as u32;
+            let Ok(record) = u32::try_from(at) else { break };
             let lists = &records[at].fingerprints;
-            for (place, line) in lists.lines.iter().enumerate() {
+            for (place, line) in (0..).zip(&lists.lines) {
                 let word = word(line.normalised);
                 if !wanted.contains_key(&word) {
                     continue;
@@ -85,7 +85,7 @@ impl<'a> Index<'a> {
                 *index.frequency.entry(word).or_default() += 1;
                 let postings = index.lines.entry(word).or_default();
                 if postings.len() < PLACES_MAX {
-                    postings.push(Posting { record, place: place as u32 });
+                    postings.push(Posting { record, place });
                 }
             }
             for shingle in lists.shingles.iter().map(|shingle| word(*shingle)) {
@@ -206,10 +206,11 @@ fn extend(index: &Index<'_>, placed: &mut Placed, looked: &Looked, run: &Run) {
             let step = |value: usize| if forward { value.checked_add(1) } else { value.checked_sub(1) };
             let (Some(next), Some(next_place)) = (step(at), step(place)) else { break };
             let (Some(line), Some(theirs)) = (looked.lines.get(next), record.get(next_place)) else { break };
+            let Ok(of_record) = u32::try_from(next_place) else { break };
             if placed.lines[next].is_some() || theirs.normalised != line.fingerprint.normalised {
                 break;
             }
-            take(index, placed, looked, next, run.record, next_place as u32);
+            take(index, placed, looked, next, run.record, of_record);
             (at, place) = (next, next_place);
         }
     }

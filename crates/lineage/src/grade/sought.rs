@@ -2,16 +2,21 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use ledger::{Fingerprint, Keyed, LineFingerprint, SHINGLE_LEXEMES, lexemes};
 
 use super::File;
-use crate::slice::Lists;
+use crate::slice::{Hits, Lists, Wanted};
 
 /// Lexemes of a line that says nothing by itself: as many or fewer.
 pub(super) const COMMON_LEXEMES_MAX: usize = 3;
-/// Runs of lexemes that make a record worth looking at without a line of it.
+/// Rare runs of lexemes that make a record worth looking at without a line of it.
 const SHINGLES_MIN: usize = 6;
+/// Records that a run of lexemes may be in and still be rare.
+const RARE_RECORDS: u32 = 256;
+/// Records that are kept for one line or one run.
+const PLACES_MAX: usize = 64;
 /// Lines of one change.
 pub(super) const LINES_MAX: usize = 4 << 20;
 
@@ -43,10 +48,12 @@ pub(super) type Table<V> = HashMap<u64, V, BuildHasherDefault<AsItIs>>;
 pub struct Sought<'f> {
     files: &'f [File],
     pub(super) looked: Vec<Looked>,
-    /// Fingerprints of lines that say something, normalised.
-    lines: Table<()>,
+    /// Fingerprints of lines that say something, normalised, numbered.
+    lines: Table<u32>,
     /// Of runs of lexemes.
-    shingles: Table<()>,
+    shingles: Table<u32>,
+    /// In how many records a run of lexemes was seen, up to one more than is rare.
+    seen: Vec<AtomicU32>,
     filter: Vec<u64>,
 }
 
@@ -100,6 +107,7 @@ impl<'f> Sought<'f> {
             looked: Vec::new(),
             lines: Table::default(),
             shingles: Table::default(),
+            seen: Vec::new(),
             filter: vec![0; (1 << FILTER_BITS) / 64],
         };
         let mut left = LINES_MAX;
@@ -107,15 +115,18 @@ impl<'f> Sought<'f> {
             let looked = look(&keyed, file, &mut left);
             for line in looked.lines.iter().filter(|line| !line.is_common()) {
                 let word = word(line.fingerprint.normalised);
-                sought.lines.insert(word, ());
+                let number = u32::try_from(sought.lines.len()).unwrap_or(u32::MAX);
+                sought.lines.entry(word).or_insert(number);
                 sought.mark(word);
             }
             for word in looked.blocks.iter().flat_map(|block| &block.shingles) {
-                sought.shingles.insert(*word, ());
+                let number = u32::try_from(sought.shingles.len()).unwrap_or(u32::MAX);
+                sought.shingles.entry(*word).or_insert(number);
                 sought.mark(*word);
             }
             sought.looked.push(looked);
         }
+        sought.seen.resize_with(sought.shingles.len(), AtomicU32::default);
         sought
     }
 
@@ -137,18 +148,64 @@ impl<'f> Sought<'f> {
     pub(super) fn has_shingle(&self, word: u64) -> bool {
         self.may_have(word) && self.shingles.contains_key(&word)
     }
+}
 
-    /// Whether a record with these lists may have to do with any line.
-    pub fn wants(&self, lists: &Lists<'_>) -> bool {
-        let line = |(_, normalised)| {
+impl Wanted for Sought<'_> {
+    fn hits(&self, lists: &Lists<'_>, is_taken: bool) -> Option<Hits> {
+        let mut hits = Hits { is_taken, ..Hits::default() };
+        for (_, normalised) in lists.lines() {
             let word = word(normalised);
-            self.may_have(word) && self.lines.contains_key(&word)
-        };
-        if lists.lines().any(line) {
-            return true;
+            if self.may_have(word)
+                && let Some(number) = self.lines.get(&word)
+            {
+                hits.lines.push(*number);
+            }
         }
-        lists.shingles().filter(|shingle| self.has_shingle(word(*shingle))).take(SHINGLES_MIN).count()
-            == SHINGLES_MIN
+        for shingle in lists.shingles() {
+            let word = word(shingle);
+            if self.may_have(word)
+                && let Some(number) = self.shingles.get(&word)
+            {
+                // Counted here, so that what everybody writes is not kept a million times.
+                let seen = &self.seen[*number as usize];
+                if seen.load(Ordering::Relaxed) <= RARE_RECORDS {
+                    seen.fetch_add(1, Ordering::Relaxed);
+                    hits.shingles.push(*number);
+                }
+            }
+        }
+        (!hits.lines.is_empty() || hits.shingles.len() >= SHINGLES_MIN).then_some(hits)
+    }
+
+    fn choose(&self, hits: &[Hits]) -> Vec<usize> {
+        let mut of_line = vec![0_usize; self.lines.len()];
+        let mut of_shingle = vec![0_usize; self.shingles.len()];
+        let mut order: Vec<usize> = (0..hits.len()).collect();
+        // What was taken over first; the newest are first already.
+        order.sort_by_key(|place| !hits[*place].is_taken);
+        let mut chosen = Vec::new();
+        for place in order {
+            let found = &hits[place];
+            let mut wanted = false;
+            for line in &found.lines {
+                let places = &mut of_line[*line as usize];
+                wanted |= *places < PLACES_MAX;
+                *places += 1;
+            }
+            let is_rare = |number: &&u32| self.seen[**number as usize].load(Ordering::Relaxed) <= RARE_RECORDS;
+            let rare: Vec<u32> = found.shingles.iter().filter(is_rare).copied().collect();
+            if rare.len() >= SHINGLES_MIN {
+                for number in rare {
+                    let places = &mut of_shingle[number as usize];
+                    wanted |= *places < PLACES_MAX;
+                    *places += 1;
+                }
+            }
+            if wanted {
+                chosen.push(place);
+            }
+        }
+        chosen
     }
 }
 

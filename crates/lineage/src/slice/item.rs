@@ -96,9 +96,9 @@ impl<'c> Lists<'c> {
     /// As the result commits to it.
     pub(super) fn digest(&self) -> Digest {
         let mut hash = Sha256::new_with_prefix("cloister fingerprints 1\n");
-        hash.update((self.lines.len() as u32).to_le_bytes());
+        hash.update(u32::try_from(self.lines.len()).unwrap_or(u32::MAX).to_le_bytes());
         hash.update(self.lines.as_flattened());
-        hash.update((self.shingles.len() as u32).to_le_bytes());
+        hash.update(u32::try_from(self.shingles.len()).unwrap_or(u32::MAX).to_le_bytes());
         hash.update(self.shingles.as_flattened());
         Digest(hash.finalize().into())
     }
@@ -182,7 +182,8 @@ pub(super) fn take<'c, const BYTES: usize>(rest: &mut &'c [u8]) -> Option<&'c [u
 impl Raw<'_> {
     /// Adds itself to a chunk's digest, and its leaves to a list.
     pub(super) fn digest(&self, hash: &mut Sha256, hashes: &mut Vec<(u64, Hash)>) -> Digest {
-        hash.update([self.kind, self.leaves.len() as u8]);
+        hash.update([self.kind]);
+        hash.update((self.leaves.len() as u64).to_le_bytes());
         for (index, leaf) in &self.leaves {
             let leaf = leaf_hash(leaf);
             hash.update(index.to_le_bytes());
@@ -197,6 +198,19 @@ impl Raw<'_> {
         hash.update((self.facts.len() as u64).to_le_bytes());
         hash.update(self.facts);
         lists
+    }
+
+    /// The record's number.
+    pub(super) fn number(&self) -> u64 {
+        self.leaves.first().map_or(0, |(index, _)| *index)
+    }
+
+    /// Whether a decision among its leaves took something over: found as below.
+    pub(super) fn is_taken(&self) -> bool {
+        let taken = Choice::ALL.into_iter().filter(|choice| choice.takes_over());
+        let fields: Vec<String> = taken.map(|choice| format!(r#""choice":"{}""#, choice.name())).collect();
+        let has = |leaf: &[u8], field: &str| leaf.windows(field.len()).any(|part| part == field.as_bytes());
+        self.leaves.iter().skip(2).any(|(_, leaf)| fields.iter().any(|field| has(leaf, field)))
     }
 
     /// Whether the result's leaf, the second, names the digest of a list. A quote within a string of JSON is escaped, so

@@ -25,7 +25,7 @@ use sha2::{Digest as _, Sha256};
 pub use protocol::admin::SliceScope as Scope;
 
 pub use item::{Facts, Finding, Lists, Record};
-pub use read::{Reader, Slice, SliceError};
+pub use read::{Everything, Hits, Reader, Slice, SliceError, Wanted};
 pub use select::{Chunk, Selection, page, prove, seal};
 
 /// The first line.

@@ -1,6 +1,6 @@
 //! Reading a slice that anybody may have had in their hands.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use ledger::{Event, Leaf};
 use protocol::Digest;
@@ -87,7 +87,7 @@ pub struct Slice {
     many: Many,
 }
 
-impl<R: Read> Reader<R> {
+impl<R: Read + Seek> Reader<R> {
     /// Reads the first part.
     pub fn open(mut input: R) -> Result<Reader<R>, SliceError> {
         let mut first = [0; FIRST_LINE.len()];
@@ -112,12 +112,9 @@ impl<R: Read> Reader<R> {
         &self.key
     }
 
-    /// Reads and verifies all of it, and keeps the records whose lists are wanted.
-    pub fn read(
-        mut self,
-        policy: &Policy,
-        wanted: &(dyn Fn(&Lists<'_>) -> bool + Sync),
-    ) -> Result<Slice, SliceError> {
+    /// Reads and verifies all of it, and keeps the records that are wanted: those are read a second time, when it is known
+    /// how rare everything is that they were noticed by.
+    pub fn read(mut self, policy: &Policy, wanted: &dyn Wanted) -> Result<Slice, SliceError> {
         let judged = policy.judge(&self.header.checkpoint)?;
         if !judged.quorum {
             return Err(SliceError::Quorum);
@@ -127,15 +124,19 @@ impl<R: Read> Reader<R> {
             return Err(SliceError::Origin { said: self.header.origin, signed: signed.clone() });
         }
         let mut sealing = Sealing::new(&self.header.scope, self.header.end, &self.key);
-        let (mut hashes, mut records, mut context) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut hashes, mut context) = (Vec::new(), Vec::new());
+        let (mut noticed, mut hits) = (Vec::new(), Vec::new());
         loop {
             let (packed, ended) = self.chunks()?;
-            for looked in look(&packed, wanted) {
+            for (chunk, looked) in packed.iter().zip(on_threads(&packed, |chunk| look_at(chunk, wanted))) {
                 let looked = looked?;
                 sealing.add(looked.records, &looked.digest);
                 hashes.extend(looked.hashes);
-                records.extend(looked.kept);
                 context.extend(looked.context);
+                for (item, facts, of_item) in looked.noticed {
+                    noticed.push(Noticed { place: chunk.place, item, facts });
+                    hits.push(of_item);
+                }
                 if hashes.len() > LEAVES_MAX {
                     return Err(SliceError::Form("it has too many leaves"));
                 }
@@ -154,28 +155,61 @@ impl<R: Read> Reader<R> {
         let many = Many::verify(checkpoint.size, &checkpoint.root, indexes, leaves, proof)
             .map_err(|_| SliceError::Inclusion)?;
         context.sort_unstable_by_key(|(index, _)| *index);
+        let mut chosen = wanted.choose(&hits);
+        drop(hits);
+        chosen.sort_unstable();
+        chosen.dedup();
+        let chosen: Vec<Noticed> = chosen.into_iter().filter_map(|place| noticed.get(place).copied()).collect();
+        let records = self.again(&chosen, &many)?;
         let records_total = contents.records;
         Ok(Slice { header: self.header, judged, records_total, records, context, made_unix_ms, many })
     }
 
-    /// A few chunks, still packed: items, plain bytes and packed bytes; and whether they were the last.
-    fn chunks(&mut self) -> Result<(Vec<(u32, usize, Vec<u8>)>, bool), SliceError> {
+    /// The records that were chosen, in order. They must be what was verified.
+    fn again(&mut self, chosen: &[Noticed], many: &Many) -> Result<Vec<Record>, SliceError> {
+        let mut records = Vec::with_capacity(chosen.len());
+        let by_chunk: Vec<&[Noticed]> = chosen.chunk_by(|one, other| one.place == other.place).collect();
+        for together in by_chunk.chunks(TOGETHER) {
+            let mut packed = Vec::new();
+            for of_chunk in together {
+                self.input.seek(SeekFrom::Start(of_chunk[0].place))?;
+                let chunk = self.chunk()?.ok_or(SliceError::Form("it was changed while it was read"))?;
+                packed.push((chunk, *of_chunk));
+            }
+            for read in on_threads(&packed, |(chunk, of_chunk)| read_again(chunk, of_chunk, many)) {
+                records.extend(read?);
+            }
+        }
+        Ok(records)
+    }
+
+    /// A few chunks, still packed; and whether they were the last.
+    fn chunks(&mut self) -> Result<(Vec<Packed>, bool), SliceError> {
         let mut chunks = Vec::new();
         while chunks.len() < TOGETHER {
-            let items = number(&mut self.input)?;
-            if items == 0 {
-                return Ok((chunks, true));
+            match self.chunk()? {
+                Some(chunk) => chunks.push(chunk),
+                None => return Ok((chunks, true)),
             }
-            let plain = number(&mut self.input)?;
-            let packed = number(&mut self.input)?;
-            if plain > CHUNK_BYTES_MAX || packed > CHUNK_BYTES_MAX {
-                return Err(SliceError::Form("a chunk is too long"));
-            }
-            let mut bytes = vec![0; packed];
-            exact(&mut self.input, &mut bytes)?;
-            chunks.push((u32::try_from(items).unwrap_or(u32::MAX), plain, bytes));
         }
         Ok((chunks, false))
+    }
+
+    /// The next chunk, still packed; none at the end.
+    fn chunk(&mut self) -> Result<Option<Packed>, SliceError> {
+        let place = self.input.stream_position()?;
+        let items = number(&mut self.input)?;
+        if items == 0 {
+            return Ok(None);
+        }
+        let plain = number(&mut self.input)?;
+        let packed = number(&mut self.input)?;
+        if plain > CHUNK_BYTES_MAX || packed > CHUNK_BYTES_MAX {
+            return Err(SliceError::Form("a chunk is too long"));
+        }
+        let mut bytes = vec![0; packed];
+        exact(&mut self.input, &mut bytes)?;
+        Ok(Some(Packed { place, items, plain, bytes }))
     }
 
     /// When the export was recorded, if it was this one.
@@ -215,30 +249,80 @@ impl<R: Read> Reader<R> {
     }
 }
 
+/// What of a slice is wanted: decided in two steps, since how much a record's lines say shows when all were seen.
+pub trait Wanted: Sync {
+    /// By what a record is noticed; `None` where it has to do with nothing. Whether something of it was taken over is
+    /// known already.
+    fn hits(&self, lists: &Lists<'_>, is_taken: bool) -> Option<Hits>;
+
+    /// Of all that were noticed, newest first, those to keep, by their places.
+    fn choose(&self, hits: &[Hits]) -> Vec<usize>;
+}
+
+/// By what a record was noticed.
+#[derive(Clone, Debug, Default)]
+pub struct Hits {
+    /// Whether something of it was taken over.
+    pub is_taken: bool,
+    /// Numbers of lines, as whoever wants them numbers them.
+    pub lines: Vec<u32>,
+    /// Numbers of runs of lexemes.
+    pub shingles: Vec<u32>,
+}
+
+/// Wants every record.
+pub struct Everything;
+
+impl Wanted for Everything {
+    fn hits(&self, _lists: &Lists<'_>, is_taken: bool) -> Option<Hits> {
+        Some(Hits { is_taken, ..Hits::default() })
+    }
+
+    fn choose(&self, hits: &[Hits]) -> Vec<usize> {
+        (0..hits.len()).collect()
+    }
+}
+
 /// What was seen of one chunk.
 struct Looked {
     records: u64,
     digest: Digest,
     hashes: Vec<(u64, Hash)>,
-    kept: Vec<Record>,
+    /// Items that were noticed: which, the digest of their facts, and by what.
+    noticed: Vec<(u32, Hash, Hits)>,
     context: Vec<(u64, Leaf)>,
 }
 
-type Packed = (u32, usize, Vec<u8>);
+/// A chunk as it lies in the file, from its first byte on.
+struct Packed {
+    place: u64,
+    items: usize,
+    plain: usize,
+    bytes: Vec<u8>,
+}
 
-/// Looks at chunks on as many threads as the machine has, in order.
-fn look(chunks: &[Packed], wanted: &(dyn Fn(&Lists<'_>) -> bool + Sync)) -> Vec<Result<Looked, SliceError>> {
+/// Where a record lies, and the digest of what no leaf of it commits to.
+#[derive(Clone, Copy)]
+struct Noticed {
+    place: u64,
+    item: u32,
+    facts: Hash,
+}
+
+/// Works on items on as many threads as the machine has, and answers in their order.
+fn on_threads<I: Sync, T: Send>(
+    items: &[I],
+    work: impl Fn(&I) -> Result<T, SliceError> + Sync,
+) -> Vec<Result<T, SliceError>> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(TOGETHER);
-    if threads < 2 || chunks.len() < 2 {
-        return chunks.iter().map(|chunk| look_at(chunk, wanted)).collect();
+    if threads < 2 || items.len() < 2 {
+        return items.iter().map(work).collect();
     }
-    let per_thread = chunks.len().div_ceil(threads);
+    let (per_thread, work) = (items.len().div_ceil(threads), &work);
     std::thread::scope(|scope| {
-        let parts: Vec<_> = chunks
+        let parts: Vec<_> = items
             .chunks(per_thread)
-            .map(|part| {
-                scope.spawn(move || part.iter().map(|chunk| look_at(chunk, wanted)).collect::<Vec<_>>())
-            })
+            .map(|part| scope.spawn(move || part.iter().map(work).collect::<Vec<_>>()))
             .collect();
         let ended = |part: std::thread::ScopedJoinHandle<'_, Vec<_>>| {
             part.join().unwrap_or_else(|_| vec![Err(SliceError::Form("a chunk of it cannot be looked at"))])
@@ -247,33 +331,40 @@ fn look(chunks: &[Packed], wanted: &(dyn Fn(&Lists<'_>) -> bool + Sync)) -> Vec<
     })
 }
 
-fn look_at(
-    (items, plain, packed): &Packed,
-    wanted: &(dyn Fn(&Lists<'_>) -> bool + Sync),
-) -> Result<Looked, SliceError> {
-    let mut bytes = vec![0; *plain];
-    let length = lz4_flex::block::decompress_into(packed, &mut bytes);
-    if length.ok() != Some(*plain) {
-        return Err(SliceError::Form("a chunk does not unpack to its length"));
+impl Packed {
+    fn unpack(&self) -> Result<Vec<u8>, SliceError> {
+        let mut bytes = vec![0; self.plain];
+        let length = lz4_flex::block::decompress_into(&self.bytes, &mut bytes);
+        if length.ok() == Some(self.plain) {
+            Ok(bytes)
+        } else {
+            Err(SliceError::Form("a chunk does not unpack to its length"))
+        }
     }
+}
+
+fn look_at(chunk: &Packed, wanted: &dyn Wanted) -> Result<Looked, SliceError> {
+    let bytes = chunk.unpack()?;
     let (mut hash, mut rest) = (Sha256::new(), bytes.as_slice());
-    let mut looked =
-        Looked { records: 0, digest: Digest([0; 32]), hashes: Vec::new(), kept: Vec::new(), context: Vec::new() };
+    let mut looked = Looked {
+        records: 0,
+        digest: Digest([0; 32]),
+        hashes: Vec::new(),
+        noticed: Vec::new(),
+        context: Vec::new(),
+    };
     let mut found = 0;
     while !rest.is_empty() {
         let raw = item::read(&mut rest).ok_or(SliceError::Form("an item of it is cut off"))?;
         let lists = raw.digest(&mut hash, &mut looked.hashes);
-        found += 1;
-        let number = raw.leaves.first().map_or(0, |(index, _)| *index);
         if raw.kind == item::RECORD {
             looked.records += 1;
             if !raw.commits_to(&lists) {
                 let what = "its list is not the one that its result commits to";
-                return Err(SliceError::Record { number, what });
+                return Err(SliceError::Record { number: raw.number(), what });
             }
-            if wanted(&raw.lists) {
-                let record = raw.record().map_err(|what| SliceError::Record { number, what })?;
-                looked.kept.push(record);
+            if let Some(hits) = wanted.hits(&raw.lists, raw.is_taken()) {
+                looked.noticed.push((found, Sha256::digest(raw.facts).into(), hits));
             }
         } else {
             for (index, leaf) in &raw.leaves {
@@ -281,15 +372,44 @@ fn look_at(
                 looked.context.push((*index, leaf));
             }
         }
+        found += 1;
     }
-    if found != *items {
+    if found as usize != chunk.items {
         return Err(SliceError::Form("a chunk has not as many items as it says"));
     }
     looked.digest = Digest(hash.finalize().into());
     Ok(looked)
 }
 
+/// Records of a chunk that was verified before.
+fn read_again(chunk: &Packed, chosen: &[Noticed], many: &Many) -> Result<Vec<Record>, SliceError> {
+    let bytes = chunk.unpack()?;
+    let (mut rest, mut records) = (bytes.as_slice(), Vec::new());
+    let mut chosen = chosen.iter().peekable();
+    let mut number = 0;
+    while let Some(next) = chosen.peek() {
+        let changed = || SliceError::Form("it was changed while it was read");
+        let raw = item::read(&mut rest).ok_or_else(changed)?;
+        if next.item == number {
+            let same = |(index, leaf): &(u64, &[u8])| many.leaf(*index) == Some(&leaf_hash(leaf));
+            if !raw.leaves.iter().all(same) || <[u8; 32]>::from(Sha256::digest(raw.facts)) != next.facts {
+                return Err(changed());
+            }
+            let what = |what| SliceError::Record { number: raw.number(), what };
+            records.push(raw.record().map_err(what)?);
+            chosen.next();
+        }
+        number += 1;
+    }
+    Ok(records)
+}
+
 impl Slice {
+    /// A leaf's hash. `None` for a leaf that the slice has not.
+    pub fn leaf_hash(&self, index: u64) -> Option<Digest> {
+        self.many.leaf(index).copied().map(Digest)
+    }
+
     /// A proof of one leaf alone, without its bytes: what an attestation carries. `None` for a leaf that the slice has
     /// not.
     pub fn proof(&self, index: u64) -> Option<TlogProof> {

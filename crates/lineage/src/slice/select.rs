@@ -108,10 +108,12 @@ impl Chunk {
     /// As it lies in a file.
     pub fn encoded(&self) -> Vec<u8> {
         let packed = lz4_flex::block::compress(&self.plain);
+        // A chunk is bounded: the reader refuses one that is not.
+        let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
         let mut out = Vec::with_capacity(packed.len() + 12);
         out.extend(self.items.to_le_bytes());
-        out.extend((self.plain.len() as u32).to_le_bytes());
-        out.extend((packed.len() as u32).to_le_bytes());
+        out.extend(length(&self.plain));
+        out.extend(length(&packed));
         out.extend(packed);
         out
     }

@@ -1,6 +1,7 @@
 //! Lines graded by answers on record.
 
 use std::collections::BTreeMap;
+use std::io::Cursor;
 
 use ledger::Choice;
 use lineage::grade::{File, Grade, Graded, Sought, grade, spans};
@@ -35,11 +36,11 @@ fn graded(answers: &[Answer<'_>], file: File) -> (Vec<Graded>, Vec<Record>) {
         site.answer(answer);
     });
     let bytes = site.slice(Scope::default());
-    let reader = Reader::open(bytes.as_slice()).unwrap();
+    let reader = Reader::open(Cursor::new(bytes)).unwrap();
     let files = [file];
     let sought = Sought::new(&files, reader.key());
     let policy = Policy::parse(site.policy().as_bytes()).unwrap();
-    let slice = reader.read(&policy, &|lists| sought.wants(lists)).unwrap();
+    let slice = reader.read(&policy, &sought).unwrap();
     (grade(&sought, &slice.records).remove(0), slice.records)
 }
 

@@ -199,7 +199,7 @@ impl Site {
         };
         let header = serde_json::to_vec(&header).unwrap();
         let mut out = FIRST_LINE.to_vec();
-        out.extend((header.len() as u32).to_le_bytes());
+        out.extend(u32::try_from(header.len()).unwrap().to_le_bytes());
         out.extend(header);
         let mut indexes = vec![seal];
         let mut before = Some(selection.end);
@@ -213,7 +213,7 @@ impl Site {
         }
         out.extend(0_u32.to_le_bytes());
         let proof = slice::prove(&*self.disk, indexes, head.size_signed).unwrap();
-        out.extend((proof.len() as u32).to_le_bytes());
+        out.extend(u32::try_from(proof.len()).unwrap().to_le_bytes());
         proof.iter().for_each(|hash| out.extend(hash));
         out
     }

@@ -1,7 +1,9 @@
 //! What a slice holds, and what becomes of one that was changed.
 
 use ledger::{Choice, ENROL_KEY};
-use lineage::slice::{Reader, Scope, Slice, SliceError};
+use std::io::Cursor;
+
+use lineage::slice::{Everything, Reader, Scope, Slice, SliceError};
 use tlog::{Policy, leaf_hash};
 
 use crate::site::{Answer, Person, REPOSITORY, Site};
@@ -9,7 +11,7 @@ use crate::site::{Answer, Person, REPOSITORY, Site};
 const TEXT: &str = "procedure Swap (Left, Right : in out Integer) is\n   Held : constant Integer := Left;\nbegin\n   Left := Right;\n   Right := Held;\nend Swap;\n";
 
 fn read(bytes: &[u8], policy: &str) -> Result<Slice, SliceError> {
-    Reader::open(bytes)?.read(&Policy::parse(policy.as_bytes()).unwrap(), &|_| true)
+    Reader::open(Cursor::new(bytes))?.read(&Policy::parse(policy.as_bytes()).unwrap(), &Everything)
 }
 
 fn site(directory: &tempfile::TempDir) -> Site {
