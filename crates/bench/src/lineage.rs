@@ -76,15 +76,17 @@ fn accuracy(count: u64) -> Result<(), Failure> {
         write(&folder.path().join("log.policy"), site.policy().as_bytes())?;
         write(&folder.path().join("slice"), &site.slice(Scope::default()))?;
         let mut score = Score::default();
-        score.add(&history, &review(folder.path(), &history.base)?)?;
+        let wrong = score.add(&history, &review(folder.path(), &history.base)?)?;
         if score.false_verbatim > 0 || score.verbatim.0 != score.verbatim.1 {
-            eprintln!("bench: history {number}, {}: {score:?}", kind.name());
+            eprintln!("bench: history {number}, {}: {score:?}\n{}", kind.name(), wrong.join("\n"));
         }
         let (histories, all) = scores.entry(kind).or_default();
         *histories += 1;
         all.merge(&score);
     }
-    println!("\n| histories | | verbatim found | changed found | persons' lines | graded verbatim | graded AI | precision |");
+    println!(
+        "\n| histories | | verbatim found | changed found | persons' lines | graded verbatim | graded AI | precision |"
+    );
     println!("|---|---|---|---|---|---|---|---|");
     let percent = |tenths: u64| format!("{}.{} %", tenths / 10, tenths % 10);
     for (kind, (histories, score)) in &scores {
@@ -134,7 +136,10 @@ fn speed(records: u64) -> Result<(), Failure> {
                         return;
                     }
                     if number.is_multiple_of(100_000) {
-                        eprintln!("bench: {number} of {records} records, {:.0} s", start.elapsed().as_secs_f64());
+                        eprintln!(
+                            "bench: {number} of {records} records, {:.0} s",
+                            start.elapsed().as_secs_f64()
+                        );
                     }
                     let path = format!("src/unit_{}.adb", number % 997);
                     site.answer(&Answer::accepted(&answer(&mut Draw::new(number)), &path));

@@ -58,16 +58,20 @@ pub struct Circumstances {
 }
 
 fn uid(kind: &str, id: &str) -> Result<EntityUid, String> {
-    let kind: EntityTypeName = kind.parse().map_err(|_| "the gate's own schema has no such type".to_owned())?;
+    let kind: EntityTypeName =
+        kind.parse().map_err(|_| "the gate's own schema has no such type".to_owned())?;
     Ok(EntityUid::from_type_name_and_id(kind, EntityId::new(id)))
 }
 
 fn strings<'s>(texts: impl IntoIterator<Item = &'s String>) -> RestrictedExpression {
-    RestrictedExpression::new_set(texts.into_iter().map(|text| RestrictedExpression::new_string(text.clone())))
+    RestrictedExpression::new_set(
+        texts.into_iter().map(|text| RestrictedExpression::new_string(text.clone())),
+    )
 }
 
 fn persons<'s>(names: impl IntoIterator<Item = &'s String>) -> Result<RestrictedExpression, String> {
-    let persons = names.into_iter().map(|name| Ok(RestrictedExpression::new_entity_uid(uid("Person", name)?)));
+    let persons =
+        names.into_iter().map(|name| Ok(RestrictedExpression::new_entity_uid(uid("Person", name)?)));
     Ok(RestrictedExpression::new_set(persons.collect::<Result<Vec<_>, String>>()?))
 }
 

@@ -98,7 +98,8 @@ impl Policy {
             return Err(PolicyError::NoPermit);
         }
         let mut names = HashSet::new();
-        if let Some(twice) = rules.policies().filter_map(|rule| rule.annotation("id")).find(|id| !names.insert(*id))
+        if let Some(twice) =
+            rules.policies().filter_map(|rule| rule.annotation("id")).find(|id| !names.insert(*id))
         {
             return Err(PolicyError::Twice(twice.to_owned()));
         }
@@ -116,7 +117,8 @@ impl Policy {
     fn asked(&self, range: &Range, circumstances: &Circumstances) -> Result<(Request, Entities), String> {
         let (entity, principal) = range.entity()?;
         let resource = entity.uid();
-        let entities = Entities::from_entities([entity], Some(&self.schema)).map_err(|error| whole(&error))?;
+        let entities =
+            Entities::from_entities([entity], Some(&self.schema)).map_err(|error| whole(&error))?;
         let context = circumstances.context()?;
         let action = r#"Action::"merge""#.parse().map_err(|error| whole(&error))?;
         let request = Request::new(principal, action, resource, context, Some(&self.schema));

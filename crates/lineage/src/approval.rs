@@ -89,7 +89,12 @@ impl Range {
         let lines = lines(content);
         let (from, to) = (first.checked_sub(1)? as usize, last as usize);
         let range = lines.get(from..to).filter(|range| !range.is_empty())?;
-        Some(Range { path: path.to_owned(), lines: last - first + 1, digest: digest(range), tree: tree.to_owned() })
+        Some(Range {
+            path: path.to_owned(),
+            lines: last - first + 1,
+            digest: digest(range),
+            tree: tree.to_owned(),
+        })
     }
 
     /// The text that is signed.

@@ -31,10 +31,7 @@ pub fn sign(statement: &[u8], signer: &dyn Sign) -> Result<Vec<u8>, SignError> {
     let envelope = Envelope {
         payload: BASE64.encode(statement),
         payload_type: PAYLOAD_TYPE.to_owned(),
-        signatures: vec![EnvelopeSignature {
-            sig: BASE64.encode(signature),
-            keyid: Some(key.fingerprint()),
-        }],
+        signatures: vec![EnvelopeSignature { sig: BASE64.encode(signature), keyid: Some(key.fingerprint()) }],
     };
     // Strings: nothing of them can fail.
     let mut bytes = serde_json::to_vec(&envelope).unwrap_or_default();
@@ -47,7 +44,8 @@ pub fn verify(envelope: &[u8], key: &PublicKey) -> Result<Vec<u8>, EnvelopeError
     if envelope.len() > SIGNATURE_BYTES_MAX {
         return Err(EnvelopeError::Form("it is too long"));
     }
-    let envelope: Envelope = json::from_slice(envelope).map_err(|_| EnvelopeError::Form("it is no such JSON"))?;
+    let envelope: Envelope =
+        json::from_slice(envelope).map_err(|_| EnvelopeError::Form("it is no such JSON"))?;
     if envelope.payload_type != PAYLOAD_TYPE {
         return Err(EnvelopeError::Form("its payload is of another type"));
     }
@@ -57,7 +55,11 @@ pub fn verify(envelope: &[u8], key: &PublicKey) -> Result<Vec<u8>, EnvelopeError
     let signed = |signature: &EnvelopeSignature| {
         BASE64.decode(&signature.sig).is_ok_and(|signature| key.signed(&message, &signature))
     };
-    if envelope.signatures.iter().any(signed) { Ok(payload) } else { Err(EnvelopeError::Key(key.fingerprint())) }
+    if envelope.signatures.iter().any(signed) {
+        Ok(payload)
+    } else {
+        Err(EnvelopeError::Key(key.fingerprint()))
+    }
 }
 
 #[cfg(test)]

@@ -133,8 +133,11 @@ impl Texts {
             }
             let Ok(text) = fs::read_to_string(&path) else { continue };
             // What stands at the beginning is a licence.
-            let lines: Vec<String> =
-                text.lines().skip_while(|line| line.is_empty() || line.starts_with(['-', '/'])).map(str::to_owned).collect();
+            let lines: Vec<String> = text
+                .lines()
+                .skip_while(|line| line.is_empty() || line.starts_with(['-', '/']))
+                .map(str::to_owned)
+                .collect();
             if lines.len() as u64 > PIECE_LINES.1 * 2 {
                 texts.push(lines);
             }
@@ -313,7 +316,8 @@ pub fn make(kind: Kind, directory: &Path, texts: &Texts, draw: &mut Draw) -> io:
         }
     }
     let truth = work.files.into_iter();
-    let truth = truth.map(|(path, lines)| (path, lines.into_iter().map(|(_, origin)| origin).collect())).collect();
+    let truth =
+        truth.map(|(path, lines)| (path, lines.into_iter().map(|(_, origin)| origin).collect())).collect();
     Ok(History { kind, directory: directory.to_owned(), base, answers, truth })
 }
 
@@ -331,7 +335,10 @@ fn edit(work: &mut Work, percent: u64, draw: &mut Draw) {
                 1 => {
                     edited.push((line, origin));
                     let number = draw.below(1 << 20);
-                    edited.push((format!("   Own_{number} (Of_Mine => {});", draw.below(1 << 20)), Origin::Human));
+                    edited.push((
+                        format!("   Own_{number} (Of_Mine => {});", draw.below(1 << 20)),
+                        Origin::Human,
+                    ));
                 }
                 _ => {
                     let changed = renamed(&line, draw);
@@ -376,8 +383,9 @@ pub struct Score {
 }
 
 impl Score {
-    /// Adds a history, by the table that `cloister review --json` printed.
-    pub fn add(&mut self, history: &History, table: &serde_json::Value) -> io::Result<()> {
+    /// Adds a history, by the table that `cloister review --json` printed. Answers the lines that were graded wrongly.
+    pub fn add(&mut self, history: &History, table: &serde_json::Value) -> io::Result<Vec<String>> {
+        let mut wrong = Vec::new();
         for (path, origins) in &history.truth {
             let text = fs::read_to_string(history.directory.join(path))?;
             let ranges = table["ranges"].as_array().into_iter().flatten();
@@ -389,15 +397,16 @@ impl Score {
             }
             for (number, (line, origin)) in (1..).zip(text.lines().zip(origins)) {
                 let Some(grade) = grades.get(&number) else { continue };
-                if lexemes(line) > 3 {
-                    self.line(*origin, grade);
+                if lexemes(line) > 3 && !self.line(*origin, grade) {
+                    wrong.push(format!("{path}:{number}: {origin:?} graded {grade}: {line}"));
                 }
             }
         }
-        Ok(())
+        Ok(wrong)
     }
 
-    fn line(&mut self, origin: Origin, grade: &str) {
+    /// Whether the grade is right.
+    fn line(&mut self, origin: Origin, grade: &str) -> bool {
         let is_ai = ["ai-verbatim", "ai-modified", "matches-ai"].contains(&grade);
         match origin {
             Origin::Human => {
@@ -414,6 +423,7 @@ impl Score {
                 self.changed.1 += u64::from(is_ai);
             }
         }
+        is_ai == (origin != Origin::Human)
     }
 
     /// Adds another.

@@ -85,13 +85,16 @@ fn parse(range: &str) -> Result<(&str, u32, u32), Failure> {
         let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
         (first >= 1 && first <= last && !path.is_empty()).then_some((path, first, last))
     };
-    read().ok_or_else(|| Failure::usage(format!("`{range}` is no range of lines: write it as src/sort.adb:10-20")))
+    read().ok_or_else(|| {
+        Failure::usage(format!("`{range}` is no range of lines: write it as src/sort.adb:10-20"))
+    })
 }
 
 /// Has OpenSSH sign: it knows files, agents, tokens and cards.
 fn sign(key: &Path, text: &str) -> Result<String, Failure> {
     let program = "ssh-keygen";
-    let folder = tempfile::tempdir().map_err(|error| Failure::system("cannot make a temporary folder", &error))?;
+    let folder =
+        tempfile::tempdir().map_err(|error| Failure::system("cannot make a temporary folder", &error))?;
     let named = folder.path().join("approval");
     file::write(&named, text.as_bytes())?;
     let ran = Command::new(program)
@@ -100,7 +103,10 @@ fn sign(key: &Path, text: &str) -> Result<String, Failure> {
         .arg(&named)
         .stdout(Stdio::null())
         .status()
-        .map_err(|error| Failure::system(format!("cannot run {program}"), &error).hint("Install OpenSSH, or use --text and --signature."))?;
+        .map_err(|error| {
+            Failure::system(format!("cannot run {program}"), &error)
+                .hint("Install OpenSSH, or use --text and --signature.")
+        })?;
     if !ran.success() {
         return Err(Failure::refused(format!("{program} did not sign: {ran}")));
     }

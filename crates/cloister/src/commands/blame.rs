@@ -28,13 +28,18 @@ pub(crate) struct Blame {
 
 impl Blame {
     pub(crate) fn run(self, session: &mut Session) -> Result<ExitCode, Failure> {
-        let folder = self.file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder =
+            self.file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let history = History::open(if folder.is_dir() { folder } else { Path::new(".") })?;
         let path = in_repository(&history, &self.file)?;
         let mut change = history.change(&Wanted::Tree(&self.at))?;
         change.files.retain(|file| file.path == path);
         if change.files.is_empty() {
-            let why = change.not_graded.iter().find(|(name, _)| *name == path).map_or("there is none", |(_, why)| why);
+            let why = change
+                .not_graded
+                .iter()
+                .find(|(name, _)| *name == path)
+                .map_or("there is none", |(_, why)| why);
             return Err(Failure::usage(format!("no lines of {path} at `{}`: {why}", self.at)));
         }
         let reviewed = review::review(&self.ledger, change)?;

@@ -83,7 +83,8 @@ impl Gate {
             session.output.text(SCHEMA)?;
             return Ok(ExitCode::SUCCESS);
         }
-        let (Some(policy), Some(slice), Some(log_policy)) = (&self.policy, &self.slice, &self.log_policy) else {
+        let (Some(policy), Some(slice), Some(log_policy)) = (&self.policy, &self.slice, &self.log_policy)
+        else {
             return Err(Failure::usage("--policy, --slice and --log-policy are needed"));
         };
         let text = file::read_text(policy, ::gate::POLICY_BYTES_MAX as u64)?;

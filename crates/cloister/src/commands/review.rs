@@ -10,7 +10,7 @@ use lineage::grade::Grade;
 use super::Session;
 use crate::failure::{EXIT_FAILED, Failure};
 use crate::output::Colour;
-use crate::review::{self, Approvals, History, Ledger, Reviewed, Row, Selection, Table};
+use crate::review::{self, Approvals, History, Ledger, Reviewed, Row, Selection, Table, notes};
 
 /// Says which lines of a change came from the assistant, by which answer, and what is known of it
 ///
@@ -41,6 +41,9 @@ pub(crate) struct Review {
     /// Print SARIF 2.1.0, for review tools
     #[arg(long)]
     sarif: bool,
+    /// Print a note in the Git AI standard's form: pipe it to `git notes --ref=ai add -f -F -`
+    #[arg(long, requires = "commit", conflicts_with_all = ["json", "sarif", "diff"])]
+    note: bool,
 }
 
 impl Review {
@@ -53,6 +56,8 @@ impl Review {
         let table = Table::new(&reviewed, &approvals);
         if self.json {
             session.output.json(&table)?;
+        } else if self.note {
+            session.output.text(&notes::write(&table))?;
         } else if self.sarif {
             session.output.json(&sarif::document(&table))?;
         } else {
@@ -61,11 +66,23 @@ impl Review {
                 lines(session, &reviewed)?;
             }
         }
+        if self.selection.is_commit() && !self.note {
+            compare(session, &history, &reviewed, &table);
+        }
         for (path, why) in &table.not_graded {
             session.output.complain(&format!("{path}: its lines are not graded: {why}"));
         }
         let failed = table.not_graded.iter().any(|(_, why)| *why != "no text");
         Ok(if failed { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS })
+    }
+}
+
+/// Says where a note of the commit tells otherwise: it was forged, copied from another commit, or is old.
+fn compare(session: &mut Session, history: &History, reviewed: &Reviewed, table: &Table) {
+    let note = history.note(notes::REFERENCE, reviewed.change.head, notes::NOTE_BYTES_MAX);
+    let note = note.map(|note| String::from_utf8_lossy(&note).into_owned());
+    for difference in note.map(|note| notes::compare(&note, table)).unwrap_or_default() {
+        session.output.complain(&format!("the note in {} is not believed: {difference}", notes::REFERENCE));
     }
 }
 
@@ -96,8 +113,10 @@ pub(super) fn show(session: &mut Session, table: &Table, all: bool) -> Result<()
 
 /// A range in one line.
 fn line(row: &Row) -> String {
-    let place = if row.first == row.last { row.first.to_string() } else { format!("{}-{}", row.first, row.last) };
-    let kept = if row.grade == Grade::AiModified { format!(" {} % kept", row.kept_percent) } else { String::new() };
+    let place =
+        if row.first == row.last { row.first.to_string() } else { format!("{}-{}", row.first, row.last) };
+    let kept =
+        if row.grade == Grade::AiModified { format!(" {} % kept", row.kept_percent) } else { String::new() };
     let mut line = format!("  {place:<12}{}{kept}", row.grade.name());
     if let Some(answer) = &row.answer {
         let model = answer.model.as_deref().map_or("upstream", |model| short(model));
@@ -118,7 +137,11 @@ fn line(row: &Row) -> String {
     if row.grade.is_ai() {
         let by: Vec<&str> = row.approved_by.iter().map(String::as_str).collect();
         line.push_str(" · ");
-        line.push_str(&if by.is_empty() { "not approved".to_owned() } else { format!("approved by {}", by.join(", ")) });
+        line.push_str(&if by.is_empty() {
+            "not approved".to_owned()
+        } else {
+            format!("approved by {}", by.join(", "))
+        });
     }
     line
 }

@@ -64,7 +64,9 @@ impl History {
     fn commit(&self, revision: &str) -> Result<ObjectId, Failure> {
         let unknown = || Failure::usage(format!("there is no commit `{revision}` in this repository"));
         let id = self.repository.rev_parse_single(revision).map_err(|error| {
-            unknown().caused_by(&error).hint("Name a branch, a tag or a commit; in a shallow clone, fetch more.")
+            unknown()
+                .caused_by(&error)
+                .hint("Name a branch, a tag or a commit; in a shallow clone, fetch more.")
         })?;
         let object = id.object().map_err(|error| unknown().caused_by(&error))?;
         Ok(object.peel_to_commit().map_err(|error| unknown().caused_by(&error))?.id)
@@ -92,7 +94,8 @@ impl History {
             }
             Wanted::Change { base, head } => {
                 let (base_commit, head) = (self.commit(base)?, self.commit(head)?);
-                let common = self.repository.merge_base(base_commit, head).map_err(|error| unreadable(&error))?;
+                let common =
+                    self.repository.merge_base(base_commit, head).map_err(|error| unreadable(&error))?;
                 let common = common.ok_or_else(|| {
                     Failure::usage(format!("`{base}` and the head have no common commit"))
                         .hint("In a shallow clone, fetch the history up to it.")
@@ -101,8 +104,7 @@ impl History {
             }
         };
         let new = self.tree(head)?;
-        let mut change =
-            Change { files: Vec::new(), not_graded: Vec::new(), head, tree: new.id, base };
+        let mut change = Change { files: Vec::new(), not_graded: Vec::new(), head, tree: new.id, base };
         let author = match wanted {
             Wanted::Commit(_) => self.author(head),
             _ => None,
@@ -115,7 +117,8 @@ impl History {
             }
             Some(base) => {
                 let old = self.tree(base)?;
-                let options = gix::diff::Options::default().with_rewrites(Some(gix::diff::Rewrites::default()));
+                let options =
+                    gix::diff::Options::default().with_rewrites(Some(gix::diff::Rewrites::default()));
                 let changes = self.repository.diff_tree_to_tree(&old, &new, options);
                 for changed in changes.map_err(|error| unreadable(&error))? {
                     match changed {
@@ -193,12 +196,27 @@ impl History {
         Ok(self.repository.find_object(id).map_err(|error| unreadable(&error))?.detach().data)
     }
 
+    /// A note of a commit, where there is one.
+    pub(crate) fn note(&self, reference: &str, commit: ObjectId, bytes_max: usize) -> Option<Vec<u8>> {
+        let mut found = self.repository.find_reference(reference).ok()?;
+        let notes = found.peel_to_id().ok()?.object().ok()?.peel_to_tree().ok()?;
+        let name = commit.to_string();
+        // Many notes lie in folders, by the first digits.
+        let (first, rest) = name.split_at(2);
+        let (second, third) = rest.split_at(2);
+        let paths = [name.clone(), format!("{first}/{rest}"), format!("{first}/{second}/{third}")];
+        let entry = paths.iter().find_map(|path| notes.lookup_entry_by_path(path).ok()?)?;
+        let size = self.repository.find_header(entry.object_id()).ok()?.size();
+        (size <= bytes_max as u64).then(|| self.blob(entry.object_id()).ok())?
+    }
+
     /// A file of a tree.
     pub(crate) fn file(&self, tree: ObjectId, path: &str) -> Option<Vec<u8>> {
         let tree = self.repository.find_tree(tree).ok()?;
         let entry = tree.lookup_entry_by_path(path).ok()??;
         let size = self.repository.find_header(entry.object_id()).ok()?.size();
-        (entry.mode().is_blob() && size <= FILE_BYTES_MAX as u64).then(|| self.blob(entry.object_id()).ok())?
+        (entry.mode().is_blob() && size <= FILE_BYTES_MAX as u64)
+            .then(|| self.blob(entry.object_id()).ok())?
     }
 
     /// The files of a folder of a tree, without those beneath it: names and bytes, each of at most so many.
@@ -212,7 +230,10 @@ impl History {
                 let entry = entry.ok()?;
                 let size = self.repository.find_header(entry.object_id()).ok()?.size();
                 if entry.mode().is_blob() && size <= bytes_max as u64 {
-                    files.push((entry.filename().to_str_lossy().into_owned(), self.blob(entry.object_id()).ok()?));
+                    files.push((
+                        entry.filename().to_str_lossy().into_owned(),
+                        self.blob(entry.object_id()).ok()?,
+                    ));
                 }
             }
             Some(files)

@@ -3,6 +3,7 @@
 mod approvals;
 mod history;
 mod language;
+pub(crate) mod notes;
 mod table;
 
 use std::fs::File;
@@ -58,6 +59,11 @@ impl Selection {
             (_, Some(tag)) => Wanted::Tree(tag),
             _ => Wanted::Change { base: &self.base, head: &self.head },
         }
+    }
+
+    /// Whether the lines are those of one commit.
+    pub(crate) fn is_commit(&self) -> bool {
+        self.commit.is_some()
     }
 
     /// Where the change goes, as it was named.

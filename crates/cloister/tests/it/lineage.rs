@@ -126,7 +126,7 @@ fn a_change_in_every_form() {
     assert_eq!((&row["first"], &row["last"]), (&3.into(), &10.into()));
     assert_eq!(row["answer"]["record"], record);
     let diff = case.run("review", &["--diff"]).check(0);
-    assert!(diff.out.contains("+         Rate := -Rate_Max;"), "{diff:#?}");
+    assert!(diff.out.contains("+          Rate := -Rate_Max;"), "{diff:#?}");
     let sarif = json(&case.run("review", &["--sarif"]).check(0));
     let results = sarif["runs"][0]["results"].as_array().unwrap();
     assert_eq!(results[0]["locations"][0]["physicalLocation"]["region"]["startLine"], 3);
@@ -148,6 +148,37 @@ fn a_change_in_every_form() {
     case.slice();
     case.run("review", &[]).check(1).says("the slice's checkpoint is not accepted");
     case.run("review", &["--base", "nowhere"]).check(2).says("there is no commit `nowhere`");
+}
+
+/// A note says what the ledger says, or is reported; it changes nothing.
+#[test]
+fn notes_are_written_compared_and_not_believed() {
+    let case = Case::new();
+    case.site.answer(&Answer::accepted(TEXT, PATH));
+    case.pasted(TEXT);
+    case.slice();
+    let commit = ["--commit", "HEAD"];
+    let note = case.run("review", &[&commit[..], &["--note"]].concat()).check(0).out;
+    assert!(note.starts_with(&format!("{PATH}\n  s_")) && note.contains(" 3-10\n---\n{"), "{note}");
+    let add = |note: &str| {
+        case.place.write("note", note);
+        case.git(&["notes", "--ref=ai", "add", "-f", "-F", "../note", "HEAD"], "repository");
+        let run = case.run("review", &[&commit[..], &["--json"]].concat()).check(0);
+        assert_eq!(json(&run)["lines"]["ai-verbatim"], 5);
+        run.err
+    };
+    assert_eq!(add(&note), "");
+    let says = |note: &str, words: &str| {
+        let said = add(note);
+        assert!(said.contains("is not believed") && said.contains(words), "{said}");
+    };
+    says(
+        &note.replace(" 3-10", " 1-2"),
+        "2 lines, the first is 1, are the assistant's by the note, and not by the ledger",
+    );
+    says(&note.replace("s_", "h_"), "are a person's by the note, and the assistant's by the ledger");
+    says(&note.replace(PATH, "src/other.adb"), "are the assistant's by the ledger, and not by the note");
+    says("words", "it is no note of the Git AI standard");
 }
 
 const POLICY: &str = r#"
@@ -211,7 +242,12 @@ fn the_gate_and_approvals() {
     let statement = opened(&case.place, "statement");
     let vsa = opened(&case.place, "vsa");
     assert_eq!(vsa["predicate"]["verificationResult"], "PASSED");
-    let range = &statement["predicate"]["ranges"].as_array().unwrap().iter().find(|range| !range["leaf"].is_null()).unwrap();
+    let range = &statement["predicate"]["ranges"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|range| !range["leaf"].is_null())
+        .unwrap();
     let proof: tlog::TlogProof = range["leaf"]["proof"].as_str().unwrap().parse().unwrap();
     let hash: protocol::Digest = range["leaf"]["hash"].as_str().unwrap().parse().unwrap();
     let policy = tlog::Policy::parse(case.site.policy().as_bytes()).unwrap();
@@ -232,7 +268,8 @@ fn the_gate_and_approvals() {
 fn opened(place: &Workplace, name: &str) -> Value {
     use base64::Engine as _;
     let envelope: Value = serde_json::from_str(&place.read(name)).unwrap();
-    let decode = |text: &Value| base64::engine::general_purpose::STANDARD.decode(text.as_str().unwrap()).unwrap();
+    let decode =
+        |text: &Value| base64::engine::general_purpose::STANDARD.decode(text.as_str().unwrap()).unwrap();
     let payload = decode(&envelope["payload"]);
     let kind = envelope["payloadType"].as_str().unwrap();
     let head = format!("DSSEv1 {} {kind} {} ", kind.len(), payload.len());
@@ -265,16 +302,26 @@ fn checks_and_licences_reach_the_gate() {
     case.pasted(TEXT);
     case.slice();
     let verdict = json(&case.gate(&["--json"]).check(1));
-    let range = verdict["ranges"].as_array().unwrap().iter().find(|range| range["grade"] == "matches-ai").unwrap();
-    let rules: Vec<&str> = range["decision"]["rules"].as_array().unwrap().iter().map(|rule| rule["id"].as_str().unwrap()).collect();
+    let range =
+        verdict["ranges"].as_array().unwrap().iter().find(|range| range["grade"] == "matches-ai").unwrap();
+    let rules: Vec<&str> = range["decision"]["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| rule["id"].as_str().unwrap())
+        .collect();
     assert_eq!(rules, ["check", "decided", "licence"]);
 }
 
 /// Real texts: of the Ada run-time library, where a compiler is here.
 fn texts() -> Texts {
     let folders = fs::read_dir("/usr/lib/gcc/x86_64-linux-gnu").into_iter().flatten();
-    let folders: Vec<PathBuf> = folders.filter_map(|entry| Some(entry.ok()?.path().join("adainclude"))).collect();
-    let folder = folders.iter().find(|folder| folder.is_dir()).expect("the Ada compiler that `cargo xtask setup` installs");
+    let folders: Vec<PathBuf> =
+        folders.filter_map(|entry| Some(entry.ok()?.path().join("adainclude"))).collect();
+    let folder = folders
+        .iter()
+        .find(|folder| folder.is_dir())
+        .expect("the Ada compiler that `cargo xtask setup` installs");
     Texts::read(&[folder.as_path()], ".adb").unwrap()
 }
 
@@ -298,8 +345,8 @@ fn histories_keep_their_lines() {
         command.args(["--repository", "repository", "--base", &history.base]);
         let run = crate::workplace::finish(command, "").check(0);
         let mut score = Score::default();
-        score.add(&history, &json(&run)).unwrap();
-        assert_eq!(score.verbatim.0, score.verbatim.1, "{}: {score:?} {}", kind.name(), run.out);
+        let wrong = score.add(&history, &json(&run)).unwrap();
+        assert_eq!(score.verbatim.0, score.verbatim.1, "{}: {score:?}\n{}", kind.name(), wrong.join("\n"));
         all.merge(&score);
         if matches!(kind, Kind::Edit(10 | 20 | 40)) {
             edited.merge(&score);

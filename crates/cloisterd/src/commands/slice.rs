@@ -13,9 +13,9 @@ use lineage::slice::{FIRST_LINE, Header, LEAVES_MAX, Scope};
 use protocol::admin::Command;
 use serde::Deserialize;
 
+use super::Outcome;
 use super::administer::ask;
 use super::query::time_unix_ms;
-use super::Outcome;
 use crate::data::Data;
 use crate::output::{self, Hinted};
 
@@ -114,7 +114,9 @@ fn write(data: &Path, opened: &Data, file: File, scope: Scope) -> Result<(u64, S
         out.write_all(&BASE64.decode(&page.chunk)?)?;
         indexes.extend(page.indexes);
         if indexes.len() > LEAVES_MAX {
-            return Err(Hinted::new("the slice is too large", "take less of it: --repository, --since").into());
+            return Err(
+                Hinted::new("the slice is too large", "take less of it: --repository, --since").into()
+            );
         }
         bar.set_position(sealed.end.saturating_sub(page.next.unwrap_or(0)));
         before = page.next.filter(|next| *next < from);

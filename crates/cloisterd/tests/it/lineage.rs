@@ -11,7 +11,8 @@ use testkit::{http, places};
 
 const REPOSITORY: &str = "https://git.example/flight.git";
 const PATH: &str = "src/stacks.adb";
-const BEFORE: &str = "package body Stacks is\n\n   procedure Push (S : in out Stack; Value : Integer) is\n   begin\n";
+const BEFORE: &str =
+    "package body Stacks is\n\n   procedure Push (S : in out Stack; Value : Integer) is\n   begin\n";
 const BEHIND: &str = "\n   end Push;\n\nend Stacks;\n";
 const POLICY: &str = r#"
 permit (principal, action == Action::"merge", resource);
@@ -64,7 +65,8 @@ impl Repository<'_> {
 
     fn gate(&self, code: i32, words: &str) {
         let ran = self.run("gate", &["--policy", "../gate.cedar"]);
-        let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+        let said =
+            format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
         assert_eq!(ran.status.code(), Some(code), "{said}");
         assert!(said.contains(words), "{words} is not in {said}");
     }
@@ -123,8 +125,14 @@ fn from_a_completion_to_the_gate() {
     let ranges = table["ranges"].as_array().unwrap();
     let ours: Vec<&Value> = ranges.iter().filter(|range| range["answer"]["record"] == record).collect();
     assert!(!ours.is_empty(), "{text}\n{table}");
-    let ai = ours.iter().find(|range| range["grade"] == "ai-verbatim").unwrap_or_else(|| panic!("{text}\n{table}"));
-    assert_eq!((&ai["answer"]["prompted_by"], &ai["answer"]["decision"]), (&json!("owner"), &json!("accepted")));
+    let ai = ours
+        .iter()
+        .find(|range| range["grade"] == "ai-verbatim")
+        .unwrap_or_else(|| panic!("{text}\n{table}"));
+    assert_eq!(
+        (&ai["answer"]["prompted_by"], &ai["answer"]["decision"]),
+        (&json!("owner"), &json!("accepted"))
+    );
     assert_eq!(ai["path"], PATH);
 
     repository.write("gate.cedar", POLICY);

@@ -52,7 +52,9 @@ fuzz_target!(|input: (u32, &[u8])| {
     assert!(read(bytes, policy).is_err(), "nobody signed this");
     let packed = lz4_flex::block::compress(bytes);
     let mut slice = beginning.clone();
-    for number in [items.max(1), u32::try_from(bytes.len()).unwrap_or(0), u32::try_from(packed.len()).unwrap_or(0)] {
+    for number in
+        [items.max(1), u32::try_from(bytes.len()).unwrap_or(0), u32::try_from(packed.len()).unwrap_or(0)]
+    {
         slice.extend(number.to_le_bytes());
     }
     slice.extend(packed);

@@ -104,7 +104,10 @@ fn ranges_under_one_policy() {
         (json!({ "grade": "ai-modified", "kept_percent": 60 }), "passed"),
         (json!({ "grade": "ai-modified", "kept_percent": 60, "approved_by": [] }), "approval"),
         (json!({ "grade": "matches-ai", "decision": "undecided" }), "decided"),
-        (json!({ "grade": "unknown", "is_ai": false, "prompted_by": "", "approved_by": [], "check": "none" }), "passed"),
+        (
+            json!({ "grade": "unknown", "is_ai": false, "prompted_by": "", "approved_by": [], "check": "none" }),
+            "passed",
+        ),
         (json!({ "grade": "common", "is_ai": false, "approved_by": [], "check": "none" }), "passed"),
         // Several at once.
         (json!({ "approved_by": [], "check": "none", "qualified_languages": [] }), "approval check model"),
@@ -129,18 +132,42 @@ fn policies_over_one_range() {
         (r#"permit (principal == Person::"grace", action, resource);"#, "not permitted"),
         // One that forbids is enough, wherever it stands.
         (r#"@id("no") forbid (principal, action, resource); permit (principal, action, resource);"#, "no"),
-        (r#"permit (principal, action, resource); @id("no") forbid (principal, action, resource) unless { resource.kept_percent < 50 };"#, "no"),
+        (
+            r#"permit (principal, action, resource); @id("no") forbid (principal, action, resource) unless { resource.kept_percent < 50 };"#,
+            "no",
+        ),
         // Persons and sets.
-        (r#"permit (principal, action, resource) when { resource.approved_by.contains(Person::"grace") };"#, "passed"),
-        (r#"permit (principal, action, resource) when { resource.approved_by.contains(principal) };"#, "not permitted"),
-        (r#"permit (principal, action, resource) when { resource.approved_by.containsAny([Person::"eve", Person::"grace"]) };"#, "passed"),
+        (
+            r#"permit (principal, action, resource) when { resource.approved_by.contains(Person::"grace") };"#,
+            "passed",
+        ),
+        (
+            r#"permit (principal, action, resource) when { resource.approved_by.contains(principal) };"#,
+            "not permitted",
+        ),
+        (
+            r#"permit (principal, action, resource) when { resource.approved_by.containsAny([Person::"eve", Person::"grace"]) };"#,
+            "passed",
+        ),
         // Numbers, and one too large for the machine: an error refuses, though another rule permits.
         (r#"permit (principal, action, resource) when { resource.last - resource.first < 100 };"#, "passed"),
-        (r#"permit (principal, action, resource); forbid (principal, action, resource) when { resource.last * 9223372036854775807 > 0 };"#, "error"),
-        (r#"permit (principal, action, resource) when { resource.last * 9223372036854775807 > 0 };"#, "error"),
-        (r#"permit (principal, action, resource); @id("no") forbid (principal, action, resource) when { resource.path like "*.adb" };"#, "no"),
+        (
+            r#"permit (principal, action, resource); forbid (principal, action, resource) when { resource.last * 9223372036854775807 > 0 };"#,
+            "error",
+        ),
+        (
+            r#"permit (principal, action, resource) when { resource.last * 9223372036854775807 > 0 };"#,
+            "error",
+        ),
+        (
+            r#"permit (principal, action, resource); @id("no") forbid (principal, action, resource) when { resource.path like "*.adb" };"#,
+            "no",
+        ),
         // What stands in a condition's branch that is not taken is not evaluated.
-        (r#"permit (principal, action, resource) when { resource.is_ai || resource.last * 9223372036854775807 > 0 };"#, "passed"),
+        (
+            r#"permit (principal, action, resource) when { resource.is_ai || resource.last * 9223372036854775807 > 0 };"#,
+            "passed",
+        ),
         (r#"permit (principal, action, resource) when { context.base == "main" };"#, "passed"),
         (r#"permit (principal, action, resource) when { context.time_unix_s > 1000 };"#, "not permitted"),
         (r#"permit (principal, action, resource == Range::"src/flight/control.adb:3-10");"#, "passed"),
@@ -174,8 +201,11 @@ fn policies_that_cannot_decide() {
     check("permit (principal == ?principal, action, resource);", |error| {
         matches!(error, PolicyError::Template)
     });
-    let twice = r#"@id("a") permit (principal, action, resource); @id("a") permit (principal, action, resource);"#;
+    let twice =
+        r#"@id("a") permit (principal, action, resource); @id("a") permit (principal, action, resource);"#;
     check(twice, |error| matches!(error, PolicyError::Twice(_)));
     check(&" ".repeat(POLICY_BYTES_MAX + 1), |error| matches!(error, PolicyError::TooLong));
-    check(&"permit (principal, action, resource);".repeat(1001), |error| matches!(error, PolicyError::TooLong));
+    check(&"permit (principal, action, resource);".repeat(1001), |error| {
+        matches!(error, PolicyError::TooLong)
+    });
 }

@@ -104,7 +104,10 @@ impl<'a> Index<'a> {
     pub(super) fn says_something(&self, line: &Line) -> bool {
         let frequent = || {
             line.lexemes <= FREQUENT_LEXEMES_MAX
-                && self.frequency.get(&word(line.fingerprint.normalised)).is_some_and(|n| *n >= FREQUENT_RECORDS)
+                && self
+                    .frequency
+                    .get(&word(line.fingerprint.normalised))
+                    .is_some_and(|n| *n >= FREQUENT_RECORDS)
         };
         !line.is_common() && !frequent()
     }
@@ -150,15 +153,23 @@ pub(super) fn place(index: &Index<'_>, number: usize) -> Placed {
         let said = run.lines.iter().filter(|(at, _)| !placed.says_nothing[*at]);
         run.weight = said.map(|(at, _)| looked.lines[*at].lexemes).sum();
     }
-    let author = |run: &Run| file.author.as_ref() == Some(&index.records[run.record as usize].intent.identity);
+    let author =
+        |run: &Run| file.author.as_ref() == Some(&index.records[run.record as usize].intent.identity);
     runs.sort_by_cached_key(|run| {
         let record = &index.records[run.record as usize];
         let accepted = run.lines.iter().any(|(_, place)| index.is_accepted(run.record, Some(*place)));
         // What follows each other in both counts before anything else.
-        let breaks = run.lines.windows(2).filter(|pair| pair[1].0 - pair[0].0 != 1 || pair[1].1 - pair[0].1 != 1);
+        let breaks =
+            run.lines.windows(2).filter(|pair| pair[1].0 - pair[0].0 != 1 || pair[1].1 - pair[0].1 != 1);
         let consecutive = run.lines.len() - breaks.count();
         let first = (accepted, run.weight, consecutive);
-        std::cmp::Reverse((first, index.is_at(run.record, file), record.time_unix_ms, author(run), record.number))
+        std::cmp::Reverse((
+            first,
+            index.is_at(run.record, file),
+            record.time_unix_ms,
+            author(run),
+            record.number,
+        ))
     });
     for run in &runs {
         let free: Vec<(usize, u32)> =
@@ -229,8 +240,9 @@ fn runs(index: &Index<'_>, looked: &Looked) -> Vec<Run> {
         let mut open: Vec<Run> = Vec::new();
         for of_line in of_record.chunk_by(|one, other| one.1 == other.1) {
             let at = of_line[0].1;
-            let (ended, still): (Vec<Run>, Vec<Run>) =
-                open.into_iter().partition(|run| run.lines.last().is_none_or(|last| at - last.0 > GAP_LINES_MAX));
+            let (ended, still): (Vec<Run>, Vec<Run>) = open
+                .into_iter()
+                .partition(|run| run.lines.last().is_none_or(|last| at - last.0 > GAP_LINES_MAX));
             runs.extend(ended);
             open = still;
             for (record, _, place) in of_line {
@@ -276,7 +288,9 @@ impl Placed {
                 if let Some((before, of)) = last
                     && of == record
                     && graded[before..=at].windows(2).all(|pair| pair[0].line + 1 == pair[1].line)
-                    && graded[before + 1..at].iter().all(|line| line.grade == Grade::Common && line.record.is_none())
+                    && graded[before + 1..at]
+                        .iter()
+                        .all(|line| line.grade == Grade::Common && line.record.is_none())
                 {
                     graded[before + 1..at].iter_mut().for_each(|line| line.record = Some(record));
                 }

@@ -192,7 +192,8 @@ impl Wanted for Sought<'_> {
                 wanted |= *places < PLACES_MAX;
                 *places += 1;
             }
-            let is_rare = |number: &&u32| self.seen[**number as usize].load(Ordering::Relaxed) <= RARE_RECORDS;
+            let is_rare =
+                |number: &&u32| self.seen[**number as usize].load(Ordering::Relaxed) <= RARE_RECORDS;
             let rare: Vec<u32> = found.shingles.iter().filter(is_rare).copied().collect();
             if rare.len() >= SHINGLES_MIN {
                 for number in rare {

@@ -70,7 +70,8 @@ fn place_line(
         let percent = (kept * 100).checked_div(all).unwrap_or(0);
         let (before, behind) = neighbours(placed, at, cover.record);
         let near = before.or(behind).is_some();
-        let in_gap = matches!((before, behind), (Some(Some(before)), Some(Some(behind))) if behind > before + 1);
+        let in_gap =
+            matches!((before, behind), (Some(Some(before)), Some(Some(behind))) if behind > before + 1);
         let enough = match (in_gap, near) {
             (true, _) => percent >= GAP_PERCENT_MIN,
             (_, true) => percent >= NEAR_PERCENT_MIN,
@@ -127,7 +128,12 @@ fn covers(
     let mut candidates: Vec<(u32, usize)> = hits.into_iter().filter(|(_, hits)| *hits >= HITS_MIN).collect();
     candidates.sort_by_key(|(record, hits)| {
         let at = index.is_at(*record, &index.sought.files()[number]);
-        std::cmp::Reverse((index.is_accepted(*record, None), *hits, at, index.records[*record as usize].number))
+        std::cmp::Reverse((
+            index.is_accepted(*record, None),
+            *hits,
+            at,
+            index.records[*record as usize].number,
+        ))
     });
     candidates.truncate(CANDIDATES_MAX);
     let placed_here = placed.lines[first..=last].iter().flatten().map(|line| line.record);

@@ -278,7 +278,8 @@ impl Record {
         let taken = self.decisions.iter().filter(|(_, _, decision)| decision.choice.takes_over());
         let mut lines = 0;
         for (_, _, decision) in taken {
-            let part = (decision.choice == Choice::PartlyAccepted).then_some(self.facts.accepted_lines).flatten();
+            let part =
+                (decision.choice == Choice::PartlyAccepted).then_some(self.facts.accepted_lines).flatten();
             lines = lines.max(part.map_or(usize::MAX, |part| part as usize));
         }
         lines

@@ -88,7 +88,10 @@ impl Header {
 /// The key is for nobody's log.
 impl std::fmt::Debug for Header {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Header").field("origin", &self.origin).field("scope", &self.scope).finish_non_exhaustive()
+        f.debug_struct("Header")
+            .field("origin", &self.origin)
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
     }
 }
 

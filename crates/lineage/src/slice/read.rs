@@ -159,7 +159,8 @@ impl<R: Read + Seek> Reader<R> {
         drop(hits);
         chosen.sort_unstable();
         chosen.dedup();
-        let chosen: Vec<Noticed> = chosen.into_iter().filter_map(|place| noticed.get(place).copied()).collect();
+        let chosen: Vec<Noticed> =
+            chosen.into_iter().filter_map(|place| noticed.get(place).copied()).collect();
         let records = self.again(&chosen, &many)?;
         let records_total = contents.records;
         Ok(Slice { header: self.header, judged, records_total, records, context, made_unix_ms, many })
@@ -225,7 +226,10 @@ impl<R: Read + Seek> Reader<R> {
         let found = contents.detail(header.end);
         if *subject != header.scope.subject() || *detail != found {
             let sealed = format!("`{subject}`: {detail}");
-            return Err(SliceError::Contents { sealed, found: format!("`{}`: {found}", header.scope.subject()) });
+            return Err(SliceError::Contents {
+                sealed,
+                found: format!("`{}`: {found}", header.scope.subject()),
+            });
         }
         Ok(leaf.time_unix_ms)
     }

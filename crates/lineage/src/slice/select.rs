@@ -1,7 +1,10 @@
 //! Taking a slice of a ledger: by whoever holds it open.
 
 use ledger::disk::Disk;
-use ledger::{Choice, ENROL_KEY, Event, Filter, Fingerprints, Ledger, Leaf, Outcome, QueryError, REVOKE_KEY, ReadError, Row, Step};
+use ledger::{
+    Choice, ENROL_KEY, Event, Filter, Fingerprints, Leaf, Ledger, Outcome, QueryError, REVOKE_KEY, ReadError,
+    Row, Step,
+};
 use protocol::Digest;
 use serde::Deserialize;
 use serde_json::Value;
@@ -69,7 +72,8 @@ pub fn page(ledger: &Ledger, selection: &Selection, before: u64) -> Result<Chunk
     let found = ledger.query(&filter, Some(before), CHUNK_RECORDS_MAX)?;
     chunk.next = found.before;
     for row in &found.rows {
-        let wanted = scope.repository.is_none() || row.repository.is_none() || row.repository == scope.repository;
+        let wanted =
+            scope.repository.is_none() || row.repository.is_none() || row.repository == scope.repository;
         if wanted && let Some((leaves, lists, facts)) = record(ledger, selection, row)? {
             let written = chunk.plain.len();
             if item::write_record(&mut chunk.plain, &leaves, &lists, &facts).is_none() {

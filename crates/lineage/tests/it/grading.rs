@@ -70,7 +70,10 @@ fn one_answer() {
     };
     check(BODY, "ai-verbatim 6, common 3");
     // In other text, and elsewhere.
-    check(&format!("with Items;\npackage body Sorting is\n{BODY}end Sorting;\n"), "ai-verbatim 6, common 5, unknown 1");
+    check(
+        &format!("with Items;\npackage body Sorting is\n{BODY}end Sorting;\n"),
+        "ai-verbatim 6, common 5, unknown 1",
+    );
     // Indented anew.
     let indented: String = BODY.lines().map(|line| format!("      {line}\n")).collect();
     check(&indented, "ai-modified 6, common 3");
@@ -80,10 +83,16 @@ fn one_answer() {
     let own = BODY.replace("begin\n", "   Count : Natural := Natural'Last / 7;\nbegin\n");
     check(&own, "ai-verbatim 6, common 3, unknown 1");
     // Broken otherwise.
-    let broken = BODY.replace("(Table, From => Place, Until_Smaller => Held)", "\n        (Table,\n         From => Place,\n         Until_Smaller => Held)");
+    let broken = BODY.replace(
+        "(Table, From => Place, Until_Smaller => Held)",
+        "\n        (Table,\n         From => Place,\n         Until_Smaller => Held)",
+    );
     check(&broken, "ai-modified 2, ai-verbatim 5, common 5");
     // Something else.
-    check("with Ada.Text_IO;\nprocedure Hello is\nbegin\n   Ada.Text_IO.Put_Line (\"hello\");\nend Hello;\n", "common 3, unknown 2");
+    check(
+        "with Ada.Text_IO;\nprocedure Hello is\nbegin\n   Ada.Text_IO.Put_Line (\"hello\");\nend Hello;\n",
+        "common 3, unknown 2",
+    );
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

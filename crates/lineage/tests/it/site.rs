@@ -61,6 +61,7 @@ impl Site {
     }
 
     pub(crate) fn keyed(directory: &Path, notary_key: [u8; 32]) -> Site {
+        std::fs::create_dir_all(directory).unwrap();
         let notary = LocalNotary::open(&directory.join("notary"), ORIGIN, notary_key).unwrap();
         let verifier = notary.verifier();
         let disk: Arc<dyn Disk> = Arc::new(RealDisk::create(&directory.join("ledger")).unwrap());

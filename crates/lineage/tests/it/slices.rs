@@ -16,16 +16,23 @@ fn read(bytes: &[u8], policy: &str) -> Result<Slice, SliceError> {
 
 fn site(directory: &tempfile::TempDir) -> Site {
     let site = Site::new(directory.path());
-    for (number, choice) in [Choice::Accepted, Choice::Shown, Choice::Rejected, Choice::PartlyAccepted]
-        .into_iter()
-        .enumerate()
+    for (number, choice) in
+        [Choice::Accepted, Choice::Shown, Choice::Rejected, Choice::PartlyAccepted].into_iter().enumerate()
     {
         let text = format!("-- {number}\n{TEXT}");
         let accepted_bytes = (choice == Choice::PartlyAccepted).then_some(60);
-        site.answer(&Answer { choice: Some(choice), accepted_bytes, ..Answer::accepted(&text, "src/swap.adb") });
+        site.answer(&Answer {
+            choice: Some(choice),
+            accepted_bytes,
+            ..Answer::accepted(&text, "src/swap.adb")
+        });
     }
     site.answer(&Answer { repository: Some("other"), ..Answer::accepted("other := text (1);", "a.adb") });
-    site.answer(&Answer { repository: None, choice: None, ..Answer::accepted("chatted := text (2);", "a.adb") });
+    site.answer(&Answer {
+        repository: None,
+        choice: None,
+        ..Answer::accepted("chatted := text (2);", "a.adb")
+    });
     site.key(ENROL_KEY, &Person::new("grace", 2));
     site
 }
@@ -78,7 +85,9 @@ fn every_changed_byte_is_refused() {
         match read(&changed, &policy) {
             Err(_) => {}
             // A letter's case in the note's base64 tail may spell the same bytes: then nothing changed.
-            Ok(slice) => assert_eq!(format!("{:?}", slice.records), format!("{:?}", untouched.records), "byte {at}"),
+            Ok(slice) => {
+                assert_eq!(format!("{:?}", slice.records), format!("{:?}", untouched.records), "byte {at}")
+            }
         }
     }
     for length in 0..bytes.len() {

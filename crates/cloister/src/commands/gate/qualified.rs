@@ -45,10 +45,13 @@ pub(super) fn read<'l>(
         let bytes = file::read(Path::new(path), REPORT_BYTES_MAX)?;
         let digest = Digest(Sha256::digest(&bytes).into());
         if !by_report.contains(&digest.to_string()) {
-            return Err(Failure::refused(format!("no leaf of the slice qualifies a model by the report {path}")));
+            return Err(Failure::refused(format!(
+                "no leaf of the slice qualifies a model by the report {path}"
+            )));
         }
-        let report: Report = serde_json::from_slice(&bytes)
-            .map_err(|error| Failure::refused(format!("{path} is no report of a qualification")).caused_by(&error))?;
+        let report: Report = serde_json::from_slice(&bytes).map_err(|error| {
+            Failure::refused(format!("{path} is no report of a qualification")).caused_by(&error)
+        })?;
         if !withdrawn.contains(&report.model_digest) {
             qualified.entry(report.model_digest.to_string()).or_default().insert(language.to_owned());
         }

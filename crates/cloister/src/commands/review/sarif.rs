@@ -18,7 +18,10 @@ pub(super) fn document(table: &Table) -> Value {
         .iter()
         .map(|(path, why)| sarif::notification("error", &format!("{path} was not graded: {why}")))
         .chain(table.void_approvals.iter().map(|void| {
-            sarif::notification("warning", &format!("the approval {} counts for nothing: {}", void.file, void.why))
+            sarif::notification(
+                "warning",
+                &format!("the approval {} counts for nothing: {}", void.file, void.why),
+            )
         }))
         .collect();
     sarif::document("cloister review", &rules, table.not_graded.is_empty(), notes, results)
