@@ -85,16 +85,17 @@ fn accuracy(count: u64) -> Result<(), Failure> {
         all.merge(&score);
     }
     println!(
-        "\n| histories | | verbatim found | changed found | persons' lines | graded verbatim | graded AI | precision |"
+        "\n| histories | | verbatim found | common | changed found | persons' lines | graded verbatim | graded AI | precision |"
     );
-    println!("|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|");
     let percent = |tenths: u64| format!("{}.{} %", tenths / 10, tenths % 10);
     for (kind, (histories, score)) in &scores {
         println!(
-            "| {} | {histories} | {} of {} | {} of {} ({}) | {} | {} | {} | {} |",
+            "| {} | {histories} | {} of {} | {} | {} of {} ({}) | {} | {} | {} | {} |",
             kind.name(),
             score.verbatim.1,
             score.verbatim.0,
+            score.common,
             score.changed.1,
             score.changed.0,
             percent(score.recall_of_changed()),

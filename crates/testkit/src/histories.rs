@@ -372,6 +372,8 @@ fn renamed(line: &str, draw: &mut Draw) -> String {
 pub struct Score {
     /// Lines of answers that are as they were, and how many of them were graded so.
     pub verbatim: (u64, u64),
+    /// Others of these that are too short to be told when they stand alone, and are shown as common.
+    pub common: u64,
     /// Edited or indented ones, and how many were graded as the assistant's.
     pub changed: (u64, u64),
     /// Lines of persons.
@@ -414,6 +416,11 @@ impl Score {
                 self.false_verbatim += u64::from(grade == "ai-verbatim");
                 self.false_ai += u64::from(is_ai);
             }
+            // A short line that was cut off from its answer's others: alone it says too little.
+            Origin::Verbatim if grade == "common" => {
+                self.common += 1;
+                return true;
+            }
             Origin::Verbatim => {
                 self.verbatim.0 += 1;
                 self.verbatim.1 += u64::from(is_ai);
@@ -432,6 +439,7 @@ impl Score {
             mine.0 += theirs.0;
             mine.1 += theirs.1;
         }
+        self.common += other.common;
         self.human += other.human;
         self.false_verbatim += other.false_verbatim;
         self.false_ai += other.false_ai;

@@ -353,6 +353,8 @@ fn histories_keep_their_lines() {
         }
     }
     assert_eq!(all.false_verbatim, 0, "{all:?}");
+    assert!(all.common * 50 < all.verbatim.0, "{all:?}");
+    eprintln!("all: {all:?}\nedited up to 40 %: {edited:?}");
     assert!(all.verbatim.0 > 500 && edited.changed.0 > 30, "{all:?} {edited:?}");
     assert!(edited.recall_of_changed() >= 900 && edited.precision() >= 950, "{edited:?}");
 }
