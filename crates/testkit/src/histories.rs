@@ -14,6 +14,8 @@ use crate::draw::Draw;
 
 /// Lines of a piece, at least and at most.
 const PIECE_LINES: (u64, u64) = (6, 30);
+/// Letters of a file's name by which it is a variant of another.
+const NAME_LETTERS: usize = 5;
 /// Bytes of a file that pieces are taken from.
 const FILE_BYTES_MAX: u64 = 256 << 10;
 
@@ -126,6 +128,11 @@ impl Texts {
             }
         }
         paths.sort();
+        // Of variants, which have the beginning of their names in common, one: they hold the same lines.
+        let beginning = |path: &PathBuf| -> String {
+            path.file_name().unwrap_or_default().to_string_lossy().chars().take(NAME_LETTERS).collect()
+        };
+        paths.dedup_by_key(|path| beginning(path));
         let mut texts = Vec::new();
         for path in paths {
             if fs::metadata(&path)?.len() > FILE_BYTES_MAX {
@@ -226,7 +233,8 @@ pub fn make(kind: Kind, directory: &Path, texts: &Texts, draw: &mut Draw) -> io:
     let first = usize::try_from(draw.below(texts.count() as u64)).unwrap_or(0);
     let mut next = first;
     let mut piece = |draw: &mut Draw| {
-        next += 1;
+        // Neighbours are variants of each other: a person's piece of one would be an answer's of the other.
+        next += 97;
         texts.piece(next, draw)
     };
     for name in ["src/one.adb", "src/two.adb", "lib/three.adb"] {
@@ -367,7 +375,8 @@ fn renamed(line: &str, draw: &mut Draw) -> String {
     format!("{}Renamed_{}{}", &line[..start], draw.below(1 << 16), &line[start + length..])
 }
 
-/// How a grading of histories did, line by line. Lines of at most three words and marks are left out: they are common.
+/// How a grading of histories did, line by line. Lines of at most three words and marks, or of one
+/// word, are left out: they are common.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Score {
     /// Lines of answers that are as they were, and how many of them were graded so.
@@ -399,7 +408,7 @@ impl Score {
             }
             for (number, (line, origin)) in (1..).zip(text.lines().zip(origins)) {
                 let Some(grade) = grades.get(&number) else { continue };
-                if lexemes(line) > 3 && !self.line(*origin, grade) {
+                if says_something(line) && !self.line(*origin, grade) {
                     wrong.push(format!("{path}:{number}: {origin:?} graded {grade}: {line}"));
                 }
             }
@@ -457,13 +466,14 @@ impl Score {
     }
 }
 
-/// Words and other marks of a line.
-fn lexemes(line: &str) -> usize {
-    let (mut count, mut in_word) = (0, false);
+/// Whether a line says something by itself: more than three words and marks, and more than one word.
+fn says_something(line: &str) -> bool {
+    let (mut lexemes, mut words, mut in_word) = (0, 0, false);
     for c in line.chars() {
         let is_word = c.is_alphanumeric() || c == '_';
-        count += usize::from(!c.is_whitespace() && !(is_word && in_word));
+        lexemes += usize::from(!c.is_whitespace() && !(is_word && in_word));
+        words += usize::from(is_word && !in_word);
         in_word = is_word;
     }
-    count
+    lexemes > 3 && words > 1
 }

@@ -1,6 +1,10 @@
 //! Runs the built command against a small server of the test's own, on a real Unix socket.
 #![cfg(unix)]
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "what a case cannot set up fails it, and prints what it measured")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "what a case cannot set up fails it, and prints what it measured"
+)]
 
 mod ask;
 mod bundle;

@@ -11,6 +11,12 @@ use crate::slice::{Hits, Lists, Wanted};
 
 /// Lexemes of a line that says nothing by itself: as many or fewer.
 pub(super) const COMMON_LEXEMES_MAX: usize = 3;
+/// Words of a line that says nothing by itself: as many or fewer.
+const COMMON_WORDS_MAX: usize = 1;
+/// Words of a run of lexemes that says something: dashes alone are everywhere.
+const SHINGLE_WORDS_MIN: usize = 2;
+/// Stands for a run that says nothing.
+const NOTHING: u64 = 0;
 /// Rare runs of lexemes that make a record worth looking at without a line of it.
 const SHINGLES_MIN: usize = 6;
 /// Records that a run of lexemes may be in and still be rare.
@@ -70,12 +76,14 @@ pub(super) struct Line {
     pub(super) at: usize,
     pub(super) fingerprint: LineFingerprint,
     pub(super) lexemes: usize,
+    /// Of them, words: a rule of dashes or a heading in a box has none or one.
+    words: usize,
 }
 
 impl Line {
     /// Whether it says nothing by itself.
     pub(super) fn is_common(&self) -> bool {
-        self.lexemes <= COMMON_LEXEMES_MAX
+        self.lexemes <= COMMON_LEXEMES_MAX || self.words <= COMMON_WORDS_MAX
     }
 }
 
@@ -120,6 +128,9 @@ impl<'f> Sought<'f> {
                 sought.mark(word);
             }
             for word in looked.blocks.iter().flat_map(|block| &block.shingles) {
+                if *word == NOTHING {
+                    continue;
+                }
                 let number = u32::try_from(sought.shingles.len()).unwrap_or(u32::MAX);
                 sought.shingles.entry(*word).or_insert(number);
                 sought.mark(*word);
@@ -225,7 +236,7 @@ fn look(keyed: &Keyed, file: &File, left: &mut usize) -> Looked {
         let Some(fingerprint) = keyed.line(text) else { continue };
         let found = lexemes(text);
         let place = looked.lines.len();
-        looked.lines.push(Line { at, fingerprint, lexemes: found.len() });
+        looked.lines.push(Line { at, fingerprint, lexemes: found.len(), words: words(&found) });
         block.1.extend(found.iter().map(|_| place));
         block.0.extend(found);
     }
@@ -233,11 +244,19 @@ fn look(keyed: &Keyed, file: &File, left: &mut usize) -> Looked {
     looked
 }
 
+/// How many of them are words or numbers.
+fn words(lexemes: &[&str]) -> usize {
+    lexemes.iter().filter(|lexeme| lexeme.starts_with(|c: char| c.is_alphanumeric() || c == '_')).count()
+}
+
 fn close(keyed: &Keyed, block: &mut (Vec<&str>, Vec<usize>), blocks: &mut Vec<Block>) {
     let (lexemes, of_line) = std::mem::take(block);
     if !lexemes.is_empty() {
         let windows = lexemes.windows(SHINGLE_LEXEMES.min(lexemes.len()));
-        let shingles = windows.map(|window| word(keyed.shingle(window))).collect();
+        let says_something = |window: &&[&str]| words(window) >= SHINGLE_WORDS_MIN;
+        let shingle = |window: &[&str]| word(keyed.shingle(window));
+        let shingles = windows.map(|window| Some(window).filter(says_something).map_or(NOTHING, shingle));
+        let shingles = shingles.collect();
         blocks.push(Block { of_line, shingles });
     }
 }
