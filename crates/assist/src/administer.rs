@@ -2,6 +2,7 @@
 
 mod erasure;
 mod models;
+mod slice;
 
 pub use models::{NotAdmitted, check_admitted};
 
@@ -317,6 +318,11 @@ impl Assist {
                     blocking(house.ledger.clone(), move |ledger| ledger.export(&filter, from, count));
                 Ok(json!(exported.await.map_err(unanswered)?))
             }
+            Command::LedgerSlice { scope } => {
+                let subject = scope.subject();
+                slice::seal(house, scope, |detail| changed(&subject, detail)).await
+            }
+            Command::LedgerSliceChunk { scope, end, before } => slice::chunk(house, scope, end, before).await,
         }
     }
 
@@ -514,6 +520,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::LedgerBackup { .. } => "ledger backup",
         Command::LedgerQuery { .. } => QUERY,
         Command::LedgerExport { .. } => "ledger export",
+        Command::LedgerSlice { .. } | Command::LedgerSliceChunk { .. } => lineage::slice::ACTION,
     }
 }
 

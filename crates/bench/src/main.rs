@@ -13,12 +13,16 @@ mod console;
 mod index;
 mod jail_cost;
 mod large_ledger;
+mod lineage;
 mod memory;
 mod overhead;
 mod peer;
 mod provenance;
 mod quantiles;
 mod retrieval;
+#[allow(clippy::unwrap_used, reason = "of a test: what cannot be set up ends it")]
+#[path = "../../lineage/tests/it/site.rs"]
+mod site;
 mod speculation;
 mod speed;
 mod stall;
@@ -123,6 +127,15 @@ enum What {
         #[arg(long)]
         quick: bool,
     },
+    /// Lines told by their content: what is found over scripted histories, and how long a review takes.
+    Lineage {
+        /// Histories.
+        #[arg(long, default_value_t = 210)]
+        histories: u64,
+        /// Records of the slice that a review of 10,000 lines is timed against.
+        #[arg(long, default_value_t = 1_000_000)]
+        records: u64,
+    },
     /// Appends beside SQLite, verification, proofs, queries, bytes a record.
     Ledger {
         /// Requests in the ledger that is verified and queried; two leaves each.
@@ -185,6 +198,7 @@ fn main() -> ExitCode {
         What::Console { records } => console::measure(records),
         What::Provenance { known, fresh } => provenance::measure(&known, &fresh),
         What::Typing { model, quick } => typing::measure(&model, quick),
+        What::Lineage { histories, records } => lineage::measure(histories, records),
         What::Ledger { records, directory, quick } => {
             appends::measure(quick).and_then(|()| large_ledger::measure(records, directory, quick))
         }

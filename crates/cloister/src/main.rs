@@ -17,6 +17,8 @@ mod lsp;
 mod output;
 mod provenance;
 mod receipts;
+mod review;
+mod sarif;
 mod settings;
 mod subject;
 mod tls;

@@ -20,6 +20,17 @@ pub(crate) struct Output {
     line_ended: bool,
 }
 
+/// What a line is shown in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Colour {
+    /// As the terminal shows text.
+    None,
+    Green,
+    Yellow,
+    Blue,
+    Magenta,
+}
+
 impl Output {
     /// stdout and stderr. Neither stays locked: a progress bar draws from a thread of its own.
     pub(crate) fn standard(quiet: bool) -> Self {
@@ -53,6 +64,23 @@ impl Output {
     /// A line.
     pub(crate) fn line(&mut self, line: impl Display) -> io::Result<()> {
         self.text(&format!("{line}\n"))
+    }
+
+    /// A line in a colour, where there is a terminal to show it.
+    pub(crate) fn coloured(&mut self, colour: Colour, line: &str) -> io::Result<()> {
+        let code = match colour {
+            Colour::None => None,
+            Colour::Green => Some("32"),
+            Colour::Yellow => Some("33"),
+            Colour::Blue => Some("34"),
+            Colour::Magenta => Some("35"),
+        };
+        let Some(code) = code.filter(|_| self.terminal) else { return self.line(line) };
+        self.data.write_all(format!("\x1b[{code}m").as_bytes())?;
+        self.text(line)?;
+        self.data.write_all(b"\x1b[0m\n")?;
+        self.line_ended = true;
+        self.data.flush()
     }
 
     /// A JSON document on a line of its own.

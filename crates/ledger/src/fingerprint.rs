@@ -35,18 +35,14 @@ pub struct LineFingerprint {
 /// The fingerprints of a text, under a key of the site.
 pub fn fingerprints(key: &[u8; 32], text: &str) -> Fingerprints {
     let keyed = Keyed::new(key);
-    let line = |line: &str| LineFingerprint {
-        raw: keyed.fingerprint("line", &[line]),
-        normalised: keyed.fingerprint("normalised", &line.split_whitespace().collect::<Vec<_>>()),
-    };
-    let lines = text.lines().filter(|line| !line.trim().is_empty()).map(line).collect();
+    let lines = text.lines().filter_map(|line| keyed.line(line)).collect();
 
     let lexemes = lexemes(text);
     let mut shingles = if lexemes.is_empty() {
         Vec::new()
     } else {
         let windows = lexemes.windows(SHINGLE_LEXEMES.min(lexemes.len()));
-        windows.map(|window| keyed.fingerprint("shingle", window)).collect()
+        windows.map(|window| keyed.shingle(window)).collect()
     };
     shingles.sort_unstable();
     shingles.dedup();
@@ -70,15 +66,31 @@ impl Fingerprints {
     }
 }
 
-/// The key's schedule, made once a text.
-struct Keyed(Hmac<Sha256>);
+/// The key's schedule: made once, for many lines.
+#[derive(Clone)]
+pub struct Keyed(Hmac<Sha256>);
 
 impl Keyed {
-    fn new(key: &[u8; 32]) -> Self {
+    /// Of a site's key.
+    pub fn new(key: &[u8; 32]) -> Self {
         let mut block = [0; 64];
         block[..32].copy_from_slice(key);
         // A key padded to the hash's block is the same HMAC key.
         Keyed(Hmac::<Sha256>::new(&block.into()))
+    }
+
+    /// A line's, without its end; `None` where it holds only white space.
+    pub fn line(&self, line: &str) -> Option<LineFingerprint> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        (!words.is_empty()).then(|| LineFingerprint {
+            raw: self.fingerprint("line", &[line]),
+            normalised: self.fingerprint("normalised", &words),
+        })
+    }
+
+    /// A run of lexemes': [`SHINGLE_LEXEMES`] of them, or all of a text that has fewer.
+    pub fn shingle(&self, lexemes: &[&str]) -> Fingerprint {
+        self.fingerprint("shingle", lexemes)
     }
 
     /// Parts are joined by one space, which no part holds but a whole line.
@@ -96,7 +108,15 @@ impl Keyed {
     }
 }
 
-fn lexemes(text: &str) -> Vec<&str> {
+/// The key is no one's to read in a log.
+impl std::fmt::Debug for Keyed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Keyed(…)")
+    }
+}
+
+/// A text's lexemes: words of letters, digits and `_`, and single other characters that are no white space.
+pub fn lexemes(text: &str) -> Vec<&str> {
     let in_word = |c: char| c.is_alphanumeric() || c == '_';
     let mut found = Vec::new();
     let mut rest = text.trim_start();

@@ -60,7 +60,9 @@ pub use admission::{
 };
 pub use body::{BODY_BYTES_MAX, LedgerKeys, UnsealError};
 pub use erase::{ERASED_LEAVES_MAX, EraseError, RewrapError, rewrap};
-pub use fingerprint::{Fingerprint, Fingerprints, LineFingerprint, SHINGLE_LEXEMES, fingerprints};
+pub use fingerprint::{
+    Fingerprint, Fingerprints, Keyed, LineFingerprint, SHINGLE_LEXEMES, fingerprints, lexemes,
+};
 pub use index::{Index, IndexError};
 pub use leaf::{
     Block, BodyCommitment, Check, CheckOutcome, Choice, Commitment, ContentDigest, Decision, ENROL_KEY,
@@ -77,7 +79,7 @@ pub use query::{
     TEXT_CANDIDATES_MAX,
 };
 pub use read::{LIST_RECORDS_MAX, ReadError, Record};
-pub use witnessed::{ProveLeafError, WitnessError, WitnessedCheckpoint, prove};
+pub use witnessed::{ProveLeafError, WitnessError, WitnessedCheckpoint, prove, prove_many};
 
 /// This software, with its version, as in leaves.
 pub const SOFTWARE: &str = concat!("cloister ", env!("CARGO_PKG_VERSION"));

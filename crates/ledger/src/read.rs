@@ -119,6 +119,11 @@ impl Ledger {
         Ok(Record { index, hash, leaf, body: Some(body), erased: false })
     }
 
+    /// A leaf's bytes, as the log has them. Blocks on the disk.
+    pub fn leaf(&self, index: u64) -> Result<Vec<u8>, ReadError> {
+        Ok(self.stored(index)?.leaf)
+    }
+
     /// A body's payload and key, from where they stay.
     fn packed(&self, index: u64, commitment: &BodyCommitment) -> Result<(String, Vec<u8>, Wrap), ReadError> {
         let disk = &*self.inner.disk;

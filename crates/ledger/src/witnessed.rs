@@ -236,6 +236,18 @@ fn read_note(disk: &dyn Disk, file: &str) -> Result<String, ProveLeafError> {
     note.map_err(|source| ProveLeafError::Io { file: file.to_owned(), source })
 }
 
+/// Proves that many leaves are in the first `size` of a log: [`tlog::proof::prove_many`].
+pub fn prove_many(disk: &dyn Disk, indexes: &[u64], size: u64) -> Result<Vec<Hash>, ProveLeafError> {
+    if let Some(index) = indexes.iter().copied().find(|index| *index >= size) {
+        return Err(ProveLeafError::NotCovered { index, size });
+    }
+    attempt(|| {
+        tlog::proof::prove_many(indexes, size, |height, at| hash(disk, size, height, at))
+            .map_err(read_failure)
+    })
+    .map_err(|source| ProveLeafError::Io { file: "tile".to_owned(), source })
+}
+
 fn leaf_bytes(disk: &dyn Disk, index: u64, size: u64) -> io::Result<Vec<u8>> {
     let (name, place) = bundle_of(index, size);
     let (found, bundle) = read_tile(disk, name)?;

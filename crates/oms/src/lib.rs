@@ -25,6 +25,7 @@
 //! No I/O and no clock; randomness only inside of ECDSA.
 
 mod certificate;
+pub mod dsse;
 mod json;
 mod key;
 mod manifest;

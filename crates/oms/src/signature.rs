@@ -24,7 +24,7 @@ const SIGNED_BYTES_MAX: usize = 160;
 const HINT_BYTES_MAX: usize = 256;
 
 const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
-const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
+pub(crate) const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 
 /// A signature as it was found: nothing of it is believed before [`verify`](Self::verify).
 #[derive(Clone, Debug)]
@@ -338,16 +338,16 @@ struct Certificate {
 
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Envelope {
-    payload: String,
-    payload_type: String,
-    signatures: Vec<EnvelopeSignature>,
+pub(crate) struct Envelope {
+    pub(crate) payload: String,
+    pub(crate) payload_type: String,
+    pub(crate) signatures: Vec<EnvelopeSignature>,
 }
 
 /// `keyid` means nothing here: the specification lets it be anything.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct EnvelopeSignature {
-    sig: String,
-    keyid: Option<String>,
+pub(crate) struct EnvelopeSignature {
+    pub(crate) sig: String,
+    pub(crate) keyid: Option<String>,
 }

@@ -249,6 +249,23 @@ pub enum Command {
         /// The labels.
         labels: Vec<String>,
     },
+    /// Records that a slice of the ledger is handed out, with the digest of what will be in it, and has the log signed up
+    /// to there. The answer: `seal` (that leaf's number), `leaf` (its bytes), `end`, `key`, `origin`, `checkpoint` and
+    /// `size`.
+    LedgerSlice {
+        /// What is taken.
+        scope: SliceScope,
+    },
+    /// One chunk of a slice that was recorded, newest first. The answer: `chunk` (base64, as it lies in a file; empty
+    /// where it has no item), `indexes` of its leaves, and `next`.
+    LedgerSliceChunk {
+        /// What is taken.
+        scope: SliceScope,
+        /// As the record of it said.
+        end: u64,
+        /// Only what lies before this leaf: `end` at first, then `next`.
+        before: u64,
+    },
 }
 
 impl Command {
@@ -314,6 +331,30 @@ pub struct Filter {
     pub action: Option<String>,
     /// Words that must all occur in prompt, context or answer, in any case.
     pub text: Option<String>,
+}
+
+/// What a slice of the ledger holds: fingerprints of answers and leaves about them, no text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SliceScope {
+    /// Records of this repository, as clients name it; without it, of all.
+    pub repository: Option<String>,
+    /// Also records that name no repository, as those of chats outside of an editor.
+    pub unnamed: bool,
+    /// Also answers that a person rejected.
+    pub rejected: bool,
+    /// Records from this time on, in milliseconds since 1970.
+    pub since_unix_ms: Option<u64>,
+}
+
+impl SliceScope {
+    /// In words, as the ledger has it.
+    pub fn subject(&self) -> String {
+        match (&self.repository, self.unnamed) {
+            (Some(repository), true) => format!("{repository}, and records of no repository"),
+            (Some(repository), false) => repository.clone(),
+            (None, _) => "every repository".to_owned(),
+        }
+    }
 }
 
 /// The answer.

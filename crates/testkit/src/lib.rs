@@ -5,6 +5,7 @@ pub mod crash;
 pub mod draw;
 pub mod experts;
 pub mod gguf;
+pub mod histories;
 pub mod http;
 pub mod load;
 pub mod peer;

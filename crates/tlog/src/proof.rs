@@ -154,6 +154,128 @@ pub fn verify_consistency(
     must(last == 0 && old == *smaller_root && new == *root)
 }
 
+/// Proves that many leaves are in a tree of `size` leaves: the roots of those subtrees that hold none of them, left to
+/// right, and no more. `indexes` ascend. With it, and the leaves' hashes, [`Many`] leads to the root.
+pub fn prove_many<E>(
+    indexes: &[u64],
+    size: u64,
+    mut read: impl FnMut(u32, u64) -> Result<Hash, E>,
+) -> Result<Vec<Hash>, ProveError<E>> {
+    let ascending = indexes.windows(2).all(|pair| pair[0] < pair[1]);
+    match indexes.last() {
+        Some(last) if *last < size && ascending => {}
+        last => return Err(ProveError::OutOfRange { asked: last.copied().unwrap_or(0), size }),
+    }
+    let mut hashes = Vec::new();
+    missing(indexes, 0, size, &mut |low, high| {
+        hashes.push(range_root(low, high, &mut read).map_err(ProveError::Read)?);
+        Ok(())
+    })?;
+    Ok(hashes)
+}
+
+/// Calls for each subtree of `low..high` that holds none of the leaves, left to right.
+fn missing<E>(
+    indexes: &[u64],
+    low: u64,
+    high: u64,
+    call: &mut impl FnMut(u64, u64) -> Result<(), E>,
+) -> Result<(), E> {
+    if indexes.is_empty() {
+        return call(low, high);
+    }
+    if high - low == 1 {
+        return Ok(());
+    }
+    let middle = low + split(high - low);
+    let (left, right) = indexes.split_at(indexes.partition_point(|index| *index < middle));
+    missing(left, low, middle, call)?;
+    missing(right, middle, high, call)
+}
+
+/// Many leaves with the proof that they are in one tree: checked once, and then each of them can be proven alone.
+#[derive(Clone, Debug)]
+pub struct Many {
+    size: u64,
+    indexes: Vec<u64>,
+    leaves: Vec<Hash>,
+    hashes: Vec<Hash>,
+}
+
+impl Many {
+    /// Checks that exactly these leaves and hashes lead to a root. `indexes` ascend; `leaves` are their hashes.
+    pub fn verify(
+        size: u64,
+        root: &Hash,
+        indexes: Vec<u64>,
+        leaves: Vec<Hash>,
+        hashes: Vec<Hash>,
+    ) -> Result<Many, ProofError> {
+        let ascending = indexes.windows(2).all(|pair| pair[0] < pair[1]);
+        let within = indexes.last().is_some_and(|last| *last < size);
+        if !ascending || !within || indexes.len() != leaves.len() {
+            return Err(ProofError);
+        }
+        let many = Many { size, indexes, leaves, hashes };
+        let mut used = 0;
+        let found = many.range(0, many.indexes.len(), &mut used, 0, size);
+        if found == Some(*root) && used == many.hashes.len() { Ok(many) } else { Err(ProofError) }
+    }
+
+    /// The root over `low..high`, which holds the leaves from `first` up to `end` of the list.
+    fn range(&self, first: usize, end: usize, used: &mut usize, low: u64, high: u64) -> Option<Hash> {
+        if first == end {
+            *used += 1;
+            return self.hashes.get(*used - 1).copied();
+        }
+        if high - low == 1 {
+            return self.leaves.get(first).copied();
+        }
+        let middle = low + split(high - low);
+        let between = first + self.indexes[first..end].partition_point(|index| *index < middle);
+        let left = self.range(first, between, used, low, middle)?;
+        Some(node_hash(&left, &self.range(between, end, used, middle, high)?))
+    }
+
+    /// A leaf's hash; `None` for a leaf that is not among them.
+    pub fn leaf(&self, index: u64) -> Option<&Hash> {
+        self.leaves.get(self.indexes.binary_search(&index).ok()?)
+    }
+
+    /// The proof of one leaf alone, as [`prove_inclusion`] makes it; `None` for a leaf that is not among them.
+    pub fn prove(&self, index: u64) -> Option<Vec<Hash>> {
+        self.indexes.binary_search(&index).ok()?;
+        let mut siblings = Vec::new();
+        self.descend(index, 0, self.indexes.len(), &mut 0, (0, self.size), &mut siblings)?;
+        Some(siblings)
+    }
+
+    fn descend(
+        &self,
+        index: u64,
+        first: usize,
+        end: usize,
+        used: &mut usize,
+        (low, high): (u64, u64),
+        siblings: &mut Vec<Hash>,
+    ) -> Option<()> {
+        if high - low == 1 {
+            return Some(());
+        }
+        let middle = low + split(high - low);
+        let between = first + self.indexes[first..end].partition_point(|index| *index < middle);
+        if index < middle {
+            self.descend(index, first, between, used, (low, middle), siblings)?;
+            siblings.push(self.range(between, end, used, middle, high)?);
+        } else {
+            let left = self.range(first, between, used, low, middle)?;
+            self.descend(index, between, end, used, (middle, high), siblings)?;
+            siblings.push(left);
+        }
+        Some(())
+    }
+}
+
 /// The largest power of two below `leaves`, which is at least 2.
 fn split(leaves: u64) -> u64 {
     1 << (leaves - 1).ilog2()

@@ -8,7 +8,9 @@ use base64::Engine as _;
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use proptest::prelude::*;
 use sha2::Sha256;
-use tlog::proof::{prove_consistency, prove_inclusion, verify_consistency, verify_inclusion};
+use tlog::proof::{
+    Many, prove_consistency, prove_inclusion, prove_many, verify_consistency, verify_inclusion,
+};
 use tlog::tile::{encode, hash_in_tiles};
 use tlog::tlog_proof::TlogProofRefused;
 use tlog::witness::{Remembered, Request, WitnessRefused};
@@ -118,6 +120,44 @@ fn proofs_and_roots_agree_with_tlog_tiles() {
             let proof = prove_consistency(smaller, size, |h, i| log.hash(h, i)).unwrap();
             let theirs = tlog_tiles::prove_tree(size, smaller, &log.reader()).unwrap();
             assert_eq!(theirs.iter().map(|hash| hash.0).collect::<Vec<_>>(), proof);
+        }
+    }
+}
+
+/// Of many leaves at once: the same root, each alone as it is proven alone, and nothing else proves.
+#[test]
+fn many_leaves_at_once() {
+    for size in [1_usize, 2, 3, 7, 64, 300, 777] {
+        let log = Log::new(size);
+        let (root, size) = (log.frontier.root(), size as u64);
+        for step in [1, 2, 3, 50, 256] {
+            let indexes: Vec<u64> = (0..size).filter(|index| index % step == size % step).collect();
+            if indexes.is_empty() {
+                assert!(prove_many(&indexes, size, |height, at| log.hash(height, at)).is_err());
+                continue;
+            }
+            let hashes = prove_many(&indexes, size, |height, at| log.hash(height, at)).unwrap();
+            let leaf = |index: &u64| leaf_hash(&log.leaves[usize::try_from(*index).unwrap()]);
+            let leaves: Vec<Hash> = indexes.iter().map(leaf).collect();
+            let check = |indexes: &[u64], leaves: &[Hash], hashes: &[Hash]| {
+                Many::verify(size, &root, indexes.to_vec(), leaves.to_vec(), hashes.to_vec())
+            };
+            let many = check(&indexes, &leaves, &hashes).unwrap();
+            for index in &indexes {
+                let alone = prove_inclusion(*index, size, |height, at| log.hash(height, at)).unwrap();
+                assert_eq!(many.prove(*index), Some(alone));
+                assert_eq!(many.leaf(*index), Some(&leaf(index)));
+            }
+            assert_eq!(many.prove(size), None);
+            // One leaf less, one other, one hash less, one more, another order.
+            assert!(indexes.len() < 2 || check(&indexes[1..], &leaves[1..], &hashes).is_err());
+            let mut other = leaves.clone();
+            other[0][0] ^= 1;
+            assert!(check(&indexes, &other, &hashes).is_err());
+            assert!(hashes.is_empty() || check(&indexes, &leaves, &hashes[1..]).is_err());
+            assert!(check(&indexes, &leaves, &[hashes.as_slice(), &[root]].concat()).is_err());
+            let backwards: Vec<u64> = indexes.iter().rev().copied().collect();
+            assert!(indexes.len() < 2 || check(&backwards, &leaves, &hashes).is_err());
         }
     }
 }

@@ -58,6 +58,9 @@ enum What {
     Provenance,
     /// A person who types, through the language server: to a suggestion, requests, what the cache answers.
     Typing,
+    /// Lines told by their content: what `cloister review` finds over scripted histories of repositories, by kind, and how
+    /// long it takes for 10,000 lines against that many records.
+    Lineage,
 }
 
 impl Bench {
@@ -119,6 +122,9 @@ impl Bench {
             What::Console => {
                 fetch::model_path(places, fetch::known("smollm2")?.name)?;
                 bench.args(["console", "--records", &self.records.to_string()]);
+            }
+            What::Lineage => {
+                bench.args(["lineage", "--records", &self.records.to_string()]).args(&self.options);
             }
             What::Ledger => {
                 bench.args(["ledger", "--records", &self.records.to_string()]);

@@ -1,6 +1,8 @@
 //! The commands, one file each.
 
+mod approve;
 mod ask;
+mod blame;
 mod bundle;
 mod chat;
 mod complete;
@@ -8,6 +10,7 @@ mod completions;
 mod console;
 mod decide;
 mod explain;
+mod gate;
 mod generate;
 mod installed;
 mod ledger;
@@ -15,6 +18,7 @@ mod lsp;
 mod man;
 mod mcp;
 mod models;
+mod review;
 mod search;
 mod status;
 mod trace;
@@ -72,6 +76,10 @@ pub(crate) enum Command {
     Explain(explain::Explain),
     Search(search::Search),
     Trace(trace::Trace),
+    Review(review::Review),
+    Blame(blame::Blame),
+    Approve(approve::Approve),
+    Gate(Box<gate::Gate>),
     Mcp(mcp::Mcp),
     Lsp(lsp::Lsp),
     #[command(subcommand)]
@@ -100,6 +108,10 @@ impl Command {
             Command::Explain(command) => command.run(session),
             Command::Search(command) => command.run(session),
             Command::Trace(command) => command.run(session),
+            Command::Review(command) => command.run(session),
+            Command::Blame(command) => command.run(session),
+            Command::Approve(command) => command.run(session),
+            Command::Gate(command) => command.run(session),
             Command::Mcp(command) => command.run(session),
             Command::Lsp(command) => command.run(session),
             Command::Ledger(command) => command.run(session),

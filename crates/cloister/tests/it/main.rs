@@ -9,9 +9,12 @@ mod complete;
 mod generated;
 mod installed;
 mod ledger;
+mod lineage;
 mod lsp;
 mod records;
 mod server;
 mod settings;
+#[path = "../../../lineage/tests/it/site.rs"]
+mod site;
 mod witness;
 mod workplace;

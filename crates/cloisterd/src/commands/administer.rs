@@ -152,6 +152,7 @@ pub(crate) enum Ledger {
     Restore(super::backup::Restore),
     Query(Box<super::query::Query>),
     Export(Box<super::export::Export>),
+    Slice(super::slice::Slice),
 }
 
 /// Says how the server stands.
@@ -218,6 +219,7 @@ impl Ledger {
             Ledger::Restore(command) => command.run(data),
             Ledger::Query(command) => command.run(data),
             Ledger::Export(command) => command.run(data),
+            Ledger::Slice(command) => command.run(data),
         }
     }
 }

@@ -21,6 +21,7 @@ mod query;
 mod replay;
 mod repo;
 mod serve;
+mod slice;
 mod toolchain;
 mod user_import;
 mod witness;

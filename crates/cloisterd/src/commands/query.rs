@@ -176,7 +176,7 @@ fn time_text(unix_ms: u64) -> String {
 }
 
 /// A time or an age, in milliseconds since 1970.
-fn time_unix_ms(text: &str) -> Result<u64, String> {
+pub(super) fn time_unix_ms(text: &str) -> Result<u64, String> {
     parse_time(text, Timestamp::now()).and_then(|time| u64::try_from(time.as_millisecond()).ok()).ok_or_else(
         || "expected a time as 2026-11-01 or 2026-11-01T12:00Z, or an age as 30m, 2h, 7d".to_owned(),
     )

@@ -24,6 +24,7 @@ mod evidence;
 mod importer;
 mod inspection;
 mod limits;
+mod lineage;
 mod lsp;
 mod models;
 mod pki;

@@ -1,48 +1,29 @@
-//! SARIF 2.1.0 (OASIS): what review tools and forges show beside lines.
+//! SARIF of what files match.
 
 use serde_json::{Value, json};
 
 use super::Traced;
-use crate::provenance;
+use crate::{provenance, sarif};
 
 /// All matches of all files that say something.
 pub(super) fn document(all: &[Traced]) -> Value {
     let results: Vec<Value> = all.iter().flat_map(results).collect();
-    json!({
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-        "version": "2.1.0",
-        "runs": [{
-            "tool": { "driver": {
-                "name": "cloister trace",
-                "version": env!("CARGO_PKG_VERSION"),
-                "rules": [
-                    rule("exact", "The text is known code, lexeme for lexeme"),
-                    rule("renamed", "The text is known code but for names"),
-                    rule("near", "The text is near known code"),
-                ],
-            }},
-            "columnKind": "unicodeCodePoints",
-            "invocations": [{
-                "executionSuccessful": all.iter().all(Traced::is_whole),
-                "toolExecutionNotifications": notifications(all),
-            }],
-            "results": results,
-        }],
-    })
+    let rules = [
+        ("exact", "The text is known code, lexeme for lexeme"),
+        ("renamed", "The text is known code but for names"),
+        ("near", "The text is near known code"),
+    ];
+    let succeeded = all.iter().all(Traced::is_whole);
+    sarif::document("cloister trace", &rules, succeeded, notifications(all), results)
 }
 
 /// Files that were not compared with everything.
 fn notifications(all: &[Traced]) -> Vec<Value> {
     let partial = all.iter().filter(|traced| !traced.is_whole());
     let notification = |traced: &Traced| {
-        let text = format!("{} was not compared with all known code", traced.path);
-        json!({ "level": "error", "message": { "text": text } })
+        sarif::notification("error", &format!("{} was not compared with all known code", traced.path))
     };
     partial.map(notification).collect()
-}
-
-fn rule(id: &str, text: &str) -> Value {
-    json!({ "id": id, "shortDescription": { "text": text } })
 }
 
 fn results(traced: &Traced) -> Vec<Value> {
@@ -65,7 +46,7 @@ fn results(traced: &Traced) -> Vec<Value> {
             "level": level,
             "message": { "text": message },
             "locations": [{ "physicalLocation": {
-                "artifactLocation": { "uri": uri(&traced.path) },
+                "artifactLocation": { "uri": sarif::uri(&traced.path) },
                 "region": region,
             }}],
             "properties": {
@@ -78,20 +59,6 @@ fn results(traced: &Traced) -> Vec<Value> {
         })
     };
     traced.told().map(result).collect()
-}
-
-/// A path as a relative reference.
-fn uri(path: &str) -> String {
-    let mut uri = String::new();
-    for byte in path.strip_prefix("./").unwrap_or(path).bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
-                uri.push(byte.into())
-            }
-            _ => uri.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    uri
 }
 
 #[cfg(test)]

@@ -1,0 +1,436 @@
+//! Reading a slice that anybody may have had in their hands.
+
+use std::io::{self, Read, Seek, SeekFrom};
+
+use ledger::{Event, Leaf};
+use protocol::Digest;
+use sha2::{Digest as _, Sha256};
+use tlog::policy::{JudgeError, Judged};
+use tlog::proof::Many;
+use tlog::{Hash, Policy, TlogProof, leaf_hash};
+
+use super::item::{self, Lists, Record};
+use super::{ACTION, CHUNK_BYTES_MAX, FIRST_LINE, HEADER_BYTES_MAX, Header, LEAVES_MAX, Sealing};
+
+/// Chunks that are looked at together.
+const TOGETHER: usize = 8;
+
+/// Why a slice is not believed.
+#[derive(Debug, thiserror::Error)]
+pub enum SliceError {
+    /// It cannot be read.
+    #[error("the slice cannot be read")]
+    Io(#[from] io::Error),
+    /// It has not the form of one.
+    #[error("not a slice of a ledger: {0}")]
+    Form(&'static str),
+    /// The checkpoint is not of a log of the policy.
+    #[error("the slice's checkpoint is not accepted")]
+    Judge(#[from] JudgeError),
+    /// Not enough witnesses cosigned it.
+    #[error("the slice's checkpoint lacks cosignatures that the policy demands")]
+    Quorum,
+    /// The checkpoint is of another log than the header says.
+    #[error("the slice says that it is of `{said}`, and its checkpoint is of `{signed}`")]
+    Origin {
+        /// As the header says.
+        said: String,
+        /// As is signed.
+        signed: String,
+    },
+    /// A record contradicts itself.
+    #[error("record {number} of the slice was changed: {what}")]
+    Record {
+        /// The record.
+        number: u64,
+        /// How.
+        what: &'static str,
+    },
+    /// The seal is another leaf.
+    #[error("the slice's seal is not the leaf of an export")]
+    Seal,
+    /// What was sealed is something else: something was left out, added or changed.
+    #[error("the slice is not the one that was recorded: {sealed} was sealed, and here are {found}")]
+    Contents {
+        /// As the ledger has it.
+        sealed: String,
+        /// As it is.
+        found: String,
+    },
+    /// Leaves are not in the checkpoint's tree.
+    #[error("the slice's leaves do not lead to the root of its checkpoint: a leaf or the proof is another's")]
+    Inclusion,
+}
+
+/// A slice that is about to be read: nothing is believed yet.
+pub struct Reader<R> {
+    input: R,
+    header: Header,
+    key: [u8; 32],
+}
+
+/// What of a slice was wanted, with everything verified.
+#[derive(Debug)]
+pub struct Slice {
+    /// Its first part.
+    pub header: Header,
+    /// Who signed the checkpoint.
+    pub judged: Judged,
+    /// Records of the whole slice.
+    pub records_total: u64,
+    /// Those that were wanted, in the slice's order: newest first.
+    pub records: Vec<Record>,
+    /// Leaves about keys that approve and about models, in order.
+    pub context: Vec<(u64, Leaf)>,
+    /// When the slice was made, in milliseconds since 1970.
+    pub made_unix_ms: u64,
+    many: Many,
+}
+
+impl<R: Read + Seek> Reader<R> {
+    /// Reads the first part.
+    pub fn open(mut input: R) -> Result<Reader<R>, SliceError> {
+        let mut first = [0; FIRST_LINE.len()];
+        exact(&mut input, &mut first)?;
+        if first != FIRST_LINE {
+            return Err(SliceError::Form("the first line is another"));
+        }
+        let bytes = number(&mut input)?;
+        if bytes > HEADER_BYTES_MAX {
+            return Err(SliceError::Form("its header is too long"));
+        }
+        let mut header = vec![0; bytes];
+        exact(&mut input, &mut header)?;
+        let header: Header =
+            serde_json::from_slice(&header).map_err(|_| SliceError::Form("its header cannot be read"))?;
+        let key = header.key().ok_or(SliceError::Form("its key is not 32 bytes in hexadecimal"))?;
+        Ok(Reader { input, header, key })
+    }
+
+    /// The key that fingerprints are made with.
+    pub fn key(&self) -> &[u8; 32] {
+        &self.key
+    }
+
+    /// Reads and verifies all of it, and keeps the records that are wanted: those are read a second time, when it is known
+    /// how rare everything is that they were noticed by.
+    pub fn read(mut self, policy: &Policy, wanted: &dyn Wanted) -> Result<Slice, SliceError> {
+        let judged = policy.judge(&self.header.checkpoint)?;
+        if !judged.quorum {
+            return Err(SliceError::Quorum);
+        }
+        let signed = &judged.checkpoint.origin;
+        if *signed != self.header.origin {
+            return Err(SliceError::Origin { said: self.header.origin, signed: signed.clone() });
+        }
+        let mut sealing = Sealing::new(&self.header.scope, self.header.end, &self.key);
+        let (mut hashes, mut context) = (Vec::new(), Vec::new());
+        let (mut noticed, mut hits) = (Vec::new(), Vec::new());
+        loop {
+            let (packed, ended) = self.chunks()?;
+            for (chunk, looked) in packed.iter().zip(on_threads(&packed, |chunk| look_at(chunk, wanted))) {
+                let looked = looked?;
+                sealing.add(looked.records, &looked.digest);
+                hashes.extend(looked.hashes);
+                context.extend(looked.context);
+                for (item, facts, of_item) in looked.noticed {
+                    noticed.push(Noticed { place: chunk.place, item, facts });
+                    hits.push(of_item);
+                }
+                if hashes.len() > LEAVES_MAX {
+                    return Err(SliceError::Form("it has too many leaves"));
+                }
+            }
+            if ended {
+                break;
+            }
+        }
+        let contents = sealing.finish();
+        let made_unix_ms = self.seal(&contents)?;
+        hashes.push((self.header.seal, leaf_hash(self.header.seal_leaf.as_bytes())));
+        hashes.sort_unstable();
+        let (indexes, leaves): (Vec<u64>, Vec<Hash>) = hashes.into_iter().unzip();
+        let proof = self.proof()?;
+        let checkpoint = &judged.checkpoint;
+        let many = Many::verify(checkpoint.size, &checkpoint.root, indexes, leaves, proof)
+            .map_err(|_| SliceError::Inclusion)?;
+        context.sort_unstable_by_key(|(index, _)| *index);
+        let mut chosen = wanted.choose(&hits);
+        drop(hits);
+        chosen.sort_unstable();
+        chosen.dedup();
+        let chosen: Vec<Noticed> =
+            chosen.into_iter().filter_map(|place| noticed.get(place).copied()).collect();
+        let records = self.again(&chosen, &many)?;
+        let records_total = contents.records;
+        Ok(Slice { header: self.header, judged, records_total, records, context, made_unix_ms, many })
+    }
+
+    /// The records that were chosen, in order. They must be what was verified.
+    fn again(&mut self, chosen: &[Noticed], many: &Many) -> Result<Vec<Record>, SliceError> {
+        let mut records = Vec::with_capacity(chosen.len());
+        let by_chunk: Vec<&[Noticed]> = chosen.chunk_by(|one, other| one.place == other.place).collect();
+        for together in by_chunk.chunks(TOGETHER) {
+            let mut packed = Vec::new();
+            for of_chunk in together {
+                self.input.seek(SeekFrom::Start(of_chunk[0].place))?;
+                let chunk = self.chunk()?.ok_or(SliceError::Form("it was changed while it was read"))?;
+                packed.push((chunk, *of_chunk));
+            }
+            for read in on_threads(&packed, |(chunk, of_chunk)| read_again(chunk, of_chunk, many)) {
+                records.extend(read?);
+            }
+        }
+        Ok(records)
+    }
+
+    /// A few chunks, still packed; and whether they were the last.
+    fn chunks(&mut self) -> Result<(Vec<Packed>, bool), SliceError> {
+        let mut chunks = Vec::new();
+        while chunks.len() < TOGETHER {
+            match self.chunk()? {
+                Some(chunk) => chunks.push(chunk),
+                None => return Ok((chunks, true)),
+            }
+        }
+        Ok((chunks, false))
+    }
+
+    /// The next chunk, still packed; none at the end.
+    fn chunk(&mut self) -> Result<Option<Packed>, SliceError> {
+        let place = self.input.stream_position()?;
+        let items = number(&mut self.input)?;
+        if items == 0 {
+            return Ok(None);
+        }
+        let plain = number(&mut self.input)?;
+        let packed = number(&mut self.input)?;
+        if plain > CHUNK_BYTES_MAX || packed > CHUNK_BYTES_MAX {
+            return Err(SliceError::Form("a chunk is too long"));
+        }
+        let mut bytes = vec![0; packed];
+        exact(&mut self.input, &mut bytes)?;
+        Ok(Some(Packed { place, items, plain, bytes }))
+    }
+
+    /// When the export was recorded, if it was this one.
+    fn seal(&self, contents: &super::Contents) -> Result<u64, SliceError> {
+        let header = &self.header;
+        let leaf = Leaf::parse(header.seal_leaf.as_bytes()).map_err(|_| SliceError::Seal)?;
+        let Event::Administration { action, subject, detail, .. } = &leaf.event else {
+            return Err(SliceError::Seal);
+        };
+        if action != ACTION || header.seal < header.end {
+            return Err(SliceError::Seal);
+        }
+        let found = contents.detail(header.end);
+        if *subject != header.scope.subject() || *detail != found {
+            let sealed = format!("`{subject}`: {detail}");
+            return Err(SliceError::Contents {
+                sealed,
+                found: format!("`{}`: {found}", header.scope.subject()),
+            });
+        }
+        Ok(leaf.time_unix_ms)
+    }
+
+    fn proof(&mut self) -> Result<Vec<Hash>, SliceError> {
+        let count = number(&mut self.input)?;
+        if count > LEAVES_MAX {
+            return Err(SliceError::Form("its proof is too long"));
+        }
+        let mut proof = Vec::new();
+        for _ in 0..count {
+            let mut hash = [0; 32];
+            exact(&mut self.input, &mut hash)?;
+            proof.push(hash);
+        }
+        let mut more = [0];
+        if self.input.read(&mut more)? != 0 {
+            return Err(SliceError::Form("something follows its proof"));
+        }
+        Ok(proof)
+    }
+}
+
+/// What of a slice is wanted: decided in two steps, since how much a record's lines say shows when all were seen.
+pub trait Wanted: Sync {
+    /// By what a record is noticed; `None` where it has to do with nothing. Whether something of it was taken over is
+    /// known already.
+    fn hits(&self, lists: &Lists<'_>, is_taken: bool) -> Option<Hits>;
+
+    /// Of all that were noticed, newest first, those to keep, by their places.
+    fn choose(&self, hits: &[Hits]) -> Vec<usize>;
+}
+
+/// By what a record was noticed.
+#[derive(Clone, Debug, Default)]
+pub struct Hits {
+    /// Whether something of it was taken over.
+    pub is_taken: bool,
+    /// Numbers of lines, as whoever wants them numbers them.
+    pub lines: Vec<u32>,
+    /// Numbers of runs of lexemes.
+    pub shingles: Vec<u32>,
+}
+
+/// Wants every record.
+pub struct Everything;
+
+impl Wanted for Everything {
+    fn hits(&self, _lists: &Lists<'_>, is_taken: bool) -> Option<Hits> {
+        Some(Hits { is_taken, ..Hits::default() })
+    }
+
+    fn choose(&self, hits: &[Hits]) -> Vec<usize> {
+        (0..hits.len()).collect()
+    }
+}
+
+/// What was seen of one chunk.
+struct Looked {
+    records: u64,
+    digest: Digest,
+    hashes: Vec<(u64, Hash)>,
+    /// Items that were noticed: which, the digest of their facts, and by what.
+    noticed: Vec<(u32, Hash, Hits)>,
+    context: Vec<(u64, Leaf)>,
+}
+
+/// A chunk as it lies in the file, from its first byte on.
+struct Packed {
+    place: u64,
+    items: usize,
+    plain: usize,
+    bytes: Vec<u8>,
+}
+
+/// Where a record lies, and the digest of what no leaf of it commits to.
+#[derive(Clone, Copy)]
+struct Noticed {
+    place: u64,
+    item: u32,
+    facts: Hash,
+}
+
+/// Works on items on as many threads as the machine has, and answers in their order.
+fn on_threads<I: Sync, T: Send>(
+    items: &[I],
+    work: impl Fn(&I) -> Result<T, SliceError> + Sync,
+) -> Vec<Result<T, SliceError>> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(TOGETHER);
+    if threads < 2 || items.len() < 2 {
+        return items.iter().map(work).collect();
+    }
+    let (per_thread, work) = (items.len().div_ceil(threads), &work);
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = items
+            .chunks(per_thread)
+            .map(|part| scope.spawn(move || part.iter().map(work).collect::<Vec<_>>()))
+            .collect();
+        let ended = |part: std::thread::ScopedJoinHandle<'_, Vec<_>>| {
+            part.join().unwrap_or_else(|_| vec![Err(SliceError::Form("a chunk of it cannot be looked at"))])
+        };
+        parts.into_iter().flat_map(ended).collect()
+    })
+}
+
+impl Packed {
+    fn unpack(&self) -> Result<Vec<u8>, SliceError> {
+        let mut bytes = vec![0; self.plain];
+        let length = lz4_flex::block::decompress_into(&self.bytes, &mut bytes);
+        if length.ok() == Some(self.plain) {
+            Ok(bytes)
+        } else {
+            Err(SliceError::Form("a chunk does not unpack to its length"))
+        }
+    }
+}
+
+fn look_at(chunk: &Packed, wanted: &dyn Wanted) -> Result<Looked, SliceError> {
+    let bytes = chunk.unpack()?;
+    let (mut hash, mut rest) = (Sha256::new(), bytes.as_slice());
+    let mut looked = Looked {
+        records: 0,
+        digest: Digest([0; 32]),
+        hashes: Vec::new(),
+        noticed: Vec::new(),
+        context: Vec::new(),
+    };
+    let mut found = 0;
+    while !rest.is_empty() {
+        let raw = item::read(&mut rest).ok_or(SliceError::Form("an item of it is cut off"))?;
+        let lists = raw.digest(&mut hash, &mut looked.hashes);
+        if raw.kind == item::RECORD {
+            looked.records += 1;
+            if !raw.commits_to(&lists) {
+                let what = "its list is not the one that its result commits to";
+                return Err(SliceError::Record { number: raw.number(), what });
+            }
+            if let Some(hits) = wanted.hits(&raw.lists, raw.is_taken()) {
+                looked.noticed.push((found, Sha256::digest(raw.facts).into(), hits));
+            }
+        } else {
+            for (index, leaf) in &raw.leaves {
+                let leaf = Leaf::parse(leaf).map_err(|_| SliceError::Form("a leaf of it cannot be read"))?;
+                looked.context.push((*index, leaf));
+            }
+        }
+        found += 1;
+    }
+    if found as usize != chunk.items {
+        return Err(SliceError::Form("a chunk has not as many items as it says"));
+    }
+    looked.digest = Digest(hash.finalize().into());
+    Ok(looked)
+}
+
+/// Records of a chunk that was verified before.
+fn read_again(chunk: &Packed, chosen: &[Noticed], many: &Many) -> Result<Vec<Record>, SliceError> {
+    let bytes = chunk.unpack()?;
+    let (mut rest, mut records) = (bytes.as_slice(), Vec::new());
+    let mut chosen = chosen.iter().peekable();
+    let mut number = 0;
+    while let Some(next) = chosen.peek() {
+        let changed = || SliceError::Form("it was changed while it was read");
+        let raw = item::read(&mut rest).ok_or_else(changed)?;
+        if next.item == number {
+            let same = |(index, leaf): &(u64, &[u8])| many.leaf(*index) == Some(&leaf_hash(leaf));
+            if !raw.leaves.iter().all(same) || <[u8; 32]>::from(Sha256::digest(raw.facts)) != next.facts {
+                return Err(changed());
+            }
+            let what = |what| SliceError::Record { number: raw.number(), what };
+            records.push(raw.record().map_err(what)?);
+            chosen.next();
+        }
+        number += 1;
+    }
+    Ok(records)
+}
+
+impl Slice {
+    /// A leaf's hash. `None` for a leaf that the slice has not.
+    pub fn leaf_hash(&self, index: u64) -> Option<Digest> {
+        self.many.leaf(index).copied().map(Digest)
+    }
+
+    /// A proof of one leaf alone, without its bytes: what an attestation carries. `None` for a leaf that the slice has
+    /// not.
+    pub fn proof(&self, index: u64) -> Option<TlogProof> {
+        let hashes = self.many.prove(index)?;
+        Some(TlogProof { extra: None, index, hashes, checkpoint: self.header.checkpoint.clone() })
+    }
+}
+
+fn exact(input: &mut impl Read, bytes: &mut [u8]) -> Result<(), SliceError> {
+    input.read_exact(bytes).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => SliceError::Form("it is cut off"),
+        _ => SliceError::Io(error),
+    })
+}
+
+fn number(input: &mut impl Read) -> Result<usize, SliceError> {
+    let mut bytes = [0; 4];
+    exact(input, &mut bytes)?;
+    Ok(u32::from_le_bytes(bytes) as usize)
+}
