@@ -15,6 +15,9 @@ use crate::checks::Check;
 use crate::provenance::Traced;
 use crate::{Ask, Assist, Message, Parameters, Refusal, RefusalKind, Request, Role};
 
+/// The surface of generation, by which policies tell it from completion.
+pub const DIALECT: &str = "cloister.generate";
+
 /// Draws of one request at most,
 pub const CANDIDATES_MAX: u32 = 16;
 /// goes of mechanical fixes for each,

@@ -12,6 +12,7 @@ mod context;
 mod decisions;
 pub mod evidence;
 mod generate;
+mod policy;
 mod prompt;
 mod provenance;
 mod record;
@@ -29,7 +30,7 @@ use std::sync::Arc;
 use ::checks::Checkers;
 use ::provenance::library::Library;
 use engine::Deployments;
-use identity::{Credential, Identity};
+use identity::{Credential, Identity, InForce, PolicyFile};
 use ledger::{Admissions, Ledger};
 use protocol::control::{DeploymentFacts, Limits};
 use protocol::corpora::Policy;
@@ -42,8 +43,11 @@ pub use answer::{Answer, AnswerStream, Event, Findings, Usage};
 pub use checks::{Check, Remark};
 pub use context::Lookup;
 pub use decisions::{CLIENT_BYTES_MAX, Decided, PATH_BYTES_MAX};
-pub use generate::{CANDIDATES_MAX, FIXES_MAX, Generate, Generated, Round, SPANS_MAX, Step};
+pub use generate::{
+    CANDIDATES_MAX, DIALECT as GENERATE_DIALECT, FIXES_MAX, Generate, Generated, Round, SPANS_MAX, Step,
+};
 pub use ledger::{Choice, Filter, Receipt};
+pub use policy::policy_of;
 pub use provenance::{Match, Provenance, TRACE_BYTES_MAX, Trace};
 pub use refusal::{Refusal, RefusalKind};
 pub use replay::{Replay, ReplayError};
@@ -84,6 +88,8 @@ struct House {
     /// What is done about answers that match them.
     provenance: Arc<Policy>,
     supervision: Arc<dyn Supervision>,
+    /// Who may do what.
+    policy: InForce,
 }
 
 /// What the pipeline is made of.
@@ -129,6 +135,9 @@ pub trait Supervision: Send + Sync {
 
     /// Has a source indexed as soon as may be.
     fn synchronise(&self, source: &str) -> Result<(), String>;
+
+    /// The files of the site's policy, by name; none where it has none.
+    fn policy_files(&self) -> Result<Vec<PolicyFile>, String>;
 
     /// Has the jails looked at.
     fn posture(&self) -> Supervised<RecordedPosture>;
@@ -198,6 +207,10 @@ impl Assist {
     pub fn new(parts: Parts) -> Assist {
         let admission = Admission::new(&parts.limits);
         let tally = Tally::start(parts.ledger.clone());
+        let policy = policy_of(&parts.ledger, parts.supervision.policy_files());
+        if let Err(why) = &policy {
+            tracing::error!(why, "nothing is answered, since the policy cannot be used");
+        }
         let Parts { identity, ledger, deployments, limits, outside, fingerprint_key, .. } = parts;
         Assist {
             house: Arc::new(House {
@@ -216,6 +229,7 @@ impl Assist {
                 library: parts.library,
                 provenance: Arc::new(parts.provenance),
                 supervision: parts.supervision,
+                policy: InForce::new(policy),
             }),
         }
     }

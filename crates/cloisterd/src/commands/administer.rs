@@ -38,6 +38,16 @@ pub(crate) enum User {
         #[arg(long)]
         json: bool,
     },
+    /// Gives a person roles, and takes all others: developer, reviewer, administrator, auditor, security-officer, service.
+    SetRoles {
+        /// The person.
+        name: String,
+        /// The roles; none takes all.
+        roles: Vec<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Lists persons.
     List {
         /// Print JSON.
@@ -150,6 +160,7 @@ impl User {
                 print(data, Command::UserAdd { name, labels, groups }, json)
             }
             User::Groups { name, groups, json } => print(data, Command::UserGroups { name, groups }, json),
+            User::SetRoles { name, roles, json } => print(data, Command::UserRoles { name, roles }, json),
             User::List { json } => print(data, Command::UserList, json),
             User::EnrolKey { user, file, json } => {
                 print(data, Command::UserEnrolKey { user, key: read_key(&file)? }, json)

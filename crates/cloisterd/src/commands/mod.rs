@@ -16,11 +16,13 @@ mod jail_probe;
 mod keys;
 mod man;
 pub(crate) mod model;
+mod policy;
 mod qualify;
 mod query;
 mod replay;
 mod repo;
 mod serve;
+mod spill;
 mod toolchain;
 mod witness;
 
@@ -66,6 +68,9 @@ enum Command {
     #[command(subcommand)]
     Ledger(administer::Ledger),
     #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    Spill(spill::Spill),
+    #[command(subcommand)]
     Keys(keys::Keys),
     Qualify(qualify::Qualify),
     Replay(replay::Replay),
@@ -97,6 +102,8 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::User(command) => command.run(&data),
         Command::Token(command) => command.run(&data),
         Command::Ledger(command) => command.run(&data),
+        Command::Policy(command) => command.run(&data),
+        Command::Spill(command) => command.run(&data),
         Command::Keys(command) => command.run(&data),
         Command::Qualify(command) => command.run(&data),
         Command::Replay(command) => command.run(&data),

@@ -24,6 +24,7 @@ mod importer;
 mod inspection;
 mod limits;
 mod models;
+mod policy;
 mod provenance;
 mod queries;
 mod replays;
