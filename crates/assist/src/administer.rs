@@ -1,27 +1,34 @@
 //! Administration while the daemon runs: the same identity, the same decision, the same ledger.
 
+mod commands;
 mod erasure;
 mod models;
+mod policy;
+mod records;
 mod slice;
+mod spill;
 
 pub use models::{NotAdmitted, check_admitted};
 
 use approval::PublicKey;
-use identity::{Action, Credential, Principal};
-use ledger::{Event, Filter, QueryError};
+use identity::{Asked, Credential};
+use ledger::Event;
 use protocol::admin::{Command, Response};
 use protocol::context::Stage;
 use protocol::posture::Summary;
 use protocol::{Digest, RecordNumber};
 use serde_json::{Value, json};
 
-use crate::{Assist, House, Refusal, RefusalKind};
+use crate::{Assist, RefusalKind};
+
+use commands::{mends, name_of, verb_of};
+use records::{blocking, unanswered};
+
+/// The surface of administration, as policies name it.
+const ADMIN: &str = "admin";
 
 /// Records of one list at most.
 const LIST_COUNT_MAX: u32 = 1000;
-
-/// What a query is called, in policies and in the ledger.
-const QUERY: &str = "ledger query";
 
 const SOURCES_HINT: &str = "list the sources with `cloisterd repo list`";
 const NOT_INDEXED: &str = "there is no such source, or it is not indexed yet";
@@ -40,57 +47,6 @@ impl Assist {
             Ok(value) => Response::Ok(value.to_string()),
             Err(Failed { error, hint, .. }) => Response::Failed { error, hint: hint.to_owned() },
         }
-    }
-
-    /// A leaf, its body, and the leaves that name it, as JSON, for a principal who may see it: its own
-    /// records for everybody, all for administrators.
-    pub async fn explain(&self, credential: &Credential, record: RecordNumber) -> Result<String, Refusal> {
-        let house = &self.house;
-        let principal = house.identify(credential, "explain")?;
-        let forbidden = || {
-            let message = format!("record {record} is not yours, or does not exist");
-            Refusal::new(crate::RefusalKind::Forbidden, message)
-        };
-        let leaf = house.ledger.record(record.0).map_err(|_| forbidden())?;
-        let own = matches!(&leaf.leaf.event, Event::Intent(intent) if intent.identity == principal.name);
-        let action = Action::Administer { command: "ledger show".to_owned() };
-        let administers = identity::decide(&principal, &action, &Default::default()).allowed;
-        if !own && !administers {
-            return Err(forbidden());
-        }
-        let mut shown = show(house, record.0)
-            .map_err(|failed| Refusal::new(crate::RefusalKind::LedgerUnavailable, failed.error))?;
-        if !administers {
-            keep_withheld(&mut shown);
-        }
-        Ok(shown.to_string())
-    }
-
-    /// Records that a filter takes, newest first, as JSON: of a person's own for everybody, of all for
-    /// administrators.
-    pub async fn query(
-        &self,
-        credential: &Credential,
-        mut filter: Filter,
-        before: Option<u64>,
-        count: u32,
-    ) -> Result<String, Refusal> {
-        let house = &self.house;
-        let principal = house.identify(credential, "cloister.query")?;
-        // It costs what a request costs, or more.
-        let place = house.admission.enter(&principal.name);
-        let _place = place.map_err(|(kind, message)| Refusal::new(kind, message))?;
-        let action = Action::Administer { command: QUERY.to_owned() };
-        if !identity::decide(&principal, &action, &Default::default()).allowed {
-            let person = filter.person.get_or_insert_with(|| principal.name.clone());
-            if *person != principal.name {
-                let message = format!("the records of {person} are not yours: leave `person` out");
-                return Err(Refusal::new(RefusalKind::Forbidden, message));
-            }
-        }
-        let page = house.query(&principal, filter, before, count).await;
-        let page = page.map_err(|failed| Refusal::new(failed.kind, failed.error))?;
-        Ok(json!(page).to_string())
     }
 
     /// Writes down a look at the jails, with its table as the body. Answers the leaf's number.
@@ -114,10 +70,17 @@ impl Assist {
             house.tally.kept_out(&shown, "admin", &error);
             failed(error, "run this as the user that owns the data directory")
         })?;
-        let name = command_name(&command);
-        let action = Action::Administer { command: name.to_owned() };
-        let decision = identity::decide(&principal, &action, &Default::default());
+        let name = name_of(&command);
+        // Whoever mends a policy that cannot be used is judged by the default one, and needs approvals all the same.
+        let asking = if mends(&command) {
+            house.asking_to_mend(&principal, ADMIN)
+        } else {
+            house.asking(&principal, ADMIN)
+        };
+        let asked = Asked::of_server(verb_of(&command), name);
+        let decision = asking.decide(&asked);
         if !decision.allowed {
+            house.tally.denied(&principal.name, ADMIN, "administration", asked.verb, &decision);
             return Err(failed(decision.reason, "run this as the user that owns the data directory"));
         }
         let changed = |subject: &str, detail: String| Event::Administration {
@@ -130,6 +93,7 @@ impl Assist {
         match command {
             Command::UserAdd { name, labels, groups } => {
                 let labels: identity::LabelSet = labels.join(",").parse().map_err(|e| failed(e, ""))?;
+                house.identity.lattice().check(&labels).map_err(|e| failed(e, ""))?;
                 let detail = format!("labels: {labels}; groups: {}", groups.join(","));
                 self.write(changed(&name, detail)).await?;
                 house.identity.user_add(&name, &labels, &groups).map_err(|e| failed(e, ""))?;
@@ -149,10 +113,29 @@ impl Assist {
             }
             Command::UserLabels { name, labels } => {
                 let labels: identity::LabelSet = labels.join(",").parse().map_err(|e| failed(e, ""))?;
+                house.identity.lattice().check(&labels).map_err(|e| failed(e, ""))?;
                 self.write(changed(&name, format!("labels: {labels}"))).await?;
                 let hint = "list the users with `cloisterd user list`";
                 house.identity.user_labels(&name, &labels).map_err(|e| failed(e, hint))?;
                 Ok(json!({ "user": name, "labels": labels }))
+            }
+            Command::UserRoles { name, roles } => {
+                let roles = identity::parse_roles(&roles).map_err(|e| failed(e, ""))?;
+                let names: Vec<&str> = roles.iter().map(|role| role.name()).collect();
+                self.write(changed(&name, format!("roles: {}", names.join(",")))).await?;
+                let hint = "list the users with `cloisterd user list`";
+                house.identity.user_roles(&name, &roles).map_err(|e| failed(e, hint))?;
+                Ok(json!({ "user": name, "roles": roles }))
+            }
+            Command::PolicyShow => self.policy_show().await,
+            Command::PolicyText { files } => self.policy_text(files).await,
+            Command::PolicySet { files, signatures } => self.policy_set(&principal, files, &signatures).await,
+            Command::PolicyReload => self.policy_reload().await,
+            Command::PolicyExplain { case } => self.policy_explain(&case),
+            Command::PolicyIntents { count } => self.policy_intents(count).await,
+            Command::Spill { source, reason } => {
+                self.write(changed(&source, reason.clone())).await?;
+                self.spill(&source, &reason).await
             }
             Command::SourceChange { action, name, detail } => {
                 let actor = format!("{} ({})", principal.name, principal.credential);
@@ -239,7 +222,7 @@ impl Assist {
                 let row = |record: ledger::Record| json!({ "index": record.index, "hash": Digest(record.hash), "leaf": record.leaf });
                 Ok(Value::Array(records.into_iter().map(row).collect()))
             }
-            Command::LedgerShow { record } => show(house, record),
+            Command::LedgerShow { record } => self.show(&asking, record).await,
             Command::Replay { record } => {
                 let replay = house.replay(RecordNumber(record)).await.map_err(|e| failed(e, ""))?;
                 Ok(json!(replay))
@@ -286,7 +269,7 @@ impl Assist {
             Command::UserKeys => Ok(json!(house.identity.key_list().map_err(|e| failed(e, ""))?)),
             Command::ModelStep { step, signatures } => {
                 let actor = format!("{} ({})", principal.name, principal.credential);
-                self.model_step(actor, *step, &signatures).await
+                self.model_step(&principal.name, actor, *step, &signatures).await
             }
             Command::ModelText { step } => self.model_text(*step).await,
             Command::ModelStates => Ok(self.model_states().await),
@@ -299,7 +282,7 @@ impl Assist {
             Command::EraseRequest { records, leaves, reason } => {
                 self.erase_request(&records, leaves, &reason).await
             }
-            Command::Erase { text, signatures } => self.erase(&text, &signatures).await,
+            Command::Erase { text, signatures } => self.erase(&principal.name, &text, &signatures).await,
             Command::LedgerBackup { to } => {
                 if let Some(to) = to {
                     self.write(changed(&to, String::new())).await?;
@@ -310,7 +293,7 @@ impl Assist {
                 Ok(json!({ "size": head.size_signed }))
             }
             Command::LedgerQuery { filter, before, count } => {
-                let page = house.query(&principal, filter, before, count).await?;
+                let page = house.query(&asking, filter, before, count).await?;
                 Ok(json!(page))
             }
             Command::LedgerExport { filter, from, count } => {
@@ -384,144 +367,6 @@ async fn evidence(house: &crate::House, event: Event) -> Result<Value, Failed> {
         "checkpoint": head.checkpoint,
         "size": head.size_signed,
     }))
-}
-
-impl House {
-    /// A search for words opens bodies, so it is written down before: who searched, with which filter. The
-    /// words themselves may be somebody's own and go into the leaf's body.
-    async fn query(
-        &self,
-        principal: &Principal,
-        filter: Filter,
-        before: Option<u64>,
-        count: u32,
-    ) -> Result<ledger::Page, Failed> {
-        if filter.text.is_some() {
-            let shown = Filter { text: None, ..filter.clone() };
-            let event = Event::Administration {
-                actor: format!("{} ({})", principal.name, principal.credential),
-                action: QUERY.to_owned(),
-                subject: filter.person.clone().unwrap_or_else(|| "everybody".to_owned()),
-                detail: format!("a search for words in bodies, by {}", given(&shown)),
-            };
-            let body = json!({ "filter": filter, "before": before }).to_string();
-            let written = self.append(event, Some(body.into_bytes())).await;
-            written.map_err(|refusal| failed_as(RefusalKind::LedgerUnavailable, refusal, ""))?;
-        }
-        let found = blocking(self.ledger.clone(), move |ledger| ledger.query(&filter, before, count));
-        found.await.map_err(unanswered)
-    }
-}
-
-/// The parts of a filter that are given, as JSON.
-fn given(filter: &Filter) -> String {
-    let mut given = json!(filter);
-    if let Value::Object(fields) = &mut given {
-        fields.retain(|_, value| !value.is_null());
-    }
-    given.to_string()
-}
-
-/// Work that reads many files does not hold up those who wait for an answer.
-async fn blocking<T: Send + 'static>(
-    ledger: ledger::Ledger,
-    work: impl FnOnce(&ledger::Ledger) -> Result<T, QueryError> + Send + 'static,
-) -> Result<T, QueryError> {
-    let done = tokio::task::spawn_blocking(move || work(&ledger)).await;
-    done.unwrap_or_else(|_| Err(QueryError::Filter("the query was broken off: try again".to_owned())))
-}
-
-fn unanswered(error: QueryError) -> Failed {
-    match error {
-        QueryError::Filter(message) => failed_as(RefusalKind::Invalid, message, ""),
-        error => {
-            let hint = "run `cloister ledger verify` on the ledger's directory";
-            let mut text = error.to_string();
-            if let Some(cause) = std::error::Error::source(&error) {
-                text = format!("{text}: {cause}");
-            }
-            failed_as(RefusalKind::LedgerUnavailable, text, hint)
-        }
-    }
-}
-
-fn show(house: &crate::House, record: u64) -> Result<Value, Failed> {
-    let hint = "run `cloister ledger verify` on the ledger's directory";
-    let leaf =
-        house.ledger.record(record).map_err(|e| failed(e, "list records with `cloisterd ledger list`"))?;
-    let mut related = Vec::new();
-    for index in house.ledger.related(record).map_err(|e| failed(e, hint))? {
-        related.push(view(&house.ledger.record(index).map_err(|e| failed(e, hint))?));
-    }
-    let mut shown = view(&leaf);
-    shown["related"] = Value::Array(related);
-    Ok(shown)
-}
-
-/// What a policy withheld is not shown to whoever asked for it by another way.
-fn keep_withheld(shown: &mut Value) {
-    for leaf in shown["related"].as_array_mut().into_iter().flatten() {
-        if leaf.pointer("/leaf/event/outcome").is_some_and(|outcome| outcome == "withheld") {
-            leaf["body"] = json!({ "withheld": true });
-        }
-    }
-}
-
-fn view(record: &ledger::Record) -> Value {
-    let body: Value =
-        record.body.as_ref().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or(Value::Null);
-    json!({
-        "index": record.index,
-        "hash": Digest(record.hash),
-        "leaf": record.leaf,
-        "body": body,
-        "erased": record.erased,
-    })
-}
-
-fn command_name(command: &Command) -> &'static str {
-    match command {
-        Command::UserAdd { .. } => "user add",
-        Command::UserGroups { .. } => "user groups",
-        Command::UserDisable { .. } => "user disable",
-        Command::UserLabels { .. } => "user labels",
-        Command::UserList => "user list",
-        Command::SourceChange { .. } => "repo add",
-        Command::CorpusChange { .. } => "corpus build",
-        Command::CorpusReload => "corpus reload",
-        Command::CorpusStates => "corpus list",
-        Command::SourceReload => "repo reload",
-        Command::SourceSynchronise { .. } => "repo sync",
-        Command::SourceStates | Command::SourceLeftOut { .. } | Command::SourceSuspicious { .. } => {
-            "repo status"
-        }
-        Command::TokenIssue { .. } => "token issue",
-        Command::TokenRevoke { .. } => "token revoke",
-        Command::TokenList => "token list",
-        Command::LedgerList { .. } => "ledger list",
-        Command::LedgerShow { .. } => "ledger show",
-        Command::Replay { .. } => "replay",
-        Command::Status => "status",
-        Command::AirgapVerify => "airgap verify",
-        Command::WitnessExport { .. } => "ledger witness export",
-        Command::WitnessImport { .. } => "ledger witness import",
-        Command::WitnessAdd { .. } => "ledger witness add",
-        Command::LedgerEvidence { .. } => "ledger evidence",
-        Command::UserEnrolKey { .. } => ledger::ENROL_KEY,
-        Command::UserRevokeKey { .. } => ledger::REVOKE_KEY,
-        Command::UserKeys => "user keys",
-        Command::ModelStep { .. } => "model step",
-        Command::ModelText { .. } => "model request",
-        Command::ModelStates => "model list",
-        Command::Reload => "model deploy",
-        Command::ModelTrust { .. } => "model trust",
-        Command::EraseRequest { .. } => "ledger erase-request",
-        Command::Erase { .. } => "ledger erase",
-        Command::LedgerBackup { .. } => "ledger backup",
-        Command::LedgerQuery { .. } => QUERY,
-        Command::LedgerExport { .. } => "ledger export",
-        Command::LedgerSlice { .. } | Command::LedgerSliceChunk { .. } => lineage::slice::ACTION,
-    }
 }
 
 /// An error and what caused it, on one line.

@@ -12,13 +12,15 @@ use crate::{Assist, Refusal};
 impl Assist {
     /// `{"deployments": […], "corpora": […]}`, as docs/http-api.md has it.
     pub async fn chain(&self, credential: &Credential) -> Result<Value, Refusal> {
+        const DIALECT: &str = "cloister.chain";
         let house = &self.house;
-        let principal = house.identify(credential, "cloister.chain")?;
+        let principal = house.identify(credential, DIALECT)?;
+        let asking = house.asking(&principal, DIALECT);
         let admissions = house.admissions.lock().await;
         let deployments: Vec<Value> =
             house.deployments.list().iter().map(|(facts, _)| link(facts, &admissions)).collect();
         drop(admissions);
-        let corpora = house.library.views(|corpus| may_see(&principal, corpus));
+        let corpora = house.library.views(|corpus| may_see(&asking, corpus));
         Ok(json!({ "deployments": deployments, "corpora": corpora }))
     }
 }

@@ -1,9 +1,9 @@
 //! What the team knows, as far as this person may read it: for prompts, and for people who look for themselves.
 //!
-//! Rights come first: a [`Readable`] holds the sources that `identity::decide` allows, and whatever is looked up is looked
+//! Rights come first: a [`Readable`] holds the sources that [`Asking::decide`] allows, and whatever is looked up is looked
 //! up in it. So no count, no score, no error and no record tells of a source that somebody may not read.
 
-use identity::{Action, Credential, LabelSet, Principal};
+use identity::{Asked, Asking, Credential, LabelSet, Principal, Verb};
 use ledger::Event;
 use protocol::RecordNumber;
 use protocol::context::SourceFacts;
@@ -78,20 +78,20 @@ impl Lookup {
 }
 
 /// The one question that decides: whether a person may read a source.
-pub(crate) fn may_read(principal: &Principal, source: &SourceFacts) -> bool {
+pub(crate) fn may_read(asking: &Asking<'_>, verb: Verb, source: &SourceFacts) -> bool {
     let Ok(labels) = source.labels.join(",").parse::<LabelSet>() else { return false };
-    identity::decide(principal, &Action::Read { readers: source.readers.clone() }, &labels).allowed
+    asking.decide(&Asked::of_source(verb, &source.name, &source.readers, labels)).allowed
 }
 
 impl House {
-    fn readable(&self, principal: &Principal) -> Readable {
-        self.context.readable(|source| may_read(principal, source))
+    fn readable(&self, asking: &Asking<'_>, verb: Verb) -> Readable {
+        self.context.readable(|source| may_read(asking, verb, source))
     }
 
     /// What helps with a request; nothing where nothing may.
     pub(crate) async fn retrieve(&self, request: &Request, principal: &Principal) -> Result<Found, Refusal> {
         let wanted = request.context && !matches!(request.ask, Ask::Complete { .. });
-        let readable = self.readable(principal);
+        let readable = self.readable(&self.asking(principal, request.dialect), Verb::ReadSource);
         if !wanted || readable.is_empty() {
             return Ok(Found::default());
         }
@@ -165,8 +165,10 @@ impl Assist {
         let house = &self.house;
         let principal = house.identify(credential, DIALECT)?;
         let _place = house.admit(DIALECT, &principal)?;
-        let views = house.context.views(|source| may_read(&principal, source));
-        let readable = house.readable(&principal);
+        let asking = house.asking(&principal, DIALECT);
+        let verb = if matches!(lookup, Lookup::Read { .. }) { Verb::ReadSource } else { Verb::SearchSource };
+        let views = house.context.views(|source| may_read(&asking, verb, source));
+        let readable = house.readable(&asking, verb);
         let (action, question) = (lookup.action(), lookup.question());
         let results = if lookup == Lookup::Sources {
             views.iter().map(view).collect()
@@ -183,8 +185,8 @@ impl Assist {
         let leaf = ledger::Lookup {
             identity: principal.name.clone(),
             credential: principal.credential.clone(),
-            labels: labels.names(),
-            policy: identity::policy_digest(),
+            labels: house.identity.lattice().reduced(&labels).names(),
+            policy: asking.policy(),
             action: action.to_owned(),
             shown: count,
         };

@@ -16,6 +16,9 @@ use crate::{
     Ask, Assist, Findings, Message, Parameters, PassagePlace, Refusal, RefusalKind, Request, Role, Tools,
 };
 
+/// The surface of generation, by which policies tell it from completion.
+pub const DIALECT: &str = "cloister.generate";
+
 /// Draws of one request at most,
 pub const CANDIDATES_MAX: u32 = 16;
 /// goes of mechanical fixes for each,

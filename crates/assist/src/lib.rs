@@ -14,6 +14,7 @@ mod decisions;
 pub mod evidence;
 mod generate;
 mod json;
+mod policy;
 mod posture;
 mod prompt;
 mod prove;
@@ -35,7 +36,7 @@ use std::sync::Arc;
 use ::checks::Checkers;
 use ::provenance::library::Library;
 use engine::Deployments;
-use identity::{Credential, Identity};
+use identity::{Credential, Identity, InForce, PolicyFile};
 use ledger::{Admissions, Ledger};
 use protocol::control::{DeploymentFacts, Limits};
 use protocol::corpora::Policy;
@@ -48,9 +49,12 @@ pub use answer::{Answer, AnswerStream, Event, Findings, PassagePlace, Usage};
 pub use checks::{Check, Remark};
 pub use context::Lookup;
 pub use decisions::{CLIENT_BYTES_MAX, Decided, PATH_BYTES_MAX};
-pub use generate::{CANDIDATES_MAX, FIXES_MAX, Generate, Generated, Round, SPANS_MAX, Step};
+pub use generate::{
+    CANDIDATES_MAX, DIALECT as GENERATE_DIALECT, FIXES_MAX, Generate, Generated, Round, SPANS_MAX, Step,
+};
 pub use json::Json;
 pub use ledger::{Choice, Filter, Receipt};
+pub use policy::policy_of;
 pub use posture::{PostureView, Standing};
 pub use prove::LeafProof;
 pub use provenance::{Match, Provenance, TRACE_BYTES_MAX, Trace};
@@ -95,6 +99,8 @@ struct House {
     /// What is done about answers that match them.
     provenance: Arc<Policy>,
     supervision: Arc<dyn Supervision>,
+    /// Who may do what.
+    policy: InForce,
 }
 
 /// What the pipeline is made of.
@@ -140,6 +146,9 @@ pub trait Supervision: Send + Sync {
 
     /// Has a source indexed as soon as may be.
     fn synchronise(&self, source: &str) -> Result<(), String>;
+
+    /// The files of the site's policy, by name; none where it has none.
+    fn policy_files(&self) -> Result<Vec<PolicyFile>, String>;
 
     /// Has the jails looked at.
     fn posture(&self) -> Supervised<RecordedPosture>;
@@ -223,6 +232,10 @@ impl Assist {
     pub fn new(parts: Parts) -> Assist {
         let admission = Admission::new(&parts.limits);
         let tally = Tally::start(parts.ledger.clone());
+        let policy = policy_of(&parts.ledger, parts.supervision.policy_files());
+        if let Err(why) = &policy {
+            tracing::error!(why, "nothing is answered, since the policy cannot be used");
+        }
         let Parts { identity, ledger, deployments, limits, outside, fingerprint_key, .. } = parts;
         Assist {
             house: Arc::new(House {
@@ -241,6 +254,7 @@ impl Assist {
                 library: parts.library,
                 provenance: Arc::new(parts.provenance),
                 supervision: parts.supervision,
+                policy: InForce::new(policy),
             }),
         }
     }

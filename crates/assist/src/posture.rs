@@ -1,7 +1,7 @@
 //! The newest look at the jails, as the ledger has it, for everybody who may come in: which jail held is
 //! no secret of anybody's. The processes, files and sockets of the same record are an administrator's.
 
-use identity::{Action, Credential};
+use identity::{Asked, Credential, Verb};
 use ledger::{Event, Filter, QueryError};
 use protocol::posture::{Posture, Row};
 
@@ -44,8 +44,8 @@ impl Assist {
         let house = &self.house;
         let principal = house.identify(credential, DIALECT)?;
         let _place = house.admit(DIALECT, &principal)?;
-        let action = Action::Administer { command: "ledger query".to_owned() };
-        let administers = identity::decide(&principal, &action, &Default::default()).allowed;
+        let asked = Asked::of_server(Verb::QueryLedger, "ledger query");
+        let administers = house.asking(&principal, DIALECT).decide(&asked).allowed;
         let ledger = house.ledger.clone();
         let found = tokio::task::spawn_blocking(move || newest(&ledger)).await;
         let posture = found.map_err(|_| Refusal::broken())?.map_err(|error| {

@@ -8,7 +8,7 @@ use ::provenance::library::Visible;
 use ::provenance::segment::Damaged;
 use ::provenance::trace::{self, CorpusAsked, Limits, Nearby, Span, Surroundings};
 use ::provenance::{lexeme, policy};
-use identity::{Action, Credential, LabelSet, Principal};
+use identity::{Asked, Asking, Credential, LabelSet, Principal};
 use ledger::Event;
 use protocol::RecordNumber;
 use protocol::corpora::{self, CorpusFacts};
@@ -132,9 +132,9 @@ pub(crate) struct Known {
 }
 
 /// Whether a person may see what of a corpus matches.
-pub(crate) fn may_see(principal: &Principal, corpus: &CorpusFacts) -> bool {
+pub(crate) fn may_see(asking: &Asking<'_>, corpus: &CorpusFacts) -> bool {
     let Ok(labels) = corpus.labels.join(",").parse::<LabelSet>() else { return false };
-    identity::decide(principal, &Action::Read { readers: corpus.readers.clone() }, &labels).allowed
+    asking.decide(&Asked::of_corpus(&corpus.name, &corpus.readers, labels)).allowed
 }
 
 impl House {
@@ -146,7 +146,8 @@ impl House {
         principal: &Principal,
         passages: impl Iterator<Item = &'a Passage>,
     ) -> Result<Known, Refusal> {
-        let visible = self.library.visible(|corpus| may_see(principal, corpus));
+        let asking = self.asking(principal, request.dialect);
+        let visible = self.library.visible(|corpus| may_see(&asking, corpus));
         let all = self.provenance.may_block().then(|| self.library.visible(|_| true));
         if let Some(name) = all.iter().flat_map(|all| &all.not_asked).next() {
             let message = format!(
@@ -325,7 +326,9 @@ impl Assist {
         let house = &self.house;
         let principal = house.identify(credential, DIALECT)?;
         let _place = house.admit(DIALECT, &principal)?;
-        let visible = house.library.visible(|corpus| may_see(&principal, corpus));
+        let asking = house.asking(&principal, DIALECT);
+        let visible = house.library.visible(|corpus| may_see(&asking, corpus));
+        let policy = asking.policy();
         let labels = visible.labels.clone();
         let known = Known {
             visible: Arc::new(visible),
@@ -349,8 +352,8 @@ impl Assist {
         let leaf = ledger::Lookup {
             identity: principal.name.clone(),
             credential: principal.credential.clone(),
-            labels: joined.names(),
-            policy: identity::policy_digest(),
+            labels: house.identity.lattice().reduced(&joined).names(),
+            policy,
             action: "trace".to_owned(),
             shown: u32::try_from(provenance.matches.len()).unwrap_or(u32::MAX),
         };

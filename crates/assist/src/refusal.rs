@@ -33,6 +33,8 @@ pub enum RefusalKind {
     Busy,
     /// The ledger cannot be written: nothing is answered.
     LedgerUnavailable,
+    /// The site's policy cannot be used: nothing is answered.
+    PolicyUnavailable,
     /// The worker is gone or starting.
     EngineUnavailable,
     /// The engine broke while it answered.

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use identity::{AuthenticateError, Credential, Principal};
+use identity::{AuthenticateError, Credential, Decision, Principal, Verb};
 use ledger::{Entry, Event, Ledger, Login, LoginOutcome};
+use protocol::Digest;
 
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 /// Sorts that are told apart within a second; more are counted together.
@@ -39,6 +40,7 @@ enum Sort {
         identity: Option<String>,
         dialect: &'static str,
         reason: &'static str,
+        denial: Option<Denial>,
     },
     Login {
         identity: Option<String>,
@@ -46,6 +48,14 @@ enum Sort {
         surface: &'static str,
         refused: Option<&'static str>,
     },
+}
+
+/// What a policy denied, and by which rules.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Denial {
+    verb: Verb,
+    policy: Digest,
+    rule: Option<String>,
 }
 
 impl Tally {
@@ -65,8 +75,25 @@ impl Tally {
 
     /// Counts a refusal of somebody who is known.
     pub(crate) fn count(&self, identity: &str, dialect: &'static str, reason: &'static str) {
-        let sort = Sort::Refusal { identity: Some(identity.to_owned()), dialect, reason };
-        let others = Sort::Refusal { identity: None, dialect: "any", reason: "others" };
+        self.refused(identity, dialect, reason, None);
+    }
+
+    /// Counts a denial of somebody who is known; its words are those of whoever asks, not of what there is.
+    pub(crate) fn denied(
+        &self,
+        identity: &str,
+        dialect: &'static str,
+        reason: &'static str,
+        verb: Verb,
+        decision: &Decision,
+    ) {
+        let rule = (!decision.rules.is_empty()).then(|| decision.rules.join(", "));
+        self.refused(identity, dialect, reason, Some(Denial { verb, policy: decision.policy, rule }));
+    }
+
+    fn refused(&self, identity: &str, dialect: &'static str, reason: &'static str, denial: Option<Denial>) {
+        let sort = Sort::Refusal { identity: Some(identity.to_owned()), dialect, reason, denial };
+        let others = Sort::Refusal { identity: None, dialect: "any", reason: "others", denial: None };
         self.lock().add(sort, others);
     }
 
@@ -141,9 +168,12 @@ async fn write(counted: &Mutex<Counted>, ledger: &Ledger) {
 impl Sort {
     fn event(self, count: u32) -> Event {
         match self {
-            Sort::Refusal { identity, dialect, reason } => {
+            Sort::Refusal { identity, dialect, reason, denial } => {
                 let (dialect, reason) = (dialect.to_owned(), reason.to_owned());
-                Event::Refusal(ledger::Refusal { identity, dialect, reason, count })
+                let (action, policy, rule) = denial.map_or((None, None, None), |denial| {
+                    (Some(denial.verb.name().to_owned()), Some(denial.policy), denial.rule)
+                });
+                Event::Refusal(ledger::Refusal { identity, dialect, reason, count, action, policy, rule })
             }
             Sort::Login { identity, credential, surface, refused } => Event::Login(Login {
                 identity,
@@ -167,6 +197,7 @@ mod tests {
             credential: credential.to_owned(),
             clearance: identity::LabelSet::default(),
             groups: Vec::new(),
+            roles: Vec::new(),
             is_owner: false,
         }
     }

@@ -1,7 +1,7 @@
 //! What a deployment's vocabulary and template make of a text or a conversation. No model runs and nothing is
 //! answered, so nothing goes into the ledger but a refusal.
 
-use identity::Credential;
+use identity::{Credential, Verb};
 use protocol::worker::{Part, Token};
 
 use crate::template::{self, Surroundings};
@@ -84,7 +84,7 @@ impl Assist {
         let house = &self.house;
         let principal = house.identify(&credential, dialect)?;
         let deployment = house.deployment(dialect, deployment.as_deref(), &principal)?;
-        house.authorise(dialect, &principal, &deployment).await?;
+        house.authorise(dialect, Verb::Complete, &principal, &deployment).await?;
         let _place = house.admit(dialect, &principal)?;
         let (worker, ready) = (&deployment.worker, &deployment.ready);
         match spelling {

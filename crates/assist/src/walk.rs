@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::{Deployment, Generation, Order, Unavailable, WorkerError};
-use identity::{Action, Credential, LabelSet, Principal};
+use identity::{Asked, Credential, LabelSet, Principal, Verb};
 use ledger::{Block, Commitment, Entry, Intent, Opening, Outcome, Receipt, Salt, Salts};
 use protocol::worker::{Class, Failure, Stop};
 use protocol::{Digest, RecordNumber};
@@ -43,7 +43,8 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
         let principal = house.identify(&request.credential, request.dialect)?;
         let asked = request.deployment.as_deref();
         let deployment = house.deployment(request.dialect, asked, &principal)?;
-        let (labels, policy) = house.authorise(request.dialect, &principal, &deployment).await?;
+        let (labels, policy) =
+            house.authorise(request.dialect, verb(&request), &principal, &deployment).await?;
         let _place = house.admit(request.dialect, &principal)?;
         let time_unix_s = (house.outside.now_unix_s)();
         let tokens_max = house.tokens_max(&request, &deployment);
@@ -56,7 +57,9 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
         let labels = labels.join(&context::labels_of_source(source.as_ref())?);
         // And what is said of known code.
         let known = house.known(&request, &principal, prompt.chosen(&found))?;
-        let labels = labels.join(&known.labels);
+        let labels = house.identity.lattice().join(&labels, &known.labels);
+        // All of it was filtered before; the whole is decided of, too.
+        house.authorise_answer(&request, &principal, &deployment, &labels).await?;
         let order = Order {
             prompt: prompt.tokens.clone(),
             sampling: request.parameters.sampling,
@@ -145,6 +148,7 @@ impl House {
             Refusal::new(RefusalKind::Unauthenticated, error.to_string())
         })?;
         self.tally.came_in(&principal, dialect, (self.outside.now_unix_s)());
+        self.has_policy()?;
         Ok(principal)
     }
 
@@ -170,23 +174,42 @@ impl House {
     pub(crate) async fn authorise(
         &self,
         dialect: &'static str,
+        verb: Verb,
         principal: &Principal,
         deployment: &Deployment,
     ) -> Result<(LabelSet, Digest), Refusal> {
         let labels = deployment.facts.labels.join(",").parse::<LabelSet>();
         let labels = labels.map_err(|error| Refusal::new(RefusalKind::Forbidden, error.to_string()))?;
-        let action = Action::Use { deployment: deployment.facts.alias.clone() };
-        let decision = identity::decide(principal, &action, &labels);
+        let asked = Asked::of_deployment(verb, &deployment.facts.alias, labels.clone());
+        let policy = self.decided(dialect, principal, &asked).await?;
+        Ok((labels, policy))
+    }
+
+    /// Whether the answer may be made, of all that goes into it.
+    async fn authorise_answer(
+        &self,
+        request: &Request,
+        principal: &Principal,
+        deployment: &Deployment,
+        carried: &LabelSet,
+    ) -> Result<Digest, Refusal> {
+        let labels = context::parsed(&deployment.facts.labels)?;
+        let asked = Asked::of_deployment(verb(request), &deployment.facts.alias, labels);
+        self.decided(request.dialect, principal, &asked.carrying(carried.clone())).await
+    }
+
+    /// The digest of the policy that allows something; a leaf that names it where it does not.
+    async fn decided(
+        &self,
+        dialect: &'static str,
+        principal: &Principal,
+        asked: &Asked,
+    ) -> Result<Digest, Refusal> {
+        let decision = self.asking(principal, dialect).decide(asked);
         if decision.allowed {
-            return Ok((labels, decision.policy));
+            return Ok(decision.policy);
         }
-        let refusal = ledger::Refusal {
-            identity: Some(principal.name.clone()),
-            dialect: dialect.to_owned(),
-            reason: decision.reason.clone(),
-            count: 1,
-        };
-        self.append(ledger::Event::Refusal(refusal), None).await?;
+        self.denied(principal, dialect, asked.verb, &decision).await?;
         Err(Refusal::new(RefusalKind::Forbidden, decision.reason))
     }
 
@@ -238,7 +261,7 @@ impl House {
     pub(crate) async fn count(&self, request: &Request) -> Result<u32, Refusal> {
         let principal = self.identify(&request.credential, request.dialect)?;
         let deployment = self.deployment(request.dialect, request.deployment.as_deref(), &principal)?;
-        self.authorise(request.dialect, &principal, &deployment).await?;
+        self.authorise(request.dialect, verb(request), &principal, &deployment).await?;
         let _place = self.admit(request.dialect, &principal)?;
         let time_unix_s = (self.outside.now_unix_s)();
         let tokens_max = self.tokens_max(request, &deployment);
@@ -504,6 +527,15 @@ fn class(ask: &Ask) -> Class {
 /// cache would tell by its speed what somebody else asked. Entries from before a source was removed serve nobody.
 fn cache_scope(principal: &Principal, labels: &LabelSet, removals: u64) -> Digest {
     Digest(Sha256::digest(format!("{}\n{labels}\n{removals}", principal.name)).into())
+}
+
+/// As policies name it.
+fn verb(request: &Request) -> Verb {
+    match request.ask {
+        _ if request.dialect == crate::generate::DIALECT => Verb::Generate,
+        Ask::Chat { .. } => Verb::Chat,
+        Ask::Complete { .. } | Ask::Fill { .. } => Verb::Complete,
+    }
 }
 
 fn action(ask: &Ask) -> &'static str {

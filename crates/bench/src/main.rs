@@ -10,6 +10,7 @@ mod appends;
 mod bare;
 mod checks;
 mod console;
+mod decisions;
 mod index;
 mod jail_cost;
 mod large_ledger;
@@ -112,6 +113,8 @@ enum What {
         #[arg(long, default_value = "crates")]
         fresh: PathBuf,
     },
+    /// What a decision of the policy costs, with many policies, persons and sources.
+    Policy,
     /// What each page of the console asks of a server with a large ledger, over loopback.
     Console {
         /// Requests in the ledger; two leaves each.
@@ -195,6 +198,7 @@ fn main() -> ExitCode {
             retrieval::measure(&options, |corpora| retrieval::hooks(&options.cache, corpora))
         }
         What::Index { cache } => index::measure(&cache),
+        What::Policy => decisions::measure(),
         What::Console { records } => console::measure(records),
         What::Provenance { known, fresh } => provenance::measure(&known, &fresh),
         What::Typing { model, quick } => typing::measure(&model, quick),

@@ -18,7 +18,12 @@ impl Quantiles {
 
     /// The value at or above which `1 - per_cent / 100` of them lie; NaN without any.
     pub(crate) fn at(&self, per_cent: usize) -> f64 {
-        let index = (self.0.len() * per_cent / 100).min(self.0.len().saturating_sub(1));
+        self.at_per_mille(per_cent * 10)
+    }
+
+    /// The same in thousandths.
+    pub(crate) fn at_per_mille(&self, per_mille: usize) -> f64 {
+        let index = (self.0.len() * per_mille / 1000).min(self.0.len().saturating_sub(1));
         self.0.get(index).copied().unwrap_or(f64::NAN)
     }
 

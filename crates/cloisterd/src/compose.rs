@@ -1,6 +1,7 @@
 //! Putting the parts together: the same parts under a running daemon's gateway, and under an
 //! administration command that holds the lock itself.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;
 use std::rc::Rc;
@@ -10,7 +11,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use assist::{Assist, Outside, Parts, Supervised, Supervision};
 use checks::Checkers;
 use engine::{Deployments, Worker, launch};
-use identity::{Action, Credential, Identity, LabelSet};
+use identity::{
+    Asked, Asking, Circumstances, Credential, Identity, Lattice, PolicyFile, RolesOfGroups, Verb,
+};
 use ledger::disk::RealDisk;
 use ledger::{Entry, Event, Ledger, LedgerConfig, LedgerKeys, LocalNotary, Notary, Recovery};
 use models::deployment::{Deployment, Lock, Upstream};
@@ -28,7 +31,7 @@ use crate::data::{Data, Keys};
 use crate::output::{self, Hinted};
 use crate::settings::Settings;
 use crate::sources::Indexes;
-use crate::{served, sources};
+use crate::{policies, served, sources};
 
 /// Generations that may wait for a sequence of a worker, where the configuration does not say.
 const QUEUE_MAX: u32 = 64;
@@ -345,7 +348,7 @@ pub(crate) fn administer(data: &Data, command: Command) -> Result<Response, Box<
     let (ledger, recovery) =
         open_ledger(data, &keys, &verifier, notary, settings.limits().disk_free_bytes_min)?;
     report_recovery(&recovery);
-    let identity = Arc::new(Identity::open(&data.path("identity"), data.owner_uid())?);
+    let identity = Arc::new(identity_of(data, &settings)?);
     let admissions = ledger.admissions()?;
     let context = Arc::new(Sources::default());
     if command.is_of_sources() {
@@ -395,18 +398,21 @@ pub(crate) fn record_change_by(
     subject: &str,
     detail: String,
 ) -> Result<(), Box<dyn Error>> {
-    let identity = Identity::open(&data.path("identity"), data.owner_uid())?;
+    let identity = identity_of(data, &Settings::read(data.root())?)?;
     let uid = rustix::process::geteuid().as_raw();
     let principal = identity.authenticate(&Credential::Peer { uid })?;
-    let asked = Action::Administer { command: action.to_owned() };
-    let decision = identity::decide(&principal, &asked, &LabelSet::default());
-    if !decision.allowed {
-        return Err(Hinted::new(decision.reason, "run this as the user that owns the data directory").into());
-    }
     let notary = notary(data, keys)?;
     let verifier = notary.verifier();
     let (ledger, recovery) = open_ledger(data, keys, &verifier, notary, 0)?;
     report_recovery(&recovery);
+    let policy = assist::policy_of(&ledger, policies::read(&data.path(policies::FOLDER)));
+    let circumstances = Circumstances { time_unix_s: now_unix_s(), dialect: "admin" };
+    let asking = Asking::new(policy.map(Arc::new).map_err(Arc::from), &principal, circumstances);
+    let decision = asking.decide(&Asked::of_server(Verb::Administer, action));
+    if !decision.allowed {
+        ledger.close()?;
+        return Err(Hinted::new(decision.reason, "run this as the user that owns the data directory").into());
+    }
     let change = Event::Administration {
         actor: format!("{} ({})", principal.name, principal.credential),
         action: action.to_owned(),
@@ -415,6 +421,19 @@ pub(crate) fn record_change_by(
     };
     ledger.append_blocking(Entry { event: change, body: None })?;
     Ok(ledger.close()?)
+}
+
+/// Who is who, with what the settings say of labels and roles.
+fn identity_of(data: &Data, settings: &Settings) -> Result<Identity, Box<dyn Error>> {
+    let identity = Identity::open(&data.path("identity"), data.owner_uid())?;
+    Ok(identity.with(Lattice::new(&settings.labels)?, roles_of_groups(&settings.roles)?))
+}
+
+/// Groups whose members have a role, as the settings name them.
+pub(crate) fn roles_of_groups(
+    named: &BTreeMap<String, Vec<String>>,
+) -> Result<RolesOfGroups, identity::NoRole> {
+    named.iter().map(|(role, groups)| Ok((role.parse()?, groups.clone()))).collect()
 }
 
 /// The indexes that there are, while no daemon runs.
@@ -470,6 +489,10 @@ impl Supervision for HereAndNow {
 
     fn synchronise(&self, _source: &str) -> Result<(), String> {
         Err("no daemon runs: the command does it itself".to_owned())
+    }
+
+    fn policy_files(&self) -> Result<Vec<PolicyFile>, String> {
+        policies::read(&self.data.path(policies::FOLDER))
     }
 
     fn posture(&self) -> Supervised<assist::RecordedPosture> {

@@ -18,7 +18,7 @@ use credentials::Provider;
 use credentials::tls::Server;
 use engine::{Deployments, Worker};
 use gateway::Tls;
-use identity::Identity;
+use identity::{Identity, Lattice, PolicyFile};
 use jail::channel::Channel;
 use jail::probe::Places;
 use ledger::{AppendError, Entry, Event, Ledger, Notary, NotaryError};
@@ -36,7 +36,7 @@ use retrieval::Sources;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{oneshot, watch};
 
-use crate::{compose, corpora, output, sources, ways_in};
+use crate::{compose, corpora, output, policies, sources, ways_in};
 
 /// The first argument that makes this program the gateway.
 pub(crate) const ARGUMENT: &str = "gateway-process";
@@ -48,6 +48,9 @@ const OVERSIGHT: RawFd = 4;
 const OPEN_FILES_MAX: u64 = 4096;
 /// Time that running requests have when the daemon stops.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// Between two looks at the policy's files.
+const POLICY_EVERY: Duration = Duration::from_secs(2);
 
 /// Never returns before the supervisor says so or is gone.
 pub(crate) fn main() -> ExitCode {
@@ -87,7 +90,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         kind: jail::Kind::Gateway,
         parent_pid: setup.supervisor_pid,
         read_write: granted(&data),
-        read_only: vec![data.join(sources::FOLDER), data.join(corpora::FOLDER)],
+        read_only: [sources::FOLDER, corpora::FOLDER, policies::FOLDER].map(|name| data.join(name)).into(),
         keep_fds,
         memory_bytes_max: None,
         open_files_max: OPEN_FILES_MAX,
@@ -186,7 +189,9 @@ fn serve(
     for facts in &setup.deployments {
         assist::check_admitted(&admissions, facts)?;
     }
-    let identity = Arc::new(Identity::open(&data.join("identity"), setup.owner_uid)?);
+    let identity = Identity::open(&data.join("identity"), setup.owner_uid)?;
+    let identity = identity.with(Lattice::new(&setup.labels)?, compose::roles_of_groups(&setup.roles)?);
+    let identity = Arc::new(identity);
     let mut descriptors = descriptors;
     let tls = match &setup.access {
         Some(access) => {
@@ -196,7 +201,9 @@ fn serve(
         None => None,
     };
     let _control_waits = ways.send((Arc::clone(&identity), tls.clone()));
-    let supervision = Arc::new(Supervisor { channel: Arc::clone(&channel), asked: Arc::clone(&asked) });
+    let policy = data.join(policies::FOLDER);
+    let supervision =
+        Arc::new(Supervisor { channel: Arc::clone(&channel), asked: Arc::clone(&asked), policy });
     let served = runtime.block_on(async {
         let assist = Assist::new(Parts {
             identity,
@@ -212,6 +219,7 @@ fn serve(
             provenance: setup.provenance.clone(),
             supervision,
         });
+        tokio::spawn(look_at_policy(assist.clone()));
         tokio::spawn(record_postures(assist.clone(), looked, Arc::clone(&channel), asked));
         let (admin, listeners) = listeners(descriptors, &setup, tls.as_ref())?;
         send(&channel, &FromGateway::Ready).map_err(|error| error.to_string())?;
@@ -228,6 +236,17 @@ fn serve(
     served?;
     ledger.close()?;
     Ok(())
+}
+
+/// Looks again and again whether the policy's files are the approved ones still. Without, what was read last would be in
+/// force until the next start.
+async fn look_at_policy(assist: Assist) {
+    loop {
+        tokio::time::sleep(POLICY_EVERY).await;
+        let assist = assist.clone();
+        // What is wrong is in the log, and in every refusal.
+        let _outcome = tokio::task::spawn_blocking(move || assist.look_at_policy()).await;
+    }
 }
 
 /// What the supervisor saw, and its rows as JSON.
@@ -577,6 +596,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct Supervisor {
     channel: Arc<Channel>,
     asked: Arc<Asked>,
+    /// The folder of the policy's files.
+    policy: PathBuf,
 }
 
 impl Supervisor {
@@ -621,6 +642,10 @@ impl Supervision for Supervisor {
     fn synchronise(&self, source: &str) -> Result<(), String> {
         let question = FromGateway::Synchronise { source: source.to_owned() };
         send(&self.channel, &question).map_err(|error| error.to_string())
+    }
+
+    fn policy_files(&self) -> Result<Vec<PolicyFile>, String> {
+        policies::read(&self.policy)
     }
 
     fn posture(&self) -> Supervised<RecordedPosture> {

@@ -28,6 +28,7 @@ mod installed;
 mod key_files;
 mod listeners;
 mod output;
+mod policies;
 mod served;
 mod settings;
 mod sources;

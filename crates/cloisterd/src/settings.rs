@@ -1,13 +1,15 @@
 //! The configuration file and every environment variable of `cloisterd`, resolved once. Each setting
 //! has a default: no file is needed.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use identity::{Lattice, Role};
 use jail::weaker::{self, Weaker};
-use protocol::control::Limits;
+use protocol::control::{LabelSettings, Limits};
 use protocol::corpora::Policy;
 use protocol::worker::Speculation;
 use serde::Deserialize;
@@ -78,6 +80,10 @@ pub(crate) struct Settings {
     pub(crate) jwt: Option<ways_in::Jwt>,
     /// A reverse proxy that knows people.
     pub(crate) proxy: Option<ways_in::Proxy>,
+    /// What labels mean.
+    pub(crate) labels: LabelSettings,
+    /// Groups whose members have a role, by the role's name.
+    pub(crate) roles: BTreeMap<String, Vec<String>>,
 }
 
 /// Compilers that look at answers.
@@ -276,6 +282,13 @@ impl Settings {
         }
         if let Some(proxy) = &settings.proxy {
             proxy.check().map_err(wrong)?;
+        }
+        Lattice::new(&settings.labels).map_err(|error| wrong(error.to_string()))?;
+        for (role, groups) in &settings.roles {
+            role.parse::<Role>().map_err(|error| wrong(format!("roles: {error}")))?;
+            if let Some(group) = groups.iter().find(|group| !identity::is_name(group)) {
+                return Err(wrong(format!("roles.{role}: `{}` cannot be a group", group.escape_debug())));
+            }
         }
         if settings.airgap.interval_s == Some(0) {
             return Err(wrong("airgap.interval_s is 0: at least one second".to_owned()));

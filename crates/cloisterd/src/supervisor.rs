@@ -34,7 +34,7 @@ use crate::output;
 use crate::settings::{OnFailure, Settings};
 use crate::sources::Indexes;
 use crate::ways_in::{self, Watch};
-use crate::{checker_process, compose, corpora, gateway_process, host, served, settings, sources};
+use crate::{checker_process, compose, corpora, gateway_process, host, policies, served, settings, sources};
 
 /// A process that dies is started again after this, doubled at each death that comes soon,
 const RESTART_WAIT_MIN: Duration = Duration::from_millis(100);
@@ -138,6 +138,7 @@ impl Supervisor {
         };
         let cgroups = host::cgroups_of(&settings)?;
         corpora::make_folder(&data)?;
+        policies::make_folder(&data)?;
         let indexing = Indexing::new(&data)?;
         // From here on nothing that this process starts can make a network socket, whatever its jail.
         jail::give_up_networks()?;
@@ -411,6 +412,8 @@ impl Supervisor {
             sources: self.indexing.facts(),
             corpora: corpora::facts(&corpora::configured(&self.data)?),
             provenance: self.settings.provenance.clone(),
+            labels: self.settings.labels.clone(),
+            roles: self.settings.roles.clone(),
             limits: self.settings.limits(),
             clock: compose::clock_state(),
             accept: self.settings.jail.accept_names(),

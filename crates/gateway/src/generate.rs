@@ -23,7 +23,7 @@ use crate::parameters::{context, deployment, sampling, subject, tokens_max};
 const INSTRUCTION_BYTES_MAX: usize = 4096;
 
 /// As records name the surface.
-pub(crate) const DIALECT: &str = "cloister.generate";
+pub(crate) const DIALECT: &str = assist::GENERATE_DIALECT;
 
 /// Reads the body: what is to be generated, and whether its steps are streamed.
 pub(crate) fn parse(body: &[u8], credential: Credential) -> Result<(Generate, bool), DialectError> {

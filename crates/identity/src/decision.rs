@@ -1,39 +1,41 @@
-//! One decision for everything. Deny by default.
+//! One decision for everything. Deny by default; an error is a denial.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cedar_policy::{
+    Authorizer, Context, Decision as Effect, Entities, Entity, EntityUid, Request, RestrictedExpression,
+};
 use protocol::Digest;
-use protocol::context::EVERYONE;
-use sha2::{Digest as _, Sha256};
 
-use crate::{LabelSet, Principal};
-
-/// The policy, as text: what [`decide`] does, and what its digest in the records stands for.
-const POLICY: &str = "\
-cloister policy 2
-permit use when the principal's clearance dominates the labels
-permit read when the principal's clearance dominates the labels, and the readers are everyone, or name the principal or a \
-group of theirs
-permit administer when the principal is the owner of the data directory
-forbid everything else
-";
+use crate::names::{Names, entity};
+use crate::verb::{Resource, Verb};
+use crate::{LabelSet, Policy, Principal};
 
 /// What somebody wants to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Ask a deployment.
-    Use {
-        /// Its alias.
-        deployment: String,
-    },
-    /// Read a source of local context.
-    Read {
-        /// Groups and persons who may; `everyone` for all.
-        readers: Vec<String>,
-    },
-    /// Run an administration command.
-    Administer {
-        /// As it is called on the command line.
-        command: String,
-    },
+pub struct Asked {
+    /// What.
+    pub verb: Verb,
+    /// To what.
+    pub resource: Resource,
+    /// Labels of that.
+    pub labels: LabelSet,
+    /// Labels of everything that an answer would carry; those of the resource among them, or none.
+    pub carried: LabelSet,
+    /// As it is called on the command line; empty where it is no command.
+    pub command: String,
+    /// Whose request is approved; empty where nothing is.
+    pub requester: String,
+}
+
+/// When and how somebody asks. No policy has a clock of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Circumstances<'a> {
+    /// Seconds since 1970.
+    pub time_unix_s: i64,
+    /// The surface and dialect, as `openai.chat`.
+    pub dialect: &'a str,
 }
 
 /// Whether they may.
@@ -41,78 +43,272 @@ pub enum Action {
 pub struct Decision {
     /// They may.
     pub allowed: bool,
-    /// Why, or why not, for a person to read.
+    /// Why, or why not, for a person to read. It does not tell whether there is something they may not see.
     pub reason: String,
-    /// Digest of the policy that said so.
+    /// The policies that decided, by their ids; none where nothing permits.
+    pub rules: Vec<String>,
+    /// Digest of the policy that said so; of nothing where there is none.
     pub policy: Digest,
 }
 
-/// Decides. `labels` are those of everything that the action would show.
-pub fn decide(principal: &Principal, action: &Action, labels: &LabelSet) -> Decision {
-    let (allowed, reason) = match action {
-        Action::Use { .. } if principal.clearance.dominates(labels) => (true, "cleared".to_owned()),
-        Action::Use { deployment } => (
-            false,
-            format!("{} is not cleared for [{labels}], which {deployment} would show", principal.name),
-        ),
-        // One reason for both ways of not being allowed: it may not tell that there is something.
-        Action::Read { readers } if reads(principal, readers) && principal.clearance.dominates(labels) => {
-            (true, "a reader".to_owned())
-        }
-        Action::Read { .. } => (false, "there is no such source".to_owned()),
-        Action::Administer { .. } if principal.is_owner => (true, "owner".to_owned()),
-        Action::Administer { command } => (
-            false,
-            format!("{} may not run `{command}`: the owner of the data directory may", principal.name),
-        ),
-    };
-    Decision { allowed, reason, policy: policy_digest() }
+/// A person who asks, as policies see them: made once, asked many times.
+pub struct Asking<'a> {
+    policy: Result<Arc<Policy>, Arc<str>>,
+    principal: &'a Principal,
+    circumstances: Circumstances<'a>,
+    made: Result<Made, String>,
+    /// Of things that are alike for the policy, whatever their names.
+    alike: Mutex<HashMap<Alike, Decision>>,
 }
 
-fn reads(principal: &Principal, readers: &[String]) -> bool {
-    readers
-        .iter()
-        .any(|reader| reader == EVERYONE || *reader == principal.name || principal.groups.contains(reader))
+/// All that is decided by, of a source or a corpus, where no policy names one.
+#[derive(PartialEq, Eq, Hash)]
+struct Alike {
+    verb: Verb,
+    readers: Vec<String>,
+    labels: Vec<String>,
+    carried: Vec<String>,
 }
 
-/// Digest of the policy in force.
-pub fn policy_digest() -> Digest {
-    Digest(Sha256::digest(POLICY).into())
+struct Made {
+    user: Entity,
+    /// The person, and all groups and roles of theirs.
+    person: Vec<EntityUid>,
+    context: HashMap<&'static str, RestrictedExpression>,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn decided(clearance: &str, is_owner: bool, action: &Action, labels: &str) -> bool {
-        let principal = Principal {
-            name: "p".to_owned(),
-            credential: "token:0".to_owned(),
-            clearance: clearance.parse().unwrap(),
-            groups: vec!["crew".to_owned()],
-            is_owner,
-        };
-        decide(&principal, action, &labels.parse().unwrap()).allowed
+impl Asked {
+    /// Asking a deployment; nothing beside its own labels is known yet.
+    pub fn of_deployment(verb: Verb, alias: &str, labels: LabelSet) -> Asked {
+        Asked { labels, ..Asked::new(verb, Resource::Deployment { alias: alias.to_owned() }) }
     }
 
-    #[test]
-    fn deny_by_default() {
-        let using = Action::Use { deployment: "d".to_owned() };
-        let administering = Action::Administer { command: "user add".to_owned() };
-        assert!(decided("", false, &using, ""));
-        assert!(decided("a,b", false, &using, "a"));
-        assert!(!decided("a", false, &using, "a,b"));
-        assert!(!decided("a", true, &using, "b"), "an owner is not cleared for everything");
-        assert!(decided("", true, &administering, ""));
-        let reading =
-            |readers: &[&str]| Action::Read { readers: readers.iter().map(ToString::to_string).collect() };
-        for readers in [&["p"][..], &["crew"], &["other", "everyone"]] {
-            assert!(decided("a", false, &reading(readers), "a"), "{readers:?}");
-            assert!(!decided("", false, &reading(readers), "a"), "{readers:?}");
+    /// Something of a source.
+    pub fn of_source(verb: Verb, name: &str, readers: &[String], labels: LabelSet) -> Asked {
+        let resource = Resource::Source { name: name.to_owned(), readers: readers.to_vec() };
+        Asked { labels, ..Asked::new(verb, resource) }
+    }
+
+    /// Seeing what matches a corpus.
+    pub fn of_corpus(name: &str, readers: &[String], labels: LabelSet) -> Asked {
+        let resource = Resource::Corpus { name: name.to_owned(), readers: readers.to_vec() };
+        Asked { labels, ..Asked::new(Verb::Trace, resource) }
+    }
+
+    /// Reading a record of somebody's.
+    pub fn of_record(number: u64, owner: &str, labels: LabelSet) -> Asked {
+        let resource = Resource::Record { number, owner: owner.to_owned() };
+        Asked { labels, ..Asked::new(Verb::ReadRecord, resource) }
+    }
+
+    /// Something of the server, by a command.
+    pub fn of_server(verb: Verb, command: &str) -> Asked {
+        Asked { command: command.to_owned(), ..Asked::new(verb, Resource::Server) }
+    }
+
+    /// Approving what somebody requested.
+    pub fn approval(command: &str, requester: &str) -> Asked {
+        Asked { requester: requester.to_owned(), ..Asked::of_server(Verb::Approve, command) }
+    }
+
+    fn new(verb: Verb, resource: Resource) -> Asked {
+        Asked {
+            verb,
+            resource,
+            labels: LabelSet::default(),
+            carried: LabelSet::default(),
+            command: String::new(),
+            requester: String::new(),
         }
-        for readers in [&[][..], &["q"], &["crews"]] {
-            assert!(!decided("a", true, &reading(readers), ""), "{readers:?}");
+    }
+
+    /// The same, of which an answer would carry these labels.
+    #[must_use]
+    pub fn carrying(self, carried: LabelSet) -> Asked {
+        Asked { carried, ..self }
+    }
+}
+
+impl<'a> Asking<'a> {
+    /// A person, under a policy; under an error, which says why there is none, nothing is allowed.
+    pub fn new(
+        policy: Result<Arc<Policy>, Arc<str>>,
+        principal: &'a Principal,
+        circumstances: Circumstances<'a>,
+    ) -> Asking<'a> {
+        let made = match &policy {
+            Ok(policy) => made(policy.names(), principal, &circumstances),
+            Err(why) => Err(why.to_string()),
+        };
+        Asking { policy, principal, circumstances, made, alike: Mutex::default() }
+    }
+
+    /// Digest of the policy that decides; of nothing where there is none.
+    pub fn policy(&self) -> Digest {
+        self.policy.as_ref().map_or(Digest([0; 32]), |policy| policy.digest())
+    }
+
+    /// Who asks.
+    pub fn principal(&self) -> &Principal {
+        self.principal
+    }
+
+    /// Decides.
+    pub fn decide(&self, asked: &Asked) -> Decision {
+        let (policy, made) = match (&self.policy, &self.made) {
+            (Ok(policy), Ok(made)) => (policy, made),
+            (Ok(policy), Err(why)) => return self.denied(policy.digest(), why),
+            (Err(why), _) => return self.denied(Digest([0; 32]), why),
+        };
+        let alike = policy.about(asked.verb).filter(|about| !about.names_things).and_then(|_| alike(asked));
+        let decided = || match evaluated(policy, made, asked) {
+            Err(why) => self.denied(policy.digest(), &why),
+            Ok((allowed, rules)) => {
+                let reason = reason(self.principal, asked, allowed, &rules);
+                Decision { allowed, reason, rules, policy: policy.digest() }
+            }
+        };
+        match alike {
+            None => decided(),
+            Some(alike) => {
+                let mut kept = self.alike.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.entry(alike).or_insert_with(decided).clone()
+            }
         }
-        assert!(!decided("a", false, &administering, ""));
+    }
+
+    fn denied(&self, policy: Digest, why: &str) -> Decision {
+        let reason = format!("nothing is allowed, since the policy cannot be used: {why}");
+        Decision { allowed: false, reason, rules: Vec::new(), policy }
+    }
+
+    /// When and how they ask.
+    pub fn circumstances(&self) -> Circumstances<'a> {
+        self.circumstances
+    }
+}
+
+/// A source or a corpus without its name, which nothing said of it tells either.
+fn alike(asked: &Asked) -> Option<Alike> {
+    let (Resource::Source { readers, .. } | Resource::Corpus { readers, .. }) = &asked.resource else {
+        return None;
+    };
+    if !asked.command.is_empty() || !asked.requester.is_empty() {
+        return None;
+    }
+    let (labels, carried) = (asked.labels.names(), asked.carried.names());
+    Some(Alike { verb: asked.verb, readers: readers.clone(), labels, carried })
+}
+
+/// Whether it is allowed, and by which policies.
+fn evaluated(policy: &Policy, made: &Made, asked: &Asked) -> Result<(bool, Vec<String>), String> {
+    let names = policy.names();
+    let about = policy.about(asked.verb).ok_or("it does not know the action")?;
+    let about = about.person(&made.person)?;
+    let resource = resource(names, asked)?;
+    let resource_uid = resource.uid();
+    let mut context = made.context.clone();
+    context.insert("labels", strings(&asked.carried.names()));
+    context.insert("command", RestrictedExpression::new_string(asked.command.clone()));
+    context.insert("requester", RestrictedExpression::new_string(asked.requester.clone()));
+    let context = context.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let context = Context::from_pairs(context).map_err(|error| error.to_string())?;
+    let action = names.action(asked.verb.name());
+    let request = Request::new(made.user.uid(), action, resource_uid, context, None);
+    let request = request.map_err(|error| error.to_string())?;
+    // Groups of actions are sorted out before; what is in them is said here all the same.
+    let mut entities = vec![made.user.clone(), resource];
+    if let Some(group) = asked.verb.group() {
+        let of = HashSet::from([names.action(group)]);
+        entities.push(Entity::new_no_attrs(names.action(asked.verb.name()), of));
+    }
+    let entities = Entities::from_entities(entities, None).map_err(|error| error.to_string())?;
+    let response = Authorizer::new().is_authorized(&request, &about, &entities);
+    let diagnostics = response.diagnostics();
+    // A policy that could not be evaluated may be a `forbid`: whatever the others say, it is not known to be allowed.
+    if let Some(error) = diagnostics.errors().next() {
+        return Err(error.to_string());
+    }
+    let mut rules: Vec<String> = diagnostics.reason().map(ToString::to_string).collect();
+    rules.sort();
+    Ok((response.decision() == Effect::Allow, rules))
+}
+
+fn made(names: &Names, principal: &Principal, circumstances: &Circumstances<'_>) -> Result<Made, String> {
+    const DAY_MINUTES: i64 = 24 * 60;
+    let owner = principal.is_owner.then_some("owner");
+    let roles = principal.roles.iter().map(|role| role.name()).chain(owner);
+    let roles = roles.map(|role| entity(&names.role, role));
+    let groups = principal.groups.iter().map(|group| entity(&names.group, group));
+    let attributes = HashMap::from([
+        ("name".to_owned(), RestrictedExpression::new_string(principal.name.clone())),
+        ("clearance".to_owned(), strings(&principal.clearance.names())),
+        ("groups".to_owned(), strings(&principal.groups)),
+    ]);
+    let parents: HashSet<EntityUid> = roles.chain(groups).collect();
+    let uid = entity(&names.user, &principal.name);
+    let person = parents.iter().cloned().chain([uid.clone()]).collect();
+    let user = Entity::new(uid, attributes, parents).map_err(|error| error.to_string())?;
+    let minutes = circumstances.time_unix_s.div_euclid(60);
+    // 1970 began on a Thursday.
+    let weekday = (minutes.div_euclid(DAY_MINUTES) + 3).rem_euclid(7) + 1;
+    let context = HashMap::from([
+        ("time_unix_s", RestrictedExpression::new_long(circumstances.time_unix_s)),
+        ("minute_of_day", RestrictedExpression::new_long(minutes.rem_euclid(DAY_MINUTES))),
+        ("weekday", RestrictedExpression::new_long(weekday)),
+        ("dialect", RestrictedExpression::new_string(circumstances.dialect.to_owned())),
+        ("strength", RestrictedExpression::new_string(principal.strength().to_owned())),
+    ]);
+    Ok(Made { user, person, context })
+}
+
+fn resource(names: &Names, asked: &Asked) -> Result<Entity, String> {
+    let mut attributes = HashMap::from([("labels".to_owned(), strings(&asked.labels.names()))]);
+    let uid: EntityUid = match &asked.resource {
+        Resource::Deployment { alias } => entity(&names.deployment, alias),
+        Resource::Source { name, readers } => {
+            attributes.insert("readers".to_owned(), strings(readers));
+            entity(&names.source, name)
+        }
+        Resource::Corpus { name, readers } => {
+            attributes.insert("readers".to_owned(), strings(readers));
+            entity(&names.corpus, name)
+        }
+        Resource::Record { number, owner } => {
+            attributes.insert("owner".to_owned(), RestrictedExpression::new_string(owner.clone()));
+            entity(&names.record, &number.to_string())
+        }
+        Resource::Server => entity(&names.server, "this"),
+    };
+    Entity::new(uid, attributes, HashSet::new()).map_err(|error| error.to_string())
+}
+
+fn strings(names: &[String]) -> RestrictedExpression {
+    RestrictedExpression::new_set(names.iter().map(|name| RestrictedExpression::new_string(name.clone())))
+}
+
+/// Said to whoever asked: no word of what they may not know of.
+fn reason(principal: &Principal, asked: &Asked, allowed: bool, rules: &[String]) -> String {
+    let Principal { name, .. } = principal;
+    if allowed {
+        return rules.join(", ");
+    }
+    let rule = match rules {
+        [] => "nothing permits it".to_owned(),
+        rules => format!("forbidden by {}", rules.join(", ")),
+    };
+    let shown = asked.labels.join(&asked.carried);
+    match &asked.resource {
+        Resource::Deployment { alias } if !principal.clearance.dominates(&asked.labels) => {
+            format!("{name} is not cleared for [{shown}], which {alias} would show")
+        }
+        Resource::Deployment { alias } => format!("{name} may not use {alias} for this: {rule}"),
+        Resource::Source { .. } => "there is no such source".to_owned(),
+        Resource::Corpus { .. } => "there is no such corpus".to_owned(),
+        Resource::Record { number, .. } => format!("record {number} is not yours, or does not exist"),
+        Resource::Server if principal.roles.is_empty() && !principal.is_owner => {
+            format!("{name} may not run `{}`: the owner of the data directory may", asked.command)
+        }
+        Resource::Server => format!("{name} may not run `{}`: {rule}", asked.command),
     }
 }

@@ -37,6 +37,22 @@ impl LabelSet {
         other.0.is_subset(&self.0)
     }
 
+    /// Whether it has that name.
+    pub fn holds(&self, name: &str) -> bool {
+        self.0.contains(name)
+    }
+
+    /// With these names, which are labels.
+    pub(crate) fn with<'a>(&self, names: impl Iterator<Item = &'a String>) -> LabelSet {
+        LabelSet(self.0.iter().cloned().chain(names.cloned()).collect())
+    }
+
+    /// Without these.
+    pub(crate) fn without<'a>(&self, names: impl Iterator<Item = &'a String>) -> LabelSet {
+        let names: BTreeSet<&String> = names.collect();
+        LabelSet(self.0.iter().filter(|name| !names.contains(name)).cloned().collect())
+    }
+
     /// The names, sorted.
     pub fn names(&self) -> Vec<String> {
         self.0.iter().cloned().collect()

@@ -1,19 +1,37 @@
 //! Who asks, and whether they may: principals, credentials, labels, and one decision.
 //!
-//! [`decide`] is the only place that allows anything; it denies by default, and its policy's digest goes
-//! into every record. Users and tokens are in SQLite, in a directory of this crate's own; a token's secret
-//! is kept as its SHA-256 only. No password, no outside login: what is proven elsewhere (certificates, tokens of an
-//! identity provider, a proxy's word) was judged by `credentials`, and names a user who must be here and enabled.
+//! [`Asking::decide`] is the only place that allows anything; it denies by default, and its policy's digest goes
+//! into every record. Policies are Cedar's, validated against [`SCHEMA`]. Users and tokens are in SQLite, in a directory
+//! of this crate's own; a token's secret is kept as its SHA-256 only. No password, no outside login: what is proven
+//! elsewhere (certificates, tokens of an identity provider, a proxy's word) was judged by `credentials`, and names a
+//! user who must be here and enabled.
 
+mod about;
+mod case;
 mod decision;
+mod in_force;
 mod labels;
+mod lattice;
+mod names;
+mod policy;
+mod role;
 mod shown;
 mod store;
+mod verb;
 
+pub use case::{CASES_MAX, Case, CaseError, CaseOutcome, Cases, Expected, Person, Thing};
 pub use credentials::is_name;
-pub use decision::{Action, Decision, decide, policy_digest};
+pub use decision::{Asked, Asking, Circumstances, Decision};
+pub use in_force::InForce;
 pub use labels::{LabelError, LabelSet};
+pub use lattice::{Lattice, LatticeError};
+pub use policy::{
+    DEFAULT, FILES_BYTES_MAX, FILES_MAX, FLOOR, POLICIES_MAX, Policy, PolicyError, PolicyFile, Problem,
+    SCHEMA, is_policy_file_name,
+};
+pub use role::{NoRole, Role, RolesOfGroups, parse_roles};
 pub use store::{AuthenticateError, Identity, Issued, KeyView, StoreError, TokenView, UserView};
+pub use verb::{NoVerb, Resource, Verb};
 
 pub use shown::{Credential, Login};
 
@@ -29,6 +47,20 @@ pub struct Principal {
     pub clearance: LabelSet,
     /// Groups they are in, sorted.
     pub groups: Vec<String>,
+    /// Roles they have, their groups' among them, sorted.
+    pub roles: Vec<Role>,
     /// Whether this is the owner of the data directory.
     pub is_owner: bool,
+}
+
+impl Principal {
+    /// How they showed who they are, in one word for policies.
+    pub fn strength(&self) -> &str {
+        match self.credential.split(':').next().unwrap_or_default() {
+            "uid" => "peer",
+            "cert" => "certificate",
+            "key" => "signature",
+            other => other,
+        }
+    }
 }

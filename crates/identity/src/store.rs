@@ -13,9 +13,9 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::{Credential, LabelSet, Login, Principal};
+use crate::{Credential, LabelSet, Lattice, Login, Principal, Role, RolesOfGroups};
 
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 const SCHEMA: &str = "
 create table users (
     name text primary key,
@@ -44,7 +44,11 @@ create table keys (
 /// What version 3 added: groups, by name, separated by commas.
 const SCHEMA_3: &str = "
 alter table users add column groups text not null default '';
-pragma user_version = 3;
+";
+/// What version 4 added: roles, by name, separated by commas.
+const SCHEMA_4: &str = "
+alter table users add column roles text not null default '';
+pragma user_version = 4;
 ";
 /// The name of whoever owns the data directory.
 const OWNER: &str = "owner";
@@ -63,6 +67,8 @@ pub struct Identity {
     /// Whose tokens are believed beside our own.
     provider: RwLock<Option<Arc<Provider>>>,
     owner_uid: u32,
+    lattice: Lattice,
+    roles: RolesOfGroups,
 }
 
 #[derive(Clone)]
@@ -88,6 +94,8 @@ pub struct UserView {
     pub labels: LabelSet,
     /// Groups they are in.
     pub groups: Vec<String>,
+    /// Roles they have themselves.
+    pub roles: Vec<Role>,
     /// When they were added.
     pub created_unix_s: i64,
     /// When they were disabled.
@@ -246,9 +254,11 @@ impl Identity {
         )?;
         match connection.query_row("pragma user_version", [], |row| row.get(0))? {
             SCHEMA_VERSION => {}
-            0 => connection.execute_batch(&format!("begin; {SCHEMA} {SCHEMA_2} {SCHEMA_3} commit;"))?,
-            1 => connection.execute_batch(&format!("begin; {SCHEMA_2} {SCHEMA_3} commit;"))?,
-            2 => connection.execute_batch(&format!("begin; {SCHEMA_3} commit;"))?,
+            version @ 0..SCHEMA_VERSION => {
+                let steps = [SCHEMA, SCHEMA_2, SCHEMA_3, SCHEMA_4];
+                let missing = steps.get(usize::try_from(version).unwrap_or(0)..).unwrap_or_default();
+                connection.execute_batch(&format!("begin; {} commit;", missing.concat()))?;
+            }
             other => return Err(StoreError::Version(other)),
         }
         Ok(Identity {
@@ -257,12 +267,55 @@ impl Identity {
             users: Mutex::default(),
             provider: RwLock::default(),
             owner_uid,
+            lattice: Lattice::default(),
+            roles: RolesOfGroups::default(),
         })
+    }
+
+    /// With what the site's labels mean, and the roles that groups have.
+    #[must_use]
+    pub fn with(self, lattice: Lattice, roles: RolesOfGroups) -> Identity {
+        Identity { lattice, roles, ..self }
+    }
+
+    /// What the site's labels mean.
+    pub fn lattice(&self) -> &Lattice {
+        &self.lattice
     }
 
     /// Whose tokens are believed from now on, beside our own; nobody's without one.
     pub fn set_provider(&self, provider: Option<Arc<Provider>>) {
         *self.provider.write().unwrap_or_else(PoisonError::into_inner) = provider;
+    }
+
+    /// A user who is not disabled, by name: for those who signed, and for what-ifs.
+    pub fn person(&self, name: &str, credential: &str) -> Result<Option<Principal>, StoreError> {
+        match self.user(name, credential.to_owned()) {
+            Ok(principal) => Ok(Some(principal)),
+            Err(AuthenticateError::Store(error)) => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn principal(
+        &self,
+        name: String,
+        credential: String,
+        labels: &LabelSet,
+        groups: Vec<String>,
+        roles: Vec<Role>,
+    ) -> Principal {
+        let clearance = self.lattice.closed(labels);
+        self.with_roles_of_groups(Principal { name, credential, clearance, groups, roles, is_owner: false })
+    }
+
+    fn with_roles_of_groups(&self, mut principal: Principal) -> Principal {
+        let of_groups =
+            self.roles.iter().filter(|(_, of)| of.iter().any(|group| principal.groups.contains(group)));
+        principal.roles.extend(of_groups.map(|(role, _)| *role));
+        principal.roles.sort_unstable();
+        principal.roles.dedup();
+        principal
     }
 
     /// Who shows this credential.
@@ -274,6 +327,7 @@ impl Identity {
                 credential: format!("uid:{uid}"),
                 clearance: LabelSet::default(),
                 groups: Vec::new(),
+                roles: Vec::new(),
                 is_owner: true,
             }),
             Credential::Peer { uid } => Err(AuthenticateError::Peer(*uid)),
@@ -311,7 +365,7 @@ impl Identity {
         principal.groups.extend(named.groups);
         principal.groups.sort();
         principal.groups.dedup();
-        Ok(principal)
+        Ok(self.with_roles_of_groups(principal))
     }
 
     /// An enabled user whom a proof names. The owner of the data directory is no such user: only the kernel names them.
@@ -322,20 +376,15 @@ impl Identity {
         let connection = lock(&self.connection);
         let row = connection
             .query_row(
-                "select labels, groups from users where name = ?1 and disabled_unix_s is null",
+                "select labels, groups, roles from users where name = ?1 and disabled_unix_s is null",
                 params![name],
-                |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)),
+                |row| Ok([row.get::<_, String>(0)?, row.get(1)?, row.get(2)?]),
             )
             .optional()
             .map_err(StoreError::from)?;
-        let (labels, groups) = row.ok_or(AuthenticateError::Unknown)?;
-        let principal = Principal {
-            name: name.to_owned(),
-            credential,
-            clearance: parse_labels(&labels)?,
-            groups: parse_groups(&groups),
-            is_owner: false,
-        };
+        let [labels, groups, roles] = row.ok_or(AuthenticateError::Unknown)?;
+        let (labels, roles) = (parse_labels(&labels)?, parse_stored_roles(&roles)?);
+        let principal = self.principal(name.to_owned(), credential, &labels, parse_groups(&groups), roles);
         // Under the connection's lock, so that a change empties this after it is filled.
         lock(&self.users).insert(name.to_owned(), principal.clone());
         Ok(principal)
@@ -358,23 +407,19 @@ impl Identity {
         let connection = lock(&self.connection);
         let row = connection
             .query_row(
-                "select tokens.sha256, users.name, users.labels, users.groups from tokens join users on users.name = tokens.user
+                "select tokens.sha256, users.name, users.labels, users.groups, users.roles from tokens join users on users.name = tokens.user
                  where tokens.id = ?1 and revoked_unix_s is null and disabled_unix_s is null",
                 params![id],
                 |row| {
-                    let (labels, groups) = (row.get::<_, String>(2)?, row.get::<_, String>(3)?);
-                    Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, String>(1)?, labels, groups))
+                    let [labels, groups, roles] = [row.get(2)?, row.get(3)?, row.get::<_, String>(4)?];
+                    Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, String>(1)?, labels, groups, roles))
                 },
             )
             .optional()?;
-        let Some((sha256, name, labels, groups)) = row else { return Ok(None) };
-        let principal = Principal {
-            name,
-            credential: format!("token:{id}"),
-            clearance: parse_labels(&labels)?,
-            groups: parse_groups(&groups),
-            is_owner: false,
-        };
+        let Some((sha256, name, labels, groups, roles)) = row else { return Ok(None) };
+        let labels = parse_labels(&labels)?;
+        let roles = parse_stored_roles(&roles)?;
+        let principal = self.principal(name, format!("token:{id}"), &labels, parse_groups(&groups), roles);
         let live = Live { sha256, principal };
         // Under the connection's lock, so that a revocation empties this after it is filled.
         lock(&self.live).insert(id.to_owned(), live.clone());
@@ -417,6 +462,16 @@ impl Identity {
         if changed == 0 { Err(StoreError::NoUser(name.to_owned())) } else { Ok(()) }
     }
 
+    /// Gives a user roles, and takes all others, at once.
+    pub fn user_roles(&self, name: &str, roles: &[Role]) -> Result<(), StoreError> {
+        let names: Vec<&str> = roles.iter().map(|role| role.name()).collect();
+        let changed = self.change(
+            "update users set roles = ?2 where name = ?1 and disabled_unix_s is null",
+            params![name, names.join(",")],
+        )?;
+        if changed == 0 { Err(StoreError::NoUser(name.to_owned())) } else { Ok(()) }
+    }
+
     /// Disables a user: their tokens are dead at once, and so is every other proof that names them.
     pub fn user_disable(&self, name: &str) -> Result<(), StoreError> {
         let disabled = self.change(
@@ -430,16 +485,17 @@ impl Identity {
     pub fn user_list(&self) -> Result<Vec<UserView>, StoreError> {
         let connection = lock(&self.connection);
         let mut statement = connection.prepare(
-            "select name, labels, created_unix_s, disabled_unix_s, groups from users order by name",
+            "select name, labels, created_unix_s, disabled_unix_s, groups, roles from users order by name",
         )?;
         let rows = statement.query_map([], |row| {
-            let (labels, groups) = (row.get::<_, String>(1)?, row.get::<_, String>(4)?);
-            Ok((row.get(0)?, labels, row.get(2)?, row.get(3)?, groups))
+            let [labels, groups, roles] = [row.get(1)?, row.get(4)?, row.get::<_, String>(5)?];
+            Ok((row.get(0)?, labels, row.get(2)?, row.get(3)?, groups, roles))
         })?;
         rows.map(|row| {
-            let (name, labels, created_unix_s, disabled_unix_s, groups) = row?;
+            let (name, labels, created_unix_s, disabled_unix_s, groups, roles) = row?;
             let (labels, groups) = (parse_labels(&labels)?, parse_groups(&groups));
-            Ok(UserView { name, labels, groups, created_unix_s, disabled_unix_s })
+            let roles = parse_stored_roles(&roles)?;
+            Ok(UserView { name, labels, groups, roles, created_unix_s, disabled_unix_s })
         })
         .collect()
     }
@@ -559,6 +615,14 @@ fn parse_labels(text: &str) -> Result<LabelSet, StoreError> {
     let invalid =
         |error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error));
     text.parse().map_err(|error: crate::LabelError| invalid(error).into())
+}
+
+/// A role that this program does not know is an error: without it, somebody might be allowed more.
+fn parse_stored_roles(text: &str) -> Result<Vec<Role>, StoreError> {
+    let invalid =
+        |error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error));
+    let roles = crate::parse_roles(text.split(',').filter(|name| !name.is_empty()));
+    roles.map_err(|error| invalid(error).into())
 }
 
 fn random<const N: usize>() -> Result<[u8; N], StoreError> {

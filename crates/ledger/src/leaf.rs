@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::admission::Admission;
 use crate::opening::Salt;
+use crate::policies::PolicyChange;
 
 /// The schema of leaves that this crate writes.
 pub const SCHEMA: u32 = 1;
@@ -115,6 +116,8 @@ pub enum Event {
     Erasure(Box<Erasure>),
     /// A model took a step on its way through the vault.
     Model(Box<Admission>),
+    /// Another policy is about to be in force. The site's files are in the body.
+    Policy(Box<PolicyChange>),
     /// Somebody looked into the sources of local context. The question, and where what was shown stands, are in the body.
     Lookup(Box<Lookup>),
     /// A record was run again.
@@ -288,6 +291,15 @@ pub struct Refusal {
     pub reason: String,
     /// How many: those that anybody can cause at any rate are aggregated, or they would fill the disk.
     pub count: u32,
+    /// What was to be done, as policies name it; absent where no policy refused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// The policy that refused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Digest>,
+    /// The rules of it that decided, by their ids; absent too where nothing permits it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
 }
 
 /// What two persons approved to be erased. The leaves stay, and every proof of them.
@@ -544,6 +556,7 @@ impl Event {
             Event::Recovered { .. } => "recovered",
             Event::Erasure(_) => "erasure",
             Event::Model(_) => "model",
+            Event::Policy(_) => "policy",
             Event::Replay { .. } => "replay",
             Event::Posture { .. } => "posture",
             Event::Lookup(_) => "lookup",
@@ -751,7 +764,15 @@ mod tests {
                 times: Times::default(),
                 fingerprints: digest,
             })),
-            Event::Refusal(Refusal { identity: None, dialect: text(), reason: text(), count: 0 }),
+            Event::Refusal(Refusal {
+                identity: None,
+                dialect: text(),
+                reason: text(),
+                count: 0,
+                action: Some(text()),
+                policy: Some(digest),
+                rule: Some(text()),
+            }),
             Event::Login(Login {
                 identity: None,
                 credential: text(),
@@ -795,6 +816,14 @@ mod tests {
                 alias: Some(text()),
                 lock: Some(digest),
                 detail: text(),
+                approvals: vec![approval()],
+            })),
+            Event::Policy(Box::new(PolicyChange {
+                actor: text(),
+                after: 0,
+                before: Some(digest),
+                files: Some(digest),
+                policy: digest,
                 approvals: vec![approval()],
             })),
             Event::Witness { size: 0, root: digest, witnesses: Vec::new() },

@@ -42,6 +42,7 @@ mod notary;
 mod open;
 mod opening;
 mod pack;
+mod policies;
 mod query;
 mod read;
 mod shared;
@@ -73,6 +74,7 @@ pub use log::{AppendError, CloseError, Entry, Head, Ledger, Receipt, ReceiptErro
 pub use notary::{LEAF_HASHES_MAX, LocalNotary, Notary, NotaryError};
 pub use open::{LedgerConfig, OpenError, Recovery, SetAside};
 pub use opening::{Opened, Opening, Salt, Salts};
+pub use policies::{POLICY_NAMESPACE, POLICY_PERSONS, PolicyChange, PolicyChangeError};
 pub use protocol::control::ClockState;
 pub use query::{
     EXPORT_LEAVES_MAX, Exported, ExportedLeaf, Filter, Page, QUERY_ROWS_MAX, QueryError, Row,

@@ -31,6 +31,7 @@ use crate::leaf::{
 use crate::log::Receipt;
 use crate::opening::Opening;
 use crate::pack::{self, PACK_LEAVES, SLOT_BYTES, Slot, pack_path, page_path};
+use crate::policies::PolicyChange;
 use crate::store::{CHECKPOINT, NAMES_NOTHING, RELATIONS, SET_ASIDE, claimed, read_tile};
 use crate::wal::{self, Place, ScanError};
 
@@ -290,6 +291,8 @@ struct Check<'c> {
     kept: Kept,
     erasures: Erasures,
     admissions: Admissions,
+    /// The leaf that installed the policy, and its files.
+    policy: (u64, Option<Digest>),
     /// Leaves that the checkpoint speaks of.
     size: u64,
     /// Behind the last leaf of the write-ahead log.
@@ -459,6 +462,7 @@ impl<'c> Check<'c> {
             kept: Kept::default(),
             erasures: Erasures::default(),
             admissions: Admissions::default(),
+            policy: (0, None),
             size: 0,
             wal_end: 0,
             witnessed: witnessed::Candidates::default(),
@@ -986,6 +990,21 @@ impl<'c> Check<'c> {
         }
     }
 
+    /// Another policy is approved by two persons, and follows the one before.
+    fn policy_change(&mut self, index: u64, change: &PolicyChange) {
+        let origin = self.report.origin.clone().unwrap_or_default();
+        if let Err(error) = change.verify(&origin) {
+            let what = format!("the policy is not approved as it must be: {error}");
+            self.problem("", None, Some(index), what);
+        }
+        self.enrolled(index, "policy", &change.approvals);
+        if (change.after, change.before) != self.policy {
+            let what = format!("the policy does not follow the one that leaf {} installed", self.policy.0);
+            self.problem("", None, Some(index), what);
+        }
+        self.policy = (index, change.files);
+    }
+
     /// A step that the steps before do not allow should not have been taken.
     fn admission(&mut self, index: u64, step: &Admission) {
         let origin = self.report.origin.clone().unwrap_or_default();
@@ -1071,6 +1090,7 @@ impl<'c> Check<'c> {
             }
             Event::Erasure(erasure) => self.erasure(index, &erasure),
             Event::Model(step) => self.admission(index, &step),
+            Event::Policy(change) => self.policy_change(index, &change),
             Event::Administration { action, subject, detail, .. } if action == ENROL_KEY => {
                 self.erasures.enrolled.insert((subject, detail));
             }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::Digest;
 
 /// The version of this conversation.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// A request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,49 @@ pub enum Command {
         name: String,
         /// The groups.
         groups: Vec<String>,
+    },
+    /// Gives a person roles, and takes all others.
+    UserRoles {
+        /// The person.
+        name: String,
+        /// The roles.
+        roles: Vec<String>,
+    },
+    /// The policy in force. The answer: `policy`, its digest, `files_digest`, `default`, `leaf` and the `files`; `unusable`
+    /// says why there is none.
+    PolicyShow,
+    /// What persons are to sign so that these files, as names and texts, are in force; none for the default ones. The
+    /// answer: `text`, `files_digest` and `policy`.
+    PolicyText {
+        /// The files.
+        files: Vec<(String, String)>,
+    },
+    /// Writes down that these files are to be in force. The answer: `leaf` and `approved_by`.
+    PolicySet {
+        /// The files; none for the default ones.
+        files: Vec<(String, String)>,
+        /// OpenSSH's armored signatures of the text.
+        signatures: Vec<String>,
+    },
+    /// Takes the policy's files as they are now. The answer is that of [`Command::PolicyShow`].
+    PolicyReload,
+    /// Decides of one request, and says by which rule. The answer: `allowed`, `rules`, `reason`, `policy`.
+    PolicyExplain {
+        /// The request, as a case of a policy's test in JSON.
+        case: String,
+    },
+    /// The last requests, as cases of a policy's test.
+    PolicyIntents {
+        /// At most that many.
+        count: u32,
+    },
+    /// Finds what a source reached. The answer: `records`, each with `how`; the `leaves` with their bodies; the `texts` of
+    /// erasures to be signed; `unreadable` records.
+    Spill {
+        /// The source.
+        source: String,
+        /// Why, on one line. It stays in the ledger.
+        reason: String,
     },
     /// Lists persons.
     UserList,

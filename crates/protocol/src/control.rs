@@ -4,6 +4,8 @@
 //! anything to sign: it hands leaf hashes in order, and gets back the checkpoint that the
 //! supervisor's own frontier makes of them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Digest;
@@ -13,7 +15,7 @@ use crate::corpora::{CorpusFacts, Policy};
 use crate::posture::Summary;
 
 /// The version of this conversation.
-pub const VERSION: u32 = 10;
+pub const VERSION: u32 = 11;
 
 /// The longest packet, in bytes: [`LEAF_HASHES_MAX`] hashes and room.
 pub const PACKET_BYTES_MAX: usize = 64 << 10;
@@ -152,8 +154,8 @@ pub struct Setup {
     pub version: u32,
     /// The supervisor's process: the gateway dies with it.
     pub supervisor_pid: u32,
-    /// The data directory, as the gateway's Landlock rules allow it: `ledger/` and `identity/` in it, and `context/`
-    /// and `corpora/` for reading.
+    /// The data directory, as the gateway's Landlock rules allow it: `ledger/` and `identity/` in it, and `context/`,
+    /// `corpora/` and `policy/` for reading.
     pub data: String,
     /// The log's origin line.
     pub origin: String,
@@ -175,6 +177,10 @@ pub struct Setup {
     pub corpora: Vec<CorpusFacts>,
     /// What is done about answers that match them.
     pub provenance: Policy,
+    /// What labels mean.
+    pub labels: LabelSettings,
+    /// Groups whose members have a role, by the role's name.
+    pub roles: BTreeMap<String, Vec<String>>,
     /// Limits of the gateway.
     pub limits: Limits,
     /// How the clock stood: the gateway's jail has no call to ask.
@@ -198,6 +204,16 @@ pub enum ListenerKind {
     Tls,
     /// A local socket of the reverse proxy's.
     Proxy,
+}
+
+/// What labels mean to a site. Unknown keys fail.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LabelSettings {
+    /// A ladder, lowest first: who may see a step may see all lower ones.
+    pub classification: Vec<String>,
+    /// Names beside it, of which each stands for itself; any name where this is absent.
+    pub need_to_know: Option<Vec<String>>,
 }
 
 /// Whether the kernel's clock is disciplined by a source of time: what leaves' times are worth.

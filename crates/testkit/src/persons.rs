@@ -15,8 +15,13 @@ pub struct Approvers {
 impl Approvers {
     /// Makes their keys in the server's folder, adds them as users and enrols the keys.
     pub fn enrolled(server: &Server) -> Result<Approvers, Failure> {
+        Approvers::enrolled_as(server, ["amelia", "bessie"])
+    }
+
+    /// The same, of these names.
+    pub fn enrolled_as(server: &Server, names: [&str; 2]) -> Result<Approvers, Failure> {
         let mut keys = Vec::new();
-        for name in ["amelia", "bessie"] {
+        for name in names {
             let key = server.root().join(format!("{name}.key"));
             generate(&key, "ed25519")?;
             server.cloisterd(&["user", "add", name])?;

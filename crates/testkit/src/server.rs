@@ -273,6 +273,14 @@ impl Server {
         succeeded("cloister", arguments, &output)
     }
 
+    /// Runs a people's command over TCP, as whoever has the token, whatever comes of it.
+    pub fn cloister_as(&self, url: &str, token: &str, arguments: &[&str]) -> Result<Output, Failure> {
+        let mut command = Command::new(places::program("cloister")?);
+        command.env("CLOISTER_SERVER", url).env("CLOISTER_TOKEN", token);
+        command.env("XDG_STATE_HOME", self.root.path().join("state")).stdin(Stdio::null());
+        Ok(command.args(arguments).output()?)
+    }
+
     /// The receipts that this server's `cloister` kept.
     pub fn receipts(&self) -> PathBuf {
         self.root.path().join("state/cloister/receipts.jsonl")

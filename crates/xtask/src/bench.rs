@@ -58,6 +58,8 @@ enum What {
     Provenance,
     /// A person who types, through the language server: to a suggestion, requests, what the cache answers.
     Typing,
+    /// What a decision of the policy costs, with many policies, persons and sources.
+    Policy,
     /// Lines told by their content: what `cloister review` finds over scripted histories of repositories, by kind, and how
     /// long it takes for 10,000 lines against that many records.
     Lineage,
@@ -122,6 +124,9 @@ impl Bench {
             What::Console => {
                 fetch::model_path(places, fetch::known("smollm2")?.name)?;
                 bench.args(["console", "--records", &self.records.to_string()]);
+            }
+            What::Policy => {
+                bench.arg("policy");
             }
             What::Lineage => {
                 bench.args(["lineage", "--records", &self.records.to_string()]).args(&self.options);

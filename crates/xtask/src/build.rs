@@ -12,6 +12,15 @@ use crate::{
     process::{cargo, run},
 };
 
+/// What is built of the workspace, by program and not by package: so that all packages agree on the features of the
+/// libraries, which are then compiled once for programs, tests and measurements.
+const PROGRAMS: [[&str; 2]; 4] = [
+    ["--bin", "cloister"],
+    ["--bin", "cloisterd"],
+    ["--bin", "cloister-pkcs11"],
+    ["--bin", "cloister-relay"],
+];
+
 /// Builds cloister, cloisterd, cloister-pkcs11, cloister-relay and cloister-engine into one folder, in release.
 #[derive(clap::Args)]
 pub(crate) struct Build {}
@@ -19,9 +28,7 @@ pub(crate) struct Build {}
 impl Build {
     pub(crate) fn run(&self, places: &Places) -> Result<(), Failure> {
         let worker = engine::build(places, engine::LEVEL)?;
-        let packages =
-            ["cloister", "cloisterd", "cloister-pkcs11", "cloister-relay"].map(|name| ["--package", name]);
-        run(cargo(places).args(["build", "--release"]).args(packages.as_flattened()))?;
+        run(cargo(places).args(["build", "--release"]).args(PROGRAMS.as_flattened()))?;
         put_beside(places, &worker)?;
         println!(
             "built: {}/{{cloister,cloisterd,cloister-pkcs11,cloister-relay,cloister-engine}}",
@@ -36,8 +43,8 @@ impl Build {
 /// place, and what is built last stays there.
 pub(crate) fn weakened(places: &Places) -> Result<PathBuf, Failure> {
     const FEATURE: &str = "cloisterd/weaken,cloister-relay/weaken";
-    let packages = ["--package", "cloisterd", "--package", "cloister-relay"];
-    run(cargo(places).args(["build", "--release", "--locked", "--features", FEATURE]).args(packages))?;
+    let programs = ["--bin", "cloisterd", "--bin", "cloister-relay"];
+    run(cargo(places).args(["build", "--release", "--locked", "--features", FEATURE]).args(programs))?;
     let mut worker = engine::engine_cargo(places, "build", engine::LEVEL);
     let worker_feature = ["--package", "cloister-engine", "--features", "cloister-engine/weaken"];
     run(worker.arg("--locked").args(worker_feature))?;

@@ -9,9 +9,6 @@ use serde_json::{Value, json};
 use super::{Failed, failed, failed_with_causes};
 use crate::Assist;
 
-/// Signatures of one step at most.
-const SIGNATURES_MAX: usize = 16;
-
 /// A deployment that the ledger does not know.
 #[derive(Debug, thiserror::Error)]
 #[error("{alias} may not serve: {why}")]
@@ -54,6 +51,7 @@ impl Assist {
     /// Takes a step: the leaf, durable and signed, before anybody acts on it.
     pub(super) async fn model_step(
         &self,
+        requester: &str,
         actor: String,
         step: ModelStep,
         signatures: &[String],
@@ -64,7 +62,8 @@ impl Assist {
         // Held until the leaf is written: no step comes between what was judged and what was written.
         let mut admissions = house.admissions.lock().await;
         let text = step.text(origin, after(&admissions, &step));
-        step.approvals = self.approvals(&text, signatures)?;
+        let command = format!("model {}", step.step.name());
+        step.approvals = self.approvals_of(requester, &command, ADMISSION_NAMESPACE, &text, signatures)?;
         let mut steps = Vec::new();
         if step.step == Step::Promoted {
             // Each person's approval has a leaf of its own, whenever it came.
@@ -135,29 +134,6 @@ impl Assist {
         let receipt = self.house.append(event, None).await.map_err(|refusal| failed(refusal, ""))?;
         admissions.take(receipt.index, &step, origin).map_err(|error| refused(&error))?;
         Ok(receipt.index)
-    }
-
-    fn approvals(&self, text: &str, signatures: &[String]) -> Result<Vec<Approval>, Failed> {
-        if signatures.len() > SIGNATURES_MAX {
-            return Err(failed(format!("more than {SIGNATURES_MAX} signatures"), ""));
-        }
-        let keys = self.house.identity.key_list().map_err(|error| failed(error, ""))?;
-        let mut approvals: Vec<Approval> = Vec::new();
-        for (number, signature) in (1..).zip(signatures) {
-            let live = keys.iter().filter(|row| row.revoked_unix_s.is_none());
-            let live = live.map(|row| (row.user.as_str(), &row.key));
-            let found = Approval::identify(signature, ADMISSION_NAMESPACE, text.as_bytes(), live);
-            let found = found.map_err(|error| {
-                let hint = "sign the text as `cloisterd model request` writes it now";
-                failed(format!("signature {number}: {error}"), hint)
-            })?;
-            let approval = found.ok_or_else(|| {
-                let error = format!("signature {number} was made by a key that is enrolled to nobody");
-                failed(error, "enrol it with `cloisterd user enrol-key`")
-            })?;
-            approvals.push(approval);
-        }
-        Ok(approvals)
     }
 
     /// Approvals that were given before, by keys that are enrolled still.

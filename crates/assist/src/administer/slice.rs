@@ -6,7 +6,8 @@ use ledger::Event;
 use lineage::slice::{self, Scope, Selection};
 use serde_json::{Value, json};
 
-use super::{Failed, blocking, failed, unanswered};
+use super::records::{blocking, unanswered};
+use super::{Failed, failed};
 use crate::House;
 
 /// Looks at all that the slice will hold, writes that down, and has the log signed up to there.

@@ -226,6 +226,9 @@ mod tests {
             dialect: HOSTILE.to_owned(),
             reason: format!("{HOSTILE} is not cleared"),
             count: 3,
+            action: Some(HOSTILE.to_owned()),
+            policy: Some(Digest([0; 32])),
+            rule: Some(HOSTILE.to_owned()),
         };
         let login = Login {
             identity: None,

@@ -227,6 +227,7 @@ impl Summary {
             }
             Event::Erasure(_) => self.administration.add("ledger erase", 1),
             Event::Model(step) => self.administration.add(&format!("model {}", step.step.name()), 1),
+            Event::Policy(_) => self.administration.add("policy set", 1),
             Event::Witness { .. } => self.administration.add("ledger witness import", 1),
             Event::Block(_) | Event::Lookup(_) | Event::Replay { .. } => {}
         }

@@ -46,6 +46,16 @@ pub(crate) enum User {
         #[arg(long)]
         json: bool,
     },
+    /// Gives a person roles, and takes all others: developer, reviewer, administrator, auditor, security-officer, service.
+    SetRoles {
+        /// The person.
+        name: String,
+        /// The roles; none takes all.
+        roles: Vec<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Says what a person is cleared for, instead of what they were.
     Labels {
         /// The person.
@@ -173,6 +183,7 @@ impl User {
             User::Disable { name, json } => print(data, Command::UserDisable { name }, json),
             User::Labels { name, labels, json } => print(data, Command::UserLabels { name, labels }, json),
             User::Import(command) => command.run(data),
+            User::SetRoles { name, roles, json } => print(data, Command::UserRoles { name, roles }, json),
             User::List { json } => print(data, Command::UserList, json),
             User::EnrolKey { user, file, json } => {
                 print(data, Command::UserEnrolKey { user, key: read_key(&file)? }, json)

@@ -91,6 +91,7 @@ fn probe_gateway(data: &Data, settings: &Settings) -> Result<Vec<ProbeResult>, B
     // A data directory that never served has none, and what is not there cannot be granted.
     crate::sources::make_folder(data)?;
     crate::corpora::make_folder(data)?;
+    crate::policies::make_folder(data)?;
     let supervisor::SpawnedGateway { channel, child, oversight: _oversight } =
         supervisor::spawn_gateway(data, &["--probe"])?;
     let setup = Setup {
@@ -107,6 +108,8 @@ fn probe_gateway(data: &Data, settings: &Settings) -> Result<Vec<ProbeResult>, B
         sources: Vec::new(),
         corpora: Vec::new(),
         provenance: settings.provenance.clone(),
+        labels: settings.labels.clone(),
+        roles: settings.roles.clone(),
         limits: settings.limits(),
         clock: protocol::control::ClockState::default(),
         accept: settings.jail.accept_names(),

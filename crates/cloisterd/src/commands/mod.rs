@@ -16,12 +16,14 @@ mod jail_probe;
 mod keys;
 mod man;
 pub(crate) mod model;
+mod policy;
 mod qualify;
 mod query;
 mod replay;
 mod repo;
 mod serve;
 mod slice;
+mod spill;
 mod toolchain;
 mod user_import;
 mod witness;
@@ -68,6 +70,9 @@ enum Command {
     #[command(subcommand)]
     Ledger(administer::Ledger),
     #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    Spill(spill::Spill),
+    #[command(subcommand)]
     Keys(keys::Keys),
     Qualify(qualify::Qualify),
     Replay(replay::Replay),
@@ -99,6 +104,8 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::User(command) => command.run(&data),
         Command::Token(command) => command.run(&data),
         Command::Ledger(command) => command.run(&data),
+        Command::Policy(command) => command.run(&data),
+        Command::Spill(command) => command.run(&data),
         Command::Keys(command) => command.run(&data),
         Command::Qualify(command) => command.run(&data),
         Command::Replay(command) => command.run(&data),

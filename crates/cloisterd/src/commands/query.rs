@@ -93,6 +93,11 @@ impl Which {
 impl Query {
     pub(crate) fn run(self, data: &Path) -> Outcome {
         let Query { which, text, count, before, json } = self;
+        if text.is_some() && which.person.is_none() {
+            output::say(
+                "words are searched in records that you may read: an administrator's own, an auditor's all",
+            );
+        }
         let filter = which.filter(text);
         let found = administer::ask(data, Command::LedgerQuery { filter, before, count })?;
         if json {

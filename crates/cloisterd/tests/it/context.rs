@@ -125,8 +125,18 @@ impl House {
         record.unwrap_or_else(|| panic!("{headers}")).trim().parse().unwrap()
     }
 
-    fn context_of(&self, record: u64) -> (Value, Vec<Value>) {
-        let shown = self.server.show(record).unwrap();
+    /// A record, to whom it is of.
+    fn shown(&self, token: &str, record: u64) -> Value {
+        let output = Command::new("curl")
+            .args(["-s", "-H", &format!("authorization: Bearer {token}")])
+            .arg(format!("{}/v1/cloister/records/{record}", self.url))
+            .output()
+            .unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    fn context_of(&self, token: &str, record: u64) -> (Value, Vec<Value>) {
+        let shown = self.shown(token, record);
         let context = shown["body"]["context_text"].as_str().unwrap();
         let passages = serde_json::from_str(context).unwrap_or_default();
         (shown, passages)
@@ -171,7 +181,7 @@ fn a_repository_goes_into_prompts_of_its_readers() {
     eventually("the index is open", ready);
 
     let record = house.fill(&house.ada);
-    let (shown, passages) = house.context_of(record);
+    let (shown, passages) = house.context_of(&house.ada, record);
     assert_eq!(passages.len(), 1, "{passages:?}");
     let (first, intent) = (&passages[0], &shown["leaf"]["event"]);
     assert_eq!(
@@ -187,15 +197,16 @@ fn a_repository_goes_into_prompts_of_its_readers() {
     let versions = &shown["body"]["retrieval"]["versions"];
     assert_eq!(versions[0]["source"], "flight");
     // Said to people.
-    let page = house.server.cloister(&["explain", &record.to_string()]).unwrap();
+    let page = house.server.cloister_as(&house.url, &house.ada, &["explain", &record.to_string()]).unwrap();
+    let page = String::from_utf8(page.stdout).unwrap();
     assert!(page.contains("context: flight/src/flight-sensors.ads:"), "{page}");
     // It is the same prompt again, and the same answer.
-    let (again, _) = house.context_of(house.fill(&house.ada));
+    let (again, _) = house.context_of(&house.ada, house.fill(&house.ada));
     assert_eq!(shown["body"]["prompt_tokens"], again["body"]["prompt_tokens"]);
     assert_eq!(house.server.replay(record).unwrap()["matches"], true);
 
     // Bob learns nothing: not what, not that.
-    let (shown, passages) = house.context_of(house.fill(&house.bob));
+    let (shown, passages) = house.context_of(&house.bob, house.fill(&house.bob));
     assert!(passages.is_empty() && shown["body"]["retrieval"].is_null(), "{shown}");
     assert_eq!(shown["leaf"]["event"]["labels"], json!([]));
     for question in [
@@ -221,7 +232,7 @@ fn a_repository_goes_into_prompts_of_its_readers() {
     }
     // Every lookup is in the ledger, with its question in the body only.
     let answer = house.look_up(&house.ada, &json!({ "definition": "Read_Static_Pressure" }));
-    let leaf = house.server.show(answer["record"].as_u64().unwrap()).unwrap();
+    let leaf = house.shown(&house.ada, answer["record"].as_u64().unwrap());
     assert_eq!(leaf["leaf"]["event"]["kind"], "lookup");
     assert_eq!(leaf["leaf"]["event"]["identity"], "ada");
     assert_eq!(leaf["body"]["question"]["definition"], "Read_Static_Pressure");
@@ -259,7 +270,7 @@ fn a_commit_is_followed_and_a_removal_is_complete() {
     let listed = house.server.cloisterd(&["ledger", "list", "--count", "10", "--json"]).unwrap();
     let listed: Vec<Value> = serde_json::from_str(&listed).unwrap();
     let chat = listed.iter().find(|row| row["leaf"]["event"]["action"] == "chat").unwrap();
-    let (_, passages) = house.context_of(chat["index"].as_u64().unwrap());
+    let (_, passages) = house.context_of(&house.ada, chat["index"].as_u64().unwrap());
     assert_eq!(passages[0]["path"], "docs/icd.md", "{passages:?}");
     assert_eq!(passages[0]["headings"].as_array().unwrap().last().unwrap(), "Pressure port");
 
@@ -277,7 +288,7 @@ fn a_commit_is_followed_and_a_removal_is_complete() {
     assert_eq!(removed["index"], "gone");
     assert!(!folder.exists());
     assert_eq!(defined(&house, "Read_Total_Pressure"), 0);
-    let (_, passages) = house.context_of(house.fill(&house.ada));
+    let (_, passages) = house.context_of(&house.ada, house.fill(&house.ada));
     assert!(passages.is_empty(), "{passages:?}");
     let mentions = |directory: &Path| {
         let output =

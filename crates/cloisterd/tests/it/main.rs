@@ -28,6 +28,7 @@ mod lineage;
 mod lsp;
 mod models;
 mod pki;
+mod policy;
 mod provenance;
 mod queries;
 mod replays;

@@ -140,6 +140,9 @@ fn other(draw: &mut Draw) -> Entry {
             dialect: "openai.chat".to_owned(),
             reason: "no".to_owned(),
             count: 1,
+            action: None,
+            policy: None,
+            rule: None,
         }),
         1 => Event::Administration {
             actor: format!("{} (uid:1)", draw.of(&PEOPLE)),

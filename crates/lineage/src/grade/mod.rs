@@ -137,9 +137,6 @@ fn joined(one: Grade, other: Grade, of_a_record: bool) -> Option<Grade> {
     match (one, other) {
         (one, other) if one == other => Some(one),
         (Grade::Common, other) | (other, Grade::Common) if of_a_record => Some(other),
-        (Grade::AiVerbatim, Grade::AiModified) | (Grade::AiModified, Grade::AiVerbatim) => {
-            Some(Grade::AiModified)
-        }
         _ => None,
     }
 }

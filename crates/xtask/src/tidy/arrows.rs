@@ -113,6 +113,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "checks",
             "engine",
+            "identity",
             "jail",
             "languages",
             "ledger",
