@@ -1,5 +1,7 @@
 //! What answers hold: the fields that clients go by. There may be more.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::schema::plain_text;
@@ -23,8 +25,8 @@ pub(super) fn error_of(shape: Shape) -> &'static str {
 
 /// All fields are there.
 fn having(properties: Value) -> Value {
-    let required: Vec<String> =
-        properties.as_object().map(|fields| fields.keys().cloned().collect()).unwrap_or_default();
+    let required: BTreeSet<&String> =
+        properties.as_object().into_iter().flat_map(|fields| fields.keys()).collect();
     json!({"type": "object", "required": required, "properties": properties})
 }
 
