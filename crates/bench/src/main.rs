@@ -11,6 +11,7 @@ mod bare;
 mod checks;
 mod console;
 mod decisions;
+mod encrypted;
 mod index;
 mod jail_cost;
 mod large_ledger;
@@ -21,6 +22,7 @@ mod peer;
 mod provenance;
 mod quantiles;
 mod retrieval;
+mod siege;
 #[allow(clippy::unwrap_used, reason = "of a test: what cannot be set up ends it")]
 #[path = "../../lineage/tests/it/site.rs"]
 mod site;
@@ -113,6 +115,15 @@ enum What {
         #[arg(long, default_value = "crates")]
         fresh: PathBuf,
     },
+    /// What people notice of an attack from the network, and whether anything of it is let in.
+    Siege {
+        /// A test model that fills in the middle.
+        #[arg(long, default_value = testkit::places::CODER)]
+        model: String,
+        /// Few completions: shows that it works, measures nothing.
+        #[arg(long)]
+        quick: bool,
+    },
     /// What a decision of the policy costs, with many policies, persons and sources.
     Policy,
     /// What each page of the console asks of a server with a large ledger, over loopback.
@@ -198,6 +209,12 @@ fn main() -> ExitCode {
             retrieval::measure(&options, |corpora| retrieval::hooks(&options.cache, corpora))
         }
         What::Index { cache } => index::measure(&cache),
+        What::Siege { model, quick } => tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(Failure::from)
+            .and_then(|runtime| siege::measure(&runtime, &model, quick)),
         What::Policy => decisions::measure(),
         What::Console { records } => console::measure(records),
         What::Provenance { known, fresh } => provenance::measure(&known, &fresh),

@@ -10,6 +10,7 @@ use testkit::{Failure, http, load};
 use tokio::runtime::Runtime;
 
 use crate::bare::Bare;
+use crate::encrypted::Encrypted;
 use crate::quantiles::Quantiles;
 
 /// Pairs of a bare and a whole request.
@@ -100,48 +101,8 @@ fn first_token(runtime: &Runtime, server: &Server, bare: &Bare, pairs: u64) -> R
 /// The list of models over the loopback, in the clear, encrypted, and with a client's certificate: by curl, whose own
 /// clock says how long the parts took. Two requests a connection.
 fn transport(model: &str, connections: usize) -> Result<(), Failure> {
-    let (mut server, folder) = (Server::new(model, &[])?, tempfile::tempdir()?);
-    let path = |name: &str| folder.path().join(name).display().to_string();
-    let (key, certificate) = (path("key.pem"), path("certificate.pem"));
-    let extensions =
-        ["subjectAltName=IP:127.0.0.1,email:ada@site.example", "extendedKeyUsage=serverAuth,clientAuth"];
-    let made = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-subj",
-            "/CN=bench",
-        ])
-        .args([
-            "-addext",
-            extensions[0],
-            "-addext",
-            extensions[1],
-            "-addext",
-            "basicConstraints=critical,CA:FALSE",
-        ])
-        .args(["-keyout", &key, "-out", &certificate])
-        .output()?;
-    if !made.status.success() {
-        return Err(String::from_utf8_lossy(&made.stderr).into_owned().into());
-    }
-    let ports =
-        [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()));
-    let [tcp, tls] = ports;
-    let (tcp, tls) = (tcp?, tls?);
-    server.configure(&format!(
-        "[server]\ntcp = '{tcp}'\n[tls]\nlisten = '{tls}'\ncertificate = '{certificate}'\nkey = '{key}'\n\
-         client_ca = '{certificate}'\nrevocation = 'none'\ndomains = ['site.example']\n"
-    ))?;
-    server.cloisterd(&["user", "add", "ada"])?;
-    let token = server.cloisterd(&["token", "issue", "ada"])?;
-    let bearer = format!("authorization: Bearer {}", token.trim());
-    server.start()?;
+    let Encrypted { server: _server, tcp, tls, certificate, key, token, .. } = Encrypted::start(model)?;
+    let bearer = format!("authorization: Bearer {token}");
     println!(
         "\n| `GET /v1/models`, {connections} connections each, p50 (p99) | handshake | first request, connection and all | next request |\n|---|---|---|---|"
     );

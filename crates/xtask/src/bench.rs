@@ -58,6 +58,8 @@ enum What {
     Provenance,
     /// A person who types, through the language server: to a suggestion, requests, what the cache answers.
     Typing,
+    /// What people notice of an attack from the network, and whether anything of it is let in.
+    Siege,
     /// What a decision of the policy costs, with many policies, persons and sources.
     Policy,
     /// Lines told by their content: what `cloister review` finds over scripted histories of repositories, by kind, and how
@@ -124,6 +126,11 @@ impl Bench {
             What::Console => {
                 fetch::model_path(places, fetch::known("smollm2")?.name)?;
                 bench.args(["console", "--records", &self.records.to_string()]);
+            }
+            What::Siege => {
+                let model = fetch::known(&self.model)?;
+                fetch::model_path(places, model.name)?;
+                bench.args(["siege", "--model", model.name]);
             }
             What::Policy => {
                 bench.arg("policy");
