@@ -45,6 +45,7 @@ const DIALLERS: &[(&str, &str)] = &[
     ("crates/client/src/", "people's programs dial the one configured server, the relay its one upstream"),
     ("crates/cloisterd/src/admin_socket.rs", "administration commands dial the running daemon"),
     ("crates/testkit/src/", "tests and benchmarks dial the server they started"),
+    ("crates/bench/src/siege.rs", "the attackers of a benchmark dial the server that it started"),
     ("crates/jail/src/probe", "the probes try to leave, to show that they cannot"),
 ];
 
