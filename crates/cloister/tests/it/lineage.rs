@@ -14,7 +14,7 @@ use crate::site::{Answer, Person, REPOSITORY, Site};
 use crate::workplace::{Run, Workplace};
 
 /// A text of an answer, and the file that it is for.
-const TEXT: &str = "\
+pub(crate) const TEXT: &str = "\
    procedure Limit_Rate (Rate : in out Degrees_Per_Second) is
    begin
       if Rate > Rate_Max then
@@ -24,16 +24,16 @@ const TEXT: &str = "\
       end if;
    end Limit_Rate;
 ";
-const PATH: &str = "src/flight/control.adb";
+pub(crate) const PATH: &str = "src/flight/control.adb";
 
 /// A workplace with a site's ledger and a repository.
-struct Case {
-    place: Workplace,
-    site: Site,
+pub(crate) struct Case {
+    pub(crate) place: Workplace,
+    pub(crate) site: Site,
 }
 
 impl Case {
-    fn new() -> Case {
+    pub(crate) fn new() -> Case {
         let place = Workplace::new();
         let site = Site::new(&place.path("site"));
         place.write("log.policy", site.policy());
@@ -45,7 +45,7 @@ impl Case {
         case
     }
 
-    fn git(&self, arguments: &[&str], folder: &str) {
+    pub(crate) fn git(&self, arguments: &[&str], folder: &str) {
         let ran = Command::new("git")
             .args(arguments)
             .current_dir(self.place.path(folder))
@@ -57,45 +57,45 @@ impl Case {
         assert!(ran.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
     }
 
-    fn file(&self, path: &str, text: &str) {
+    pub(crate) fn file(&self, path: &str, text: &str) {
         self.place.write(&format!("repository/{path}"), text);
     }
 
-    fn commit(&self, message: &str) {
+    pub(crate) fn commit(&self, message: &str) {
         self.git(&["add", "-A"], "repository");
         self.git(&["commit", "-q", "-m", message], "repository");
     }
 
     /// A file with the answer in it, committed.
-    fn pasted(&self, text: &str) {
+    pub(crate) fn pasted(&self, text: &str) {
         self.file(PATH, &format!("package body Control is\n\n{text}\nend Control;\n"));
         self.commit("limit the rate");
     }
 
-    fn slice(&self) {
+    pub(crate) fn slice(&self) {
         let scope = Scope { repository: Some(REPOSITORY.to_owned()), ..Scope::default() };
         self.place.write("slice", self.site.slice(scope));
     }
 
-    fn run(&self, command: &str, arguments: &[&str]) -> Run {
+    pub(crate) fn run(&self, command: &str, arguments: &[&str]) -> Run {
         let ledger = ["--slice", "../slice", "--log-policy", "../log.policy"];
         self.bare(&[&[command][..], &ledger, arguments].concat())
     }
 
-    fn bare(&self, arguments: &[&str]) -> Run {
+    pub(crate) fn bare(&self, arguments: &[&str]) -> Run {
         let mut command = self.place.command();
         command.current_dir(self.place.path("repository")).args(arguments);
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         crate::workplace::finish(command, "")
     }
 
-    fn approve(&self, person: &Person, range: &str) -> Run {
+    pub(crate) fn approve(&self, person: &Person, range: &str) -> Run {
         let key = self.place.write("key", person.private());
         private(&key);
         self.bare(&["approve", range, "--key", "../key"])
     }
 
-    fn gate(&self, arguments: &[&str]) -> Run {
+    pub(crate) fn gate(&self, arguments: &[&str]) -> Run {
         self.run("gate", &[&["--policy", "../gate.cedar"][..], arguments].concat())
     }
 }
@@ -106,7 +106,7 @@ fn private(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-fn json(run: &Run) -> Value {
+pub(crate) fn json(run: &Run) -> Value {
     serde_json::from_str(&run.out).unwrap()
 }
 
@@ -181,7 +181,7 @@ fn notes_are_written_compared_and_not_believed() {
     says("words", "it is no note of the Git AI standard");
 }
 
-const POLICY: &str = r#"
+pub(crate) const POLICY: &str = r#"
 @id("all")
 permit (principal, action == Action::"merge", resource);
 
@@ -314,15 +314,14 @@ fn checks_and_licences_reach_the_gate() {
 }
 
 /// Real texts: of the Ada run-time library, where a compiler is here.
-fn texts() -> Texts {
+pub(crate) fn ada_sources() -> PathBuf {
     let folders = fs::read_dir("/usr/lib/gcc/x86_64-linux-gnu").into_iter().flatten();
-    let folders: Vec<PathBuf> =
-        folders.filter_map(|entry| Some(entry.ok()?.path().join("adainclude"))).collect();
-    let folder = folders
-        .iter()
-        .find(|folder| folder.is_dir())
-        .expect("the Ada compiler that `cargo xtask setup` installs");
-    Texts::read(&[folder.as_path()], ".adb").unwrap()
+    let mut folders = folders.filter_map(|entry| Some(entry.ok()?.path().join("adainclude")));
+    folders.find(|folder| folder.is_dir()).expect("the Ada compiler that `cargo xtask setup` installs")
+}
+
+fn texts() -> Texts {
+    Texts::read(&[ada_sources().as_path()], ".adb").unwrap()
 }
 
 /// Every kind of history, three times, drawn by a seed that is the same in each run: `cargo xtask bench lineage` has more.

@@ -6,6 +6,7 @@ mod ask;
 mod bundle;
 mod chat;
 mod complete;
+mod evidence;
 mod generated;
 mod installed;
 mod ledger;
