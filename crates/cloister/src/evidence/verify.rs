@@ -101,7 +101,8 @@ pub(crate) fn verify(root: &Path, trusted: &Trusted) -> Result<Verified, Failure
         policy_given: trusted.policy.is_some(),
         ..Verified::default()
     };
-    let mut check = Check { tree, trusted, files: Files::new(), taken: BTreeSet::new(), found };
+    let mut check =
+        Check { tree, trusted, files: Files::new(), missing: BTreeSet::new(), taken: BTreeSet::new(), found };
     if let Some(release) = check.manifest(listing) {
         check.all(&release);
     }
@@ -113,8 +114,10 @@ pub(crate) fn verify(root: &Path, trusted: &Trusted) -> Result<Verified, Failure
 struct Check<'t> {
     tree: Tree,
     trusted: &'t Trusted,
-    /// As signed.
+    /// As signed, without those that are missing.
     files: Files,
+    /// Those that are on the list and not there: they were told of.
+    missing: BTreeSet<String>,
     /// Those that were looked at.
     taken: BTreeSet<String>,
     found: Verified,
@@ -157,13 +160,13 @@ impl Check<'_> {
                 return None;
             }
         };
-        for name in read.files.keys().filter(|name| !names.contains(*name)) {
-            self.problem(name, "it is missing");
+        self.missing = read.files.keys().filter(|name| !names.contains(*name)).cloned().collect();
+        for name in self.missing.clone() {
+            self.problem(&name, "it is missing");
         }
         for name in names.iter().filter(|name| !read.files.contains_key(*name)) {
             self.problem(name, "it was added: the signed list does not have it");
         }
-        // Those that are missing were told of.
         self.files = read.files.clone();
         self.files.retain(|name, _| names.contains(name));
         Some(read)
@@ -185,10 +188,15 @@ impl Check<'_> {
         }
     }
 
-    /// A file's bytes, if they are those that were signed.
+    /// The bytes of a file that must be there, if they are those that were signed.
     fn take(&mut self, name: &str, bytes_max: u64) -> Option<Vec<u8>> {
         self.taken.insert(name.to_owned());
-        let listed = *self.files.get(name)?;
+        let Some(listed) = self.files.get(name).copied() else {
+            if !self.missing.contains(name) {
+                self.problem(name, "it is needed, and the signed list does not have it");
+            }
+            return None;
+        };
         let read = folder::read(&self.tree, name, bytes_max).and_then(|bytes| {
             let same =
                 bytes.len() as u64 == listed.bytes && Digest(Sha256::digest(&bytes).into()) == listed.digest;
