@@ -264,6 +264,84 @@ fn the_gate_and_approvals() {
     case.gate(&[]).check(2).says("does not fit the gate's schema");
 }
 
+/// What somebody puts together of what was good once is refused, and said to be what it is.
+#[test]
+fn what_the_gate_refuses_by_name() {
+    let case = Case::new();
+    let (grace, eve) = (Person::new("grace", 2), Person::new("eve", 3));
+    case.site.key(ENROL_KEY, &grace);
+    case.site.answer(&Answer::accepted(TEXT, PATH));
+    case.place.write("gate.cedar", POLICY);
+    case.pasted(TEXT);
+    case.slice();
+    let range = format!("{PATH}:3-10");
+    let refused = |words: &str| {
+        let run = case.gate(&[]).check(1);
+        let all = format!("{}{}", run.out, run.err);
+        assert!(all.contains(words), "{words:?} is not in {all}");
+    };
+    let approval = |run: Run| -> (PathBuf, Value) {
+        let file = case.place.path("repository").join(run.check(0).out.trim());
+        let read = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        (file, read)
+    };
+    // Forged: a good signature under another text, and another's signature under the good one's key.
+    let text = case.bare(&["approve", &range, "--text"]).check(0).out;
+    let earlier = case.bare(&["approve", &format!("{PATH}:1-2"), "--text"]).check(0).out;
+    let (file, good) = approval(case.approve(&grace, &range));
+    let forged = |text: &str, signature: &str, words: &str| {
+        case.place.write("forged", serde_json::json!({ "text": text, "signature": signature }).to_string());
+        fs::copy(case.place.path("forged"), &file).unwrap();
+        case.commit("forged");
+        refused("level-a-approval");
+        refused(words);
+    };
+    let signature = good["signature"].as_str().unwrap();
+    let (_, other) = approval(case.bare(&["approve", &format!("{PATH}:1-2"), "--key", "../key"]));
+    forged(&text, other["signature"].as_str().unwrap(), "counts for nothing");
+    forged(&earlier, signature, "counts for nothing");
+    forged(&text, &eve.sign(lineage::approval::NAMESPACE, &text), "its key is enrolled to nobody");
+    forged(&text, &grace.sign("file", &text), "counts for nothing");
+    forged("all is well", &grace.sign(lineage::approval::NAMESPACE, "all is well"), "it is no approval");
+    // Of an earlier version of the range: good, until a byte changes.
+    case.place.write("good", good.to_string());
+    fs::copy(case.place.path("good"), &file).unwrap();
+    case.commit("grace approves");
+    case.gate(&[]).check(0);
+    case.pasted(&TEXT.replace("-Rate_Max", "- Rate_Max"));
+    refused("has no such 8 lines: they were changed, or are another version's");
+    case.pasted(TEXT);
+    case.gate(&[]).check(0);
+    // An edited slice, and one with a proof that was good for another: each byte of it counts (`slices.rs` of `lineage`).
+    let before = case.place.read_bytes("slice");
+    case.site.answer(&Answer::accepted("More := Text (3) + 4;", "src/more.adb"));
+    case.slice();
+    let after = case.place.read_bytes("slice");
+    let parts = |bytes: &[u8]| {
+        let head = lineage::slice::FIRST_LINE.len();
+        let length = u32::from_le_bytes(bytes[head..head + 4].try_into().unwrap()) as usize;
+        let chunk = head + 4 + length;
+        let packed = u32::from_le_bytes(bytes[chunk + 8..chunk + 12].try_into().unwrap()) as usize;
+        (chunk, chunk + 12 + packed)
+    };
+    let with_slice = |bytes: Vec<u8>, words: &str| {
+        case.place.write("slice", bytes);
+        refused("is not believed");
+        refused(words);
+    };
+    let (old, new) = (parts(&before), parts(&after));
+    with_slice([&after[..new.1], &before[old.1..]].concat(), "a leaf or the proof is another's");
+    with_slice(
+        [&after[..new.0], &before[old.0..old.1], &after[new.1..]].concat(),
+        "the slice is not the one that was recorded",
+    );
+    let mut edited = after.clone();
+    edited[new.0 + 40] ^= 1;
+    with_slice(edited, "slice");
+    case.place.write("slice", after);
+    case.gate(&[]).check(0);
+}
+
 /// The statement of an envelope, after openssl verified it.
 fn opened(place: &Workplace, name: &str) -> Value {
     use base64::Engine as _;
