@@ -7,6 +7,7 @@ mod bundle;
 mod chat;
 mod complete;
 mod evidence;
+mod formats;
 mod generated;
 mod installed;
 mod ledger;
