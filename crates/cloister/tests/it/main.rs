@@ -18,5 +18,6 @@ mod server;
 mod settings;
 #[path = "../../../lineage/tests/it/site.rs"]
 mod site;
+mod templates;
 mod witness;
 mod workplace;
