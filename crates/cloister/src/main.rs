@@ -10,6 +10,7 @@ mod commands;
 mod conversation;
 mod cursor;
 mod environment;
+mod evidence;
 mod failure;
 mod file;
 mod findings;

@@ -14,7 +14,7 @@ use cedar_policy::{
     Authorizer, Decision as Cedar, Effect, Entities, PolicyId, PolicySet, Request, Schema, ValidationMode,
     Validator,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use facts::{Circumstances, Range};
 
@@ -56,7 +56,8 @@ pub enum PolicyError {
 }
 
 /// What was decided of a range.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Decision {
     /// Whether it may go in.
     pub allowed: bool,
@@ -67,7 +68,8 @@ pub struct Decision {
 }
 
 /// A rule by its name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Rule {
     /// Its `@id`, or its place in the policy.
     pub id: String,

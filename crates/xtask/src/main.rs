@@ -6,7 +6,6 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people: talking is its work")]
 
-mod axe;
 mod bench;
 mod build;
 mod corpora;
@@ -18,6 +17,7 @@ mod failure;
 mod fetch;
 mod fuzz;
 mod machine;
+mod node;
 mod places;
 mod process;
 mod python;

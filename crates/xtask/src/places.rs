@@ -43,6 +43,10 @@ pub(crate) const TEST_PYTEST_LSP: &str = "CLOISTER_TEST_PYTEST_LSP";
 pub(crate) const TEST_MODEL_SIGNING: &str = "CLOISTER_TEST_MODEL_SIGNING";
 /// Given to tests: axe-core, which looks at the console in a browser.
 pub(crate) const TEST_AXE: &str = "CLOISTER_TEST_AXE";
+/// Given to tests: the schema of SARIF.
+pub(crate) const TEST_SARIF: &str = "CLOISTER_TEST_SARIF";
+/// Given to tests: a Python that has other people's readers of what `review`, `gate` and `evidence` write.
+pub(crate) const TEST_FORMATS: &str = "CLOISTER_TEST_FORMATS";
 /// Read: a file of words, one a line, that must not occur in the tree (`tidy`).
 pub(crate) const TIDY_WORDS: &str = "CLOISTER_TIDY_WORDS";
 

@@ -132,7 +132,7 @@ const NEEDS: &[Need] = &[
     Need { package: "nodejs", reason: "drives the browser, in tests", present: || in_path("node").is_some() },
     Need {
         package: "npm",
-        reason: "fetches axe-core, by which tests tell whether everybody can use the console",
+        reason: "fetches axe-core, by which tests tell whether everybody can use the console, and the schema of SARIF",
         present: || in_path("npm").is_some(),
     },
     Need {

@@ -10,13 +10,12 @@ use std::{
 };
 
 use crate::{
-    axe::axe,
     build,
     deny::Deny,
     engine::{self, engine_cargo},
     failure::{During as _, Failure},
-    fetch, fuzz,
-    places::{ENGINE, Places, TEST_AXE, TEST_MODELS, TEST_PROGRAMS, TEST_SEED, TEST_WEAKENED},
+    fetch, fuzz, node,
+    places::{ENGINE, Places, TEST_AXE, TEST_MODELS, TEST_PROGRAMS, TEST_SARIF, TEST_SEED, TEST_WEAKENED},
     process::{cargo, run, shown, without_network, words},
     python::pythons,
     setup::Setup,
@@ -45,7 +44,7 @@ impl Test {
         steps.next("setup");
         Setup {}.run()?;
         let pythons = pythons(places)?;
-        let axe = axe(places)?;
+        let (axe, sarif) = (node::AXE.path(places)?, node::SARIF.path(places)?);
         steps.next("fetch: the test models");
         fetch::fetch_defaults(places)?;
         steps.next("format");
@@ -73,6 +72,7 @@ impl Test {
         let environment = |mut command: Command| {
             command.env(ENGINE, &worker).env(TEST_MODELS, places.models());
             command.env(TEST_PROGRAMS, places.release()).env(TEST_WEAKENED, &weakened).env(TEST_AXE, &axe);
+            command.env(TEST_SARIF, &sarif);
             command
                 .envs(pythons.iter().map(|(name, python)| (name, python)))
                 .env(TEST_SEED, seed.to_string());

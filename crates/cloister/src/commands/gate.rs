@@ -1,19 +1,14 @@
-mod attestation;
-mod qualified;
-
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use ::gate::{Circumstances, Decision, Policy, SCHEMA};
-use jiff::Timestamp;
+use ::gate::SCHEMA;
 use lineage::approval::Keys;
-use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 use super::Session;
 use crate::failure::{EXIT_FAILED, Failure};
 use crate::file;
-use crate::review::{self, Approvals, History, Ledger, Row, Selection, Table};
+use crate::review::qualified::{self, Given};
+use crate::review::{self, Approvals, Decided, Gatekeeper, History, Ledger, Selection, Table, statement};
 
 /// Decides by a policy whether a change's lines may go in
 ///
@@ -61,22 +56,6 @@ pub(crate) struct Gate {
     schema: bool,
 }
 
-/// A range with what was decided of it.
-#[derive(Serialize)]
-struct Decided<'t> {
-    #[serde(flatten)]
-    row: &'t Row,
-    decision: Decision,
-}
-
-/// All that was decided.
-struct Verdict<'t> {
-    policy: String,
-    time: Timestamp,
-    passed: bool,
-    ranges: Vec<Decided<'t>>,
-}
-
 impl Gate {
     pub(crate) fn run(self, session: &mut Session) -> Result<ExitCode, Failure> {
         if self.schema {
@@ -87,69 +66,59 @@ impl Gate {
         else {
             return Err(Failure::usage("--policy, --slice and --log-policy are needed"));
         };
-        let text = file::read_text(policy, ::gate::POLICY_BYTES_MAX as u64)?;
-        let rules = Policy::parse(&text).map_err(|error| {
-            Failure::usage(format!("the policy {} cannot decide", policy.display())).caused_by(&error)
-        })?;
-        let signer = self.key.as_deref().map(attestation::signer).transpose()?;
+        let (gatekeeper, _) = Gatekeeper::read(policy)?;
+        let signer = self.key.as_deref().map(statement::signer).transpose()?;
+        let reports = Given::read(&self.qualified)?;
         let history = History::open(&self.selection.repository)?;
         let change = history.change(&self.selection.wanted())?;
         let ledger = Ledger { slice: slice.clone(), log_policy: log_policy.clone() };
         let reviewed = review::review(&ledger, change)?;
         let context = || reviewed.slice.context.iter().map(|(_, leaf)| leaf);
-        let keys = Keys::of(context());
-        let approvals = Approvals::read(&history, reviewed.change.tree, &self.approvals, &keys)?;
-        let qualified = qualified::read(&self.qualified, context())?;
+        let approvals =
+            Approvals::read(&history, reviewed.change.tree, &self.approvals, &Keys::of(context()))?;
+        let qualified = qualified::languages(&reports, context())?;
         let table = Table::new(&reviewed, &approvals);
-        let time = Timestamp::now();
-        let made_unix_s = i64::try_from(reviewed.slice.made_unix_ms / 1000).unwrap_or(i64::MAX);
-        let circumstances = Circumstances {
-            time_unix_s: time.as_second(),
-            slice_age_s: time.as_second().saturating_sub(made_unix_s),
-            base: self.selection.base().to_owned(),
-        };
-        let ranges: Vec<Decided<'_>> = table
-            .ranges
-            .iter()
-            .map(|row| Decided { row, decision: rules.decide(&row.facts(&qualified), &circumstances) })
-            .collect();
-        // What could not be read was not decided.
-        let unread = table.not_graded.iter().any(|(_, why)| *why != "no text");
-        let passed = !unread && ranges.iter().all(|range| range.decision.allowed);
-        let policy = format!("sha256:{}", protocol::digest::hex(&Sha256::digest(text.as_bytes())));
-        let verdict = Verdict { policy, time, passed, ranges };
+        let now = Gatekeeper::now(reviewed.slice.made_unix_ms, self.selection.base());
+        let ranges = review::decided(&table, &reviewed, &history, Some((&gatekeeper, &qualified, &now)));
+        let gated = gatekeeper.gated(&ranges, &table.not_graded, now);
         if self.json {
             session.output.json(&serde_json::json!({
-                "passed": passed,
-                "policy": verdict.policy,
+                "passed": gated.passed,
+                "policy": gated.policy,
                 "head": table.head,
                 "tree": table.tree,
                 "base": table.base,
                 "slice": table.slice,
-                "ranges": verdict.ranges,
+                "ranges": ranges,
                 "not_graded": table.not_graded,
                 "void_approvals": table.void_approvals,
             }))?;
         } else {
-            show(session, &table, &verdict)?;
+            show(session, &table, &ranges, gated.passed)?;
         }
         if let Some(signer) = signer {
+            let stated = table.stated(&ranges, Some(&gated));
             if let Some(out) = &self.attestation {
-                let contents = |path: &str| history.file(reviewed.change.tree, path);
-                let statement = attestation::provenance(&table, &verdict, &reviewed.slice, contents);
-                file::write(out, &attestation::signed(&statement, &signer)?)?;
+                let proof = |leaf| Some((reviewed.slice.leaf_hash(leaf)?, reviewed.slice.proof(leaf)?));
+                let statement = statement::provenance(&stated, proof);
+                file::write(out, &statement::signed(&statement, &signer)?)?;
             }
             if let Some(out) = &self.vsa {
-                let statement = attestation::summary(&table, &verdict);
-                file::write(out, &attestation::signed(&statement, &signer)?)?;
+                let statement = statement::summary(&stated, &gated);
+                file::write(out, &statement::signed(&statement, &signer)?)?;
             }
         }
-        Ok(if passed { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
+        Ok(if gated.passed { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
     }
 }
 
-fn show(session: &mut Session, table: &Table, verdict: &Verdict<'_>) -> Result<(), Failure> {
-    for Decided { row, decision } in verdict.ranges.iter().filter(|range| !range.decision.allowed) {
+fn show(session: &mut Session, table: &Table, ranges: &[Decided], passed: bool) -> Result<(), Failure> {
+    let refused = ranges.iter().filter_map(|range| {
+        range.decision.as_ref().filter(|decision| !decision.allowed).map(|decision| (&range.row, decision))
+    });
+    let mut count = 0;
+    for (row, decision) in refused {
+        count += 1;
         let grade = row.grade.name();
         session.output.line(format_args!("{}:{}-{}: {grade}: refused", row.path, row.first, row.last))?;
         for rule in &decision.rules {
@@ -169,8 +138,7 @@ fn show(session: &mut Session, table: &Table, verdict: &Verdict<'_>) -> Result<(
     for (path, why) in &table.not_graded {
         session.output.complain(&format!("{path}: its lines are not graded: {why}"));
     }
-    let refused = verdict.ranges.iter().filter(|range| !range.decision.allowed).count();
-    let outcome = if verdict.passed { "passed" } else { "refused" };
-    session.output.say(format!("{outcome}: {refused} of {} ranges refused", verdict.ranges.len()));
+    let outcome = if passed { "passed" } else { "refused" };
+    session.output.say(format!("{outcome}: {count} of {} ranges refused", ranges.len()));
     Ok(())
 }

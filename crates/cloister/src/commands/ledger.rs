@@ -1,4 +1,5 @@
 mod check_proof;
+mod evidence;
 mod proof;
 mod verify;
 

@@ -9,6 +9,7 @@ mod complete;
 mod completions;
 mod console;
 mod decide;
+mod evidence;
 mod explain;
 mod gate;
 mod generate;
@@ -36,6 +37,7 @@ use crate::output::Output;
 use crate::receipts;
 use crate::settings::Settings;
 
+pub(crate) use review::{short, when};
 pub(crate) use search::heading as search_heading;
 
 /// An air-gapped code assistant: completes, answers and proves what it did.
@@ -80,6 +82,7 @@ pub(crate) enum Command {
     Blame(blame::Blame),
     Approve(approve::Approve),
     Gate(Box<gate::Gate>),
+    Evidence(evidence::Evidence),
     Mcp(mcp::Mcp),
     Lsp(lsp::Lsp),
     #[command(subcommand)]
@@ -112,6 +115,7 @@ impl Command {
             Command::Blame(command) => command.run(session),
             Command::Approve(command) => command.run(session),
             Command::Gate(command) => command.run(session),
+            Command::Evidence(command) => command.run(session),
             Command::Mcp(command) => command.run(session),
             Command::Lsp(command) => command.run(session),
             Command::Ledger(command) => command.run(session),

@@ -1,4 +1,7 @@
+mod agent_trace;
+mod cyclonedx;
 mod sarif;
+mod trailers;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -44,10 +47,27 @@ pub(crate) struct Review {
     /// Print a note in the Git AI standard's form: pipe it to `git notes --ref=ai add -f -F -`
     #[arg(long, requires = "commit", conflicts_with_all = ["json", "sarif", "diff"])]
     note: bool,
+    /// Print a trace record (Agent Trace 0.1.0)
+    #[arg(long, requires = "commit", conflicts_with_all = ["json", "sarif", "diff", "note"])]
+    agent_trace: bool,
+    /// Print trailers for the commit's message, one for each model, under the name that the site has for them
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true,
+        default_missing_value = "Assisted-by", requires = "commit",
+        conflicts_with_all = ["json", "sarif", "diff", "note", "agent_trace"])]
+    trailers: Option<String>,
+    /// Print a bill of materials (CycloneDX 1.5 or later, JSON) with the lines of the assistant added to it
+    #[arg(long, value_name = "SBOM.json",
+        conflicts_with_all = ["json", "sarif", "diff", "note", "agent_trace", "trailers"])]
+    cyclonedx: Option<PathBuf>,
+    /// An attestation that the bill of materials is to refer to, with its digest, by its file's name
+    #[arg(long, value_name = "FILE", requires = "cyclonedx")]
+    attestation: Option<PathBuf>,
 }
 
 impl Review {
     pub(crate) fn run(self, session: &mut Session) -> Result<ExitCode, Failure> {
+        let name = self.trailers.as_deref().map(trailers::name).transpose()?;
+        let bill = self.cyclonedx.as_deref().map(cyclonedx::read).transpose()?;
         let history = History::open(&self.selection.repository)?;
         let change = history.change(&self.selection.wanted())?;
         let reviewed = review::review(&self.ledger, change)?;
@@ -58,6 +78,15 @@ impl Review {
             session.output.json(&table)?;
         } else if self.note {
             session.output.text(&notes::write(&table))?;
+        } else if self.agent_trace {
+            let ranges = review::decided(&table, &reviewed, &history, None);
+            session.output.json(&agent_trace::record(&table, &ranges))?;
+        } else if let Some(name) = name {
+            session.output.text(&trailers::text(name, &table, &reviewed.slice))?;
+        } else if let Some(bill) = bill {
+            let ranges = review::decided(&table, &reviewed, &history, None);
+            let attestation = self.attestation.as_deref().map(cyclonedx::reference).transpose()?;
+            session.output.json(&cyclonedx::annotated(bill, &table, &ranges, attestation)?)?;
         } else if self.sarif {
             session.output.json(&sarif::document(&table))?;
         } else {
@@ -72,8 +101,8 @@ impl Review {
         for (path, why) in &table.not_graded {
             session.output.complain(&format!("{path}: its lines are not graded: {why}"));
         }
-        let failed = table.not_graded.iter().any(|(_, why)| *why != "no text");
-        Ok(if failed { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS })
+        let whole = review::is_whole(&table.not_graded);
+        Ok(if whole { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
     }
 }
 
@@ -172,11 +201,11 @@ pub(super) fn mark(grade: Grade) -> (char, Colour) {
     }
 }
 
-pub(super) fn short(digest: &str) -> &str {
+pub(crate) fn short(digest: &str) -> &str {
     digest.strip_prefix("sha256:").and_then(|digits| digits.get(..12)).unwrap_or(digest)
 }
 
-pub(super) fn when(unix_ms: u64) -> String {
+pub(crate) fn when(unix_ms: u64) -> String {
     let time = i64::try_from(unix_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
     time.map_or_else(|| unix_ms.to_string(), |time| time.strftime("%Y-%m-%dT%H:%MZ").to_string())
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use gix::ObjectId;
 use lineage::approval::{Approval, Approved, FILE_BYTES_MAX, Keys};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::History;
 use crate::failure::Failure;
@@ -20,14 +20,22 @@ const FILES_MAX: usize = 20_000;
 
 /// All approvals, looked at.
 pub(crate) struct Approvals {
-    /// Path, and where they count.
-    good: Vec<(String, Approved)>,
+    /// Those that count.
+    pub(crate) good: Vec<Good>,
     /// Those that count for nothing.
     pub(crate) void: Vec<Refused>,
 }
 
+/// An approval that counts: its file, and where in which file of the tree.
+pub(crate) struct Good {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) path: String,
+    pub(crate) approved: Vec<Approved>,
+}
+
 /// An approval that counts for nothing.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Refused {
     pub(crate) file: String,
     pub(crate) why: String,
@@ -50,9 +58,7 @@ impl Approvals {
             let parsed = serde_json::from_slice::<Approval>(&bytes);
             let parsed = parsed.map_err(|_| lineage::approval::Void::Form);
             match parsed.and_then(|approval| approval.verify(keys, |path| history.file(tree, path))) {
-                Ok((path, approved)) => {
-                    approvals.good.extend(approved.into_iter().map(|approved| (path.clone(), approved)));
-                }
+                Ok((path, approved)) => approvals.good.push(Good { bytes, path, approved }),
                 Err(void) => approvals.void.push(Refused { file: name, why: void.to_string() }),
             }
         }
@@ -61,10 +67,12 @@ impl Approvals {
 
     /// Who approved these lines, or more.
     pub(crate) fn of(&self, path: &str, first: u32, last: u32) -> BTreeSet<String> {
-        let covers = |(of, approved): &&(String, Approved)| {
-            of == path && approved.first <= first && approved.last >= last
-        };
-        self.good.iter().filter(covers).map(|(_, approved)| approved.person.clone()).collect()
+        let covers = |approved: &&Approved| approved.first <= first && approved.last >= last;
+        let of_path = self.good.iter().filter(|good| good.path == path);
+        of_path
+            .flat_map(|good| good.approved.iter().filter(covers))
+            .map(|approved| approved.person.clone())
+            .collect()
     }
 }
 

@@ -1,9 +1,12 @@
-//! What `review`, `blame`, `approve` and `gate` share: a change, graded by a slice of the ledger, with its approvals.
+//! What `review`, `blame`, `approve`, `gate` and `evidence` share: a change, graded by a slice of the ledger, with its approvals.
 
 mod approvals;
+mod decided;
 mod history;
 mod language;
 pub(crate) mod notes;
+pub(crate) mod qualified;
+pub(crate) mod statement;
 mod table;
 
 use std::fs::File;
@@ -16,10 +19,11 @@ use lineage::slice::{Reader, Slice};
 use crate::failure::Failure;
 use crate::file;
 
-pub(crate) use approvals::{Approvals, FOLDER};
+pub(crate) use approvals::{Approvals, FOLDER, Refused};
+pub(crate) use decided::{Decided, Gated, Gatekeeper, decided};
 pub(crate) use history::{Change, History, Wanted};
 pub(crate) use language::of_path as language_of;
-pub(crate) use table::{Row, Table};
+pub(crate) use table::{Answer, NotGraded, Row, Source, Table, is_whole};
 
 /// The slice and the log's policy that say what to believe of it.
 #[derive(clap::Args)]

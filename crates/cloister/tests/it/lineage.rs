@@ -14,7 +14,7 @@ use crate::site::{Answer, Person, REPOSITORY, Site};
 use crate::workplace::{Run, Workplace};
 
 /// A text of an answer, and the file that it is for.
-const TEXT: &str = "\
+pub(crate) const TEXT: &str = "\
    procedure Limit_Rate (Rate : in out Degrees_Per_Second) is
    begin
       if Rate > Rate_Max then
@@ -24,16 +24,16 @@ const TEXT: &str = "\
       end if;
    end Limit_Rate;
 ";
-const PATH: &str = "src/flight/control.adb";
+pub(crate) const PATH: &str = "src/flight/control.adb";
 
 /// A workplace with a site's ledger and a repository.
-struct Case {
-    place: Workplace,
-    site: Site,
+pub(crate) struct Case {
+    pub(crate) place: Workplace,
+    pub(crate) site: Site,
 }
 
 impl Case {
-    fn new() -> Case {
+    pub(crate) fn new() -> Case {
         let place = Workplace::new();
         let site = Site::new(&place.path("site"));
         place.write("log.policy", site.policy());
@@ -45,7 +45,7 @@ impl Case {
         case
     }
 
-    fn git(&self, arguments: &[&str], folder: &str) {
+    pub(crate) fn git(&self, arguments: &[&str], folder: &str) {
         let ran = Command::new("git")
             .args(arguments)
             .current_dir(self.place.path(folder))
@@ -57,45 +57,45 @@ impl Case {
         assert!(ran.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
     }
 
-    fn file(&self, path: &str, text: &str) {
+    pub(crate) fn file(&self, path: &str, text: &str) {
         self.place.write(&format!("repository/{path}"), text);
     }
 
-    fn commit(&self, message: &str) {
+    pub(crate) fn commit(&self, message: &str) {
         self.git(&["add", "-A"], "repository");
         self.git(&["commit", "-q", "-m", message], "repository");
     }
 
     /// A file with the answer in it, committed.
-    fn pasted(&self, text: &str) {
+    pub(crate) fn pasted(&self, text: &str) {
         self.file(PATH, &format!("package body Control is\n\n{text}\nend Control;\n"));
         self.commit("limit the rate");
     }
 
-    fn slice(&self) {
+    pub(crate) fn slice(&self) {
         let scope = Scope { repository: Some(REPOSITORY.to_owned()), ..Scope::default() };
         self.place.write("slice", self.site.slice(scope));
     }
 
-    fn run(&self, command: &str, arguments: &[&str]) -> Run {
+    pub(crate) fn run(&self, command: &str, arguments: &[&str]) -> Run {
         let ledger = ["--slice", "../slice", "--log-policy", "../log.policy"];
         self.bare(&[&[command][..], &ledger, arguments].concat())
     }
 
-    fn bare(&self, arguments: &[&str]) -> Run {
+    pub(crate) fn bare(&self, arguments: &[&str]) -> Run {
         let mut command = self.place.command();
         command.current_dir(self.place.path("repository")).args(arguments);
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         crate::workplace::finish(command, "")
     }
 
-    fn approve(&self, person: &Person, range: &str) -> Run {
+    pub(crate) fn approve(&self, person: &Person, range: &str) -> Run {
         let key = self.place.write("key", person.private());
         private(&key);
         self.bare(&["approve", range, "--key", "../key"])
     }
 
-    fn gate(&self, arguments: &[&str]) -> Run {
+    pub(crate) fn gate(&self, arguments: &[&str]) -> Run {
         self.run("gate", &[&["--policy", "../gate.cedar"][..], arguments].concat())
     }
 }
@@ -106,7 +106,7 @@ fn private(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-fn json(run: &Run) -> Value {
+pub(crate) fn json(run: &Run) -> Value {
     serde_json::from_str(&run.out).unwrap()
 }
 
@@ -181,7 +181,7 @@ fn notes_are_written_compared_and_not_believed() {
     says("words", "it is no note of the Git AI standard");
 }
 
-const POLICY: &str = r#"
+pub(crate) const POLICY: &str = r#"
 @id("all")
 permit (principal, action == Action::"merge", resource);
 
@@ -264,6 +264,84 @@ fn the_gate_and_approvals() {
     case.gate(&[]).check(2).says("does not fit the gate's schema");
 }
 
+/// What somebody puts together of what was good once is refused, and said to be what it is.
+#[test]
+fn what_the_gate_refuses_by_name() {
+    let case = Case::new();
+    let (grace, eve) = (Person::new("grace", 2), Person::new("eve", 3));
+    case.site.key(ENROL_KEY, &grace);
+    case.site.answer(&Answer::accepted(TEXT, PATH));
+    case.place.write("gate.cedar", POLICY);
+    case.pasted(TEXT);
+    case.slice();
+    let range = format!("{PATH}:3-10");
+    let refused = |words: &str| {
+        let run = case.gate(&[]).check(1);
+        let all = format!("{}{}", run.out, run.err);
+        assert!(all.contains(words), "{words:?} is not in {all}");
+    };
+    let approval = |run: Run| -> (PathBuf, Value) {
+        let file = case.place.path("repository").join(run.check(0).out.trim());
+        let read = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        (file, read)
+    };
+    // Forged: a good signature under another text, and another's signature under the good one's key.
+    let text = case.bare(&["approve", &range, "--text"]).check(0).out;
+    let earlier = case.bare(&["approve", &format!("{PATH}:1-2"), "--text"]).check(0).out;
+    let (file, good) = approval(case.approve(&grace, &range));
+    let forged = |text: &str, signature: &str, words: &str| {
+        case.place.write("forged", serde_json::json!({ "text": text, "signature": signature }).to_string());
+        fs::copy(case.place.path("forged"), &file).unwrap();
+        case.commit("forged");
+        refused("level-a-approval");
+        refused(words);
+    };
+    let signature = good["signature"].as_str().unwrap();
+    let (_, other) = approval(case.bare(&["approve", &format!("{PATH}:1-2"), "--key", "../key"]));
+    forged(&text, other["signature"].as_str().unwrap(), "counts for nothing");
+    forged(&earlier, signature, "counts for nothing");
+    forged(&text, &eve.sign(lineage::approval::NAMESPACE, &text), "its key is enrolled to nobody");
+    forged(&text, &grace.sign("file", &text), "counts for nothing");
+    forged("all is well", &grace.sign(lineage::approval::NAMESPACE, "all is well"), "it is no approval");
+    // Of an earlier version of the range: good, until a byte changes.
+    case.place.write("good", good.to_string());
+    fs::copy(case.place.path("good"), &file).unwrap();
+    case.commit("grace approves");
+    case.gate(&[]).check(0);
+    case.pasted(&TEXT.replace("-Rate_Max", "- Rate_Max"));
+    refused("has no such 8 lines: they were changed, or are another version's");
+    case.pasted(TEXT);
+    case.gate(&[]).check(0);
+    // An edited slice, and one with a proof that was good for another: each byte of it counts (`slices.rs` of `lineage`).
+    let before = case.place.read_bytes("slice");
+    case.site.answer(&Answer::accepted("More := Text (3) + 4;", "src/more.adb"));
+    case.slice();
+    let after = case.place.read_bytes("slice");
+    let parts = |bytes: &[u8]| {
+        let head = lineage::slice::FIRST_LINE.len();
+        let length = u32::from_le_bytes(bytes[head..head + 4].try_into().unwrap()) as usize;
+        let chunk = head + 4 + length;
+        let packed = u32::from_le_bytes(bytes[chunk + 8..chunk + 12].try_into().unwrap()) as usize;
+        (chunk, chunk + 12 + packed)
+    };
+    let with_slice = |bytes: Vec<u8>, words: &str| {
+        case.place.write("slice", bytes);
+        refused("is not believed");
+        refused(words);
+    };
+    let (old, new) = (parts(&before), parts(&after));
+    with_slice([&after[..new.1], &before[old.1..]].concat(), "a leaf or the proof is another's");
+    with_slice(
+        [&after[..new.0], &before[old.0..old.1], &after[new.1..]].concat(),
+        "the slice is not the one that was recorded",
+    );
+    let mut edited = after.clone();
+    edited[new.0 + 40] ^= 1;
+    with_slice(edited, "slice");
+    case.place.write("slice", after);
+    case.gate(&[]).check(0);
+}
+
 /// The statement of an envelope, after openssl verified it.
 fn opened(place: &Workplace, name: &str) -> Value {
     use base64::Engine as _;
@@ -314,15 +392,14 @@ fn checks_and_licences_reach_the_gate() {
 }
 
 /// Real texts: of the Ada run-time library, where a compiler is here.
-fn texts() -> Texts {
+pub(crate) fn ada_sources() -> PathBuf {
     let folders = fs::read_dir("/usr/lib/gcc/x86_64-linux-gnu").into_iter().flatten();
-    let folders: Vec<PathBuf> =
-        folders.filter_map(|entry| Some(entry.ok()?.path().join("adainclude"))).collect();
-    let folder = folders
-        .iter()
-        .find(|folder| folder.is_dir())
-        .expect("the Ada compiler that `cargo xtask setup` installs");
-    Texts::read(&[folder.as_path()], ".adb").unwrap()
+    let mut folders = folders.filter_map(|entry| Some(entry.ok()?.path().join("adainclude")));
+    folders.find(|folder| folder.is_dir()).expect("the Ada compiler that `cargo xtask setup` installs")
+}
+
+fn texts() -> Texts {
+    Texts::read(&[ada_sources().as_path()], ".adb").unwrap()
 }
 
 /// Every kind of history, three times, drawn by a seed that is the same in each run: `cargo xtask bench lineage` has more.

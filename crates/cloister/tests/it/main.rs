@@ -6,6 +6,8 @@ mod ask;
 mod bundle;
 mod chat;
 mod complete;
+mod evidence;
+mod formats;
 mod generated;
 mod installed;
 mod ledger;
@@ -16,5 +18,6 @@ mod server;
 mod settings;
 #[path = "../../../lineage/tests/it/site.rs"]
 mod site;
+mod templates;
 mod witness;
 mod workplace;

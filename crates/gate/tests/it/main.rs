@@ -171,7 +171,74 @@ fn policies_over_one_range() {
         (r#"permit (principal, action, resource) when { context.base == "main" };"#, "passed"),
         (r#"permit (principal, action, resource) when { context.time_unix_s > 1000 };"#, "not permitted"),
         (r#"permit (principal, action, resource == Range::"src/flight/control.adb:3-10");"#, "passed"),
+        (r#"permit (principal, action, resource == Range::"src/flight/control.adb:3-11");"#, "not permitted"),
+        // Grades and what is kept.
+        (
+            r#"permit (principal, action, resource); @id("modified") forbid (principal, action, resource) when { resource.grade == "ai-modified" };"#,
+            "passed",
+        ),
+        (r#"permit (principal, action, resource) unless { resource.is_ai };"#, "not permitted"),
+        (
+            r#"permit (principal, action, resource) when { resource.kept_percent >= 0 && resource.kept_percent <= 100 };"#,
+            "passed",
+        ),
+        (
+            r#"permit (principal, action, resource); @id("verbatim") forbid (principal, action, resource) when { ["ai-verbatim", "matches-ai"].contains(resource.grade) };"#,
+            "verbatim",
+        ),
+        // Languages, models, deployments.
+        (
+            r#"permit (principal, action, resource) when { resource.qualified_languages.containsAll(["ada", "spark"]) };"#,
+            "passed",
+        ),
+        (
+            r#"permit (principal, action, resource) when { resource.qualified_languages.containsAll(["ada", "c"]) };"#,
+            "not permitted",
+        ),
+        (
+            r#"permit (principal, action, resource); @id("model") forbid (principal, action, resource) when { resource.model != "sha256:bb" };"#,
+            "model",
+        ),
+        (
+            r#"permit (principal, action, resource); @id("deployment") forbid (principal, action, resource) unless { resource.deployment == "coder" };"#,
+            "passed",
+        ),
+        // Licences: none of a list, and any at all.
+        (
+            r#"permit (principal, action, resource); @id("copyleft") forbid (principal, action, resource) when { resource.licences.containsAny(["GPL-2.0-only", "GPL-3.0-only"]) };"#,
+            "passed",
+        ),
+        (r#"permit (principal, action, resource) when { resource.licences.isEmpty() };"#, "passed"),
+        // Who asked: nobody, one of several, whoever approves.
+        (
+            r#"permit (principal, action, resource); @id("persons") forbid (principal, action, resource) unless { [Person::"ada", Person::"grace"].contains(principal) };"#,
+            "passed",
+        ),
+        (
+            r#"permit (principal, action, resource); @id("own") forbid (principal, action, resource) when { resource.approved_by.contains(principal) };"#,
+            "passed",
+        ),
+        (
+            r#"permit (principal, action, resource); @id("two") forbid (principal, action, resource) unless { resource.approved_by_others.containsAll([Person::"grace", Person::"eve"]) };"#,
+            "two",
+        ),
+        // Where it goes and when.
+        (
+            r#"permit (principal, action, resource); @id("release") forbid (principal, action, resource) when { context.base like "release/*" };"#,
+            "passed",
+        ),
+        (
+            r#"permit (principal, action, resource); @id("frozen") forbid (principal, action, resource) when { context.time_unix_s > 999 && context.time_unix_s < 2000 };"#,
+            "frozen",
+        ),
+        // Two rules that both forbid are both named.
+        (
+            r#"permit (principal, action, resource); @id("b") forbid (principal, action, resource); @id("a") forbid (principal, action, resource);"#,
+            "a b",
+        ),
     ];
+    // With the one above, and those below that cannot decide, more than forty.
+    assert_eq!(cases.len(), 33);
     let circumstances = Circumstances { time_unix_s: 1000, slice_age_s: 0, base: "main".to_owned() };
     for (policy, expected) in cases {
         let decision = decide(policy, &json!({}), &circumstances);

@@ -4,7 +4,7 @@ mod place;
 mod sought;
 mod spread;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use sought::Sought;
 
@@ -22,7 +22,7 @@ pub struct File {
 }
 
 /// What a line is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Grade {
     /// A line of an answer that a person took over, byte for byte.

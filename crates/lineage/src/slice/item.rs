@@ -77,6 +77,8 @@ pub struct Record {
     pub fingerprints: Fingerprints,
     /// What its body said.
     pub facts: Facts,
+    /// All its leaves as the log has them: the intent, the result, then decisions and checks.
+    pub leaves: Vec<(u64, Vec<u8>)>,
 }
 
 impl<'c> Lists<'c> {
@@ -94,7 +96,7 @@ impl<'c> Lists<'c> {
     }
 
     /// As the result commits to it.
-    pub(super) fn digest(&self) -> Digest {
+    pub fn digest(&self) -> Digest {
         let mut hash = Sha256::new_with_prefix("cloister fingerprints 1\n");
         hash.update(u32::try_from(self.lines.len()).unwrap_or(u32::MAX).to_le_bytes());
         hash.update(self.lines.as_flattened());
@@ -223,9 +225,24 @@ impl Raw<'_> {
 
     /// The record, or what is wrong with it.
     pub(super) fn record(&self) -> Result<Record, &'static str> {
+        let leaves = self.leaves.iter().map(|(index, leaf)| (*index, leaf.to_vec())).collect();
+        let facts = serde_json::from_slice(self.facts).map_err(|_| "its facts cannot be read")?;
+        let record = Record::of(leaves, facts)?;
+        let fingerprints = self.lists.read();
+        if fingerprints.digest() != record.result.fingerprints {
+            return Err("its list is not the one that its result commits to");
+        }
+        Ok(Record { fingerprints, ..record })
+    }
+}
+
+impl Record {
+    /// What leaves amount to, without the lists that lines are found by: the intent, the result, then decisions and checks.
+    /// Whether the log has them is for the caller to say.
+    pub fn of(leaves: Vec<(u64, Vec<u8>)>, facts: Facts) -> Result<Record, &'static str> {
         let leaf = |bytes: &[u8]| Leaf::parse(bytes).map_err(|_| "a leaf of it cannot be read");
-        let mut leaves = self.leaves.iter();
-        let (Some((number, intent)), Some((result_index, result))) = (leaves.next(), leaves.next()) else {
+        let mut rest = leaves.iter();
+        let (Some((number, intent)), Some((result_index, result))) = (rest.next(), rest.next()) else {
             return Err("it has no intent or no result");
         };
         let intent = leaf(intent)?;
@@ -235,10 +252,11 @@ impl Raw<'_> {
         if result.record != *number {
             return Err("its result is another record's");
         }
+        let (number, result_index) = (*number, *result_index);
         let (mut decisions, mut checks) = (Vec::new(), Vec::new());
-        for (index, bytes) in leaves {
+        for (index, bytes) in rest {
             let Leaf { event, time_unix_ms, .. } = leaf(bytes)?;
-            if event.record() != Some(*number) {
+            if event.record() != Some(number) {
                 return Err("a leaf of it is another record's");
             }
             match event {
@@ -247,26 +265,20 @@ impl Raw<'_> {
                 _ => return Err("a leaf of it is neither a decision nor a check"),
             }
         }
-        let fingerprints = self.lists.read();
-        if fingerprints.digest() != result.fingerprints {
-            return Err("its list is not the one that its result commits to");
-        }
-        let facts = serde_json::from_slice(self.facts).map_err(|_| "its facts cannot be read")?;
         Ok(Record {
-            number: *number,
+            number,
             intent: *intent,
             time_unix_ms,
-            result_index: *result_index,
+            result_index,
             result: *result,
             decisions,
             checks,
-            fingerprints,
+            fingerprints: Fingerprints::default(),
             facts,
+            leaves,
         })
     }
-}
 
-impl Record {
     /// The decision that stands: the last that says more than that it was shown.
     pub fn decision(&self) -> Option<&(u64, u64, Decision)> {
         self.decisions.iter().rev().find(|(_, _, decision)| decision.choice != Choice::Shown)

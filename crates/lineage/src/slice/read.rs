@@ -1,5 +1,6 @@
 //! Reading a slice that anybody may have had in their hands.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom};
 
 use ledger::{Event, Leaf};
@@ -82,6 +83,8 @@ pub struct Slice {
     pub records: Vec<Record>,
     /// Leaves about keys that approve and about models, in order.
     pub context: Vec<(u64, Leaf)>,
+    /// These leaves as the log has them, by their numbers.
+    pub context_bytes: BTreeMap<u64, Vec<u8>>,
     /// When the slice was made, in milliseconds since 1970.
     pub made_unix_ms: u64,
     many: Many,
@@ -124,7 +127,7 @@ impl<R: Read + Seek> Reader<R> {
             return Err(SliceError::Origin { said: self.header.origin, signed: signed.clone() });
         }
         let mut sealing = Sealing::new(&self.header.scope, self.header.end, &self.key);
-        let (mut hashes, mut context) = (Vec::new(), Vec::new());
+        let (mut hashes, mut context, mut context_bytes) = (Vec::new(), Vec::new(), BTreeMap::new());
         let (mut noticed, mut hits) = (Vec::new(), Vec::new());
         loop {
             let (packed, ended) = self.chunks()?;
@@ -132,7 +135,10 @@ impl<R: Read + Seek> Reader<R> {
                 let looked = looked?;
                 sealing.add(looked.records, &looked.digest);
                 hashes.extend(looked.hashes);
-                context.extend(looked.context);
+                for (index, leaf, bytes) in looked.context {
+                    context.push((index, leaf));
+                    context_bytes.insert(index, bytes);
+                }
                 for (item, facts, of_item) in looked.noticed {
                     noticed.push(Noticed { place: chunk.place, item, facts });
                     hits.push(of_item);
@@ -163,7 +169,16 @@ impl<R: Read + Seek> Reader<R> {
             chosen.into_iter().filter_map(|place| noticed.get(place).copied()).collect();
         let records = self.again(&chosen, &many)?;
         let records_total = contents.records;
-        Ok(Slice { header: self.header, judged, records_total, records, context, made_unix_ms, many })
+        Ok(Slice {
+            header: self.header,
+            judged,
+            records_total,
+            records,
+            context,
+            context_bytes,
+            made_unix_ms,
+            many,
+        })
     }
 
     /// The records that were chosen, in order. They must be what was verified.
@@ -294,7 +309,7 @@ struct Looked {
     hashes: Vec<(u64, Hash)>,
     /// Items that were noticed: which, the digest of their facts, and by what.
     noticed: Vec<(u32, Hash, Hits)>,
-    context: Vec<(u64, Leaf)>,
+    context: Vec<(u64, Leaf, Vec<u8>)>,
 }
 
 /// A chunk as it lies in the file, from its first byte on.
@@ -371,9 +386,9 @@ fn look_at(chunk: &Packed, wanted: &dyn Wanted) -> Result<Looked, SliceError> {
                 looked.noticed.push((found, Sha256::digest(raw.facts).into(), hits));
             }
         } else {
-            for (index, leaf) in &raw.leaves {
-                let leaf = Leaf::parse(leaf).map_err(|_| SliceError::Form("a leaf of it cannot be read"))?;
-                looked.context.push((*index, leaf));
+            for (index, bytes) in &raw.leaves {
+                let leaf = Leaf::parse(bytes).map_err(|_| SliceError::Form("a leaf of it cannot be read"))?;
+                looked.context.push((*index, leaf, bytes.to_vec()));
             }
         }
         found += 1;

@@ -29,15 +29,21 @@ const SMALL_FILE_BYTES_MAX: u64 = 1 << 20;
 /// could even write another history: that shows where a witness of another house has cosigned the log
 /// and the policy demands it (docs/witness.md).
 ///
+/// The evidence of a release (`cloister evidence`) is verified, too: with --key, the public key of whoever made it, and
+/// --policy. Every file that was changed, is missing or was added is named.
+///
 /// Exit codes: 0 all is well, 1 problems were found, 2 the arguments are wrong.
 #[derive(clap::Args)]
 pub(crate) struct Verify {
-    /// The ledger's directory, or a copy of it
+    /// The ledger's directory, or a copy of it; or the evidence of a release
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     /// A policy that names the log and the witnesses that must have cosigned it (C2SP tlog-policy)
     #[arg(long, value_name = "FILE", conflicts_with = "verifier")]
     policy: Option<PathBuf>,
+    /// Of the evidence of a release: the public key of whoever made it, as PEM
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["verifier", "body_key", "seen"])]
+    key: Option<PathBuf>,
     /// The log's verifier key, or a file that holds it (log.vkey of the data directory)
     #[arg(long, value_name = "VKEY")]
     verifier: Option<String>,
@@ -58,6 +64,19 @@ pub(crate) struct Verify {
 
 impl Verify {
     pub(crate) fn run(self, session: &mut Session) -> Result<ExitCode, Failure> {
+        if crate::evidence::is_evidence(&self.directory) {
+            if self.verifier.is_some() || self.body_key.is_some() || !self.seen.is_empty() {
+                return Err(Failure::usage("this is the evidence of a release: give --key and --policy"));
+            }
+            let (key, policy) = (self.key.as_deref(), self.policy.as_deref());
+            return super::evidence::run(session, &self.directory, key, policy, self.json);
+        }
+        if self.key.is_some() {
+            return Err(Failure::usage(format!(
+                "--key is for the evidence of a release, and {} is none",
+                self.directory.display()
+            )));
+        }
         let disk = RealDisk::existing(&self.directory).map_err(|error| {
             Failure::usage(format!("cannot read the ledger in {}", self.directory.display()))
                 .caused_by(&error)
