@@ -2,10 +2,14 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "what a case cannot set up fails it")]
 
+mod acp;
+mod agent;
 mod ask;
 mod bundle;
 mod chat;
+mod commit_message;
 mod complete;
+mod edit;
 mod generated;
 mod installed;
 mod ledger;
@@ -16,5 +20,6 @@ mod server;
 mod settings;
 #[path = "../../../lineage/tests/it/site.rs"]
 mod site;
+mod terminal;
 mod witness;
 mod workplace;
