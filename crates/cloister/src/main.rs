@@ -5,15 +5,25 @@
 //! stdout carries data, stderr talk ([`output`]); a failure has a kind, its causes and a hint
 //! ([`failure`]). Where the server is comes from one place ([`settings`]). [`lsp`] is the language server for editors.
 
+#[cfg(target_os = "linux")]
+mod acp;
+#[cfg(target_os = "linux")]
+mod agent;
 mod checks;
 mod commands;
+mod consent;
 mod conversation;
 mod cursor;
+mod decision;
 mod environment;
 mod evidence;
 mod failure;
+mod fences;
 mod file;
 mod findings;
+mod git;
+mod history;
+mod hunks;
 mod lsp;
 mod output;
 mod provenance;
@@ -33,6 +43,11 @@ use crate::environment::Environment;
 use crate::output::Output;
 
 fn main() -> ExitCode {
+    // Before any thread: a launcher of jailed tools is this program, started freshly.
+    #[cfg(target_os = "linux")]
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == agent::LAUNCHER_ARGUMENT) {
+        return jail::tool::launch();
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -25,10 +25,25 @@ pub(crate) struct Output {
 pub(crate) enum Colour {
     /// As the terminal shows text.
     None,
+    Red,
     Green,
     Yellow,
     Blue,
     Magenta,
+}
+
+impl Colour {
+    /// The parameter of the terminal's own sequence, where there is one.
+    fn code(self) -> Option<&'static str> {
+        match self {
+            Colour::None => None,
+            Colour::Red => Some("31"),
+            Colour::Green => Some("32"),
+            Colour::Yellow => Some("33"),
+            Colour::Blue => Some("34"),
+            Colour::Magenta => Some("35"),
+        }
+    }
 }
 
 impl Output {
@@ -68,14 +83,7 @@ impl Output {
 
     /// A line in a colour, where there is a terminal to show it.
     pub(crate) fn coloured(&mut self, colour: Colour, line: &str) -> io::Result<()> {
-        let code = match colour {
-            Colour::None => None,
-            Colour::Green => Some("32"),
-            Colour::Yellow => Some("33"),
-            Colour::Blue => Some("34"),
-            Colour::Magenta => Some("35"),
-        };
-        let Some(code) = code.filter(|_| self.terminal) else { return self.line(line) };
+        let Some(code) = colour.code().filter(|_| self.terminal) else { return self.line(line) };
         self.data.write_all(format!("\x1b[{code}m").as_bytes())?;
         self.text(line)?;
         self.data.write_all(b"\x1b[0m\n")?;
@@ -111,6 +119,17 @@ impl Output {
     /// A prompt for input, left on its line.
     pub(crate) fn prompt(&mut self, text: &str) {
         drop(write!(self.talk, "{text}").and_then(|()| self.talk.flush()));
+    }
+
+    /// A question to a person at a terminal, left on its line, also with `--quiet`.
+    pub(crate) fn ask(&mut self, colour: Colour, text: &str) {
+        let code = colour.code().unwrap_or("0");
+        self.prompt(&format!("\x1b[{code}m{text}\x1b[0m"));
+    }
+
+    /// Whether stdout is a terminal.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.terminal
     }
 
     /// Whether talk is wanted and stderr is a terminal: whether a progress bar makes sense.

@@ -26,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) server_from: ServerFrom,
     /// The deployment to ask when the command line names none.
     pub(crate) deployment: Option<String>,
+    /// Whether conversations are kept on this machine.
+    pub(crate) history: bool,
 }
 
 /// Who named the server.
@@ -56,6 +58,8 @@ struct ConfigurationFile {
     /// A relative path is taken from the file's own directory.
     token_file: Option<PathBuf>,
     deployment: Option<String>,
+    /// Whether `chat` keeps conversations on this machine; it does when absent.
+    history: Option<bool>,
     /// Authorities of the server's certificate; relative as `token_file`.
     ca_file: Option<PathBuf>,
     /// The name that the server's certificate must have, instead of its address.
@@ -105,7 +109,8 @@ impl Settings {
             true => client.secured(Arc::new(file.tls(environment, path.as_deref(), output)?)),
             false => client,
         };
-        Ok(Settings { client, server_from, deployment: file.deployment })
+        let history = file.history.unwrap_or(true);
+        Ok(Settings { client, server_from, deployment: file.deployment, history })
     }
 }
 

@@ -7,7 +7,8 @@ use crate::{
     engine::sha256_of,
     failure::{During as _, Failure},
     places::{
-        Places, TEST_ANTHROPIC, TEST_FORMATS, TEST_LITELLM, TEST_MODEL_SIGNING, TEST_OLLAMA, TEST_PYTEST_LSP,
+        Places, TEST_ACP, TEST_ANTHROPIC, TEST_FORMATS, TEST_LITELLM, TEST_MODEL_SIGNING, TEST_OLLAMA,
+        TEST_PYTEST_LSP,
         TEST_PYTHON,
     },
     process::{run, succeeds},
@@ -23,13 +24,14 @@ struct Environment {
     variable: &'static str,
 }
 
-const ENVIRONMENTS: [Environment; 7] = [
+const ENVIRONMENTS: [Environment; 8] = [
     Environment { name: "openai", module: "openai", variable: TEST_PYTHON },
     Environment { name: "anthropic", module: "anthropic", variable: TEST_ANTHROPIC },
     Environment { name: "ollama", module: "ollama", variable: TEST_OLLAMA },
     Environment { name: "litellm", module: "litellm", variable: TEST_LITELLM },
     Environment { name: "model-signing", module: "model_signing.verifying", variable: TEST_MODEL_SIGNING },
     Environment { name: "pytest-lsp", module: "pytest_lsp", variable: TEST_PYTEST_LSP },
+    Environment { name: "acp", module: "acp", variable: TEST_ACP },
     Environment {
         name: "formats",
         module: "check_jsonschema, cyclonedx.validation.json, in_toto_attestation.v1.statement, securesystemslib.dsse",

@@ -1,4 +1,4 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use client::{Client, Findings, Usage};
@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{Session, search, wait};
 use crate::conversation::{Manner, answer, message};
 use crate::failure::Failure;
+use crate::fences::fenced;
 use crate::{file, subject};
 
 /// More than this in one question fits no model.
@@ -116,40 +117,4 @@ async fn sources(client: &Client, record: u64) -> Result<Vec<Value>, Failure> {
         source.remove("text");
     }
     Ok(sources)
-}
-
-/// A file as the model sees it: its name, and its text between fences longer than any in it.
-fn fenced(path: &Path, text: &str) -> String {
-    let longest = text.split(|character| character != '`').map(str::len).max().unwrap_or(0);
-    let fence = "`".repeat(3.max(longest + 1));
-    let text = text.strip_suffix('\n').unwrap_or(text);
-    format!("File {}:\n{fence}{}\n{text}\n{fence}\n\n", path.display(), language(path))
-}
-
-/// The fence's word for a file's language, or nothing.
-fn language(path: &Path) -> &'static str {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("");
-    match extension {
-        "ads" | "adb" | "ada" => "ada",
-        "vhd" | "vhdl" => "vhdl",
-        "c" | "h" => "c",
-        "cc" | "cpp" | "cxx" | "hh" | "hpp" => "cpp",
-        "rs" => "rust",
-        "py" => "python",
-        "sh" => "sh",
-        "toml" => "toml",
-        "json" => "json",
-        _ => "",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_cannot_close_its_fence() {
-        assert_eq!(fenced(Path::new("a.adb"), "null;\n"), "File a.adb:\n```ada\nnull;\n```\n\n");
-        assert_eq!(fenced(Path::new("a.md"), "```\nx\n```"), "File a.md:\n````\n```\nx\n```\n````\n\n");
-    }
 }

@@ -1,14 +1,18 @@
 //! The commands, one file each.
 
+mod acp;
+mod agent;
 mod approve;
 mod ask;
 mod blame;
 mod bundle;
 mod chat;
+mod commit_message;
 mod complete;
 mod completions;
 mod console;
 mod decide;
+mod edit;
 mod evidence;
 mod explain;
 mod gate;
@@ -74,6 +78,10 @@ pub(crate) enum Command {
     Generate(generate::Generate),
     Ask(ask::Ask),
     Chat(chat::Chat),
+    Edit(edit::Edit),
+    CommitMessage(commit_message::CommitMessage),
+    Agent(Box<agent::Agent>),
+    Acp(acp::Acp),
     Decide(decide::Decide),
     Explain(explain::Explain),
     Search(search::Search),
@@ -107,6 +115,10 @@ impl Command {
             Command::Generate(command) => command.run(session),
             Command::Ask(command) => command.run(session),
             Command::Chat(command) => command.run(session),
+            Command::Edit(command) => command.run(session),
+            Command::CommitMessage(command) => command.run(session),
+            Command::Agent(command) => command.run(session),
+            Command::Acp(command) => command.run(session),
             Command::Decide(command) => command.run(session),
             Command::Explain(command) => command.run(session),
             Command::Search(command) => command.run(session),

@@ -5,11 +5,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::paths;
-use super::prompts::fence;
 use super::server::{Event, Server, record_of, response_error};
 use super::types::Range;
 use super::wire::{INVALID_PARAMS, RequestId, ResponseError};
 use crate::commands::search_heading;
+use crate::fences::fence;
 use crate::file;
 
 /// Messages of a conversation.

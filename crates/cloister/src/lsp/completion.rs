@@ -361,7 +361,7 @@ fn item(waiter: &Waiter, text: String, record: u64, language: &str) -> Value {
             if text.trim().lines().count() > 1 || label.len() < first.len() {
                 label.push('…');
             }
-            let fence = super::prompts::fence(&text);
+            let fence = crate::fences::fence(&text);
             json!({
                 "label": label,
                 "kind": 1,

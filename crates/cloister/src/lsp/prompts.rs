@@ -1,6 +1,7 @@
 //! What a model is asked for an action, and what of its answer is code.
 
 use super::actions::Action;
+use crate::fences::fence;
 
 /// Bytes of the document on each side of what an action is about.
 const AROUND_BYTES_MAX: usize = 4 << 10;
@@ -55,12 +56,6 @@ pub(super) fn message(action: Action, subject: &Subject<'_>) -> String {
     )
 }
 
-/// A fence of code that nothing in the text ends.
-pub(super) fn fence(text: &str) -> String {
-    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-    "`".repeat((longest + 1).max(3))
-}
-
 /// The first block of code of an answer; the whole answer where there is none. Without the line's end at its end.
 pub(super) fn code(answer: &str) -> &str {
     let Some(open) = answer.find("```") else { return answer.trim_end() };
@@ -104,12 +99,6 @@ mod tests {
         ] {
             assert_eq!(code(answer), expected, "{answer:?}");
         }
-    }
-
-    #[test]
-    fn fences_hold() {
-        assert_eq!(fence("x"), "```");
-        assert_eq!(fence("a ``` b ```` c"), "`````");
     }
 
     #[test]

@@ -1,17 +1,12 @@
-use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
-use std::process::{Child, Stdio};
-use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::json;
 
 use crate::server::{End, Server, json_reply, stream_reply};
+use crate::terminal::Terminal;
 use crate::workplace::Workplace;
 
 #[test]
@@ -31,73 +26,6 @@ fn no_message_is_an_error() {
     place.run_with(&["chat"], "\n").check(2).says("standard input holds no message");
 }
 
-/// A conversation on a terminal.
-struct Terminal {
-    child: Child,
-    keyboard: File,
-    screen: Receiver<Vec<u8>>,
-    shown: String,
-}
-
-impl Terminal {
-    fn open(place: &Workplace) -> Terminal {
-        let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&keyboard).unwrap();
-        unlockpt(&keyboard).unwrap();
-        let path = ptsname(&keyboard, Vec::new()).unwrap();
-        let terminal = File::options().read(true).write(true).open(path.to_str().unwrap()).unwrap();
-        let side = || Stdio::from(OwnedFd::from(terminal.try_clone().unwrap()));
-        let child = place
-            .command()
-            .args(["chat", "--server", &format!("unix:{}", place.socket().display())])
-            .stdin(side())
-            .stdout(side())
-            .stderr(side())
-            .spawn()
-            .unwrap();
-        let keyboard = File::from(keyboard);
-        let mut display = keyboard.try_clone().unwrap();
-        let (sender, screen) = channel();
-        thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            // Reading fails when the last of the other side is closed.
-            while let Ok(read @ 1..) = display.read(&mut buffer) {
-                if sender.send(buffer[..read].to_vec()).is_err() {
-                    return;
-                }
-            }
-        });
-        Terminal { child, keyboard, screen, shown: String::new() }
-    }
-
-    fn types(&mut self, keys: &str) {
-        self.keyboard.write_all(keys.as_bytes()).unwrap();
-    }
-
-    /// Waits until the screen shows the words, and forgets what was before their end.
-    fn shows(&mut self, words: &str) {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        loop {
-            if let Some(at) = self.shown.find(words) {
-                self.shown.drain(..at + words.len());
-                return;
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            let bytes = self.screen.recv_timeout(left);
-            let bytes = bytes.unwrap_or_else(|_| panic!("{words:?} is not shown: {:?}", self.shown));
-            self.shown.push_str(&String::from_utf8_lossy(&bytes));
-        }
-    }
-
-    fn interrupt(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
-    }
-
-    fn ends(mut self) {
-        assert_eq!(self.child.wait().unwrap().code(), Some(0));
-    }
-}
-
 #[test]
 fn a_conversation_remembers_until_it_starts_over() {
     let place = Workplace::new();
@@ -112,7 +40,7 @@ fn a_conversation_remembers_until_it_starts_over() {
     let user = |text: &str| json!({"role": "user", "content": text});
     let assistant = |text: &str| json!({"role": "assistant", "content": text});
 
-    let mut terminal = Terminal::open(&place);
+    let mut terminal = Terminal::open(&place, &["chat"]);
     terminal.shows("> ");
     terminal.types("one\\\nmore\n");
     terminal.shows("Answer one");
@@ -152,7 +80,7 @@ fn an_interrupt_stops_the_answer_and_then_the_conversation() {
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         assert_eq!(stream.read(&mut buffer).unwrap(), 0);
     });
-    let mut terminal = Terminal::open(&place);
+    let mut terminal = Terminal::open(&place, &["chat"]);
     terminal.shows("> ");
     terminal.types("go on\n");
     terminal.shows("It goes on and");
@@ -162,4 +90,73 @@ fn an_interrupt_stops_the_answer_and_then_the_conversation() {
     terminal.shows("> ");
     terminal.interrupt();
     terminal.ends();
+}
+
+#[test]
+fn conversations_are_kept_and_forgotten() {
+    let place = Workplace::new();
+    place.write("a.adb", "null;\n");
+    let replies = ["One.", "Two.", "Three.", "Four."].map(|text| stream_reply(&[text], End::Whole));
+    let server = Server::play(&place.socket(), replies.to_vec());
+    let kept = || {
+        let listed = place.run(&["chat", "--list"]).check(0).out;
+        listed.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    // A message from a pipe is no conversation, and one with --no-history is not kept.
+    place.run_with(&["chat", "--file", "a.adb"], "First").check(0);
+    let first = server.request().body["messages"][0]["content"].clone();
+    assert_eq!(first, "File a.adb:\n```ada\nnull;\n```\n\nFirst");
+    let mut terminal = Terminal::open(&place, &["chat", "--no-history"]);
+    terminal.types("Second\n");
+    terminal.shows("Two.");
+    terminal.shows("[record 13");
+    terminal.types("/quit\n");
+    terminal.ends();
+    server.request();
+    assert!(kept().is_empty());
+    place.run(&["chat", "--continue"]).check(2).says("no conversation is kept");
+
+    let mut terminal = Terminal::open(&place, &["chat"]);
+    terminal.types("/file missing\n");
+    terminal.shows("cannot read missing");
+    terminal.types("/file a.adb\n");
+    terminal.shows("a.adb goes into the next message");
+    terminal.types("Third\n");
+    terminal.shows("Three.");
+    terminal.shows("[record 13");
+    terminal.types("/quit\n");
+    terminal.ends();
+    let third = server.request().body["messages"].clone();
+    assert_eq!(third[0]["content"], "File a.adb:\n```ada\nnull;\n```\n\nThird");
+    let names = kept();
+    assert!(names.len() == 1 && names[0].contains("1 answers · record 13  File a.adb:"), "{names:?}");
+    let name = names[0].split(' ').next().unwrap();
+    let directory = place.path("home/.local/state/cloister/conversations");
+    let mode = |path: &std::path::Path| {
+        std::os::unix::fs::PermissionsExt::mode(&path.metadata().unwrap().permissions()) & 0o777
+    };
+    assert_eq!(mode(&directory), 0o700);
+    assert_eq!(mode(&directory.join(format!("{name}.json"))), 0o600);
+
+    place.run_with(&["chat", "--continue", name], "Fourth").check(0);
+    let fourth = server.request().body["messages"].clone();
+    assert_eq!(fourth.as_array().unwrap().len(), 3);
+    assert_eq!((&fourth[1]["content"], &fourth[2]["content"]), (&json!("Three."), &json!("Fourth")));
+    assert!(kept()[0].contains("2 answers"));
+    place.run(&["chat", "--forget", "../../x"]).check(2);
+    place.run(&["chat", "--forget", name]).check(0);
+    assert!(kept().is_empty());
+}
+
+#[test]
+fn the_configuration_can_keep_nothing() {
+    let place = Workplace::new();
+    place.write("home/.config/cloister/config.toml", "history = false\n");
+    let _server = Server::play(&place.socket(), vec![stream_reply(&["One."], End::Whole)]);
+    let mut terminal = Terminal::open(&place, &["chat"]);
+    terminal.types("First\n");
+    terminal.shows("[record 13");
+    terminal.types("/quit\n");
+    terminal.ends();
+    assert_eq!(place.run(&["chat", "--list"]).check(0).out, "");
 }

@@ -2,10 +2,14 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "what a case cannot set up fails it")]
 
+mod acp;
+mod agent;
 mod ask;
 mod bundle;
 mod chat;
+mod commit_message;
 mod complete;
+mod edit;
 mod evidence;
 mod formats;
 mod generated;
@@ -19,5 +23,6 @@ mod settings;
 #[path = "../../../lineage/tests/it/site.rs"]
 mod site;
 mod templates;
+mod terminal;
 mod witness;
 mod workplace;

@@ -33,6 +33,7 @@ mod provenance;
 mod queries;
 mod replays;
 mod tampering;
+mod terminal;
 mod tls;
 mod tokens;
 mod upstream;
