@@ -8,8 +8,7 @@ use crate::{
     failure::{During as _, Failure},
     places::{
         Places, TEST_ACP, TEST_ANTHROPIC, TEST_FORMATS, TEST_LITELLM, TEST_MODEL_SIGNING, TEST_OLLAMA,
-        TEST_PYTEST_LSP,
-        TEST_PYTHON,
+        TEST_PYTEST_LSP, TEST_PYTHON,
     },
     process::{run, succeeds},
 };
