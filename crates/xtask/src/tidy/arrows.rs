@@ -67,6 +67,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "custody",
             "gate",
             "installation",
+            "jail",
             "ledger",
             "lineage",
             "models",
