@@ -86,13 +86,13 @@ impl Tree {
         if path.as_os_str().is_empty() {
             return Err(TreeError::Kind);
         }
-        if self.is_ignored(&path) { Err(TreeError::Ignored) } else { Ok(Inside(path)) }
+        if self.is_ignored(&path, false) { Err(TreeError::Ignored) } else { Ok(Inside(path)) }
     }
 
     /// Files beneath a directory that are not ignored, in order of their names, at most [`FILES_MAX`]. Links are left out.
     pub(crate) fn files(&self, under: &str) -> Result<Vec<String>, TreeError> {
         let under = plain(under)?;
-        if !under.as_os_str().is_empty() && self.is_ignored(&under) {
+        if !under.as_os_str().is_empty() && self.is_ignored(&under, true) {
             return Err(TreeError::Ignored);
         }
         // What is beneath a link is not beneath the root.
@@ -182,12 +182,12 @@ impl Tree {
     }
 
     /// Whether git ignores a path, or a directory that it is in.
-    fn is_ignored(&self, path: &Path) -> bool {
+    fn is_ignored(&self, path: &Path, is_directory: bool) -> bool {
         let whole = path.components().count();
         let mut part = PathBuf::new();
         path.components().enumerate().any(|(number, name)| {
             part.push(name);
-            self.is_ignored_itself(&part, number + 1 < whole)
+            self.is_ignored_itself(&part, is_directory || number + 1 < whole)
         })
     }
 
