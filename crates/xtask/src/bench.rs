@@ -71,9 +71,9 @@ impl Bench {
     pub(crate) fn run(&self, places: &Places) -> Result<(), Failure> {
         Setup {}.run()?;
         let mut bench = cargo(places);
-        bench.args(["run", "--release", "--quiet", "--package", "bench"]);
+        bench.args(["run", "--release", "--quiet", "--bin", "bench"]);
         if matches!(self.what, What::Jail) {
-            bench.args(["--features", "weaken"]).env(TEST_WEAKENED, build::weakened(places)?);
+            bench.args(["--features", "bench/weaken"]).env(TEST_WEAKENED, build::weakened(places)?);
         }
         bench.arg("--");
         match self.what {

@@ -75,7 +75,7 @@ impl CommitMessage {
             Failure::refused("the answer has no words").hint("Say more with --instruction.")
         })?;
         let record = answer.mark.record.map(|record| format!(" record {record}")).unwrap_or_default();
-        let trailer = format!("Assisted-by: Cloister:{}{record}", plain(&answer.deployment));
+        let trailer = format!("Assisted-by: cloister:{}{record}", plain(&answer.deployment));
         let message = [subject.as_str(), &body, &trailer]
             .into_iter()
             .filter(|part| !part.is_empty())

@@ -61,7 +61,7 @@ fn what_is_staged_gets_its_message() {
 
     let server = answering(&place, "Add a file\n\nIt has one line.\n\nSigned-off-by: Model <m@x>\n");
     let printed = run(&place, &[]).check(0);
-    assert_eq!(printed.out, "Add a file\n\nIt has one line.\n\nAssisted-by: Cloister:code record 13\n");
+    assert_eq!(printed.out, "Add a file\n\nIt has one line.\n\nAssisted-by: cloister:code record 13\n");
     assert!(!place.path("sprung").exists());
     let question = server.request_to("/v1/chat/completions").body["messages"][0]["content"].to_string();
     assert!(question.contains("+one") && question.contains("A\\ta.txt"), "{question}");
@@ -100,7 +100,7 @@ fn a_hook_fills_the_message_in() {
         log.args(["log", "-1", "--format=%B"]).current_dir(place.directory.path()).output().unwrap();
     let message = String::from_utf8(message.stdout).unwrap();
     assert!(
-        message.starts_with("Add a file\n\nIt has one line.\n\nAssisted-by: Cloister:code record 13\n"),
+        message.starts_with("Add a file\n\nIt has one line.\n\nAssisted-by: cloister:code record 13\n"),
         "{message}"
     );
     // A message that a person gave is theirs.

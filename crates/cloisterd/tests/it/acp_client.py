@@ -44,7 +44,8 @@ async def main():
         seen |= {"updates": editor.updates, "asked": editor.asked}
         long = agent.prompt(session_id=session, prompt=[acp.text_block("Tell a long story.")])
         turn = asyncio.create_task(long)
-        await asyncio.sleep(0.3)
+        # Sent, and not answered yet.
+        await asyncio.sleep(0.05)
         await agent.cancel(session_id=session)
         seen["cancelled"] = (await turn).stop_reason
     print(json.dumps(seen))
