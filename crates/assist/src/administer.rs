@@ -106,6 +106,18 @@ impl Assist {
                 Ok(json!({ "user": name, "groups": groups }))
             }
             Command::UserDisable { name } => {
+                // Whoever reads the ledger without this server's list of persons must know that the keys approve no more.
+                let keys = house.identity.key_list().map_err(|e| failed(e, ""))?;
+                for row in keys.iter().filter(|row| row.user == name && row.revoked_unix_s.is_none()) {
+                    let revoked = Event::Administration {
+                        actor: format!("{} ({})", principal.name, principal.credential),
+                        action: ledger::REVOKE_KEY.to_owned(),
+                        subject: name.clone(),
+                        detail: row.key.to_string(),
+                    };
+                    self.write(revoked).await?;
+                    house.identity.key_revoke(&name, &row.key).map_err(|e| failed(e, ""))?;
+                }
                 self.write(changed(&name, String::new())).await?;
                 let hint = "list the users with `cloisterd user list`";
                 house.identity.user_disable(&name).map_err(|e| failed(e, hint))?;

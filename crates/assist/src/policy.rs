@@ -159,9 +159,12 @@ impl Assist {
         let house = &self.house;
         let files = house.supervision.policy_files();
         let before = house.policy.current();
-        let unchanged = match (&before, &files) {
-            (Ok(policy), Ok(files)) if policy.is_builtin() => files.is_empty(),
-            (Ok(policy), Ok(files)) => policy.files() == files,
+        // Files that are as they were are not the policy any more once a leaf names others.
+        let newest = house.ledger.policy().ok().map(|newest| newest.and_then(|(_, change)| change.files));
+        let unchanged = match (&before, &files, newest) {
+            (Ok(policy), Ok(files), Some(approved)) if policy.files_digest() == approved => {
+                if policy.is_builtin() { files.is_empty() } else { policy.files() == files }
+            }
             _ => false,
         };
         if unchanged {

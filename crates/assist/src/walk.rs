@@ -59,7 +59,12 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
         let known = house.known(&request, &principal, prompt.chosen(&found))?;
         let labels = house.identity.lattice().join(&labels, &known.labels);
         // All of it was filtered before; the whole is decided of, too.
-        house.authorise_answer(&request, &principal, &deployment, &labels).await?;
+        let decided = house.authorise_answer(&request, &principal, &deployment, &labels).await?;
+        // What goes in was chosen by one policy, which the record names.
+        if decided != policy {
+            let message = "the policy was changed meanwhile: ask again".to_owned();
+            return Err(Refusal::new(RefusalKind::PolicyUnavailable, message));
+        }
         let order = Order {
             prompt: prompt.tokens.clone(),
             sampling: request.parameters.sampling,

@@ -1,9 +1,10 @@
 //! What the program `git` says of the repository that a person stands in. It reads, and runs nothing of anybody's: no
 //! hook, pager, difference program or file watcher that a repository may name, and it fetches nothing.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 
 use crate::failure::Failure;
 
@@ -30,16 +31,25 @@ pub(crate) fn staged_files(bytes_max: usize) -> Result<Said, Failure> {
     run(Path::new("."), &arguments, bytes_max)
 }
 
-/// The root of the work tree that a directory is in.
-pub(crate) fn root(directory: &Path) -> Result<PathBuf, Failure> {
-    let said = run(directory, &["rev-parse", "--show-toplevel"], STATUS_BYTES_MAX)?;
-    Ok(said.text.trim_end_matches('\n').into())
+/// The root of the work tree that a directory is in: the nearest that has `.git`, whatever a repository's configuration names.
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "for the agent, on Linux only"))]
+pub(crate) fn root(directory: &Path) -> Option<PathBuf> {
+    let directory = directory.canonicalize().ok()?;
+    directory.ancestors().find(|above| above.join(".git").exists()).map(Path::to_owned)
 }
 
-/// Whether everything in a work tree is committed, or ignored.
+/// Whether everything in a work tree is committed, or ignored. A repository that names programs which git would run for that
+/// is asked nothing.
 #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "for the agent, on Linux only"))]
 pub(crate) fn is_clean(root: &Path) -> Result<bool, Failure> {
-    let arguments = ["status", "--porcelain=v1", "--untracked-files=normal", "--ignore-submodules=none"];
+    let arguments = ["config", "--local", "--includes", "--name-only", "--list"];
+    let named = run(root, &arguments, STATUS_BYTES_MAX)?;
+    if named.cut || named.text.lines().any(|name| name.to_ascii_lowercase().starts_with("filter.")) {
+        return Err(Failure::refused("the repository's configuration names filters, which git would run"));
+    }
+    let tree = format!("--work-tree={}", root.display());
+    let arguments =
+        [&tree, "status", "--porcelain=v1", "--untracked-files=normal", "--ignore-submodules=dirty"];
     Ok(run(root, &arguments, STATUS_BYTES_MAX)?.text.is_empty())
 }
 
@@ -58,10 +68,23 @@ fn run(directory: &Path, arguments: &[&str], bytes_max: usize) -> Result<Said, F
         .map_err(|error| Failure::system("cannot start git", &error))?;
     let cannot = |error| Failure::system("cannot read what git says", &error);
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    // What git complains of is short, and fits the pipe until it is read.
+    // Beside: git may complain of more than a pipe holds before it says anything.
+    let words = thread::spawn(move || {
+        let mut words = Vec::new();
+        if let Some(mut stderr) = stderr {
+            // What cannot be read of its words is not told.
+            let _ = stderr.by_ref().take(WORDS_BYTES_MAX).read_to_end(&mut words);
+            let _ = io::copy(&mut stderr, &mut io::sink());
+        }
+        words
+    });
     let mut bytes = Vec::new();
-    if let Some(stdout) = stdout {
-        stdout.take(bytes_max as u64 + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    if let Some(stdout) = stdout
+        && let Err(error) = stdout.take(bytes_max as u64 + 1).read_to_end(&mut bytes)
+    {
+        drop(child.kill());
+        drop(child.wait());
+        return Err(cannot(error));
     }
     let cut = bytes.len() > bytes_max;
     let status = if cut {
@@ -72,10 +95,7 @@ fn run(directory: &Path, arguments: &[&str], bytes_max: usize) -> Result<Said, F
         Some(child.wait().map_err(cannot)?)
     };
     if let Some(status) = status.filter(|status| !status.success()) {
-        let mut words = Vec::new();
-        if let Some(stderr) = stderr {
-            stderr.take(WORDS_BYTES_MAX).read_to_end(&mut words).map_err(cannot)?;
-        }
+        let words = words.join().unwrap_or_default();
         let words = String::from_utf8_lossy(&words).trim().to_owned();
         return Err(Failure::refused(format!("git failed ({status}): {words}")));
     }

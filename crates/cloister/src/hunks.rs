@@ -109,8 +109,13 @@ impl Change {
     /// One hunk, counted from 0.
     pub(crate) fn show_hunk(&self, number: usize, output: &mut Output) -> std::io::Result<()> {
         let lines = self.lines_of(number);
-        // A carriage return at a line's end is the file's way to end lines, and no news.
-        let bare = |line: &str| line.strip_suffix('\r').unwrap_or(line).to_owned();
+        // A carriage return at each changed line's end is the file's way to end lines, and no news; at some, it is what changes.
+        let mut changed = lines.iter().filter(|(_, line)| line.starts_with(['+', '-']));
+        let is_news = !changed.all(|(_, line)| line.ends_with('\r'));
+        let bare = |line: &str| match line.strip_suffix('\r') {
+            Some(bare) if !is_news || !line.starts_with(['+', '-']) => bare.to_owned(),
+            _ => line.to_owned(),
+        };
         let is_terminal = output.is_terminal();
         lines.iter().try_for_each(|(colour, line)| match is_terminal {
             true => output.coloured(*colour, &bare(line)),

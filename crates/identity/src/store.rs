@@ -50,6 +50,8 @@ const SCHEMA_4: &str = "
 alter table users add column roles text not null default '';
 pragma user_version = 4;
 ";
+/// In a list of readers: all.
+const EVERYONE: &str = "everyone";
 /// The name of whoever owns the data directory.
 const OWNER: &str = "owner";
 const TOKEN_PREFIX: &str = "clst_";
@@ -303,19 +305,14 @@ impl Identity {
         credential: String,
         labels: &LabelSet,
         groups: Vec<String>,
-        roles: Vec<Role>,
+        mut roles: Vec<Role>,
     ) -> Principal {
+        let of_groups = self.roles.iter().filter(|(_, of)| of.iter().any(|group| groups.contains(group)));
+        roles.extend(of_groups.map(|(role, _)| *role));
+        roles.sort_unstable();
+        roles.dedup();
         let clearance = self.lattice.closed(labels);
-        self.with_roles_of_groups(Principal { name, credential, clearance, groups, roles, is_owner: false })
-    }
-
-    fn with_roles_of_groups(&self, mut principal: Principal) -> Principal {
-        let of_groups =
-            self.roles.iter().filter(|(_, of)| of.iter().any(|group| principal.groups.contains(group)));
-        principal.roles.extend(of_groups.map(|(role, _)| *role));
-        principal.roles.sort_unstable();
-        principal.roles.dedup();
-        principal
+        Principal { name, credential, clearance, groups, roles, is_owner: false }
     }
 
     /// Who shows this credential.
@@ -362,10 +359,23 @@ impl Identity {
         let provider = provider.ok_or(AuthenticateError::Jwt(JwtRefused::NoProvider))?;
         let named = provider.verify(text, now_unix_s()).map_err(AuthenticateError::Jwt)?;
         let mut principal = self.user(&named.person, named.credential)?;
-        principal.groups.extend(named.groups);
+        // Groups of elsewhere let read. Roles, which also restrict, are this server's to give: they must hold whatever
+        // somebody shows. A list of readers names persons and groups alike, so a group may not pass for a person.
+        for group in named.groups {
+            if group != EVERYONE && !self.is_user(&group)? {
+                principal.groups.push(group);
+            }
+        }
         principal.groups.sort();
         principal.groups.dedup();
-        Ok(self.with_roles_of_groups(principal))
+        Ok(principal)
+    }
+
+    /// Whether there is or was a user of that name.
+    fn is_user(&self, name: &str) -> Result<bool, StoreError> {
+        let sql = "select 1 from users where name = ?1";
+        let row = lock(&self.connection).query_row(sql, params![name], |_| Ok(())).optional()?;
+        Ok(row.is_some() || name == OWNER)
     }
 
     /// An enabled user whom a proof names. The owner of the data directory is no such user: only the kernel names them.

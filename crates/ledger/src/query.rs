@@ -348,6 +348,17 @@ impl Ledger {
     /// opens the bodies of the records that the rest of the filter takes: whose they may be is for the caller
     /// to say, by the filter. Blocks on the disk.
     pub fn query(&self, filter: &Filter, before: Option<u64>, count: u32) -> Result<Page, QueryError> {
+        self.query_opening(filter, before, count, &|_| true)
+    }
+
+    /// The same; a search opens only the bodies of rows that `may_open` takes, and nothing of the page tells of others.
+    pub fn query_opening(
+        &self,
+        filter: &Filter,
+        before: Option<u64>,
+        count: u32,
+        may_open: &dyn Fn(&Row) -> bool,
+    ) -> Result<Page, QueryError> {
         check(filter)?;
         if matches!(filter.kind.as_deref(), Some("result" | "block")) {
             let message =
@@ -368,7 +379,7 @@ impl Ledger {
             rows.collect::<Result<Vec<Row>, IndexError>>()
         })?;
         let Some(text) = &filter.text else { return Ok(page(found, count)) };
-        self.search(found, &text.to_lowercase(), count)
+        self.search(found, &text.to_lowercase(), count, may_open)
     }
 
     /// A row as the leaves say. What the index says is not taken for more than where to look.
@@ -383,7 +394,13 @@ impl Ledger {
         }
     }
 
-    fn search(&self, found: Vec<Row>, text: &str, count: usize) -> Result<Page, QueryError> {
+    fn search(
+        &self,
+        found: Vec<Row>,
+        text: &str,
+        count: usize,
+        may_open: &dyn Fn(&Row) -> bool,
+    ) -> Result<Page, QueryError> {
         let mut page = Page::default();
         let more = found.len() > TEXT_CANDIDATES_MAX;
         for row in found.into_iter().take(TEXT_CANDIDATES_MAX) {
@@ -391,7 +408,7 @@ impl Ledger {
                 return Ok(page);
             }
             page.before = Some(row.leaf);
-            if row.kind != "intent" {
+            if row.kind != "intent" || !may_open(&row) {
                 continue;
             }
             page.searched += 1;

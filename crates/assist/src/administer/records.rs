@@ -1,6 +1,6 @@
 //! Records, for those who may see them: leaves for some, prompts and answers for fewer.
 
-use identity::{Asked, Asking, Credential, LabelSet, Verb};
+use identity::{Asked, Asking, Circumstances, Credential, LabelSet, Verb};
 use ledger::{Event, Filter, QueryError};
 use protocol::{Digest, RecordNumber};
 use serde_json::{Value, json};
@@ -45,8 +45,7 @@ impl Assist {
         }
         let unavailable = |error| Refusal::new(RefusalKind::LedgerUnavailable, error);
         let mut shown = shown(house, record.0, true).map_err(|failed: Failed| unavailable(failed.error))?;
-        // Whoever sees leaves of everybody may know what was withheld; whoever asked, may not.
-        if !asking.decide(&Asked::of_server(Verb::QueryLedger, DIALECT)).allowed {
+        if !reads_withheld(&asking) {
             keep_withheld(&mut shown);
         }
         Ok(shown.to_string())
@@ -103,7 +102,11 @@ impl Assist {
             let written = house.reads_anothers(asking.principal(), record, &decision).await;
             written.map_err(|refusal| failed(refusal, ""))?;
         }
-        shown(house, record, may_read)
+        let mut shown = shown(house, record, may_read)?;
+        if !reads_withheld(asking) {
+            keep_withheld(&mut shown);
+        }
+        Ok(shown)
     }
 }
 
@@ -118,8 +121,7 @@ impl House {
         count: u32,
     ) -> Result<ledger::Page, Failed> {
         let principal = asking.principal();
-        let searches = filter.text.is_some();
-        if searches {
+        if filter.text.is_some() {
             let decision = asking.decide(&Asked::of_server(Verb::SearchRecords, QUERY));
             // Whoever says no person searches what they may: of everybody, or of their own.
             if !decision.allowed {
@@ -147,17 +149,20 @@ impl House {
             let written = self.append(event, Some(body.into_bytes())).await;
             written.map_err(|refusal| failed_as(RefusalKind::LedgerUnavailable, refusal, ""))?;
         }
-        let found = blocking(self.ledger.clone(), move |ledger| ledger.query(&filter, before, count));
-        let mut page = found.await.map_err(unanswered)?;
-        if searches {
-            // That a record has a word tells of what is in it.
-            page.rows.retain(|row| {
+        let (principal, time_unix_s) = (principal.clone(), asking.circumstances().time_unix_s);
+        let policy = self.policy.current();
+        let found = blocking(self.ledger.clone(), move |ledger| {
+            let circumstances = Circumstances { time_unix_s, dialect: "cloister.query" };
+            let asking = Asking::new(policy, &principal, circumstances);
+            // That a record has a word tells of what is in it, and so does where a search stopped.
+            let may_open = |row: &ledger::Row| {
                 let Ok(labels) = row.labels.join(",").parse::<LabelSet>() else { return false };
                 let owner = row.person.as_deref().unwrap_or_default();
                 asking.decide(&Asked::of_record(row.leaf, owner, labels)).allowed
-            });
-        }
-        Ok(page)
+            };
+            ledger.query_opening(&filter, before, count, &may_open)
+        });
+        found.await.map_err(unanswered)
     }
 }
 
@@ -207,13 +212,21 @@ fn shown(house: &House, record: u64, with_bodies: bool) -> Result<Value, Failed>
     Ok(shown)
 }
 
+/// Whether somebody reads what a policy withheld: those who read everybody's records, and not whoever asked.
+fn reads_withheld(asking: &Asking<'_>) -> bool {
+    asking.decide(&Asked::of_server(Verb::SearchRecords, QUERY)).allowed
+}
+
 /// What a policy withheld is not shown to whoever asked for it by another way.
 fn keep_withheld(shown: &mut Value) {
-    for leaf in shown["related"].as_array_mut().into_iter().flatten() {
+    let keep = |leaf: &mut Value| {
         if leaf.pointer("/leaf/event/outcome").is_some_and(|outcome| outcome == "withheld") {
             leaf["body"] = json!({ "withheld": true });
         }
-    }
+    };
+    // The result has a number of its own.
+    keep(shown);
+    shown["related"].as_array_mut().into_iter().flatten().for_each(keep);
 }
 
 fn view(record: &ledger::Record, with_body: bool) -> Value {

@@ -24,7 +24,7 @@ struct Reached {
     lines: HashSet<u64>,
     lines_left_out: bool,
     /// Records whose bodies do not open: erased, or damaged.
-    unreadable: Vec<u64>,
+    unreadable: BTreeSet<u64>,
 }
 
 impl Assist {
@@ -50,9 +50,16 @@ fn spilled(ledger: &Ledger, source: &str, reason: &str) -> Result<Value, Failed>
     // In order: an answer comes before what repeats it.
     records.sort_unstable();
     let searched = records.len();
-    for index in records {
-        let record = ledger.record(index).map_err(|error| failed_with_causes(&error, ""))?;
-        reached.look(ledger, &record, source)?;
+    // Until nothing new is found: what a later record was given, an earlier one may repeat.
+    loop {
+        let before = (reached.records.clone(), reached.lines.len());
+        for index in &records {
+            let record = ledger.record(*index).map_err(|error| failed_with_causes(&error, ""))?;
+            reached.look(ledger, &record, source)?;
+        }
+        if (&reached.records, reached.lines.len()) == (&before.0, before.1) {
+            break;
+        }
     }
     let mut leaves = Vec::new();
     for record in reached.records.keys() {
@@ -119,10 +126,10 @@ impl Reached {
                 }
                 match body {
                     Some(body) => self.look_into(&body, source, &mut how),
-                    None => self.unreadable.push(record.index),
+                    None => drop(self.unreadable.insert(record.index)),
                 }
             }
-            (_, None) => self.unreadable.push(record.index),
+            (_, None) => drop(self.unreadable.insert(record.index)),
             _ => {}
         }
         if how.is_empty() {

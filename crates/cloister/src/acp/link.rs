@@ -1,9 +1,10 @@
 //! What is said to an editor, and its answers to what it is asked.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -13,15 +14,13 @@ use crate::hunks::Change;
 /// The editor, during one turn of a session. One task uses it.
 pub(crate) struct Link {
     session: String,
-    /// The number of the next request, and of the next call of a tool.
-    next: Cell<u64>,
     /// Requests that are not answered.
     waiting: RefCell<HashMap<u64, oneshot::Sender<Value>>>,
 }
 
 impl Link {
     pub(super) fn new(session: &str) -> Link {
-        Link { session: session.to_owned(), next: Cell::new(1), waiting: RefCell::default() }
+        Link { session: session.to_owned(), waiting: RefCell::default() }
     }
 
     pub(super) fn session(&self) -> &str {
@@ -93,8 +92,10 @@ impl Link {
         Ok(answer["outcome"]["outcome"] == "selected" && answer["outcome"]["optionId"] == "take")
     }
 
+    /// No two sessions' requests have one number: an answer that comes late is nobody else's.
     fn number(&self) -> u64 {
-        self.next.replace(self.next.get() + 1)
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        NEXT.fetch_add(1, Ordering::Relaxed)
     }
 
     fn update(&self, update: Value) -> io::Result<()> {

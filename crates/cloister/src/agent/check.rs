@@ -9,7 +9,7 @@ use std::path::Path;
 use jail::spawn::{Exit, Program};
 use jail::tool::{self, End, Launcher, Limits, Task, ToolError};
 
-use super::tree::Tree;
+use super::tree::{FILES_MAX, Tree};
 
 /// The first argument of this program as the launcher of a jailed tool.
 pub(crate) const LAUNCHER_ARGUMENT: &str = "tool-process";
@@ -23,7 +23,7 @@ const WORDS_BYTES_MAX: usize = 3 << 10;
 pub(crate) enum CheckError {
     #[error("the files cannot be copied for the check")]
     Copy(#[source] io::Error),
-    #[error("the files are more than {COPY_BYTES_MAX} bytes, too many to check")]
+    #[error("there are more than {FILES_MAX} files, or {COPY_BYTES_MAX} bytes of them: too much to check")]
     TooMuch,
     #[error("the check is not run without its jail")]
     Jail(#[source] ToolError),
@@ -77,11 +77,15 @@ impl Checker {
 fn copy(tree: &Tree, folder: &Path) -> Result<(), CheckError> {
     let other = |error: super::tree::TreeError| CheckError::Copy(io::Error::other(error.to_string()));
     let mut bytes_left = COPY_BYTES_MAX;
-    for name in tree.files("").map_err(other)? {
+    let listing = tree.files("").map_err(other)?;
+    if listing.is_cut {
+        return Err(CheckError::TooMuch);
+    }
+    for file in listing.files {
         // What cannot be read, such as a file that is too long, is not there for the check.
-        let Ok((bytes, mode)) = tree.path(&name).and_then(|path| tree.read_bytes(&path)) else { continue };
+        let Ok((bytes, mode)) = tree.read_bytes(&file) else { continue };
         bytes_left = bytes_left.checked_sub(bytes.len()).ok_or(CheckError::TooMuch)?;
-        let target = folder.join(&name);
+        let target = folder.join(file.as_path());
         let copied = (|| {
             if let Some(parent) = target.parent() {
                 DirBuilder::new().recursive(true).mode(0o700).create(parent)?;

@@ -7,6 +7,7 @@
 //! not matter to any of this.
 
 mod check;
+mod ignored;
 mod tools;
 mod tree;
 
@@ -138,7 +139,8 @@ impl Agent<'_> {
             };
             outcome.steps += 1;
             outcome.records.extend(mark.record.map(|record| record.0));
-            outcome.tokens += answer["usage"]["total_tokens"].as_u64().unwrap_or(0);
+            let tokens = answer["usage"]["total_tokens"].as_u64().unwrap_or(0);
+            outcome.tokens = outcome.tokens.saturating_add(tokens);
             let message = &answer["choices"][0]["message"];
             outcome.text = message["content"].as_str().unwrap_or_default().to_owned();
             let record =
@@ -209,6 +211,9 @@ impl Agent<'_> {
         });
         let asked = self.settings.client.post::<Value>("/v1/chat/completions", &body);
         let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(None);
+        }
         // Dropping the request closes its connection, and the server stops generating.
         let Ok(answered) = tokio::time::timeout(left, asked).await else { return Ok(None) };
         let document = answered?;

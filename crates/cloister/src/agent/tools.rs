@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::tree::Listing;
 use super::{Agent, Consent, Step};
 use crate::commands::Session;
 use crate::consent;
@@ -138,8 +139,10 @@ impl Agent<'_> {
     }
 
     fn list(&self, list: &List) -> Result<String, String> {
-        let files = self.tree.files(&list.path).map_err(|error| error.to_string())?;
-        Ok(if files.is_empty() { "no files".to_owned() } else { files.join("\n") })
+        let Listing { files, is_cut } = self.tree.files(&list.path).map_err(|error| error.to_string())?;
+        let names: Vec<&str> = files.iter().filter_map(|file| file.as_path().to_str()).collect();
+        let more = if is_cut { "\nand more" } else { "" };
+        Ok(if names.is_empty() { "no files".to_owned() } else { names.join("\n") + more })
     }
 
     fn read_file(&self, read: &Read) -> Result<String, String> {
@@ -159,9 +162,11 @@ impl Agent<'_> {
         }
         let mut found = String::new();
         let mut count = 0;
-        for file in self.tree.files(&search.path).map_err(|error| error.to_string())? {
+        let Listing { files, is_cut } = self.tree.files(&search.path).map_err(|error| error.to_string())?;
+        for file in files {
             // What is no text has no lines.
-            let Ok(text) = self.tree.path(&file).and_then(|path| self.tree.read(&path)) else { continue };
+            let Ok(text) = self.tree.read(&file) else { continue };
+            let file = file.as_path().display();
             for (number, line) in text.lines().enumerate().filter(|(_, line)| line.contains(&search.text)) {
                 let line = &line[..line.floor_char_boundary(LINE_BYTES_MAX.min(line.len()))];
                 found.push_str(&format!("{file}:{}: {line}\n", number + 1));
@@ -171,7 +176,13 @@ impl Agent<'_> {
                 }
             }
         }
-        Ok(if found.is_empty() { "nothing was found".to_owned() } else { found })
+        if found.is_empty() {
+            found.push_str("nothing was found");
+        }
+        if is_cut {
+            found.push_str("\nnot all files were searched: name a directory");
+        }
+        Ok(found)
     }
 
     fn check(&self) -> Result<String, String> {
@@ -193,6 +204,9 @@ impl Agent<'_> {
         let inside = self.tree.path(path).map_err(|error| error.to_string())?;
         let name = inside.as_path().to_str().unwrap_or(path);
         if old_text.is_empty() {
+            if new_text.is_empty() {
+                return Err("an empty file is not made".to_owned());
+            }
             return match self.tree.read(&inside) {
                 Err(super::tree::TreeError::Missing) => Ok(Change::of_new_file(name, new_text.clone())),
                 Ok(_) => Err("the file is there: give old_text, as it stands in it".to_owned()),

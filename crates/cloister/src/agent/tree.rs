@@ -7,9 +7,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-use ignore::gitignore::{Gitignore, GitignoreBuilder};
-use ignore::{Match, WalkBuilder};
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
+
+use super::ignored::{Ignored, RULES};
 
 /// Bytes of a path.
 const PATH_BYTES_MAX: usize = 1024;
@@ -17,6 +17,8 @@ const PATH_BYTES_MAX: usize = 1024;
 pub(super) const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Files that are looked at.
 pub(super) const FILES_MAX: usize = 20_000;
+/// Directories within each other.
+const DEPTH_MAX: usize = 64;
 
 /// Why something is not read or written; for the model.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +39,8 @@ pub(crate) enum TreeError {
     TooLong,
     #[error("the file is not text")]
     NotText,
+    #[error("what is ignored is for a person to say: its rules are not changed")]
+    Rules,
     #[error("the file was changed meanwhile")]
     Changed,
     #[error("the file cannot be opened: {0}")]
@@ -67,13 +71,22 @@ impl Inside {
 pub(crate) struct Tree {
     root: PathBuf,
     directory: OwnedFd,
+    ignored: Ignored,
+}
+
+/// Files beneath a directory, in order of their names.
+pub(crate) struct Listing {
+    pub(crate) files: Vec<Inside>,
+    /// Whether there are more than [`FILES_MAX`].
+    pub(crate) is_cut: bool,
 }
 
 impl Tree {
     /// `root` is a directory's canonical path.
     pub(crate) fn open(root: &Path) -> io::Result<Tree> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Tree { root: root.to_owned(), directory: rustix::fs::open(root, flags, Mode::empty())? })
+        let directory = rustix::fs::open(root, flags, Mode::empty())?;
+        Ok(Tree { root: root.to_owned(), directory, ignored: Ignored::new(root) })
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -89,30 +102,64 @@ impl Tree {
         if self.is_ignored(&path, false) { Err(TreeError::Ignored) } else { Ok(Inside(path)) }
     }
 
-    /// Files beneath a directory that are not ignored, in order of their names, at most [`FILES_MAX`]. Links are left out.
-    pub(crate) fn files(&self, under: &str) -> Result<Vec<String>, TreeError> {
+    /// Files beneath a directory that are not ignored. Links, and names that are not UTF-8, are left out.
+    pub(crate) fn files(&self, under: &str) -> Result<Listing, TreeError> {
         let under = plain(under)?;
-        if !under.as_os_str().is_empty() && self.is_ignored(&under, true) {
+        if self.is_ignored(&under, true) {
             return Err(TreeError::Ignored);
         }
-        // What is beneath a link is not beneath the root.
-        if !under.as_os_str().is_empty() {
-            self.open_beneath(&under, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
+        let mut listing = Listing { files: Vec::new(), is_cut: false };
+        self.list(&under, 0, &mut listing)?;
+        Ok(listing)
+    }
+
+    fn list(&self, under: &Path, depth: usize, listing: &mut Listing) -> Result<(), TreeError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let path = if under.as_os_str().is_empty() { Path::new(".") } else { under };
+        let directory = self.open_beneath(path, flags, Mode::empty())?;
+        let mut entries = Vec::new();
+        for entry in Dir::read_from(&directory)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().to_str() else { continue };
+            let kind = match entry.file_type() {
+                FileType::Unknown => {
+                    let status = rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                    FileType::from_raw_mode(status.st_mode)
+                }
+                kind => kind,
+            };
+            entries.push((name.to_owned(), kind));
         }
-        let mut walk = WalkBuilder::new(self.root.join(&under));
-        walk.hidden(false).ignore(false).require_git(false).follow_links(false).sort_by_file_name(Ord::cmp);
-        walk.filter_entry(|entry| !is_gits(entry.file_name().to_str().unwrap_or_default()));
-        let mut files = Vec::new();
-        for entry in
-            walk.build().flatten().filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()))
-        {
-            let path = entry.path().strip_prefix(&self.root).ok().and_then(Path::to_str);
-            files.extend(path.map(str::to_owned));
-            if files.len() >= FILES_MAX {
-                break;
+        entries.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        for (name, kind) in entries {
+            let is_directory = kind == FileType::Directory;
+            // No path that the tools would not take either.
+            let Ok(path) = under.join(name).to_str().ok_or(TreeError::Form).and_then(plain) else { continue };
+            if !is_directory && kind != FileType::RegularFile
+                || path == Path::new("")
+                || path == Path::new(".")
+                || path == Path::new("..")
+                || path == under
+                || self.is_ignored(&path, is_directory)
+            {
+                continue;
+            }
+            if listing.files.len() >= FILES_MAX || is_directory && depth >= DEPTH_MAX {
+                listing.is_cut = true;
+            } else if !is_directory {
+                listing.files.push(Inside(path));
+            } else {
+                match self.list(&path, depth + 1, listing) {
+                    // One that went away, became a link or may not be read is not there.
+                    Ok(()) | Err(TreeError::Missing | TreeError::Outside | TreeError::Io(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            if listing.is_cut {
+                return Ok(());
             }
         }
-        Ok(files)
+        Ok(())
     }
 
     /// A whole file, which is text.
@@ -140,23 +187,32 @@ impl Tree {
     /// kept. Directories are not made.
     pub(crate) fn write(&self, path: &Inside, old: Option<&str>, new: &str) -> Result<(), TreeError> {
         let name = path.as_path().file_name().ok_or(TreeError::Form)?;
+        if name.eq_ignore_ascii_case(RULES) {
+            return Err(TreeError::Rules);
+        }
         let parent = path.as_path().parent().filter(|parent| !parent.as_os_str().is_empty());
         let parent = self.open_beneath(
             parent.unwrap_or(Path::new(".")),
             OFlags::RDONLY | OFlags::DIRECTORY,
             Mode::empty(),
         )?;
-        let mode = match old {
-            Some(_) => self.read_bytes(path)?.1,
-            None => 0o644,
-        };
+        let mode = old.map(|_| self.read_bytes(path)).transpose()?.map(|(_, mode)| mode);
+        if mode.is_some_and(|mode| mode & 0o222 == 0) {
+            return Err(TreeError::Io(io::ErrorKind::PermissionDenied.into()));
+        }
         let temporary = format!(".cloister-{}", std::process::id());
+        // One that a process of this number left when it was killed.
+        let _ = rustix::fs::unlinkat(&parent, &temporary, AtFlags::empty());
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&parent, &temporary, flags, Mode::RUSR | Mode::WUSR)?;
+        // A new file has what the person's umask leaves.
+        let bits = if mode.is_some() { 0o600 } else { 0o666 };
+        let file = rustix::fs::openat(&parent, &temporary, flags, Mode::from_raw_mode(bits))?;
         let written = (|| {
             let mut file = File::from(file);
             file.write_all(new.as_bytes())?;
-            rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
+            if let Some(mode) = mode {
+                rustix::fs::fchmod(&file, Mode::from_raw_mode(mode & 0o777))?;
+            }
             file.sync_all()?;
             match old {
                 Some(old) if self.read(path)? != old => return Err(TreeError::Changed),
@@ -166,12 +222,16 @@ impl Tree {
                     rustix::fs::renameat_with(&parent, &temporary, &parent, name, flags)?;
                 }
             }
-            rustix::fs::fsync(&parent)?;
             Ok(())
         })();
-        if written.is_err() {
-            // It may have its name already; what failed is told.
-            let _ = rustix::fs::unlinkat(&parent, &temporary, AtFlags::empty());
+        match written {
+            // It is there; whether a crash at this moment undoes it is all that is not known.
+            Ok(()) => {
+                let _ = rustix::fs::fsync(&parent);
+            }
+            Err(_) => {
+                let _ = rustix::fs::unlinkat(&parent, &temporary, AtFlags::empty());
+            }
         }
         written
     }
@@ -181,38 +241,8 @@ impl Tree {
         Ok(rustix::fs::openat2(&self.directory, path, flags | OFlags::CLOEXEC, mode, resolve)?)
     }
 
-    /// Whether git ignores a path, or a directory that it is in.
     fn is_ignored(&self, path: &Path, is_directory: bool) -> bool {
-        let whole = path.components().count();
-        let mut part = PathBuf::new();
-        path.components().enumerate().any(|(number, name)| {
-            part.push(name);
-            self.is_ignored_itself(&part, is_directory || number + 1 < whole)
-        })
-    }
-
-    /// By the nearest rule that says something of it.
-    fn is_ignored_itself(&self, path: &Path, is_directory: bool) -> bool {
-        let says = |rules: &Gitignore| match rules.matched(self.root.join(path), is_directory) {
-            Match::None => None,
-            Match::Ignore(_) => Some(true),
-            Match::Whitelist(_) => Some(false),
-        };
-        let near = path
-            .ancestors()
-            .skip(1)
-            .find_map(|directory| says(&Gitignore::new(self.root.join(directory).join(".gitignore")).0));
-        let own = || {
-            let mut rules = GitignoreBuilder::new(&self.root);
-            // A file that is not there has no rules.
-            drop(rules.add(self.root.join(".git/info/exclude")));
-            rules.build().ok().and_then(|rules| says(&rules))
-        };
-        let everywhere = || {
-            let rules = GitignoreBuilder::new(&self.root).build_global().0;
-            says(&rules)
-        };
-        near.or_else(own).or_else(everywhere).unwrap_or(false)
+        self.ignored.is_ignored(&self.root, path, is_directory)
     }
 }
 
@@ -320,13 +350,52 @@ mod tests {
     #[test]
     fn what_is_listed_is_what_may_be_read() {
         let (_directory, tree) = place();
-        let files = tree.files("").unwrap();
-        assert_eq!(files, [".gitignore", "a.txt", "src/.gitignore", "src/b.txt", "src/keep.pem"]);
-        assert!(files.iter().all(|file| tree.path(file).and_then(|path| tree.read(&path)).is_ok()));
-        assert_eq!(tree.files("src").unwrap().len(), 3);
+        let files = tree.files("").unwrap().files;
+        let names: Vec<&str> = files.iter().map(|file| file.as_path().to_str().unwrap()).collect();
+        assert_eq!(names, [".gitignore", "a.txt", "src/.gitignore", "src/b.txt", "src/keep.pem"]);
+        assert!(names.iter().all(|file| tree.path(file).and_then(|path| tree.read(&path)).is_ok()));
+        assert_eq!(tree.files("src").unwrap().files.len(), 3);
         for bad in ["..", "up", "out", ".git", "/etc"] {
             assert!(tree.files(bad).is_err(), "{bad}");
         }
+    }
+
+    /// A root within a repository is under the rules above it; a repository within is another's.
+    #[test]
+    fn the_repositorys_rules_hold_everywhere() {
+        let (_directory, tree) = place();
+        let put = |name: &str, text: &str| {
+            let path = tree.root().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            File::create(path).unwrap().write_all(text.as_bytes()).unwrap();
+        };
+        put("src/deep/own.pem", "k\n");
+        put("src/deep/fine", "f\n");
+        put("src/deep/local.o", "l\n");
+        put(".git/info/exclude", "*.o\n");
+        put("src/other/.git/config", "c\n");
+        put("src/other/file", "o\n");
+        put("src/broken/file", "b\n");
+        symlink("/dev/zero", tree.root().join("src/broken/.gitignore")).unwrap();
+        for root in ["src", "src/deep"] {
+            let tree = Tree::open(&tree.root().join(root)).unwrap();
+            let prefix = if root == "src" { "deep/" } else { "" };
+            for (name, is_ignored) in [("own.pem", true), ("fine", false), ("local.o", true)] {
+                assert_eq!(tree.path(&format!("{prefix}{name}")).is_err(), is_ignored, "{root} {name}");
+            }
+        }
+        let tree = Tree::open(&tree.root().join("src")).unwrap();
+        for name in ["other/file", "other/new", "broken/file"] {
+            assert!(matches!(tree.path(name), Err(TreeError::Ignored)), "{name}");
+        }
+        let files = tree.files("").unwrap().files;
+        let names: Vec<&str> = files.iter().map(|file| file.as_path().to_str().unwrap()).collect();
+        assert_eq!(names, [".gitignore", "b.txt", "deep/fine", "keep.pem"]);
+        // Nothing unhides itself.
+        let rules = tree.path("deep/.gitignore").unwrap();
+        assert!(matches!(tree.write(&rules, None, "!*.pem\n"), Err(TreeError::Rules)));
+        let rules = tree.path(".gitignore").unwrap();
+        assert!(matches!(tree.write(&rules, Some("!keep.pem\n/local\n"), ""), Err(TreeError::Rules)));
     }
 
     #[test]

@@ -70,16 +70,14 @@ impl Agent {
             return Err(Failure::usage("the task is empty"));
         }
         let root = self.root()?;
-        if self.yes {
-            let is_root =
-                git::root(&root).is_ok_and(|whole| whole.canonicalize().is_ok_and(|whole| whole == root));
-            if !is_root || !git::is_clean(&root)? {
-                return Err(Failure::usage(format!(
-                    "--yes is for the root of a git work tree with nothing uncommitted, which {} is not",
-                    root.display()
-                ))
-                .hint("Commit or stash what is there, so that what the agent does can be told apart and undone."));
-            }
+        if self.yes && (git::root(&root).as_ref() != Some(&root) || !git::is_clean(&root)?) {
+            return Err(Failure::usage(format!(
+                "--yes is for the root of a git work tree with nothing uncommitted, which {} is not",
+                root.display()
+            ))
+            .hint(
+                "Commit or stash what is there, so that what the agent does can be told apart and undone.",
+            ));
         }
         let settings = session.settings()?;
         let consent = match (self.yes, !self.json && consent::can_ask()) {
@@ -131,7 +129,7 @@ impl Agent {
         let here = Path::new(".");
         let root = match &self.root {
             Some(root) => root.clone(),
-            None => crate::git::root(here).unwrap_or_else(|_| here.to_owned()),
+            None => crate::git::root(here).unwrap_or_else(|| here.to_owned()),
         };
         root.canonicalize().map_err(|error| Failure::file("cannot open", &root, &error))
     }

@@ -129,9 +129,7 @@ fn parts(answer: &str) -> Option<(String, String)> {
     let block = only_block(answer);
     let text = block.as_deref().unwrap_or(answer);
     let mut lines = text.lines().filter_map(said);
-    let first = lines.by_ref().find(|line| !line.is_empty())?;
-    let first = first.strip_prefix("Subject:").or_else(|| first.strip_prefix("subject:")).unwrap_or(&first);
-    let first = first.trim().trim_matches(['"', '*', '`']).trim_end_matches('.').to_owned();
+    let first = lines.by_ref().map(|line| bare(&line)).find(|line| !line.is_empty())?;
     let mut subject = wrap(&first);
     // What does not fit the subject goes on in the body.
     let rest = if subject.len() > 1 { subject.split_off(1).join(" ") } else { String::new() };
@@ -156,7 +154,17 @@ fn parts(answer: &str) -> Option<(String, String)> {
         body.push_str(&wrap(paragraph).join("\n"));
         before = Some(paragraph);
     }
-    Some((subject.swap_remove(0), body))
+    // Wrapped anew, a line may begin with what may not begin one.
+    let body: Vec<&str> =
+        body.lines().filter(|line| said(line).is_some_and(|said| said == line.trim())).collect();
+    Some((subject.swap_remove(0), body.join("\n").trim().to_owned()))
+}
+
+/// A subject without what some models put around it; empty where it is a word that only a person may say.
+fn bare(line: &str) -> String {
+    let line = line.strip_prefix("Subject:").or_else(|| line.strip_prefix("subject:")).unwrap_or(line);
+    let line = line.trim().trim_matches(['"', '*', '`', ' ']).trim_end_matches('.').trim();
+    said(line).unwrap_or_default()
 }
 
 /// A line as it may stand in a message; `None` for one that may not: trailers, which are people's words, and what git or
@@ -165,7 +173,7 @@ fn said(line: &str) -> Option<String> {
     let line = plain(line);
     let line = line.trim_start_matches('#').trim();
     let is_trailer = line.split_once(':').is_some_and(|(name, _)| {
-        let name = name.to_ascii_lowercase();
+        let name = name.trim_end().to_ascii_lowercase();
         name.ends_with("-by") && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
     });
     let is_mark = line.starts_with("---") || line.starts_with("diff --git") || line.starts_with("```");
@@ -207,6 +215,13 @@ mod tests {
             ("```\nAdd a limit\n\nIt was\nmissing.\n```", "Add a limit", "It was missing."),
             ("# Subject: \"Add\"\n\n- one\n- two\n\nEnd.", "Add", "- one\n- two\n\nEnd."),
             ("Add\n\nWhy.\n\nSigned-off-by: A <a@b>\nCo-authored-by: B\nassisted-by: C", "Add", "Why."),
+            ("Subject:\n\n**\n...\nAdd\n\nSigned-off-by : A <a@b>", "Add", ""),
+            ("\"Signed-off-by: A\"\nAdd", "Add", ""),
+            (
+                "Add\n\nThis makes the queue bounded so that a burst of work cannot exhaust it. Signed-off-by: A <a@b>",
+                "Add",
+                "This makes the queue bounded so that a burst of work cannot exhaust it.",
+            ),
             ("Add\n\n---\ndiff --git a b\nWhy\u{1b}[2J.", "Add", "Why [2J."),
         ] {
             assert_eq!(parts(answer), Some((subject.to_owned(), body.to_owned())), "{answer:?}");

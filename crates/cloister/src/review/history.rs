@@ -156,15 +156,16 @@ impl History {
         new: ObjectId,
         old: Option<ObjectId>,
     ) -> Result<(), Failure> {
-        if !mode.is_blob() || Some(new) == old {
+        // A link has no lines, and what it points at has been looked at where it stands.
+        if Some(new) == old || !mode.is_blob() && !mode.is_commit() {
             return Ok(());
         }
         if change.files.len() + change.not_graded.len() >= FILES_MAX {
             return Err(Failure::usage(format!("more than {FILES_MAX} files were changed")));
         }
         let name = path.to_str_lossy().into_owned();
-        // Approvals are about the rest.
-        if name.starts_with(&format!("{}/", super::FOLDER)) && name.ends_with(".json") {
+        if mode.is_commit() {
+            change.not_graded.push((name, super::table::SUBMODULE));
             return Ok(());
         }
         let size = self.repository.find_header(new).map_err(|error| unreadable(&error))?.size();
@@ -173,6 +174,13 @@ impl History {
             return Ok(());
         }
         let new = self.blob(new)?;
+        // Approvals are about the rest. What is no JSON is none.
+        if name.starts_with(&format!("{}/", super::FOLDER))
+            && name.ends_with(".json")
+            && serde_json::from_slice::<serde::de::IgnoredAny>(&new).is_ok()
+        {
+            return Ok(());
+        }
         if new.contains(&0) {
             change.not_graded.push((name, "no text"));
             return Ok(());

@@ -52,7 +52,7 @@ pub(crate) fn languages<'l>(
     for leaf in leaves {
         match &leaf.event {
             Event::Model(admission) if admission.step == Step::Qualified => {
-                by_report.insert(admission.detail.clone());
+                by_report.insert((admission.detail.clone(), admission.weights));
             }
             Event::Model(admission) if admission.step == Step::Withdrawn => {
                 withdrawn.extend(admission.weights);
@@ -63,15 +63,22 @@ pub(crate) fn languages<'l>(
     let mut qualified = Languages::new();
     for Given { language, bytes } in reports {
         let digest = Digest(Sha256::digest(bytes).into());
-        if !by_report.contains(&digest.to_string()) {
-            return Err(Failure::refused(format!(
-                "no leaf of the slice qualifies a model by the report for {language}, {digest}"
-            )));
+        let no_leaf = |whose: &str| {
+            let error =
+                format!("no leaf of the slice qualifies {whose} by the report for {language}, {digest}");
+            Err(Failure::refused(error))
+        };
+        if !by_report.iter().any(|(named, _)| *named == digest.to_string()) {
+            return no_leaf("a model");
         }
         let report: Report = serde_json::from_slice(bytes).map_err(|error| {
             Failure::refused(format!("the report for {language} is no report of a qualification"))
                 .caused_by(&error)
         })?;
+        // A report of one model, attached to another, says nothing of either.
+        if !by_report.contains(&(digest.to_string(), Some(report.model_digest))) {
+            return no_leaf("its model");
+        }
         if !withdrawn.contains(&report.model_digest) {
             qualified.entry(report.model_digest.to_string()).or_default().insert(language.clone());
         }

@@ -132,9 +132,16 @@ impl Source {
     }
 }
 
-/// Whether all lines could be graded: what has no lines lacks no grade.
+/// Why a submodule's lines are not graded: they are told of in its own repository.
+pub(crate) const SUBMODULE: &str = "a submodule";
+
+/// Whether all lines could be graded: what has no lines lacks no grade. A source that is no text has some: compilers take bytes
+/// that no text has.
 pub(crate) fn is_whole(not_graded: &[NotGraded]) -> bool {
-    not_graded.iter().all(|(_, why)| why == "no text")
+    not_graded.iter().all(|(path, why)| match why.as_ref() {
+        "no text" => language_of(path).is_empty(),
+        why => why == SUBMODULE,
+    })
 }
 
 impl Answer {

@@ -98,7 +98,11 @@ fn gitlab() {
     let variables = [("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "main")];
     forge.refuses_and_passes(&lines(&job["script"]), &variables);
     forge.shell(&lines(&job["after_script"]), &variables).check(0);
-    for file in job["artifacts"]["paths"].as_array().unwrap() {
+    let signed = &document["ai-lines-signed"];
+    let before = forge.git(&["rev-parse", "origin/main"]).out;
+    let variables = [("CI_COMMIT_BEFORE_SHA", before.trim()), ("CI_COMMIT_SHA", "HEAD")];
+    forge.shell(&lines(&signed["script"]), &variables).check(0);
+    for file in [job, signed].iter().flat_map(|job| job["artifacts"]["paths"].as_array().unwrap()) {
         let path = format!("repository/{}", file.as_str().unwrap());
         assert!(forge.case.place.path(&path).is_file(), "{path}");
     }

@@ -216,6 +216,14 @@ fn what_the_policy_keeps_out_is_withheld() {
     // The whole of it is on record, with why.
     let records = house.server.cloisterd(&["ledger", "query", "--kind", "intent", "--json"]).unwrap();
     assert!(records.contains("withheld"), "{records}");
+    // For auditors: whoever asked does not get it by its number either, nor by that of its result.
+    let records: Value = serde_json::from_str(&records).unwrap();
+    let row = records["rows"].as_array().unwrap().iter().find(|row| row["outcome"] == "withheld").unwrap();
+    for leaf in [&row["leaf"], &row["result"]] {
+        let shown = house.server.show(leaf.as_u64().unwrap()).unwrap();
+        let whole = shown.to_string();
+        assert!(whole.contains(r#""withheld":true"#) && !whole.contains("later version"), "{whole}");
+    }
     // What matches nothing is answered, streamed or not.
     let fresh = json!({
         "input_prefix": "package Zebra_Quagga is\n   Okapi : Integer := ", "input_suffix": ";\nend Zebra_Quagga;\n",
