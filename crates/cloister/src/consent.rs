@@ -52,10 +52,10 @@ enum Answer {
 }
 
 fn answer(number: usize, count: usize, output: &mut Output) -> Result<Answer, Failure> {
+    // What was typed before the hunk was seen is no answer to it.
+    #[cfg(unix)]
+    let _ = rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush);
     loop {
-        // What was typed before the hunk was seen is no answer to it.
-        #[cfg(unix)]
-        let _ = rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush);
         output.ask(Colour::Yellow, &format!("({number}/{count}) Take this hunk [y,n,a,q,?]? "));
         let mut line = String::new();
         let read = io::stdin().lock().take(LINE_BYTES_MAX).read_line(&mut line);
