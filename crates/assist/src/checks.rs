@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ::checks::NotChecked;
-use identity::{Principal, Verb};
+use identity::{Asking, Verb};
 use languages::{Checker, Diagnostic, Language, Project, Rules, Severity, Unit, Written};
 use ledger::{CheckOutcome, Commitment, Event, Opening, Receipt, Salts};
 use protocol::RecordNumber;
@@ -106,10 +106,9 @@ struct Text {
 
 impl House {
     /// The source that a request's file belongs to, of those that this person may read.
-    pub(crate) fn source_of(&self, request: &Request, principal: &Principal) -> Option<SourceFacts> {
+    pub(crate) fn source_of(&self, request: &Request, asking: &Asking<'_>) -> Option<SourceFacts> {
         let name = repository_name(request.subject.repository.as_deref()?);
-        let asking = self.asking(principal, request.dialect);
-        let views = self.context.views(|source| may_read(&asking, Verb::ReadSource, source));
+        let views = self.context.views(|source| may_read(asking, Verb::ReadSource, source));
         let view = views.into_iter().find(|view| view.name == name)?;
         Some(SourceFacts { name: view.name, readers: Vec::new(), labels: view.labels })
     }

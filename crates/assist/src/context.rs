@@ -3,7 +3,7 @@
 //! Rights come first: a [`Readable`] holds the sources that [`Asking::decide`] allows, and whatever is looked up is looked
 //! up in it. So no count, no score, no error and no record tells of a source that somebody may not read.
 
-use identity::{Asked, Asking, Credential, LabelSet, Principal, Verb};
+use identity::{Asked, Asking, Credential, LabelSet, Verb};
 use ledger::Event;
 use protocol::RecordNumber;
 use protocol::context::SourceFacts;
@@ -89,9 +89,9 @@ impl House {
     }
 
     /// What helps with a request; nothing where nothing may.
-    pub(crate) async fn retrieve(&self, request: &Request, principal: &Principal) -> Result<Found, Refusal> {
+    pub(crate) async fn retrieve(&self, request: &Request, asking: &Asking<'_>) -> Result<Found, Refusal> {
         let wanted = request.context && !matches!(request.ask, Ask::Complete { .. });
-        let readable = self.readable(&self.asking(principal, request.dialect), Verb::ReadSource);
+        let readable = self.readable(asking, Verb::ReadSource);
         if !wanted || readable.is_empty() {
             return Ok(Found::default());
         }

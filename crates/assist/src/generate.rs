@@ -112,7 +112,8 @@ impl Assist {
         sources: Vec<PassagePlace>,
     ) -> Result<Generated, Refusal> {
         let principal = self.house.identify(&request.credential, request.dialect)?;
-        let known = self.house.known(request, &principal, std::iter::empty())?;
+        let known =
+            self.house.known(request, &self.house.asking(&principal, request.dialect), std::iter::empty())?;
         let Traced { provenance, withheld } = known.trace(&generated.text).await?;
         if let Some(withheld) = withheld {
             return Err(withheld.refusal(generated.record));
@@ -149,7 +150,7 @@ impl Assist {
         let principal = self.house.identify(&request.credential, request.dialect)?;
         // A place for all of it, beside those of its draws.
         let _place = self.house.admit(request.dialect, &principal)?;
-        let source = self.house.source_of(&request, &principal);
+        let source = self.house.source_of(&request, &self.house.asking(&principal, request.dialect));
         let deployment = self.house.deployment(request.dialect, request.deployment.as_deref(), &principal)?;
         if deployment.ready.fill.is_none() {
             // A statement is drawn anew by filling a hole.

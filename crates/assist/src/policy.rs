@@ -118,14 +118,13 @@ impl House {
     /// Writes down that a policy refused something.
     pub(crate) async fn denied(
         &self,
-        principal: &Principal,
-        dialect: &str,
+        asking: &Asking<'_>,
         verb: Verb,
         decision: &Decision,
     ) -> Result<(), Refusal> {
         let refusal = ledger::Refusal {
-            identity: Some(principal.name.clone()),
-            dialect: dialect.to_owned(),
+            identity: Some(asking.principal().name.clone()),
+            dialect: asking.circumstances().dialect.to_owned(),
             reason: decision.reason.clone(),
             count: 1,
             action: Some(verb.name().to_owned()),

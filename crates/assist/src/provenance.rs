@@ -8,7 +8,7 @@ use ::provenance::library::Visible;
 use ::provenance::segment::Damaged;
 use ::provenance::trace::{self, CorpusAsked, Limits, Nearby, Span, Surroundings};
 use ::provenance::{lexeme, policy};
-use identity::{Asked, Asking, Credential, LabelSet, Principal};
+use identity::{Asked, Asking, Credential, LabelSet};
 use ledger::Event;
 use protocol::RecordNumber;
 use protocol::corpora::{self, CorpusFacts};
@@ -143,18 +143,17 @@ impl House {
     pub(crate) fn known<'a>(
         &self,
         request: &Request,
-        principal: &Principal,
+        asking: &Asking<'_>,
         passages: impl Iterator<Item = &'a Passage>,
     ) -> Result<Known, Refusal> {
-        let asking = self.asking(principal, request.dialect);
-        let visible = self.library.visible(|corpus| may_see(&asking, corpus));
+        let visible = self.library.visible(|corpus| may_see(asking, corpus));
         let all = self.provenance.may_block().then(|| self.library.visible(|_| true));
         if let Some(name) = all.iter().flat_map(|all| &all.not_asked).next() {
             let message = format!(
                 "answers may have to be withheld by what is in the corpus {name}, which is not open: try again in a \
                  while; `cloisterd corpus list` says how it stands"
             );
-            self.tally.count(&principal.name, request.dialect, "corpus not open");
+            self.tally.count(&asking.principal().name, request.dialect, "corpus not open");
             return Err(Refusal::new(RefusalKind::Busy, message));
         }
         let (before, after) = match &request.ask {

@@ -84,7 +84,7 @@ impl Assist {
         let house = &self.house;
         let principal = house.identify(&credential, dialect)?;
         let deployment = house.deployment(dialect, deployment.as_deref(), &principal)?;
-        house.authorise(dialect, Verb::Complete, &principal, &deployment).await?;
+        house.authorise(&house.asking(&principal, dialect), Verb::Complete, &deployment).await?;
         let _place = house.admit(dialect, &principal)?;
         let (worker, ready) = (&deployment.worker, &deployment.ready);
         match spelling {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::{Deployment, Generation, Order, Unavailable, WorkerError};
-use identity::{Asked, Credential, LabelSet, Principal, Verb};
+use identity::{Asked, Asking, Credential, LabelSet, Principal, Verb};
 use ledger::{Block, Commitment, Entry, Intent, Opening, Outcome, Receipt, Salt, Salts};
 use protocol::worker::{Class, Failure, Stop};
 use protocol::{Digest, RecordNumber};
@@ -43,28 +43,24 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
         let principal = house.identify(&request.credential, request.dialect)?;
         let asked = request.deployment.as_deref();
         let deployment = house.deployment(request.dialect, asked, &principal)?;
-        let (labels, policy) =
-            house.authorise(request.dialect, verb(&request), &principal, &deployment).await?;
+        // One policy decides of the whole way, also where another is installed meanwhile.
+        let asking = house.asking(&principal, request.dialect);
+        let (labels, policy) = house.authorise(&asking, verb(&request), &deployment).await?;
         let _place = house.admit(request.dialect, &principal)?;
         let time_unix_s = (house.outside.now_unix_s)();
         let tokens_max = house.tokens_max(&request, &deployment);
-        let found = house.retrieve(&request, &principal).await?;
+        let found = house.retrieve(&request, &asking).await?;
         let prompt = house.prompt(&request, &principal, &deployment, &found, time_unix_s, tokens_max).await?;
         // An answer carries the labels of all that went into it; all of it, this person may read.
         let labels = labels.join(&context::labels_of(prompt.chosen(&found))?);
         // So do the words of a compiler that reads a source's files.
-        let source = house.source_of(&request, &principal);
+        let source = house.source_of(&request, &asking);
         let labels = labels.join(&context::labels_of_source(source.as_ref())?);
         // And what is said of known code.
-        let known = house.known(&request, &principal, prompt.chosen(&found))?;
+        let known = house.known(&request, &asking, prompt.chosen(&found))?;
         let labels = house.identity.lattice().join(&labels, &known.labels);
         // All of it was filtered before; the whole is decided of, too.
-        let decided = house.authorise_answer(&request, &principal, &deployment, &labels).await?;
-        // What goes in was chosen by one policy, which the record names.
-        if decided != policy {
-            let message = "the policy was changed meanwhile: ask again".to_owned();
-            return Err(Refusal::new(RefusalKind::PolicyUnavailable, message));
-        }
+        house.authorise_answer(&request, &asking, &deployment, &labels).await?;
         let order = Order {
             prompt: prompt.tokens.clone(),
             sampling: request.parameters.sampling,
@@ -178,15 +174,14 @@ impl House {
     /// Labels of the answer, and the digest of the policy that allowed it.
     pub(crate) async fn authorise(
         &self,
-        dialect: &'static str,
+        asking: &Asking<'_>,
         verb: Verb,
-        principal: &Principal,
         deployment: &Deployment,
     ) -> Result<(LabelSet, Digest), Refusal> {
         let labels = deployment.facts.labels.join(",").parse::<LabelSet>();
         let labels = labels.map_err(|error| Refusal::new(RefusalKind::Forbidden, error.to_string()))?;
         let asked = Asked::of_deployment(verb, &deployment.facts.alias, labels.clone());
-        let policy = self.decided(dialect, principal, &asked).await?;
+        let policy = self.decided(asking, &asked).await?;
         Ok((labels, policy))
     }
 
@@ -194,27 +189,22 @@ impl House {
     async fn authorise_answer(
         &self,
         request: &Request,
-        principal: &Principal,
+        asking: &Asking<'_>,
         deployment: &Deployment,
         carried: &LabelSet,
-    ) -> Result<Digest, Refusal> {
+    ) -> Result<(), Refusal> {
         let labels = context::parsed(&deployment.facts.labels)?;
         let asked = Asked::of_deployment(verb(request), &deployment.facts.alias, labels);
-        self.decided(request.dialect, principal, &asked.carrying(carried.clone())).await
+        self.decided(asking, &asked.carrying(carried.clone())).await.map(drop)
     }
 
     /// The digest of the policy that allows something; a leaf that names it where it does not.
-    async fn decided(
-        &self,
-        dialect: &'static str,
-        principal: &Principal,
-        asked: &Asked,
-    ) -> Result<Digest, Refusal> {
-        let decision = self.asking(principal, dialect).decide(asked);
+    async fn decided(&self, asking: &Asking<'_>, asked: &Asked) -> Result<Digest, Refusal> {
+        let decision = asking.decide(asked);
         if decision.allowed {
             return Ok(decision.policy);
         }
-        self.denied(principal, dialect, asked.verb, &decision).await?;
+        self.denied(asking, asked.verb, &decision).await?;
         Err(Refusal::new(RefusalKind::Forbidden, decision.reason))
     }
 
@@ -266,7 +256,8 @@ impl House {
     pub(crate) async fn count(&self, request: &Request) -> Result<u32, Refusal> {
         let principal = self.identify(&request.credential, request.dialect)?;
         let deployment = self.deployment(request.dialect, request.deployment.as_deref(), &principal)?;
-        self.authorise(request.dialect, verb(request), &principal, &deployment).await?;
+        let asking = self.asking(&principal, request.dialect);
+        self.authorise(&asking, verb(request), &deployment).await?;
         let _place = self.admit(request.dialect, &principal)?;
         let time_unix_s = (self.outside.now_unix_s)();
         let tokens_max = self.tokens_max(request, &deployment);

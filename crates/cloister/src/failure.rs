@@ -59,12 +59,7 @@ impl Failure {
     }
 
     pub(crate) fn caused_by(mut self, cause: &dyn Error) -> Self {
-        self.causes.push(cause.to_string());
-        let mut below = cause.source();
-        while let Some(cause) = below {
-            self.causes.push(cause.to_string());
-            below = cause.source();
-        }
+        self.causes.extend(with_causes(cause));
         self
     }
 
@@ -103,6 +98,16 @@ impl Failure {
         }
         lines
     }
+}
+
+/// An error, and what caused it, one after the other.
+pub(crate) fn with_causes(error: &dyn Error) -> Vec<String> {
+    let (mut words, mut next) = (Vec::new(), Some(error));
+    while let Some(error) = next {
+        words.push(error.to_string());
+        next = error.source();
+    }
+    words
 }
 
 impl From<ClientError> for Failure {

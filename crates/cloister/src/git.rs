@@ -2,12 +2,14 @@
 //! hook, pager, difference program or file watcher that a repository may name, and it fetches nothing.
 
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
 use crate::failure::Failure;
 
+/// Directories above one that are looked at.
+const LEVELS_MAX: usize = 64;
 /// Bytes of git's words when it fails.
 const WORDS_BYTES_MAX: u64 = 4 << 10;
 /// Bytes of a path, and of the list of what is not committed.
@@ -31,11 +33,10 @@ pub(crate) fn staged_files(bytes_max: usize) -> Result<Said, Failure> {
     run(Path::new("."), &arguments, bytes_max)
 }
 
-/// The root of the work tree that a directory is in: the nearest that has `.git`, whatever a repository's configuration names.
-#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "for the agent, on Linux only"))]
-pub(crate) fn root(directory: &Path) -> Option<PathBuf> {
-    let directory = directory.canonicalize().ok()?;
-    directory.ancestors().find(|above| above.join(".git").exists()).map(Path::to_owned)
+/// The root of the work tree that a directory, by its canonical path, is in: the nearest that has `.git`, whatever a
+/// repository's configuration names.
+pub(crate) fn root(directory: &Path) -> Option<&Path> {
+    directory.ancestors().take(LEVELS_MAX).find(|above| above.join(".git").exists())
 }
 
 /// Whether everything in a work tree is committed, or ignored. A repository that names programs which git would run for that

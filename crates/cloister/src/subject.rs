@@ -6,9 +6,7 @@ use std::path::Path;
 use client::Subject;
 
 use crate::file;
-
-/// Directories above a file that are looked at.
-const LEVELS_MAX: usize = 64;
+use crate::git::root;
 
 /// A longer configuration of Git is not read.
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
@@ -37,10 +35,6 @@ pub(crate) fn of_directory(directory: &Path) -> Option<Subject> {
     let directory = directory.canonicalize().ok()?;
     let repository = repository(root(&directory)?)?;
     Some(Subject { repository: Some(repository), path: None, context: None })
-}
-
-fn root(directory: &Path) -> Option<&Path> {
-    directory.ancestors().take(LEVELS_MAX).find(|directory| directory.join(".git").exists())
 }
 
 /// The address of the remote `origin`, or the name of the root.

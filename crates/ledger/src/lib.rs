@@ -80,7 +80,7 @@ pub use query::{
     EXPORT_LEAVES_MAX, Exported, ExportedLeaf, Filter, Page, QUERY_ROWS_MAX, QueryError, Row,
     TEXT_CANDIDATES_MAX,
 };
-pub use read::{LIST_RECORDS_MAX, ReadError, Record};
+pub use read::{LIST_RECORDS_MAX, Leaves, ReadError, Record};
 pub use witnessed::{ProveLeafError, WitnessError, WitnessedCheckpoint, prove, prove_many};
 
 /// This software, with its version, as in leaves.

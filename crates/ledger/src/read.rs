@@ -18,6 +18,9 @@ use crate::wal;
 /// Records that [`Ledger::list`] returns at most.
 pub const LIST_RECORDS_MAX: u32 = 1000;
 
+/// Bundles that [`Leaves`] keeps: a record's own leaves lie in one or two.
+const BUNDLES_MAX: usize = 4;
+
 /// Times a read is begun again because integration moved what it was about to read.
 const ATTEMPTS: usize = 16;
 
@@ -98,7 +101,10 @@ struct Stored {
 impl Ledger {
     /// A leaf with its decrypted body. Blocks on the disk.
     pub fn record(&self, index: u64) -> Result<Record, ReadError> {
-        let stored = self.stored(index)?;
+        self.opened(index, self.stored(index)?)
+    }
+
+    fn opened(&self, index: u64, stored: Stored) -> Result<Record, ReadError> {
         let (hash, leaf) = (leaf_hash(&stored.leaf), parse(index, &stored)?);
         let Some(commitment) = &leaf.body else {
             return Ok(Record { index, hash, leaf, body: None, erased: false });
@@ -142,18 +148,27 @@ impl Ledger {
 
     /// The leaves that name a record, in order. Blocks on the disk.
     pub fn related(&self, record: u64) -> Result<Vec<u64>, ReadError> {
+        let found = self.related_to(&[record])?;
+        Ok(found.into_iter().map(|(_, index)| index).collect())
+    }
+
+    /// The same of several records: each leaf with the record that it names, in order of the leaves. What is behind the first
+    /// of them is read once, whatever their number. Blocks on the disk.
+    pub fn related_to(&self, records: &[u64]) -> Result<Vec<(u64, u64)>, ReadError> {
+        let mut records = records.to_vec();
+        records.sort_unstable();
         let state = self.inner.shared.lock();
         let (size, integrated) = (state.size, state.integrated);
-        let waiting: Vec<u64> = (integrated..)
+        let waiting: Vec<(u64, u64)> = (integrated..)
             .zip(&state.pending)
-            .filter(|(_, pending)| pending.record == Some(record))
-            .map(|(index, _)| index)
+            .filter_map(|(index, pending)| Some((pending.record?, index)))
+            .filter(|(record, _)| records.binary_search(record).is_ok())
             .collect();
         drop(state);
-        if record >= size {
-            return Err(ReadError::NotFound { index: record, size });
+        if let Some(&index) = records.last().filter(|last| **last >= size) {
+            return Err(ReadError::NotFound { index, size });
         }
-        let mut found = related(&*self.inner.disk, record, record + 1, integrated)
+        let mut found = related(&*self.inner.disk, &records, integrated)
             .map_err(|source| ReadError::Io { file: crate::store::RELATIONS.to_owned(), source })?;
         found.extend(waiting);
         Ok(found)
@@ -226,41 +241,60 @@ impl Ledger {
     }
 }
 
-/// Leaves' bytes, one after the other: what lies in the bundle that was read last is not read again.
-pub(crate) struct Leaves<'l> {
+/// Many leaves, near each other: what lies in a bundle that was read lately is not read again.
+pub struct Leaves<'l> {
     ledger: &'l Ledger,
-    /// The bundle's number and its leaves.
-    bundle: Option<(u64, Vec<Vec<u8>>)>,
+    /// Bundles' numbers and their leaves, the latest last.
+    bundles: Vec<(u64, Vec<Vec<u8>>)>,
 }
 
 impl<'l> Leaves<'l> {
-    pub(crate) fn new(ledger: &'l Ledger) -> Self {
-        Leaves { ledger, bundle: None }
+    /// Nothing is read yet.
+    pub fn new(ledger: &'l Ledger) -> Self {
+        Leaves { ledger, bundles: Vec::new() }
     }
 
-    /// A leaf's bytes.
-    pub(crate) fn get(&mut self, index: u64) -> Result<Vec<u8>, ReadError> {
-        let place = usize::try_from(index % 256).unwrap_or(0);
-        let kept = self.bundle.as_ref().filter(|(number, _)| *number == index / 256);
-        if let Some(leaf) = kept.and_then(|(_, leaves)| leaves.get(place)) {
-            return Ok(leaf.clone());
+    /// A leaf's bytes. Blocks on the disk.
+    pub fn get(&mut self, index: u64) -> Result<Vec<u8>, ReadError> {
+        Ok(self.stored(index)?.leaf)
+    }
+
+    /// A leaf with its decrypted body. Blocks on the disk.
+    pub fn record(&mut self, index: u64) -> Result<Record, ReadError> {
+        let stored = self.stored(index)?;
+        self.ledger.opened(index, stored)
+    }
+
+    fn stored(&mut self, index: u64) -> Result<Stored, ReadError> {
+        let (number, place) = (index / 256, usize::try_from(index % 256).unwrap_or(0));
+        let kept = self.bundles.iter().find(|(kept, leaves)| *kept == number && place < leaves.len());
+        if kept.is_none() {
+            self.read(index);
         }
+        let kept = self.bundles.iter().find(|(kept, _)| *kept == number);
+        match kept.and_then(|(_, leaves)| leaves.get(place)) {
+            Some(leaf) => Ok(Stored { file: "the ledger".to_owned(), leaf: leaf.clone(), body: None }),
+            // Not integrated, moved meanwhile, or damaged: that way says which.
+            None => self.ledger.stored(index),
+        }
+    }
+
+    /// Keeps the bundle that has a leaf, where there is one.
+    fn read(&mut self, index: u64) {
         let integrated = self.ledger.inner.shared.lock().integrated;
-        if index < integrated {
-            let (name, _) = bundle_of(index, integrated);
-            if let Ok((name, bytes)) = read_tile(&*self.ledger.inner.disk, name)
-                && let Ok((entries, _)) = tlog::entry::prefix(&bytes, usize::from(name.width))
-            {
-                let leaves: Vec<Vec<u8>> = entries.iter().map(|entry| entry.leaf.to_vec()).collect();
-                let leaf = leaves.get(place).cloned();
-                self.bundle = Some((index / 256, leaves));
-                if let Some(leaf) = leaf {
-                    return Ok(leaf);
-                }
-            }
+        if index >= integrated {
+            return;
         }
-        // Not integrated, moved meanwhile, or damaged: that way says which.
-        Ok(self.ledger.stored(index)?.leaf)
+        let (name, _) = bundle_of(index, integrated);
+        if let Ok((name, bytes)) = read_tile(&*self.ledger.inner.disk, name)
+            && let Ok((entries, _)) = tlog::entry::prefix(&bytes, usize::from(name.width))
+        {
+            self.bundles.retain(|(kept, _)| *kept != index / 256);
+            if self.bundles.len() >= BUNDLES_MAX {
+                self.bundles.remove(0);
+            }
+            self.bundles.push((index / 256, entries.iter().map(|entry| entry.leaf.to_vec()).collect()));
+        }
     }
 }
 

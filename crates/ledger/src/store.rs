@@ -79,23 +79,28 @@ pub(crate) fn read_tile(disk: &dyn Disk, name: TileName) -> io::Result<(TileName
     Err(first)
 }
 
-/// The leaves of `from..to` that name a record.
-pub(crate) fn related(disk: &dyn Disk, record: u64, from: u64, to: u64) -> io::Result<Vec<u64>> {
+/// The leaves before `to` that name one of some records, which are in order: each with the record that it names. It reads what is
+/// behind the first record, once.
+pub(crate) fn related(disk: &dyn Disk, records: &[u64], to: u64) -> io::Result<Vec<(u64, u64)>> {
     /// Leaves looked at in one read.
     const CHUNK: u64 = 32 << 10;
     let mut found = Vec::new();
-    if from >= to {
+    let (Some(first), Some(last)) = (records.first().copied(), records.last().copied()) else {
+        return Ok(found);
+    };
+    if first + 1 >= to {
         return Ok(found);
     }
     let file = disk.open(RELATIONS, Access::Read)?;
-    let mut index = from;
+    let mut index = first + 1;
     while index < to {
         let count = (to - index).min(CHUNK);
         let mut bytes = vec![0; usize::try_from(count * 8).unwrap_or(0)];
         file.read_at(index * 8, &mut bytes)?;
         for named in bytes.as_chunks::<8>().0 {
-            if u64::from_le_bytes(*named) == record {
-                found.push(index);
+            let named = u64::from_le_bytes(*named);
+            if (first..=last).contains(&named) && records.binary_search(&named).is_ok() {
+                found.push((named, index));
             }
             index += 1;
         }

@@ -1,31 +1,39 @@
 //! Erasing bodies: what is to be signed, and what was signed by two persons.
 
-use ledger::{ERASURE_NAMESPACE, EraseError, Erasure};
+use ledger::{ERASURE_NAMESPACE, EraseError, Erasure, Ledger};
 use serde_json::{Value, json};
 
 use super::{Failed, failed, failed_with_causes};
 use crate::Assist;
+
+/// Leaves, and all of records' that still have a body, in order.
+pub(super) fn with_bodies(
+    ledger: &Ledger,
+    records: &[u64],
+    mut leaves: Vec<u64>,
+) -> Result<Vec<u64>, Failed> {
+    let related = ledger.related_to(records).map_err(|error| failed_with_causes(&error, ""))?;
+    for index in records.iter().copied().chain(related.into_iter().map(|(_, index)| index)) {
+        let read = ledger.record(index).map_err(|error| failed_with_causes(&error, ""))?;
+        if read.leaf.body.is_some() && !read.erased {
+            leaves.push(index);
+        }
+    }
+    leaves.sort_unstable();
+    leaves.dedup();
+    Ok(leaves)
+}
 
 impl Assist {
     /// The text to sign. A record stands for all its leaves that still have a body.
     pub(super) async fn erase_request(
         &self,
         records: &[u64],
-        mut leaves: Vec<u64>,
+        leaves: Vec<u64>,
         reason: &str,
     ) -> Result<Value, Failed> {
         let ledger = &self.house.ledger;
-        for record in records {
-            let related = ledger.related(*record).map_err(|error| failed_with_causes(&error, ""))?;
-            for index in std::iter::once(*record).chain(related) {
-                let read = ledger.record(index).map_err(|error| failed_with_causes(&error, ""))?;
-                if read.leaf.body.is_some() && !read.erased {
-                    leaves.push(index);
-                }
-            }
-        }
-        leaves.sort_unstable();
-        leaves.dedup();
+        let leaves = with_bodies(ledger, records, leaves)?;
         let named = ledger.erasable(&leaves).map_err(|error| not_erased(&error))?;
         let text = Erasure::text(ledger.origin(), &named, reason);
         // What could not be read back could not be approved.

@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use ledger::{ERASED_LEAVES_MAX, Erasure, Event, Filter, Ledger, QUERY_ROWS_MAX, Record};
 use serde_json::{Value, json};
 
+use super::erasure::with_bodies;
 use super::{Failed, failed, failed_with_causes};
 use crate::Assist;
 use crate::context::repository_name;
@@ -52,27 +53,17 @@ fn spilled(ledger: &Ledger, source: &str, reason: &str) -> Result<Value, Failed>
     let searched = records.len();
     // Until nothing new is found: what a later record was given, an earlier one may repeat.
     loop {
-        let before = (reached.records.clone(), reached.lines.len());
+        let lines_before = reached.lines.len();
         for index in &records {
             let record = ledger.record(*index).map_err(|error| failed_with_causes(&error, ""))?;
             reached.look(ledger, &record, source)?;
         }
-        if (&reached.records, reached.lines.len()) == (&before.0, before.1) {
+        if reached.lines.len() == lines_before {
             break;
         }
     }
-    let mut leaves = Vec::new();
-    for record in reached.records.keys() {
-        let related = ledger.related(*record).map_err(|error| failed_with_causes(&error, ""))?;
-        for index in std::iter::once(*record).chain(related) {
-            let read = ledger.record(index).map_err(|error| failed_with_causes(&error, ""))?;
-            if read.leaf.body.is_some() && !read.erased {
-                leaves.push(index);
-            }
-        }
-    }
-    leaves.sort_unstable();
-    leaves.dedup();
+    let records: Vec<u64> = reached.records.keys().copied().collect();
+    let leaves = with_bodies(ledger, &records, Vec::new())?;
     let mut texts = Vec::new();
     for part in leaves.chunks(ERASED_LEAVES_MAX) {
         let named = ledger.erasable(part).map_err(|error| failed_with_causes(&error, ""))?;

@@ -12,6 +12,8 @@ use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use rustix::fs::{Mode, OFlags};
 
+use crate::git;
+
 /// Bytes of one file of rules.
 const RULES_BYTES_MAX: u64 = 1 << 20;
 /// Bytes of the file that stands for `.git` in a linked work tree.
@@ -34,7 +36,7 @@ pub(super) struct Ignored {
 impl Ignored {
     /// Of a directory's canonical path.
     pub(super) fn new(root: &Path) -> Ignored {
-        let top = root.ancestors().find(|above| above.join(".git").exists()).unwrap_or(root).to_owned();
+        let top = git::root(root).unwrap_or(root).to_owned();
         let own = git_directory(&top).and_then(|git| rules(&top, &git.join("info/exclude")).ok());
         let everywhere = GitignoreBuilder::new(&top).build_global().0;
         Ignored { top, read: RefCell::default(), own, everywhere }

@@ -8,7 +8,7 @@ use super::{Agent, Consent, Step};
 use crate::commands::Session;
 use crate::consent;
 use crate::decision::{self, Choice};
-use crate::failure::Failure;
+use crate::failure::{Failure, with_causes};
 use crate::hunks::Change;
 
 /// Bytes of a call's arguments.
@@ -187,15 +187,7 @@ impl Agent<'_> {
 
     fn check(&self) -> Result<String, String> {
         let checker = self.checker.as_ref().ok_or("there is no such tool")?;
-        checker.run(&self.tree).map_err(|error| {
-            let mut words = error.to_string();
-            let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(&error);
-            while let Some(error) = cause {
-                words.push_str(&format!(": {error}"));
-                cause = error.source();
-            }
-            words
-        })
+        checker.run(&self.tree).map_err(|error| with_causes(&error).join(": "))
     }
 
     /// What a proposal would change.

@@ -135,10 +135,8 @@ impl Tree {
             let is_directory = kind == FileType::Directory;
             // No path that the tools would not take either.
             let Ok(path) = under.join(name).to_str().ok_or(TreeError::Form).and_then(plain) else { continue };
+            // `.` is the directory itself; `..` is no path.
             if !is_directory && kind != FileType::RegularFile
-                || path == Path::new("")
-                || path == Path::new(".")
-                || path == Path::new("..")
                 || path == under
                 || self.is_ignored(&path, is_directory)
             {

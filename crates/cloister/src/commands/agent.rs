@@ -1,8 +1,14 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+#[cfg(target_os = "linux")]
+use std::time::Duration;
 
 use super::Session;
+#[cfg(target_os = "linux")]
+use crate::agent::Limits;
 use crate::failure::Failure;
+#[cfg(target_os = "linux")]
+use crate::settings::Settings;
 
 /// A limit was reached before the model was done.
 #[cfg(target_os = "linux")]
@@ -34,6 +40,16 @@ pub(crate) struct Agent {
     /// Take all edits unasked: only at the root of a git work tree that has nothing uncommitted
     #[arg(long)]
     yes: bool,
+    #[command(flatten)]
+    bounds: Bounds,
+    /// Print {end, text, steps, tokens, records, edits} as JSON; asks nothing
+    #[arg(long)]
+    json: bool,
+}
+
+// Who is asked, and how much a run, or a turn of an editor's, may use.
+#[derive(clap::Args)]
+pub(super) struct Bounds {
     /// The deployment to ask; `cloister models` lists them
     #[arg(long, short, value_name = "ALIAS")]
     deployment: Option<String>,
@@ -49,9 +65,22 @@ pub(crate) struct Agent {
     /// Seconds at most for the model's answers to come
     #[arg(long, value_name = "S", default_value_t = 900)]
     seconds: u32,
-    /// Print {end, text, steps, tokens, records, edits} as JSON; asks nothing
-    #[arg(long)]
-    json: bool,
+}
+
+#[cfg(target_os = "linux")]
+impl Bounds {
+    pub(super) fn deployment<'a>(&'a self, settings: &'a Settings) -> Option<&'a str> {
+        self.deployment.as_deref().or(settings.deployment.as_deref())
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        Limits {
+            steps_max: self.steps,
+            tokens_max: self.tokens,
+            answer_tokens_max: self.max_tokens,
+            time: Duration::from_secs(self.seconds.into()),
+        }
+    }
 }
 
 impl Agent {
@@ -63,14 +92,14 @@ impl Agent {
 
     #[cfg(target_os = "linux")]
     pub(crate) fn run(self, session: &mut Session) -> Result<ExitCode, Failure> {
-        use crate::agent::{self, Checker, Consent, End, Limits, Tree};
+        use crate::agent::{self, Checker, Consent, End, Tree};
         use crate::{consent, git, subject};
 
         if self.task.trim().is_empty() {
             return Err(Failure::usage("the task is empty"));
         }
         let root = self.root()?;
-        if self.yes && (git::root(&root).as_ref() != Some(&root) || !git::is_clean(&root)?) {
+        if self.yes && (git::root(&root) != Some(root.as_path()) || !git::is_clean(&root)?) {
             return Err(Failure::usage(format!(
                 "--yes is for the root of a git work tree with nothing uncommitted, which {} is not",
                 root.display()
@@ -87,7 +116,7 @@ impl Agent {
         };
         let tree = Tree::open(&root).map_err(|error| Failure::file("cannot open", &root, &error))?;
         let agent = agent::Agent {
-            deployment: self.deployment.clone().or_else(|| settings.deployment.clone()),
+            deployment: self.bounds.deployment(&settings).map(str::to_owned),
             subject: subject::of_directory(&root),
             settings: &settings,
             tree,
@@ -96,12 +125,7 @@ impl Agent {
                 .clone()
                 .map(|command| Checker { command, wall_ms_max: u64::from(self.check_seconds) * 1000 }),
             consent,
-            limits: Limits {
-                steps_max: self.steps,
-                tokens_max: self.tokens,
-                answer_tokens_max: self.max_tokens,
-                time: std::time::Duration::from_secs(self.seconds.into()),
-            },
+            limits: self.bounds.limits(),
             shows_changes: !self.json,
         };
         let mut messages = vec![agent::opening(), serde_json::json!({"role": "user", "content": self.task})];
@@ -126,11 +150,9 @@ impl Agent {
 
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "there is no agent but on Linux"))]
     fn root(&self) -> Result<PathBuf, Failure> {
-        let here = Path::new(".");
-        let root = match &self.root {
-            Some(root) => root.clone(),
-            None => crate::git::root(here).unwrap_or_else(|| here.to_owned()),
-        };
-        root.canonicalize().map_err(|error| Failure::file("cannot open", &root, &error))
+        let given = self.root.as_deref().unwrap_or(Path::new("."));
+        let root = given.canonicalize().map_err(|error| Failure::file("cannot open", given, &error))?;
+        let whole = if self.root.is_none() { crate::git::root(&root) } else { None };
+        Ok(whole.map_or_else(|| root.clone(), Path::to_owned))
     }
 }

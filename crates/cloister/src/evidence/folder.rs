@@ -13,6 +13,7 @@ use super::{
     APPROVALS, ATTESTATION, DOCUMENT, FILES_MAX, GATE_POLICY, LEAVES, LOG_POLICY, MANIFEST, REPORT_HTML,
     REPORT_TEXT, REPORTS, SLICE, SUMMARY,
 };
+use crate::failure::with_causes;
 
 /// Files beside those of folders.
 const ALONE: [&str; 9] =
@@ -82,7 +83,7 @@ pub(super) fn list(root: &Path) -> io::Result<Listing> {
 
 /// A file's bytes, at most so many.
 pub(super) fn read(tree: &Tree, name: &str, bytes_max: u64) -> Result<Vec<u8>, String> {
-    tree.read(name, bytes_max).map_err(|error| shown(&error))
+    tree.read(name, bytes_max).map_err(|error| with_causes(&error).join(": "))
 }
 
 /// The length and digest of an opened file, of at most so many bytes and one.
@@ -101,16 +102,6 @@ pub(super) fn digest(file: &File, bytes_max: u64) -> Result<(u64, Digest), Strin
             Err(error) => return Err(format!("it cannot be read: {error}")),
         }
     }
-}
-
-fn shown(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod verify;
 
 use std::collections::BTreeMap;
 
+use lineage::grade::Grade;
 use protocol::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -122,11 +123,16 @@ impl Evidence {
         }
     }
 
+    /// Lines that are of the assistant, or look so; and all.
+    fn counted(&self) -> (u64, u64) {
+        let ai = [Grade::AiVerbatim, Grade::AiModified, Grade::MatchesAi];
+        let ai = ai.iter().filter_map(|grade| self.lines.get(grade.name())).sum();
+        (ai, self.lines.values().sum())
+    }
+
     /// In a line, for whoever had it made.
     pub(crate) fn said(&self) -> String {
-        let count = |grade: &str| self.lines.get(grade).copied().unwrap_or(0);
-        let ai = count("ai-verbatim") + count("ai-modified") + count("matches-ai");
-        let total: u64 = self.lines.values().sum();
+        let (ai, total) = self.counted();
         let gate =
             self.gate.as_ref().map_or("not asked", |gate| if gate.passed { "passed" } else { "refused" });
         format!("{ai} of {total} lines are the assistant's, or look so; the gate: {gate}")

@@ -10,7 +10,7 @@ use crate::review::{Answer, Decided};
 const STYLE: &str = "body{font:15px/1.45 sans-serif;margin:2em auto;max-width:72em;padding:0 1em;color:#1a1a1a;background:#fff}\
 table{border-collapse:collapse;width:100%;margin:.5em 0 1.5em}th,td{border:1px solid #bbb;padding:.3em .5em;text-align:left;\
 vertical-align:top}th{background:#f0f0f0}code{font-family:monospace;overflow-wrap:anywhere}.refused{color:#a00000;font-weight:bold}\
-.passed{color:#006000;font-weight:bold}@media print{body{margin:0;max-width:none}}";
+@media print{body{margin:0;max-width:none}}";
 
 /// What the report says, apart from how it is written.
 struct Section {
@@ -56,9 +56,7 @@ fn sections(evidence: &Evidence) -> Vec<Section> {
 }
 
 fn summary(evidence: &Evidence) -> Section {
-    let total: u64 = evidence.lines.values().sum();
-    let count = |grade: &str| evidence.lines.get(grade).copied().unwrap_or(0);
-    let ai = count("ai-verbatim") + count("ai-modified") + count("matches-ai");
+    let (ai, total) = evidence.counted();
     let Evidence { release, head, tree, slice, .. } = evidence;
     let mut says = vec![
         format!("Release {release}: commit {head}, tree {tree}."),

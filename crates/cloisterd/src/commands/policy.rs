@@ -192,10 +192,7 @@ fn show(data: &Path, json: bool) -> Outcome {
         output::document(&shown, true)?;
         return Ok(ExitCode::SUCCESS);
     }
-    if let Some(why) = shown["unusable"].as_str() {
-        let error = format!("nothing is answered, since the policy cannot be used: {why}");
-        return Err(Hinted::new(error, "docs/policy.md says how to mend it").into());
-    }
+    usable(&shown)?;
     let by = match (shown["default"] == true, shown["leaf"].as_u64()) {
         (true, None) => "the default policy; this site has none of its own".to_owned(),
         (true, Some(leaf)) => format!("the default policy, by leaf {leaf}"),
@@ -207,6 +204,13 @@ fn show(data: &Path, json: bool) -> Outcome {
         output::line(file["text"].as_str().unwrap_or_default())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether there is a policy to show.
+fn usable(shown: &Value) -> Result<(), Hinted> {
+    let Some(why) = shown["unusable"].as_str() else { return Ok(()) };
+    let error = format!("nothing is answered, since the policy cannot be used: {why}");
+    Err(Hinted::new(error, "docs/policy.md says how to mend it"))
 }
 
 fn check(files: &[PathBuf]) -> Outcome {
@@ -318,7 +322,8 @@ fn test(data: &Path, cases: &[PathBuf], policy: &[PathBuf]) -> Outcome {
 
 fn diff(data: &Path, other: &[PathBuf], cases: &[PathBuf], records: u32, json: bool) -> Outcome {
     let shown = ask(data, Command::PolicyShow)?;
-    let files: Vec<PolicyFile> = serde_json::from_value(shown["files"].clone()).unwrap_or_default();
+    usable(&shown)?;
+    let files: Vec<PolicyFile> = serde_json::from_value(shown["files"].clone())?;
     let (before, after) = (compiled(files)?, compiled(policies::named(other)?)?);
     let lattice = lattice_of(&Data::open(data)?)?;
     let mut all = Vec::new();

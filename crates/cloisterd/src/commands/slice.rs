@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use clap::Args;
 use ledger::disk::RealDisk;
-use lineage::slice::{FIRST_LINE, Header, LEAVES_MAX, Scope};
+use lineage::slice::{Header, LEAVES_MAX, Scope};
 use protocol::admin::Command;
 use serde::Deserialize;
 
@@ -100,10 +100,7 @@ fn write(data: &Path, opened: &Data, file: File, scope: Scope) -> Result<(u64, S
         checkpoint: sealed.checkpoint,
     };
     let mut out = BufWriter::new(file);
-    let encoded = serde_json::to_vec(&header)?;
-    out.write_all(FIRST_LINE)?;
-    out.write_all(&u32::try_from(encoded.len())?.to_le_bytes())?;
-    out.write_all(&encoded)?;
+    out.write_all(&header.beginning()?)?;
     let mut indexes = vec![sealed.seal];
     let mut before = Some(sealed.end);
     let bar = output::counted("leaves");
@@ -122,13 +119,9 @@ fn write(data: &Path, opened: &Data, file: File, scope: Scope) -> Result<(u64, S
         before = page.next.filter(|next| *next < from);
     }
     bar.finish_and_clear();
-    out.write_all(&0_u32.to_le_bytes())?;
     let disk = RealDisk::existing(&opened.path("ledger"))?;
     let proof = lineage::slice::prove(&disk, indexes, sealed.size)?;
-    out.write_all(&u32::try_from(proof.len())?.to_le_bytes())?;
-    for hash in &proof {
-        out.write_all(hash)?;
-    }
+    out.write_all(&lineage::slice::end(&proof))?;
     out.into_inner().map_err(|error| error.into_error())?.sync_all()?;
     let seal: serde_json::Value = serde_json::from_str(&header.seal_leaf)?;
     Ok((sealed.seal, seal["event"]["detail"].as_str().unwrap_or_default().to_owned()))

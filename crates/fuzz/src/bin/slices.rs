@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use lineage::approval::{Approval, Range};
 use lineage::grade::{File, Sought, grade};
-use lineage::slice::{Everything, FIRST_LINE, Header, Reader, Scope, SliceError};
+use lineage::slice::{Everything, Header, Reader, Scope, SliceError};
 use tlog::{Checkpoint, Policy, SigningKey};
 
 const ORIGIN: &str = "fuzz.example/log";
@@ -28,11 +28,7 @@ static KNOWN: LazyLock<Option<(Policy, Vec<u8>)>> = LazyLock::new(|| {
         seal_leaf: String::new(),
         checkpoint,
     };
-    let header = serde_json::to_vec(&header).ok()?;
-    let mut beginning = FIRST_LINE.to_vec();
-    beginning.extend(u32::try_from(header.len()).ok()?.to_le_bytes());
-    beginning.extend(header);
-    Some((policy, beginning))
+    Some((policy, header.beginning().ok()?))
 });
 
 fn read(bytes: &[u8], policy: &Policy) -> Result<(), SliceError> {
@@ -58,8 +54,7 @@ fuzz_target!(|input: (u32, &[u8])| {
         slice.extend(number.to_le_bytes());
     }
     slice.extend(packed);
-    slice.extend(0_u32.to_le_bytes());
-    slice.extend(0_u32.to_le_bytes());
+    slice.extend(lineage::slice::end(&[]));
     assert!(read(&slice, policy).is_err(), "this is sealed by no leaf");
     if let Ok(approval) = serde_json::from_slice::<Approval>(bytes) {
         let _void = approval.verify(&Default::default(), |_| Some(TEXT.into()));

@@ -21,6 +21,7 @@ mod select;
 use protocol::Digest;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use tlog::Hash;
 
 pub use protocol::admin::SliceScope as Scope;
 
@@ -78,7 +79,26 @@ impl Contents {
     }
 }
 
+/// What stands behind the chunks.
+pub fn end(proof: &[Hash]) -> Vec<u8> {
+    let mut out = 0_u32.to_le_bytes().to_vec();
+    // At most [`LEAVES_MAX`] of them.
+    out.extend(u32::try_from(proof.len()).unwrap_or(u32::MAX).to_le_bytes());
+    out.extend(proof.as_flattened());
+    out
+}
+
 impl Header {
+    /// What stands before the chunks.
+    pub fn beginning(&self) -> serde_json::Result<Vec<u8>> {
+        let header = serde_json::to_vec(self)?;
+        let mut out = FIRST_LINE.to_vec();
+        // A reader refuses one that is longer than [`HEADER_BYTES_MAX`].
+        out.extend(u32::try_from(header.len()).unwrap_or(u32::MAX).to_le_bytes());
+        out.extend(header);
+        Ok(out)
+    }
+
     /// The key's bytes.
     pub fn key(&self) -> Option<[u8; 32]> {
         protocol::digest::unhex(&self.key)?.try_into().ok()

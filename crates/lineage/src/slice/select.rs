@@ -1,9 +1,11 @@
 //! Taking a slice of a ledger: by whoever holds it open.
 
+use std::collections::HashMap;
+
 use ledger::disk::Disk;
 use ledger::{
-    Choice, ENROL_KEY, Event, Filter, Fingerprints, Leaf, Ledger, Outcome, QueryError, REVOKE_KEY, ReadError,
-    Row, Step,
+    Choice, ENROL_KEY, Event, Filter, Fingerprints, Leaf, Leaves, Ledger, Outcome, QueryError, REVOKE_KEY,
+    ReadError, Row, Step,
 };
 use protocol::Digest;
 use serde::Deserialize;
@@ -71,10 +73,18 @@ pub fn page(ledger: &Ledger, selection: &Selection, before: u64) -> Result<Chunk
     };
     let found = ledger.query(&filter, Some(before), CHUNK_RECORDS_MAX)?;
     chunk.next = found.before;
+    // Of all at once: what names them lies anywhere behind.
+    let records: Vec<u64> = found.rows.iter().map(|row| row.leaf).collect();
+    let mut related: HashMap<u64, Vec<u64>> = HashMap::new();
+    for (record, index) in ledger.related_to(&records)? {
+        related.entry(record).or_default().push(index);
+    }
+    let mut stored = Leaves::new(ledger);
     for row in &found.rows {
+        let related = related.get(&row.leaf).map(Vec::as_slice).unwrap_or_default();
         let wanted =
             scope.repository.is_none() || row.repository.is_none() || row.repository == scope.repository;
-        if wanted && let Some((leaves, lists, facts)) = record(ledger, selection, row)? {
+        if wanted && let Some((leaves, lists, facts)) = record(&mut stored, selection, row, related)? {
             let written = chunk.plain.len();
             if item::write_record(&mut chunk.plain, &leaves, &lists, &facts).is_none() {
                 chunk.plain.truncate(written);
@@ -130,7 +140,7 @@ pub fn prove(disk: &dyn Disk, mut indexes: Vec<u64>, size: u64) -> Result<Vec<Ha
     ledger::prove_many(disk, &indexes, size)
 }
 
-type Leaves = Vec<(u64, Vec<u8>)>;
+type Numbered = Vec<(u64, Vec<u8>)>;
 
 /// Who approves with which key, and which models were qualified by which report.
 fn context(ledger: &Ledger, selection: &Selection, chunk: &mut Chunk) -> Result<(), QueryError> {
@@ -169,13 +179,14 @@ fn context(ledger: &Ledger, selection: &Selection, chunk: &mut Chunk) -> Result<
 
 /// A record with all that is needed of it; `None` where no line can come from it.
 fn record(
-    ledger: &Ledger,
+    stored: &mut Leaves<'_>,
     selection: &Selection,
     row: &Row,
-) -> Result<Option<(Leaves, Fingerprints, Vec<u8>)>, QueryError> {
+    related: &[u64],
+) -> Result<Option<(Numbered, Fingerprints, Vec<u8>)>, QueryError> {
     let (mut result, mut behind, mut choices) = (None, Vec::new(), Vec::new());
-    for index in ledger.related(row.leaf)?.into_iter().filter(|index| *index < selection.end) {
-        let leaf = ledger.leaf(index)?;
+    for index in related.iter().copied().filter(|index| *index < selection.end) {
+        let leaf = stored.get(index)?;
         let Ok(parsed) = Leaf::parse(&leaf) else { continue };
         match parsed.event {
             Event::Result(found) if result.is_none() => result = Some((index, leaf, found)),
@@ -194,7 +205,7 @@ fn record(
         return Ok(None);
     }
     // Erased: nobody can find its lines any more.
-    let Some(body) = ledger.record(index)?.body else { return Ok(None) };
+    let Some(body) = stored.record(index)?.body else { return Ok(None) };
     let damaged = |what: &str| {
         QueryError::Read(ReadError::Damaged { file: "the ledger".to_owned(), index, what: what.to_owned() })
     };
@@ -213,7 +224,7 @@ fn record(
         compared: compared(&body.provenance),
         accepted_lines: bytes.map(|bytes| whole_lines(&body.output_text, bytes)),
     };
-    let mut leaves = vec![(row.leaf, ledger.leaf(row.leaf)?), (index, leaf)];
+    let mut leaves = vec![(row.leaf, stored.get(row.leaf)?), (index, leaf)];
     behind.truncate(RECORD_LEAVES_MAX - leaves.len());
     leaves.extend(behind);
     Ok(Some((leaves, lists, serde_json::to_vec(&facts).unwrap_or_default())))

@@ -9,7 +9,7 @@ use ledger::{
     Check, CheckOutcome, Choice, Commitment, Decision, ENROL_KEY, Entry, Event, Intent, Ledger, LedgerConfig,
     LedgerKeys, LocalNotary, Opening, Outcome, REVOKE_KEY, ResultLeaf, Salt, Salts,
 };
-use lineage::slice::{self, FIRST_LINE, Header, Scope, Selection};
+use lineage::slice::{self, Header, Scope, Selection};
 use protocol::Digest;
 use protocol::worker::{Sampling, Times};
 use ssh_key::private::Ed25519Keypair;
@@ -198,10 +198,7 @@ impl Site {
             seal_leaf: String::from_utf8(self.ledger.leaf(seal).unwrap()).unwrap(),
             checkpoint: head.checkpoint.unwrap(),
         };
-        let header = serde_json::to_vec(&header).unwrap();
-        let mut out = FIRST_LINE.to_vec();
-        out.extend(u32::try_from(header.len()).unwrap().to_le_bytes());
-        out.extend(header);
+        let mut out = header.beginning().unwrap();
         let mut indexes = vec![seal];
         let mut before = Some(selection.end);
         while let Some(from) = before {
@@ -212,10 +209,8 @@ impl Site {
             }
             before = chunk.next;
         }
-        out.extend(0_u32.to_le_bytes());
         let proof = slice::prove(&*self.disk, indexes, head.size_signed).unwrap();
-        out.extend(u32::try_from(proof.len()).unwrap().to_le_bytes());
-        proof.iter().for_each(|hash| out.extend(hash));
+        out.extend(slice::end(&proof));
         out
     }
 }
