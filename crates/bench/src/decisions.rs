@@ -23,14 +23,18 @@ const ROUNDS: usize = 20_000;
 /// Prints a table.
 pub(crate) fn measure() -> Result<(), Failure> {
     println!(
-        "\n{PERSONS} persons, {GROUPS} groups ({GROUPS_EACH} a person), {SOURCES} sources; {ROUNDS} draws each, each by \
-         another person.\n"
+        "\n{PERSONS} persons, {GROUPS} groups ({GROUPS_EACH} a person), {SOURCES} sources; {ROUNDS} draws each, each a \
+         request of its own by any of the persons, who have all asked before.\n"
     );
     println!("| policies | decision | median, µs | p99, µs | p99.9, µs |\n|---|---|---|---|---|");
     for (what, policy) in [("default", default(&[])?), ("default and 1,000 more", default(&[more()])?)] {
-        row(what, "use of a deployment, and its answer", || completion(&policy))?;
-        row(what, "a source read", || source(&policy))?;
-        row(what, "a source read, the person known already", || sources(&policy))?;
+        for number in 0..PERSONS {
+            Asking::new(Ok(Arc::clone(&policy)), &person(number)?, NOON);
+        }
+        row(what, "use of a deployment, and of its answer: two decisions", || completion(&policy))?;
+        row(what, "a source read", || source(&policy, false))?;
+        row(what, "a source read, by somebody who has never asked before", || source(&policy, true))?;
+        row(what, "a source read, within one request", || sources(&policy))?;
     }
     Ok(())
 }
@@ -78,12 +82,14 @@ fn more() -> PolicyFile {
 const NOON: Circumstances<'static> =
     Circumstances { time_unix_s: 1_767_614_400, dialect: "llama_cpp.infill" };
 
-fn person(draw: &mut Draw) -> Result<Principal, Failure> {
+/// One of the persons, always in the same groups.
+fn person(number: u64) -> Result<Principal, Failure> {
+    let mut draw = Draw::new(number);
     let mut groups: Vec<String> = (0..GROUPS_EACH).map(|_| format!("g{}", draw.below(GROUPS))).collect();
     groups.sort();
     groups.dedup();
     Ok(Principal {
-        name: format!("p{}", draw.below(PERSONS)),
+        name: format!("p{number}"),
         credential: "token:0".to_owned(),
         clearance: "flight,radar,secret".parse()?,
         groups,
@@ -98,7 +104,7 @@ fn completion(policy: &Arc<Policy>) -> Result<Vec<Duration>, Failure> {
     let mut draw = Draw::new(SEED);
     let mut times = Vec::with_capacity(ROUNDS);
     for _ in 0..ROUNDS {
-        let person = person(&mut draw)?;
+        let person = person(draw.below(PERSONS))?;
         let begun = Instant::now();
         let asking = Asking::new(Ok(Arc::clone(policy)), &person, NOON);
         let asked = Asked::of_deployment(Verb::Complete, "coder", labels.clone());
@@ -117,12 +123,13 @@ fn asked(draw: &mut Draw, labels: &LabelSet) -> Asked {
     Asked::of_source(Verb::ReadSource, &format!("s{}", draw.below(SOURCES)), &readers, labels.clone())
 }
 
-fn source(policy: &Arc<Policy>) -> Result<Vec<Duration>, Failure> {
+fn source(policy: &Arc<Policy>, by_strangers: bool) -> Result<Vec<Duration>, Failure> {
     let labels: LabelSet = "flight".parse()?;
     let mut draw = Draw::new(SEED);
     let mut times = Vec::with_capacity(ROUNDS);
-    for _ in 0..ROUNDS {
-        let (person, asked) = (person(&mut draw)?, asked(&mut draw, &labels));
+    for round in 0..ROUNDS as u64 {
+        let number = if by_strangers { PERSONS + round } else { draw.below(PERSONS) };
+        let (person, asked) = (person(number)?, asked(&mut draw, &labels));
         let begun = Instant::now();
         let decision = Asking::new(Ok(Arc::clone(policy)), &person, NOON).decide(&asked);
         times.push(begun.elapsed());
@@ -135,7 +142,7 @@ fn source(policy: &Arc<Policy>) -> Result<Vec<Duration>, Failure> {
 fn sources(policy: &Arc<Policy>) -> Result<Vec<Duration>, Failure> {
     let labels: LabelSet = "flight".parse()?;
     let mut draw = Draw::new(SEED);
-    let person = person(&mut draw)?;
+    let person = person(draw.below(PERSONS))?;
     let asking = Asking::new(Ok(Arc::clone(policy)), &person, NOON);
     let mut times = Vec::with_capacity(ROUNDS);
     for _ in 0..ROUNDS {

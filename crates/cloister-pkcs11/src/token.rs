@@ -1,16 +1,19 @@
-//! One key of one token.
+//! One token, and its keys.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
-use cryptoki::mechanism::Mechanism;
+use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
+use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
+use oms::token::Scheme;
 use oms::{KeyError, PublicKey};
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use zeroize::Zeroizing;
 
 use crate::der;
@@ -50,11 +53,12 @@ pub(crate) enum TokenError {
     Token { doing: &'static str, error: Error },
 }
 
-/// A key, as long as the session with its token lasts.
-pub(crate) struct Key {
+/// Length of the salt of an RSA signature in TLS 1.3: that of its hash.
+const SALT_BYTES: u64 = 32;
+
+/// A token that was logged in to, as long as the session lasts.
+pub(crate) struct Token {
     session: Session,
-    private: ObjectHandle,
-    public: PublicKey,
     /// Must outlive the session.
     _module: Pkcs11,
 }
@@ -63,35 +67,67 @@ fn doing(doing: &'static str) -> impl Fn(Error) -> TokenError {
     move |error| TokenError::Token { doing, error }
 }
 
-impl Key {
-    /// Logs in, and finds both halves of the key. `pin` is asked once, if the token wants it from here.
+impl Token {
+    /// Logs in. `pin` is asked once, if the token wants it from here.
     pub(crate) fn open(
         path: &Path,
         token: &str,
-        label: &str,
         pin: impl FnOnce() -> Result<Zeroizing<String>, TokenError>,
-    ) -> Result<Key, TokenError> {
+    ) -> Result<Token, TokenError> {
         let unloadable = |error| TokenError::Module { path: path.to_owned(), error };
         let module = Pkcs11::new(path).map_err(unloadable)?;
         module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).map_err(unloadable)?;
         let slot = find_token(&module, token)?;
         let session = module.open_ro_session(slot).map_err(doing("open a session"))?;
         log_in(&module, slot, &session, pin)?;
-        let private = find(&session, ObjectClass::PRIVATE_KEY, "private key", label)?;
-        let public = find(&session, ObjectClass::PUBLIC_KEY, "public key", label)?;
-        let public = public_key(&session, public, label)?;
-        Ok(Key { session, private, public, _module: module })
+        Ok(Token { session, _module: module })
     }
 
-    pub(crate) fn public(&self) -> &PublicKey {
-        &self.public
+    fn private(&self, kind: KeyType, label: &str) -> Result<ObjectHandle, TokenError> {
+        find(&self.session, ObjectClass::PRIVATE_KEY, kind, "private key", label)
+    }
+
+    /// The public half of a key that signs models; the private one must be there too.
+    pub(crate) fn public(&self, label: &str) -> Result<PublicKey, TokenError> {
+        self.private(KeyType::EC, label)?;
+        let public = find(&self.session, ObjectClass::PUBLIC_KEY, KeyType::EC, "public key", label)?;
+        public_key(&self.session, public, label)
     }
 
     /// Signs the digest that the key's curve has. The DER of an ECDSA signature.
-    pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, TokenError> {
+    pub(crate) fn sign(&self, label: &str, message: &[u8]) -> Result<Vec<u8>, TokenError> {
+        let digest = self.public(label)?.digest(message);
+        self.ecdsa(label, &digest)
+    }
+
+    /// Signs as a scheme of TLS has it.
+    pub(crate) fn sign_handshake(
+        &self,
+        label: &str,
+        scheme: Scheme,
+        content: &[u8],
+    ) -> Result<Vec<u8>, TokenError> {
+        match scheme {
+            Scheme::EcdsaSecp256r1Sha256 => self.ecdsa(label, &Sha256::digest(content)),
+            Scheme::EcdsaSecp384r1Sha384 => self.ecdsa(label, &Sha384::digest(content)),
+            Scheme::EcdsaSecp521r1Sha512 => self.ecdsa(label, &Sha512::digest(content)),
+            Scheme::RsaPssRsaeSha256 => {
+                let parameters = PkcsPssParams {
+                    hash_alg: MechanismType::SHA256,
+                    mgf: PkcsMgfType::MGF1_SHA256,
+                    s_len: SALT_BYTES.into(),
+                };
+                let key = self.private(KeyType::RSA, label)?;
+                let digest = Sha256::digest(content);
+                self.session.sign(&Mechanism::RsaPkcsPss(parameters), key, &digest).map_err(doing("sign"))
+            }
+        }
+    }
+
+    fn ecdsa(&self, label: &str, digest: &[u8]) -> Result<Vec<u8>, TokenError> {
+        let key = self.private(KeyType::EC, label)?;
         // Every token knows the mechanism without a hash; those with one are rarer, and slower over a card's wire.
-        let digest = self.public.digest(message);
-        let raw = self.session.sign(&Mechanism::Ecdsa, self.private, &digest).map_err(doing("sign"))?;
+        let raw = self.session.sign(&Mechanism::Ecdsa, key, digest).map_err(doing("sign"))?;
         der::signature(&raw).ok_or(TokenError::NoSignature)
     }
 }
@@ -147,14 +183,12 @@ fn log_in(
 fn find(
     session: &Session,
     class: ObjectClass,
+    kind: KeyType,
     what: &'static str,
     label: &str,
 ) -> Result<ObjectHandle, TokenError> {
-    let template = [
-        Attribute::Class(class),
-        Attribute::KeyType(KeyType::EC),
-        Attribute::Label(label.as_bytes().to_vec()),
-    ];
+    let template =
+        [Attribute::Class(class), Attribute::KeyType(kind), Attribute::Label(label.as_bytes().to_vec())];
     let objects = session.find_objects(&template).map_err(doing("look for the key"))?;
     match objects.as_slice() {
         [object] => Ok(*object),

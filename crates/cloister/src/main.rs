@@ -33,6 +33,7 @@ mod sarif;
 mod settings;
 mod subject;
 mod tls;
+mod token;
 
 use std::process::ExitCode;
 

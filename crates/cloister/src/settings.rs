@@ -12,7 +12,7 @@ use crate::environment::{self, Environment};
 use crate::failure::Failure;
 use crate::file;
 use crate::output::Output;
-use crate::tls::Tls;
+use crate::tls::{OwnKey, Tls};
 
 /// Where a daemon that serves the whole machine listens.
 const SYSTEM_SOCKET: &str = "/run/cloister/cloister.sock";
@@ -68,6 +68,8 @@ struct ConfigurationFile {
     certificate_file: Option<PathBuf>,
     /// Its key.
     key_file: Option<PathBuf>,
+    /// Its key in a token, instead: `pkcs11:token=…;object=…?module-path=…`.
+    key_uri: Option<String>,
 }
 
 impl Settings {
@@ -126,8 +128,8 @@ impl ConfigurationFile {
             Failure::configuration(format!("{} is not understood", path.display()))
                 .caused_by(&error)
                 .hint(
-                    "The keys are `server`, `token_file`, `deployment`, `ca_file`, `server_name`, `certificate_file` and \
-                     `key_file`.",
+                    "The keys are `server`, `token_file`, `deployment`, `ca_file`, `server_name`, `certificate_file`, \
+                     `key_file` and `key_uri`.",
                 )
         })
     }
@@ -147,21 +149,29 @@ impl ConfigurationFile {
                 environment::CA
             ))
         })?;
-        let own = match (&self.certificate_file, &self.key_file) {
-            (Some(certificate), Some(key)) => {
-                let (certificate, key) = (beside(certificate), beside(key));
+        let own = match (&self.certificate_file, &self.key_file, &self.key_uri) {
+            (Some(certificate), Some(key), None) => {
+                let key = beside(key);
                 if others_may_read(&key) {
                     output.say(format!("warning: others may read {}: `chmod 600` it", key.display()));
                 }
-                Some((certificate, key))
+                Some((beside(certificate), OwnKey::File(key)))
             }
-            (None, None) => None,
+            (Some(certificate), None, Some(uri)) => {
+                let uri = uri.parse().map_err(|error| {
+                    Failure::configuration("`key_uri` cannot be used").caused_by(&error).hint(
+                        "Write it as pkcs11:token=LABEL;object=LABEL?module-path=/usr/lib/…/opensc-pkcs11.so.",
+                    )
+                })?;
+                Some((beside(certificate), OwnKey::Token(uri)))
+            }
+            (None, None, None) => None,
             _ => {
-                let error = "`certificate_file` and `key_file` come together";
+                let error = "`certificate_file` comes with one of `key_file` and `key_uri`";
                 return Err(Failure::configuration(error));
             }
         };
-        Tls::new(&ca, own.as_ref().map(|(certificate, key)| (certificate.as_path(), key.as_path())))
+        Tls::new(&ca, own.as_ref().map(|(certificate, key)| (certificate.as_path(), key)))
     }
 }
 

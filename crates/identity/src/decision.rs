@@ -8,7 +8,8 @@ use cedar_policy::{
 };
 use protocol::Digest;
 
-use crate::names::{Names, entity};
+use crate::known::Known;
+use crate::names::{Names, entity, strings};
 use crate::verb::{Resource, Verb};
 use crate::{LabelSet, Policy, Principal};
 
@@ -71,9 +72,7 @@ struct Alike {
 }
 
 struct Made {
-    user: Entity,
-    /// The person, and all groups and roles of theirs.
-    person: Vec<EntityUid>,
+    known: Arc<Known>,
     context: HashMap<&'static str, RestrictedExpression>,
 }
 
@@ -137,7 +136,7 @@ impl<'a> Asking<'a> {
         circumstances: Circumstances<'a>,
     ) -> Asking<'a> {
         let made = match &policy {
-            Ok(policy) => made(policy.names(), principal, &circumstances),
+            Ok(policy) => made(policy, principal, &circumstances),
             Err(why) => Err(why.to_string()),
         };
         Asking { policy, principal, circumstances, made, alike: Mutex::default() }
@@ -204,7 +203,6 @@ fn alike(asked: &Asked) -> Option<Alike> {
 fn evaluated(policy: &Policy, made: &Made, asked: &Asked) -> Result<(bool, Vec<String>), String> {
     let names = policy.names();
     let about = policy.about(asked.verb).ok_or("it does not know the action")?;
-    let about = about.person(&made.person)?;
     let resource = resource(names, asked)?;
     let resource_uid = resource.uid();
     let mut context = made.context.clone();
@@ -214,41 +212,39 @@ fn evaluated(policy: &Policy, made: &Made, asked: &Asked) -> Result<(bool, Vec<S
     let context = context.into_iter().map(|(name, value)| (name.to_owned(), value));
     let context = Context::from_pairs(context).map_err(|error| error.to_string())?;
     let action = names.action(asked.verb.name());
-    let request = Request::new(made.user.uid(), action, resource_uid, context, None);
+    let request = Request::new(made.known.user.uid(), action, resource_uid, context, None);
     let request = request.map_err(|error| error.to_string())?;
     // Groups of actions are sorted out before; what is in them is said here all the same.
-    let mut entities = vec![made.user.clone(), resource];
+    let mut entities = vec![made.known.user.clone(), resource];
     if let Some(group) = asked.verb.group() {
         let of = HashSet::from([names.action(group)]);
         entities.push(Entity::new_no_attrs(names.action(asked.verb.name()), of));
     }
     let entities = Entities::from_entities(entities, None).map_err(|error| error.to_string())?;
-    let response = Authorizer::new().is_authorized(&request, &about, &entities);
-    let diagnostics = response.diagnostics();
-    // A policy that could not be evaluated may be a `forbid`: whatever the others say, it is not known to be allowed.
-    if let Some(error) = diagnostics.errors().next() {
-        return Err(error.to_string());
+    let authorizer = Authorizer::new();
+    let (mut permits, mut forbids) = (Vec::new(), Vec::new());
+    // Of one set or of many, the answer is the same: one `forbid` denies, and without one a `permit` allows.
+    for set in about.person(&made.known.uids) {
+        let response = authorizer.is_authorized(&request, set, &entities);
+        let diagnostics = response.diagnostics();
+        // A policy that could not be evaluated may be a `forbid`: whatever the others say, it is not known to be allowed.
+        if let Some(error) = diagnostics.errors().next() {
+            return Err(error.to_string());
+        }
+        let rules = match response.decision() {
+            Effect::Allow => &mut permits,
+            Effect::Deny => &mut forbids,
+        };
+        rules.extend(diagnostics.reason().map(ToString::to_string));
     }
-    let mut rules: Vec<String> = diagnostics.reason().map(ToString::to_string).collect();
+    let allowed = forbids.is_empty() && !permits.is_empty();
+    let mut rules = if forbids.is_empty() { permits } else { forbids };
     rules.sort();
-    Ok((response.decision() == Effect::Allow, rules))
+    Ok((allowed, rules))
 }
 
-fn made(names: &Names, principal: &Principal, circumstances: &Circumstances<'_>) -> Result<Made, String> {
+fn made(policy: &Policy, principal: &Principal, circumstances: &Circumstances<'_>) -> Result<Made, String> {
     const DAY_MINUTES: i64 = 24 * 60;
-    let owner = principal.is_owner.then_some("owner");
-    let roles = principal.roles.iter().map(|role| role.name()).chain(owner);
-    let roles = roles.map(|role| entity(&names.role, role));
-    let groups = principal.groups.iter().map(|group| entity(&names.group, group));
-    let attributes = HashMap::from([
-        ("name".to_owned(), RestrictedExpression::new_string(principal.name.clone())),
-        ("clearance".to_owned(), strings(&principal.clearance.names())),
-        ("groups".to_owned(), strings(&principal.groups)),
-    ]);
-    let parents: HashSet<EntityUid> = roles.chain(groups).collect();
-    let uid = entity(&names.user, &principal.name);
-    let person = parents.iter().cloned().chain([uid.clone()]).collect();
-    let user = Entity::new(uid, attributes, parents).map_err(|error| error.to_string())?;
     let minutes = circumstances.time_unix_s.div_euclid(60);
     // 1970 began on a Thursday.
     let weekday = (minutes.div_euclid(DAY_MINUTES) + 3).rem_euclid(7) + 1;
@@ -259,7 +255,7 @@ fn made(names: &Names, principal: &Principal, circumstances: &Circumstances<'_>)
         ("dialect", RestrictedExpression::new_string(circumstances.dialect.to_owned())),
         ("strength", RestrictedExpression::new_string(principal.strength().to_owned())),
     ]);
-    Ok(Made { user, person, context })
+    Ok(Made { known: policy.known(principal)?, context })
 }
 
 fn resource(names: &Names, asked: &Asked) -> Result<Entity, String> {
@@ -281,10 +277,6 @@ fn resource(names: &Names, asked: &Asked) -> Result<Entity, String> {
         Resource::Server => entity(&names.server, "this"),
     };
     Entity::new(uid, attributes, HashSet::new()).map_err(|error| error.to_string())
-}
-
-fn strings(names: &[String]) -> RestrictedExpression {
-    RestrictedExpression::new_set(names.iter().map(|name| RestrictedExpression::new_string(name.clone())))
 }
 
 /// Said to whoever asked: no word of what they may not know of.

@@ -10,7 +10,7 @@ const LABEL_BYTES_MAX: usize = 64;
 const LABELS_MAX: usize = 64;
 
 /// A set of labels. What carries more labels is seen by fewer people.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct LabelSet(BTreeSet<String>);
 

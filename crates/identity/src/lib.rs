@@ -10,6 +10,7 @@ mod about;
 mod case;
 mod decision;
 mod in_force;
+mod known;
 mod labels;
 mod lattice;
 mod names;

@@ -5,13 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use cedar_policy::{ActionConstraint, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 use miette::Diagnostic;
 use protocol::Digest;
 use sha2::{Digest as _, Sha256};
 
+use crate::Principal;
 use crate::about::About;
+use crate::known::{Known, Persons};
 use crate::names::Names;
 use crate::verb::Verb;
 
@@ -55,6 +58,7 @@ pub struct Policy {
     by_verb: BTreeMap<Verb, About>,
     policies: usize,
     names: Names,
+    persons: Persons,
 }
 
 /// What is wrong with a policy, and where.
@@ -159,8 +163,15 @@ impl Policy {
             return Err(PolicyError(problems));
         }
         let names = Names::new().map_err(|problem| PolicyError(vec![problem]))?;
-        let by_verb = all.by_verb(&names);
-        Ok(Policy { digest: digest(&files), by_verb, policies: all.policies.len(), names, files })
+        let by_verb = all.by_verb(&names).map_err(|problem| PolicyError(vec![problem]))?;
+        Ok(Policy {
+            digest: digest(&files),
+            by_verb,
+            policies: all.policies.len(),
+            names,
+            files,
+            persons: Persons::default(),
+        })
     }
 
     /// What it is known by: the digest of the schema, the floor and the files.
@@ -196,6 +207,11 @@ impl Policy {
 
     pub(crate) fn names(&self) -> &Names {
         &self.names
+    }
+
+    /// A person, as Cedar sees them.
+    pub(crate) fn known(&self, principal: &Principal) -> Result<Arc<Known>, String> {
+        self.persons.known(&self.names, principal)
     }
 }
 
@@ -334,7 +350,7 @@ impl<'a> Collected<'a> {
     }
 
     /// Sorted by what each can be about, which its scope says: those that cannot are not looked at.
-    fn by_verb(&self, known: &Names) -> BTreeMap<Verb, About> {
+    fn by_verb(&self, known: &Names) -> Result<BTreeMap<Verb, About>, Problem> {
         let about = |verb: Verb| {
             let mut names = BTreeSet::from([known.action(verb.name())]);
             names.extend(verb.group().map(|group| known.action(group)));
@@ -343,9 +359,10 @@ impl<'a> Collected<'a> {
                 ActionConstraint::Eq(action) => names.contains(&action),
                 ActionConstraint::In(actions) => actions.iter().any(|action| names.contains(action)),
             };
-            About::new(self.policies.values().map(|(policy, _)| policy).filter(applies), known)
+            let policies = self.policies.values().map(|(policy, _)| policy).filter(applies);
+            About::new(policies, known).map_err(|error| Problem::of_file("the policy", error))
         };
-        Verb::ALL.into_iter().map(|verb| (verb, about(verb))).collect()
+        Verb::ALL.into_iter().map(|verb| Ok((verb, about(verb)?))).collect()
     }
 }
 

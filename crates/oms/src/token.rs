@@ -1,5 +1,6 @@
 //! What is said to a program that signs with a token: one request on its standard input, one answer on its standard
-//! output, a line of JSON each. The program is `cloister-pkcs11`; any other that speaks this will do.
+//! output, a line of JSON each. The program is `cloister-pkcs11`; any other that speaks this will do. A token signs two
+//! things: statements of models, and the proof in a handshake of TLS 1.3 that a client has the key of its certificate.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,35 @@ pub enum Request {
         #[serde(with = "bytes")]
         pae: Vec<u8>,
     },
+    /// A client's signature in a handshake of TLS 1.3.
+    Handshake {
+        /// How to sign; the certificate says which fits.
+        scheme: Scheme,
+        /// What RFC 8446, section 4.4.3, has a client sign: a program signs nothing else.
+        #[serde(with = "bytes")]
+        content: Vec<u8>,
+    },
+}
+
+/// A signature scheme of TLS 1.3, by its name there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scheme {
+    /// ECDSA on P-256.
+    EcdsaSecp256r1Sha256,
+    /// ECDSA on P-384.
+    EcdsaSecp384r1Sha384,
+    /// ECDSA on P-521.
+    EcdsaSecp521r1Sha512,
+    /// RSA, as cards have it.
+    RsaPssRsaeSha256,
+}
+
+/// Whether bytes are what a client signs in a handshake of TLS 1.3, and nothing that would mean something elsewhere.
+pub fn is_client_handshake(content: &[u8]) -> bool {
+    let head = [&[b' '; 64][..], b"TLS 1.3, client CertificateVerify\0"].concat();
+    // The hash of the handshake so far: SHA-256, or SHA-384.
+    content.strip_prefix(head.as_slice()).is_some_and(|hash| matches!(hash.len(), 32 | 48))
 }
 
 /// What is answered.
@@ -34,7 +64,7 @@ pub enum Answer {
     },
     /// The signature.
     Signature {
-        /// ECDSA's, in DER.
+        /// ECDSA's, in DER; RSA's as it is.
         #[serde(with = "bytes")]
         der: Vec<u8>,
     },
@@ -115,10 +145,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn handshakes() {
+        let of = |side: &str, hash: usize| {
+            [&[b' '; 64][..], format!("TLS 1.3, {side} CertificateVerify\0").as_bytes(), &vec![7; hash]]
+                .concat()
+        };
+        assert!(is_client_handshake(&of("client", 32)) && is_client_handshake(&of("client", 48)));
+        for content in [of("server", 32), of("client", 0), of("client", 33), of("client", 32)[1..].to_vec()] {
+            assert!(!is_client_handshake(&content));
+        }
+    }
+
+    #[test]
     fn there_and_back() {
         for (request, text) in [
             (Request::PublicKey {}, "{\"public_key\":{}}\n"),
             (Request::Sign { pae: vec![1, 2, 3] }, "{\"sign\":{\"pae\":\"AQID\"}}\n"),
+            (
+                Request::Handshake { scheme: Scheme::RsaPssRsaeSha256, content: vec![0] },
+                "{\"handshake\":{\"scheme\":\"rsa_pss_rsae_sha256\",\"content\":\"AA==\"}}\n",
+            ),
         ] {
             assert_eq!(String::from_utf8(request.to_bytes()).unwrap(), text);
             assert_eq!(Request::parse(text.as_bytes()).unwrap(), request);

@@ -379,8 +379,10 @@ fn renamed(line: &str, draw: &mut Draw) -> String {
 /// word, are left out: they are common.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Score {
-    /// Lines of answers that are as they were, and how many of them were graded so.
+    /// Lines of answers that are as they were, and how many of them were graded as the assistant's.
     pub verbatim: (u64, u64),
+    /// Of these, those that were graded verbatim.
+    pub as_verbatim: u64,
     /// Others of these that are too short to be told when they stand alone, and are shown as common.
     pub common: u64,
     /// Edited or indented ones, and how many were graded as the assistant's.
@@ -433,6 +435,7 @@ impl Score {
             Origin::Verbatim => {
                 self.verbatim.0 += 1;
                 self.verbatim.1 += u64::from(is_ai);
+                self.as_verbatim += u64::from(grade == "ai-verbatim");
             }
             Origin::Reformatted | Origin::Edited => {
                 self.changed.0 += 1;
@@ -448,6 +451,7 @@ impl Score {
             mine.0 += theirs.0;
             mine.1 += theirs.1;
         }
+        self.as_verbatim += other.as_verbatim;
         self.common += other.common;
         self.human += other.human;
         self.false_verbatim += other.false_verbatim;

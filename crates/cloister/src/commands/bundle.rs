@@ -1,7 +1,6 @@
 mod create;
 mod show;
 mod sign;
-mod token;
 mod unpack;
 mod verify;
 

@@ -29,7 +29,8 @@ pub enum Grade {
     AiVerbatim,
     /// One that was changed since: re-indented, broken otherwise, or edited.
     AiModified,
-    /// A line of an answer that nobody is on record to have taken over.
+    /// A line of an answer, or like one, that nobody is on record to have taken over: here, for one acceptance accounts for
+    /// one place, and in another file than the answer was for a few lines may be anybody's.
     MatchesAi,
     /// A line that a person was seen to type. Nothing says so yet: no line has this grade.
     HumanObserved,
@@ -89,10 +90,12 @@ pub struct Span {
 /// Grades the lines of each file. The order of `records` decides nothing.
 pub fn grade(sought: &Sought<'_>, records: &[Record]) -> Vec<Vec<Graded>> {
     let index = place::Index::new(sought, records);
-    let files = sought.files().iter().enumerate();
+    let mut files: Vec<place::Placed> =
+        (0..sought.files().len()).map(|number| place::place(&index, number)).collect();
+    place::settle(&mut files);
+    let files = sought.files().iter().zip(files).enumerate();
     files
-        .map(|(number, file)| {
-            let mut lines = place::place(&index, number);
+        .map(|(number, (file, mut lines))| {
             spread::spread(&index, number, &mut lines);
             lines.finish(file)
         })

@@ -1,5 +1,8 @@
 //! Lines that are an answer's as they are: found by their fingerprints, in runs of one answer.
 
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+
 use super::sought::{Line, Looked, Sought, Table, word};
 use super::{File, Grade, Graded};
 use crate::slice::Record;
@@ -16,6 +19,9 @@ const GAP_LINES_MAX: usize = 6;
 const RUN_LEXEMES_MIN: usize = 8;
 /// The same where the answer was for this very file.
 const RUN_LEXEMES_MIN_AT_PATH: usize = 4;
+/// The same for a run that, in a file that the answer was not for, is taken for what was accepted and moved since. Shorter
+/// ones are written anew by somebody: an `#include`, a line of a licence's header.
+const MOVED_LEXEMES_MIN: usize = 24;
 
 /// A line of a record.
 #[derive(Clone, Copy)]
@@ -44,6 +50,8 @@ pub(super) struct Placed {
     says_nothing: Vec<bool>,
     /// Their places in the file's list.
     ats: Vec<usize>,
+    /// Lines of records that stand in the file.
+    used: HashSet<(u32, u32)>,
 }
 
 /// Where a line was found.
@@ -54,6 +62,15 @@ pub(super) struct At {
     pub(super) place: Option<u32>,
     pub(super) kept_percent: u8,
     pub(super) grade: Grade,
+    /// How well it stands here: in a file that the answer was for, and in how many lines that follow it.
+    evidence: (bool, usize),
+}
+
+impl At {
+    /// A line that is left of a record, in part.
+    pub(super) fn in_part(record: u32, kept_percent: u8, grade: Grade) -> At {
+        At { record, place: None, kept_percent, grade, evidence: (false, 0) }
+    }
 }
 
 impl<'a> Index<'a> {
@@ -122,6 +139,15 @@ impl<'a> Index<'a> {
         place.map_or(accepted > 0, |place| (place as usize) < accepted)
     }
 
+    /// Whether what stands of a record in a file is what was taken over, and not a piece that somebody wrote who never saw
+    /// the answer.
+    fn is_taken(&self, record: u32, share: &Share, file: &File) -> bool {
+        let lines = self.records[record as usize].fingerprints.lines.len();
+        let accepted = self.accepted[record as usize].min(lines);
+        let is_most = share.places.len() * 2 > accepted;
+        accepted > 0 && (self.is_at(record, file) || is_most && share.weight >= MOVED_LEXEMES_MIN)
+    }
+
     /// Whether the record was asked or decided for this file.
     pub(super) fn is_at(&self, record: u32, file: &File) -> bool {
         let record = &self.records[record as usize];
@@ -140,6 +166,13 @@ struct Run {
     weight: usize,
 }
 
+/// How much of a record stands in a file, in all its runs.
+#[derive(Default)]
+struct Share {
+    places: HashSet<u32>,
+    weight: usize,
+}
+
 /// Finds the runs, and gives each line to the best.
 pub(super) fn place(index: &Index<'_>, number: usize) -> Placed {
     let (file, looked) = (&index.sought.files()[number], &index.sought.looked[number]);
@@ -147,11 +180,16 @@ pub(super) fn place(index: &Index<'_>, number: usize) -> Placed {
         lines: vec![None; looked.lines.len()],
         says_nothing: looked.lines.iter().map(|line| !index.says_something(line)).collect(),
         ats: looked.lines.iter().map(|line| line.at).collect(),
+        used: HashSet::new(),
     };
     let mut runs = runs(index, looked);
+    let mut shares: HashMap<u32, Share> = HashMap::new();
     for run in &mut runs {
         let said = run.lines.iter().filter(|(at, _)| !placed.says_nothing[*at]);
         run.weight = said.map(|(at, _)| looked.lines[*at].lexemes).sum();
+        let share = shares.entry(run.record).or_default();
+        share.places.extend(run.lines.iter().map(|(_, place)| *place));
+        share.weight += run.weight;
     }
     let author =
         |run: &Run| file.author.as_ref() == Some(&index.records[run.record as usize].intent.identity);
@@ -171,7 +209,12 @@ pub(super) fn place(index: &Index<'_>, number: usize) -> Placed {
             record.number,
         ))
     });
+    let mut again = Vec::new();
     for run in &runs {
+        let taking = Taking {
+            is_taken: index.is_taken(run.record, &shares[&run.record], file),
+            evidence: (index.is_at(run.record, file), run.lines.len()),
+        };
         let free: Vec<(usize, u32)> =
             run.lines.iter().copied().filter(|(at, _)| placed.lines[*at].is_none()).collect();
         let said = free.iter().filter(|(at, _)| !placed.says_nothing[*at]);
@@ -182,9 +225,20 @@ pub(super) fn place(index: &Index<'_>, number: usize) -> Placed {
             continue;
         }
         for (at, place) in free {
-            take(index, &mut placed, looked, at, run.record, place);
+            if placed.used.contains(&(run.record, place)) {
+                // Another answer with the same line may be the one that was accepted here.
+                again.push((at, run.record, place, taking));
+            } else {
+                take(index, &mut placed, looked, (at, run.record, place), taking);
+            }
         }
-        extend(index, &mut placed, looked, run);
+        extend(index, &mut placed, looked, run, taking);
+    }
+    for (at, record, place, taking) in again {
+        if placed.lines[at].is_none() {
+            let taking = Taking { is_taken: false, ..taking };
+            take(index, &mut placed, looked, (at, record, place), taking);
+        }
     }
     // What is left and stands in records says too little to be any one's.
     for (at, line) in looked.lines.iter().enumerate() {
@@ -194,21 +248,55 @@ pub(super) fn place(index: &Index<'_>, number: usize) -> Placed {
     placed
 }
 
-fn take(index: &Index<'_>, placed: &mut Placed, looked: &Looked, at: usize, record: u32, place: u32) {
+/// What holds for a whole run.
+#[derive(Clone, Copy)]
+struct Taking {
+    is_taken: bool,
+    evidence: (bool, usize),
+}
+
+fn take(
+    index: &Index<'_>,
+    placed: &mut Placed,
+    looked: &Looked,
+    (at, record, place): (usize, u32, u32),
+    Taking { is_taken, evidence }: Taking,
+) {
     let line = &looked.lines[at];
     let raw = index.records[record as usize].fingerprints.lines[place as usize].raw == line.fingerprint.raw;
-    let grade = match (index.is_accepted(record, Some(place)), raw) {
+    let grade = match (is_taken && index.is_accepted(record, Some(place)), raw) {
         (true, true) => Grade::AiVerbatim,
         (true, false) => Grade::AiModified,
         (false, _) => Grade::MatchesAi,
     };
     // A frequent line within a run is the run's; one that is too short to say anything stays common, with the record.
     let grade = if line.is_common() { Grade::Common } else { grade };
-    placed.lines[at] = Some(At { record, place: Some(place), kept_percent: 100, grade });
+    placed.used.insert((record, place));
+    placed.lines[at] = Some(At { record, place: Some(place), kept_percent: 100, grade, evidence });
+}
+
+/// One acceptance put a line into one place: of several that are like it, the best keeps it.
+pub(super) fn settle(files: &mut [Placed]) {
+    let mut best: HashMap<(u32, u32), (bool, usize)> = HashMap::new();
+    let claims = |found: &At| matches!(found.grade, Grade::AiVerbatim | Grade::AiModified);
+    for found in files.iter().flat_map(|placed| &placed.lines).flatten().filter(|found| claims(found)) {
+        if let Some(place) = found.place {
+            let most = best.entry((found.record, place)).or_default();
+            *most = (*most).max(found.evidence);
+        }
+    }
+    for found in files.iter_mut().flat_map(|placed| &mut placed.lines).flatten() {
+        let Some(place) = found.place.filter(|_| claims(found)) else { continue };
+        // The first of equals: it is taken out of the table.
+        match best.entry((found.record, place)) {
+            Entry::Occupied(most) if *most.get() == found.evidence => drop(most.remove()),
+            _ => found.grade = Grade::MatchesAi,
+        }
+    }
 }
 
 /// Common lines at the ends of a run, and in it, are the run's where they stand in the record too.
-fn extend(index: &Index<'_>, placed: &mut Placed, looked: &Looked, run: &Run) {
+fn extend(index: &Index<'_>, placed: &mut Placed, looked: &Looked, run: &Run, taking: Taking) {
     let record = &index.records[run.record as usize].fingerprints.lines;
     let ends = [(run.lines.first(), false), (run.lines.last(), true)];
     for (end, forward) in ends {
@@ -218,10 +306,13 @@ fn extend(index: &Index<'_>, placed: &mut Placed, looked: &Looked, run: &Run) {
             let (Some(next), Some(next_place)) = (step(at), step(place)) else { break };
             let (Some(line), Some(theirs)) = (looked.lines.get(next), record.get(next_place)) else { break };
             let Ok(of_record) = u32::try_from(next_place) else { break };
-            if placed.lines[next].is_some() || theirs.normalised != line.fingerprint.normalised {
+            if placed.lines[next].is_some()
+                || placed.used.contains(&(run.record, of_record))
+                || theirs.normalised != line.fingerprint.normalised
+            {
                 break;
             }
-            take(index, placed, looked, next, run.record, of_record);
+            take(index, placed, looked, (next, run.record, of_record), taking);
             (at, place) = (next, next_place);
         }
     }

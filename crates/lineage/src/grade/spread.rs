@@ -92,7 +92,7 @@ fn place_line(
             false => Grade::MatchesAi,
         };
         let kept_percent = u8::try_from(percent).unwrap_or(100);
-        let found = At { record: cover.record, place: None, kept_percent, grade };
+        let found = At::in_part(cover.record, kept_percent, grade);
         let score = percent + if near { 50 } else { 0 };
         if best.is_none_or(|(was, score_was, _)| (accepted, score) > (was, score_was)) {
             best = Some((accepted, score, found));

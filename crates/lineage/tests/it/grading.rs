@@ -127,6 +127,24 @@ fn ties() {
     assert_eq!(winner(&[accepted("a", BODY, "x.adb"), accepted("b", BODY, "x.adb")]), "b");
 }
 
+/// One acceptance accounts for one place, and a few lines in another file are not what was accepted.
+#[test]
+fn one_acceptance_one_place() {
+    let answer = || Answer::accepted(BODY, "src/sort.adb");
+    assert_eq!(
+        grades(&[answer()], "src/sort.adb", &format!("{BODY}{BODY}")),
+        "ai-verbatim 6, common 6, matches-ai 6"
+    );
+    assert_eq!(
+        grades(&[answer(), answer()], "src/sort.adb", &format!("{BODY}{BODY}")),
+        "ai-verbatim 12, common 6"
+    );
+    assert_eq!(grades(&[answer()], "src/other.adb", BODY), "ai-verbatim 6, common 3");
+    let piece: String = BODY.lines().skip(4).take(2).map(|line| format!("{line}\n")).collect();
+    assert_eq!(grades(&[answer()], "src/sort.adb", &piece), "ai-verbatim 2");
+    assert_eq!(grades(&[answer()], "src/other.adb", &piece), "matches-ai 2");
+}
+
 /// Lines that everybody writes say nothing alone.
 #[test]
 fn chance() {

@@ -1,21 +1,22 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use ::models::media::pack;
-use oms::{KeySigner, Sign};
+use oms::token::Request;
+use oms::{KeySigner, Material, PublicKey, Sign, SignError};
 
 use super::KEY_BYTES_MAX;
-use super::token::Token;
 use crate::commands::Session;
 use crate::failure::Failure;
 use crate::file;
+use crate::token::TokenKey;
 
 /// Signs a bundle with a key, or with a key and its certificate (OpenSSF Model Signing)
 ///
 /// The signature is over the digests in the manifest: blobs that were left out or lie elsewhere are signed
 /// too. Keys are of the curves P-256, P-384 or P-521. A key in a file is PEM, not encrypted: keep it where models
 /// are qualified, not on the medium. A key in a token or on a card is used by PKCS#11; the module is loaded by a
-/// program of its own, `cloister-pkcs11`, which signs nothing but manifests of models. A signature that is there is
+/// program of its own, `cloister-pkcs11`, which signs no other document than a manifest of a model. A signature that is there is
 /// replaced.
 #[derive(clap::Args)]
 pub(crate) struct SignBundle {
@@ -61,13 +62,48 @@ impl SignBundle {
 
     fn signer(&self, chain: Option<&[u8]>) -> Result<Box<dyn Sign>, Failure> {
         if let (Some(module), Some(token), Some(key)) = (&self.pkcs11_module, &self.token, &self.token_key) {
-            let token = Token::new(module, token, key, self.pin_file.as_deref(), chain)?;
-            return Ok(Box::new(token));
+            let signer = TokenSigner::new(module, (token, key), self.pin_file.as_deref(), chain);
+            let refused = |why| Failure::refused(format!("the token {token} cannot sign: {why}"));
+            return Ok(Box::new(signer.map_err(refused)?));
         }
         let Some(path) = &self.key else { return Err(Failure::usage("name a key with --key")) };
         let key = file::read(path, KEY_BYTES_MAX)?;
         let signer = KeySigner::from_pem(&key, chain)
             .map_err(|error| Failure::usage(format!("{} cannot sign", path.display())).caused_by(&error))?;
         Ok(Box::new(signer))
+    }
+}
+
+/// Signs with a key that stays in its token.
+struct TokenSigner {
+    key: TokenKey,
+    material: Material,
+}
+
+impl TokenSigner {
+    /// An error says in words why it cannot sign.
+    fn new(
+        module: &Path,
+        (token, key): (&str, &str),
+        pin_file: Option<&Path>,
+        chain: Option<&[u8]>,
+    ) -> Result<TokenSigner, String> {
+        let key = TokenKey::new(module, token, key, pin_file).map_err(|error| error.to_string())?;
+        let public = PublicKey::from_pem(key.public_pem()?.as_bytes()).map_err(|error| error.to_string())?;
+        let material = match chain {
+            Some(chain) => Material::certificates(public, chain).map_err(|error| error.to_string())?,
+            None => Material::key(public),
+        };
+        Ok(TokenSigner { key, material })
+    }
+}
+
+impl Sign for TokenSigner {
+    fn verification_material(&self) -> Material {
+        self.material.clone()
+    }
+
+    fn sign(&self, pae: &[u8]) -> Result<Vec<u8>, SignError> {
+        self.key.sign(&Request::Sign { pae: pae.to_vec() }).map_err(SignError::Failed)
     }
 }

@@ -1,0 +1,68 @@
+//! Persons as Cedar sees them: made once for a policy, and kept, since making one costs more than a decision about them.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cedar_policy::{Entity, EntityUid, RestrictedExpression};
+
+use crate::names::{Names, entity, strings};
+use crate::{LabelSet, Principal, Role};
+
+/// Persons that are kept, of some kilobytes each.
+const PERSONS_MAX: usize = 8192;
+
+/// A person for Cedar.
+pub(crate) struct Known {
+    pub(crate) user: Entity,
+    /// The person, and all groups and roles of theirs.
+    pub(crate) uids: Vec<EntityUid>,
+}
+
+/// All that a person is made of: whoever differs in any of it is another one.
+#[derive(PartialEq, Eq, Hash)]
+struct Traits {
+    name: String,
+    clearance: LabelSet,
+    groups: Vec<String>,
+    roles: Vec<Role>,
+    is_owner: bool,
+}
+
+/// Those who have asked.
+#[derive(Default)]
+pub(crate) struct Persons(Mutex<HashMap<Traits, Arc<Known>>>);
+
+impl Persons {
+    /// The person, made where they have not asked before.
+    pub(crate) fn known(&self, names: &Names, principal: &Principal) -> Result<Arc<Known>, String> {
+        let Principal { name, credential: _, clearance, groups, roles, is_owner } = principal.clone();
+        let traits = Traits { name, clearance, groups, roles, is_owner };
+        let mut persons = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = persons.get(&traits) {
+            return Ok(Arc::clone(known));
+        }
+        let known = Arc::new(made(names, &traits)?);
+        if persons.len() >= PERSONS_MAX {
+            persons.clear();
+        }
+        persons.insert(traits, Arc::clone(&known));
+        Ok(known)
+    }
+}
+
+fn made(names: &Names, person: &Traits) -> Result<Known, String> {
+    let owner = person.is_owner.then_some("owner");
+    let roles = person.roles.iter().map(|role| role.name()).chain(owner);
+    let roles = roles.map(|role| entity(&names.role, role));
+    let groups = person.groups.iter().map(|group| entity(&names.group, group));
+    let attributes = HashMap::from([
+        ("name".to_owned(), RestrictedExpression::new_string(person.name.clone())),
+        ("clearance".to_owned(), strings(&person.clearance.names())),
+        ("groups".to_owned(), strings(&person.groups)),
+    ]);
+    let parents: HashSet<EntityUid> = roles.chain(groups).collect();
+    let uid = entity(&names.user, &person.name);
+    let uids = parents.iter().cloned().chain([uid.clone()]).collect();
+    let user = Entity::new(uid, attributes, parents).map_err(|error| error.to_string())?;
+    Ok(Known { user, uids })
+}
