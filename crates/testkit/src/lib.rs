@@ -13,6 +13,7 @@ pub mod persons;
 pub mod places;
 pub mod server;
 pub mod sink;
+pub mod token;
 pub mod upstream;
 
 /// What a check found wrong, in words. Tests panic with it; soaks print it and stop.

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::{fs, io};
 
-use oms::token::{Answer, Request};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, UnparsedPublicKey};
+use oms::token::{Answer, Request, Scheme};
 use oms::{Manifest, Material, PublicKey, Resource, Serialization, Sign, SignError, Signature, Trust};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ECDSA_P521_SHA512};
 use tempfile::TempDir;
@@ -141,6 +142,33 @@ fn a_token_signs_a_model() {
             let bytes = oms::sign(&manifest, &Token { card: &card, key: label }).unwrap();
             assert_eq!(Signature::parse(&bytes).unwrap().verify(&trust, 0).unwrap().root, "token");
         }
+    }
+}
+
+/// A client's part of a handshake of TLS 1.3, and nothing that only looks so.
+#[test]
+fn a_token_signs_a_handshake() {
+    let card = Card::new();
+    let content = [&[b' '; 64][..], b"TLS 1.3, client CertificateVerify\0", &[7; 48]].concat();
+    let schemes = [
+        (&PKCS_ECDSA_P256_SHA256, "p256", "01", Scheme::EcdsaSecp256r1Sha256, &ECDSA_P256_SHA256_ASN1),
+        (&PKCS_ECDSA_P384_SHA384, "p384", "02", Scheme::EcdsaSecp384r1Sha384, &ECDSA_P384_SHA384_ASN1),
+    ];
+    for (algorithm, label, id, scheme, verified) in schemes {
+        let key = KeyPair::generate_for(algorithm).unwrap();
+        card.import(&key, label, id);
+        for _ in 0..4 {
+            let answer = card.sound(label, &Request::Handshake { scheme, content: content.clone() });
+            let Answer::Signature { der } = answer else { panic!("{answer:?}") };
+            UnparsedPublicKey::new(verified, key.public_key_raw()).verify(&content, &der).unwrap();
+        }
+    }
+    let server = String::from_utf8_lossy(&content).replace("client", "server").into_bytes();
+    for content in [server, content[1..].to_vec(), b"DSSEv1 1 a 1 b".to_vec(), Vec::new()] {
+        let request = Request::Handshake { scheme: Scheme::EcdsaSecp256r1Sha256, content };
+        let (answer, fine) = card.ask(card.arguments(card.module, TOKEN, "p256", "pin"), &request.to_bytes());
+        let Answer::Refused { why } = answer else { panic!("{answer:?}") };
+        assert!(!fine && why.contains("no client's part of a TLS 1.3 handshake"), "{why}");
     }
 }
 

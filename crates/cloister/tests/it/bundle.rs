@@ -4,6 +4,7 @@ use std::fs;
 
 use oms::Sign as _;
 use serde_json::Value;
+use testkit::token::Token;
 
 use crate::workplace::{Workplace, finish};
 
@@ -245,41 +246,21 @@ fn signed_by_a_token() {
     let place = Workplace::new();
     write_keys(&place, 9);
     create(&place, "media", &[]).check(0);
-    place.write("pin", "482913\n");
-    fs::create_dir(place.path("tokens")).unwrap();
-    let tokens = place.path("tokens");
-    place.write("softhsm2.conf", format!("directories.tokendir = {}\nlog.level = ERROR\n", tokens.display()));
-    let util = |arguments: &[&str]| {
-        let mut command = std::process::Command::new("softhsm2-util");
-        let output = command.env("SOFTHSM2_CONF", place.path("softhsm2.conf")).args(arguments).output();
-        let output = output.expect("softhsm2 is there: `cargo xtask setup` installs it");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    };
-    util(&["--init-token", "--free", "--label", "models", "--so-pin", "5678", "--pin", "482913"]);
+    let token = Token::new("models").unwrap();
     let converted = place.path("pkcs8.pem");
-    let converted = converted.to_str().unwrap();
     let pkcs8 = std::process::Command::new("openssl")
-        .args([
-            "pkcs8",
-            "-topk8",
-            "-nocrypt",
-            "-in",
-            place.path("key.pem").to_str().unwrap(),
-            "-out",
-            converted,
-        ])
+        .args(["pkcs8", "-topk8", "-nocrypt", "-in"])
+        .arg(place.path("key.pem"))
+        .arg("-out")
+        .arg(&converted)
         .status();
     assert!(pkcs8.unwrap().success());
-    util(&[
-        "--import", converted, "--token", "models", "--label", "signing", "--id", "01", "--pin", "482913",
-    ]);
-    let module = ["/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so"];
-    let module = module.into_iter().find(|path| std::path::Path::new(path).exists()).unwrap();
+    token.import(&converted, "signing", "01").unwrap();
     let sign = |key: &str| {
         let mut command = place.command();
-        command.env("SOFTHSM2_CONF", place.path("softhsm2.conf"));
-        command.args(["bundle", "sign", "media", "--pkcs11-module", module, "--token", "models"]);
-        command.args(["--token-key", key, "--pin-file", "pin"]);
+        command.env("SOFTHSM2_CONF", token.configuration());
+        command.args(["bundle", "sign", "media", "--pkcs11-module", token.module, "--token", "models"]);
+        command.args(["--token-key", key, "--pin-file"]).arg(token.pin_file());
         finish(command, "")
     };
     sign("another").check(1).says("the token models cannot sign");

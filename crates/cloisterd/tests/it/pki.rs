@@ -45,12 +45,7 @@ impl Pki {
 
     /// The same, of a root that is called otherwise.
     pub(crate) fn named(root: &str) -> Pki {
-        let pki = Pki { folder: tempfile::tempdir().unwrap() };
-        for (name, text) in
-            [("ca.cnf", CONFIG), ("index.txt", ""), ("serial", "1001\n"), ("crlnumber", "01\n")]
-        {
-            write(&pki.path(name), text);
-        }
+        let pki = Pki::empty();
         let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "root.key"];
         let root = [
             "req",
@@ -78,6 +73,29 @@ impl Pki {
         pki
     }
 
+    /// An authority below this one: what it signs leads to `root.pem` of this, by its own.
+    pub(crate) fn below(&self, name: &str) -> Pki {
+        let authority = "basicConstraints = critical,CA:TRUE,pathlen:0\nkeyUsage = critical,keyCertSign,cRLSign\n\
+                         subjectKeyIdentifier = hash\n";
+        self.sign(name, name, authority, &[]);
+        let pki = Pki::empty();
+        for (from, to) in [(format!("{name}.pem"), "root.pem"), (format!("{name}.key"), "root.key")] {
+            fs::copy(self.path(&from), pki.path(to)).unwrap();
+        }
+        pki.list(&[]);
+        pki
+    }
+
+    fn empty() -> Pki {
+        let pki = Pki { folder: tempfile::tempdir().unwrap() };
+        for (name, text) in
+            [("ca.cnf", CONFIG), ("index.txt", ""), ("serial", "1001\n"), ("crlnumber", "01\n")]
+        {
+            write(&pki.path(name), text);
+        }
+        pki
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -88,14 +106,20 @@ impl Pki {
 
     /// Makes `NAME.key` and `NAME.pem`.
     pub(crate) fn sign(&self, name: &str, common_name: &str, extensions: &str, more: &[&str]) {
+        let key = ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
+        self.sign_key(&key, name, common_name, extensions, more);
+    }
+
+    /// The same, with a key of a kind.
+    fn sign_key(&self, kind: &[&str], name: &str, common_name: &str, extensions: &str, more: &[&str]) {
         let (key, request, certificate, file) =
             (format!("{name}.key"), format!("{name}.csr"), format!("{name}.pem"), format!("{name}.ext"));
         write(&self.path(&file), extensions);
         let subject = format!("/CN={common_name}");
-        let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+        let kind = [&["-nodes", "-newkey"], kind].concat();
         let asked =
             ["req", "-new", "-config", "ca.cnf", "-subj", &subject, "-keyout", &key, "-out", &request];
-        self.openssl(&[&asked[..], &curve].concat());
+        self.openssl(&[&asked[..], &kind].concat());
         let signed = [
             "ca",
             "-batch",
@@ -114,8 +138,12 @@ impl Pki {
 
     /// A person's, whose principal name is that.
     pub(crate) fn person(&self, name: &str, upn: &str, more: &[&str]) {
-        let alternative = format!("subjectAltName = otherName:1.3.6.1.4.1.311.20.2.3;UTF8:{upn}\n");
-        self.sign(name, "somebody", &(CLIENT.to_owned() + &alternative), more);
+        self.sign(name, "somebody", &of_person(upn), more);
+    }
+
+    /// The same, with a key of a kind, as OpenSSL names it.
+    pub(crate) fn person_with(&self, kind: &[&str], name: &str, upn: &str) {
+        self.sign_key(kind, name, "somebody", &of_person(upn), &[]);
     }
 
     pub(crate) fn revoke(&self, name: &str) {
@@ -135,6 +163,10 @@ impl Pki {
         assert!(output.status.success(), "openssl {}: {words}", arguments.join(" "));
         output.stdout
     }
+}
+
+fn of_person(upn: &str) -> String {
+    format!("{CLIENT}subjectAltName = otherName:1.3.6.1.4.1.311.20.2.3;UTF8:{upn}\n")
 }
 
 pub(crate) fn write(path: &Path, text: &str) {

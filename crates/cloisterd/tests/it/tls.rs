@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use testkit::places;
 use testkit::server::Server;
+use testkit::token::Token;
 
 use crate::pki::{CLIENT, Pki, write};
 use crate::tokens::free_port;
@@ -305,11 +306,103 @@ fn people_client(pki: &Pki, port: u16) {
         (format!("{ca}{own}server_name = 'other.site'\n"), "not valid for name"),
         (format!("ca_file = '{}'\n{own}", pki.text("ada.pem")), "cannot reach"),
         (ca.clone(), "certificate"),
-        (format!("{ca}certificate_file = 'a.pem'\n"), "come together"),
+        (format!("{ca}certificate_file = 'a.pem'\n"), "comes with one of"),
+        (format!("{ca}{own}key_uri = 'pkcs11:token=a'\n"), "comes with one of"),
+        (format!("{ca}certificate_file = 'a.pem'\nkey_uri = 'pkcs11:token=a'\n"), "names no module-path"),
     ] {
         configure(&more);
         let (good, words) = run(None);
         assert!(!good && words.contains(expected), "{expected}: {words}");
+    }
+}
+
+/// People below an authority that is below the root, with their keys in a token.
+#[test]
+fn an_issuing_authority_and_keys_in_a_token() {
+    let pki = Pki::new();
+    let (issuing, withdrawn) = (pki.below("issuing"), pki.below("withdrawn"));
+    let ec = |curve: &'static str| ["ec", "-pkeyopt", curve];
+    issuing.person_with(&ec("ec_paramgen_curve:P-256"), "p256", "ada@site.example");
+    issuing.person_with(&ec("ec_paramgen_curve:P-384"), "p384", "ada@site.example");
+    issuing.person_with(&["rsa:2048"], "rsa", "ada@site.example");
+    issuing.person("revoked", "ada@site.example", &[]);
+    issuing.revoke("revoked");
+    issuing.list(&[]);
+    withdrawn.person("below", "ada@site.example", &[]);
+    pki.revoke("withdrawn");
+    pki.list(&[]);
+    let token = Token::new("people").unwrap();
+    for (id, name) in [("01", "p256"), ("02", "p384"), ("03", "rsa"), ("04", "revoked")] {
+        token.import(&issuing.path(&format!("{name}.key")), name, id).unwrap();
+    }
+    token.import(&withdrawn.path("below.key"), "below", "05").unwrap();
+
+    let port = free_port();
+    let mut server = Server::new(places::SMALL, &[]).unwrap();
+    server.cloisterd(&["user", "add", "ada"]).unwrap();
+    let lists: Vec<String> =
+        [&pki, &issuing, &withdrawn].iter().map(|of| format!("'{}'", of.text("crl.pem"))).collect();
+    let clients = format!(
+        "client_ca = '{}'\ncrls = [{}]\ndomains = ['site.example']\nclients = 'required'\n",
+        pki.text("root.pem"),
+        lists.join(", ")
+    );
+    server.configure(&tls_settings(&pki, port, &clients)).unwrap();
+    server.start().unwrap();
+
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join("cloister")).unwrap();
+    // The person's certificate, the key's label, and whose certificate stands behind the person's.
+    let models = |of: &Pki, name: &str, key: &str, with_issuer: bool| {
+        let mut chain = std::fs::read_to_string(of.path(&format!("{name}.pem"))).unwrap();
+        if with_issuer {
+            chain += &std::fs::read_to_string(of.path("root.pem")).unwrap();
+        }
+        write(&home.path().join("cloister/chain.pem"), &chain);
+        let uri = format!(
+            "pkcs11:token=people;object={key};type=private?module-path={}&pin-source={}",
+            token.module,
+            token.pin_file().display()
+        );
+        let text = format!(
+            "server = 'https://127.0.0.1:{port}'\nca_file = '{}'\ncertificate_file = 'chain.pem'\nkey_uri = '{uri}'\n",
+            pki.text("root.pem")
+        );
+        write(&home.path().join("cloister/config.toml"), &text);
+        let mut command = Command::new(places::program("cloister").unwrap());
+        command.arg("models").env("XDG_CONFIG_HOME", home.path()).env("XDG_STATE_HOME", home.path());
+        command.env("SOFTHSM2_CONF", token.configuration());
+        command.env_remove("CLOISTER_SERVER").env_remove("CLOISTER_CA");
+        let output = command.output().unwrap();
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned() + &words)
+    };
+    for name in ["p256", "p384", "rsa"] {
+        let (good, words) = models(&issuing, name, name, true);
+        assert!(good && words.contains("coder"), "{name}: {words}\n{}", server.log());
+    }
+    // What is wrong on this side is said; of what the server found, its ledger knows the reason.
+    for (name, key, expected) in [
+        ("p256", "p384", "its key is not the one of the certificate"),
+        ("p256", "lost", "no private key called `lost`"),
+        ("rsa", "p256", "no private key called `p256`"),
+    ] {
+        let (good, words) = models(&issuing, name, key, true);
+        assert!(!good && words.contains(expected), "{name} {key}: {words}");
+    }
+    for (of, name, with_issuer, reason) in [
+        (&issuing, "revoked", true, "certificate: revoked"),
+        (&withdrawn, "below", true, "certificate: revoked"),
+        (&issuing, "p256", false, "certificate: unknown authority"),
+    ] {
+        let before = refusals(&server).len();
+        let (good, words) = models(of, name, name, with_issuer);
+        assert!(
+            !good && !words.contains("revoked") && !words.contains("unknown authority"),
+            "{name}: {words}"
+        );
+        until("a refusal on record", || refusals(&server).len() > before);
+        assert!(refusals(&server)[..].iter().any(|(known, _)| known == reason), "{:?}", refusals(&server));
     }
 }
 

@@ -1,6 +1,9 @@
 //! Items of a chunk, written and read.
 
+use std::sync::LazyLock;
+
 use ledger::{Choice, Decision, Event, Fingerprint, Fingerprints, Intent, Leaf, LineFingerprint, ResultLeaf};
+use memchr::memmem::{self, Finder};
 use protocol::Digest;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -40,6 +43,12 @@ pub struct Finding {
     /// Licences of what it matches.
     pub licences: Vec<String>,
 }
+
+/// The fields of decisions that take something over.
+static TAKING_OVER: LazyLock<Vec<Finder<'static>>> = LazyLock::new(|| {
+    let taken = Choice::ALL.into_iter().filter(|choice| choice.takes_over());
+    taken.map(|choice| Finder::new(&format!(r#""choice":"{}""#, choice.name())).into_owned()).collect()
+});
 
 /// A record's lists, as they lie in a chunk.
 #[derive(Clone, Copy)]
@@ -209,18 +218,15 @@ impl Raw<'_> {
 
     /// Whether a decision among its leaves took something over: found as below.
     pub(super) fn is_taken(&self) -> bool {
-        let taken = Choice::ALL.into_iter().filter(|choice| choice.takes_over());
-        let fields: Vec<String> = taken.map(|choice| format!(r#""choice":"{}""#, choice.name())).collect();
-        let has = |leaf: &[u8], field: &str| leaf.windows(field.len()).any(|part| part == field.as_bytes());
-        self.leaves.iter().skip(2).any(|(_, leaf)| fields.iter().any(|field| has(leaf, field)))
+        let has = |leaf: &[u8]| TAKING_OVER.iter().any(|field| field.find(leaf).is_some());
+        self.leaves.iter().skip(2).any(|(_, leaf)| has(leaf))
     }
 
     /// Whether the result's leaf, the second, names the digest of a list. A quote within a string of JSON is escaped, so
     /// that this is found where the field stands and nowhere else.
     pub(super) fn commits_to(&self, lists: &Digest) -> bool {
         let field = format!(r#""fingerprints":"{lists}""#);
-        let field = field.as_bytes();
-        self.leaves.get(1).is_some_and(|(_, leaf)| leaf.windows(field.len()).rev().any(|part| part == field))
+        self.leaves.get(1).is_some_and(|(_, leaf)| memmem::find(leaf, field.as_bytes()).is_some())
     }
 
     /// The record, or what is wrong with it.
