@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ledger::{Event, Leaf};
 use protocol::Digest;
@@ -68,6 +69,8 @@ pub struct Reader<R> {
     input: R,
     header: Header,
     key: [u8; 32],
+    /// Whether all chunks were read.
+    ended: bool,
 }
 
 /// What of a slice was wanted, with everything verified.
@@ -107,7 +110,7 @@ impl<R: Read + Seek> Reader<R> {
         let header: Header =
             serde_json::from_slice(&header).map_err(|_| SliceError::Form("its header cannot be read"))?;
         let key = header.key().ok_or(SliceError::Form("its key is not 32 bytes in hexadecimal"))?;
-        Ok(Reader { input, header, key })
+        Ok(Reader { input, header, key, ended: false })
     }
 
     /// The key that fingerprints are made with.
@@ -129,9 +132,11 @@ impl<R: Read + Seek> Reader<R> {
         let mut sealing = Sealing::new(&self.header.scope, self.header.end, &self.key);
         let (mut hashes, mut context, mut context_bytes) = (Vec::new(), Vec::new(), BTreeMap::new());
         let (mut noticed, mut hits) = (Vec::new(), Vec::new());
-        loop {
-            let (packed, ended) = self.chunks()?;
-            for (chunk, looked) in packed.iter().zip(on_threads(&packed, |chunk| look_at(chunk, wanted))) {
+        let mut packed = self.chunks()?;
+        while !packed.is_empty() {
+            // The next ones are read while these are looked at.
+            let (found, next) = on_threads_beside(&packed, |chunk| look_at(chunk, wanted), || self.chunks());
+            for (chunk, looked) in packed.iter().zip(found) {
                 let looked = looked?;
                 sealing.add(looked.records, &looked.digest);
                 hashes.extend(looked.hashes);
@@ -147,9 +152,7 @@ impl<R: Read + Seek> Reader<R> {
                     return Err(SliceError::Form("it has too many leaves"));
                 }
             }
-            if ended {
-                break;
-            }
+            packed = next?;
         }
         let contents = sealing.finish();
         let made_unix_ms = self.seal(&contents)?;
@@ -199,16 +202,16 @@ impl<R: Read + Seek> Reader<R> {
         Ok(records)
     }
 
-    /// A few chunks, still packed; and whether they were the last.
-    fn chunks(&mut self) -> Result<(Vec<Packed>, bool), SliceError> {
+    /// A few chunks, still packed; none behind the last.
+    fn chunks(&mut self) -> Result<Vec<Packed>, SliceError> {
         let mut chunks = Vec::new();
-        while chunks.len() < TOGETHER {
+        while !self.ended && chunks.len() < TOGETHER {
             match self.chunk()? {
                 Some(chunk) => chunks.push(chunk),
-                None => return Ok((chunks, true)),
+                None => self.ended = true,
             }
         }
-        Ok((chunks, false))
+        Ok(chunks)
     }
 
     /// The next chunk, still packed; none at the end.
@@ -333,20 +336,36 @@ fn on_threads<I: Sync, T: Send>(
     items: &[I],
     work: impl Fn(&I) -> Result<T, SliceError> + Sync,
 ) -> Vec<Result<T, SliceError>> {
+    on_threads_beside(items, work, || ()).0
+}
+
+/// The same, doing something else meanwhile.
+fn on_threads_beside<I: Sync, T: Send, R>(
+    items: &[I],
+    work: impl Fn(&I) -> Result<T, SliceError> + Sync,
+    beside: impl FnOnce() -> R,
+) -> (Vec<Result<T, SliceError>>, R) {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(TOGETHER);
-    if threads < 2 || items.len() < 2 {
-        return items.iter().map(work).collect();
-    }
-    let (per_thread, work) = (items.len().div_ceil(threads), &work);
+    let (next, work) = (AtomicUsize::new(0), &work);
+    // Whoever is done takes the next: items are not alike.
+    let part = || {
+        let mut done = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(at) else { return done };
+            done.push((at, work(item)));
+        }
+    };
     std::thread::scope(|scope| {
-        let parts: Vec<_> = items
-            .chunks(per_thread)
-            .map(|part| scope.spawn(move || part.iter().map(work).collect::<Vec<_>>()))
-            .collect();
-        let ended = |part: std::thread::ScopedJoinHandle<'_, Vec<_>>| {
-            part.join().unwrap_or_else(|_| vec![Err(SliceError::Form("a chunk of it cannot be looked at"))])
-        };
-        parts.into_iter().flat_map(ended).collect()
+        let parts: Vec<_> = (0..threads.min(items.len())).map(|_| scope.spawn(part)).collect();
+        let other = beside();
+        let failed = || SliceError::Form("a chunk of it cannot be looked at");
+        let mut found: Vec<Result<T, SliceError>> = items.iter().map(|_| Err(failed())).collect();
+        // One whose thread is gone has failed.
+        for (at, done) in parts.into_iter().filter_map(|part| part.join().ok()).flatten() {
+            found[at] = done;
+        }
+        (found, other)
     })
 }
 
