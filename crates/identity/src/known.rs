@@ -14,7 +14,7 @@ const PERSONS_MAX: usize = 8192;
 /// A person for Cedar.
 pub(crate) struct Known {
     pub(crate) user: Entity,
-    /// The person, and all groups and roles of theirs.
+    /// The person, and the groups and roles of theirs that policies name.
     pub(crate) uids: Vec<EntityUid>,
 }
 
@@ -34,14 +34,19 @@ pub(crate) struct Persons(Mutex<HashMap<Traits, Arc<Known>>>);
 
 impl Persons {
     /// The person, made where they have not asked before.
-    pub(crate) fn known(&self, names: &Names, principal: &Principal) -> Result<Arc<Known>, String> {
+    pub(crate) fn known(
+        &self,
+        names: &Names,
+        named: &HashSet<EntityUid>,
+        principal: &Principal,
+    ) -> Result<Arc<Known>, String> {
         let Principal { name, credential: _, clearance, groups, roles, is_owner } = principal.clone();
         let traits = Traits { name, clearance, groups, roles, is_owner };
         let mut persons = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = persons.get(&traits) {
             return Ok(Arc::clone(known));
         }
-        let known = Arc::new(made(names, &traits)?);
+        let known = Arc::new(made(names, named, &traits)?);
         if persons.len() >= PERSONS_MAX {
             persons.clear();
         }
@@ -50,7 +55,8 @@ impl Persons {
     }
 }
 
-fn made(names: &Names, person: &Traits) -> Result<Known, String> {
+/// A group or role that no policy names cannot matter to any: attributes and context hold texts, and no entities, to be in.
+fn made(names: &Names, named: &HashSet<EntityUid>, person: &Traits) -> Result<Known, String> {
     let owner = person.is_owner.then_some("owner");
     let roles = person.roles.iter().map(|role| role.name()).chain(owner);
     let roles = roles.map(|role| entity(&names.role, role));
@@ -60,7 +66,7 @@ fn made(names: &Names, person: &Traits) -> Result<Known, String> {
         ("clearance".to_owned(), strings(&person.clearance.names())),
         ("groups".to_owned(), strings(&person.groups)),
     ]);
-    let parents: HashSet<EntityUid> = roles.chain(groups).collect();
+    let parents: HashSet<EntityUid> = roles.chain(groups).filter(|uid| named.contains(uid)).collect();
     let uid = entity(&names.user, &person.name);
     let uids = parents.iter().cloned().chain([uid.clone()]).collect();
     let user = Entity::new(uid, attributes, parents).map_err(|error| error.to_string())?;

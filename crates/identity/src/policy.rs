@@ -3,11 +3,11 @@
 //! Beside a site's own files there is always the floor, which nothing they say can undo. Who has no files of their own gets
 //! the default ones. A policy that is not valid is none: nothing of it is used.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use cedar_policy::{ActionConstraint, PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use cedar_policy::{ActionConstraint, EntityUid, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 use miette::Diagnostic;
 use protocol::Digest;
 use sha2::{Digest as _, Sha256};
@@ -58,6 +58,8 @@ pub struct Policy {
     by_verb: BTreeMap<Verb, About>,
     policies: usize,
     names: Names,
+    /// All that policies name: persons, groups, roles, actions and things.
+    named: HashSet<EntityUid>,
     persons: Persons,
 }
 
@@ -164,8 +166,11 @@ impl Policy {
         }
         let names = Names::new().map_err(|problem| PolicyError(vec![problem]))?;
         let by_verb = all.by_verb(&names).map_err(|problem| PolicyError(vec![problem]))?;
+        let policies = all.policies.values().map(|(policy, _)| policy);
+        let named = policies.flat_map(cedar_policy::Policy::entity_literals).collect();
         Ok(Policy {
             digest: digest(&files),
+            named,
             by_verb,
             policies: all.policies.len(),
             names,
@@ -211,7 +216,7 @@ impl Policy {
 
     /// A person, as Cedar sees them.
     pub(crate) fn known(&self, principal: &Principal) -> Result<Arc<Known>, String> {
-        self.persons.known(&self.names, principal)
+        self.persons.known(&self.names, &self.named, principal)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use ledger::{Choice, Decision, Event, Fingerprint, Fingerprints, Intent, Leaf, LineFingerprint, ResultLeaf};
-use memchr::memmem::{self, Finder};
+use memchr::memmem::Finder;
 use protocol::Digest;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -43,6 +43,9 @@ pub struct Finding {
     /// Licences of what it matches.
     pub licences: Vec<String>,
 }
+
+/// The field of a result that names the digest of its list, up to the digest.
+static FINGERPRINTS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(r#""fingerprints":""#));
 
 /// The fields of decisions that take something over.
 static TAKING_OVER: LazyLock<Vec<Finder<'static>>> = LazyLock::new(|| {
@@ -225,8 +228,11 @@ impl Raw<'_> {
     /// Whether the result's leaf, the second, names the digest of a list. A quote within a string of JSON is escaped, so
     /// that this is found where the field stands and nowhere else.
     pub(super) fn commits_to(&self, lists: &Digest) -> bool {
-        let field = format!(r#""fingerprints":"{lists}""#);
-        self.leaves.get(1).is_some_and(|(_, leaf)| memmem::find(leaf, field.as_bytes()).is_some())
+        let Some((_, leaf)) = self.leaves.get(1) else { return false };
+        let mut after =
+            FINGERPRINTS.find_iter(leaf).filter_map(|at| leaf.get(at + FINGERPRINTS.needle().len()..));
+        let lists = format!("{lists}\"");
+        after.any(|after| after.starts_with(lists.as_bytes()))
     }
 
     /// The record, or what is wrong with it.
