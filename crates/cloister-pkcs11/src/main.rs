@@ -2,9 +2,9 @@
 //! security module, by PKCS#11. The only program that loads a token's module, which is somebody else's code: whoever
 //! signs starts it, says one thing on its standard input and reads one answer on its standard output (`oms::token`).
 //!
-//! It signs statements of models and a client's part of a TLS 1.3 handshake, and nothing else, tries a PIN once, and not at all when one try is left. It does not
-//! make keys, change PINs, or speak to tokens that ask for the PIN before each signature
-//! (`CKA_ALWAYS_AUTHENTICATE`).
+//! It signs statements of models and a client's part of a TLS 1.3 handshake, and nothing else. It tries a PIN once, and
+//! not at all when one try is left. It does not make keys, change PINs, or speak to tokens that ask for the PIN before
+//! each signature (`CKA_ALWAYS_AUTHENTICATE`).
 
 mod der;
 mod pin;

