@@ -11,7 +11,7 @@ mod spill;
 pub use models::{NotAdmitted, check_admitted};
 
 use approval::PublicKey;
-use identity::{Asked, Credential};
+use identity::{Asked, Credential, Scope, Terms};
 use ledger::Event;
 use protocol::admin::{Command, Response};
 use protocol::context::Stage;
@@ -206,13 +206,22 @@ impl Assist {
                 let users = house.identity.user_list().map_err(|e| failed(e, ""))?;
                 Ok(json!(users))
             }
-            Command::TokenIssue { user, note } => {
-                self.write(changed(&user, format!("note: {note}"))).await?;
+            Command::TokenIssue { user, note, scope, days } => {
+                let scope = Scope::of(scope.iter().map(String::as_str)).map_err(|e| failed(e, ""))?;
+                let terms = Terms::from_now(days, scope);
+                let until = terms.expires_unix_s.map_or("never".to_owned(), |expires| expires.to_string());
+                let detail = format!("note: {note}; expires: {until}; limited to: {}", terms.scope);
+                self.write(changed(&user, detail)).await?;
                 let issued = house
                     .identity
-                    .token_issue(&user, &note)
+                    .token_issue(&user, &note, &terms)
                     .map_err(|e| failed(e, "list the users with `cloisterd user list`"))?;
-                Ok(json!({ "id": issued.id, "token": issued.text }))
+                Ok(json!({
+                    "id": issued.id,
+                    "token": issued.text,
+                    "expires_unix_s": terms.expires_unix_s,
+                    "scope": terms.scope,
+                }))
             }
             Command::TokenRevoke { id } => {
                 self.write(changed(&id, String::new())).await?;

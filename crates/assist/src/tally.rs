@@ -199,6 +199,7 @@ mod tests {
             groups: Vec::new(),
             roles: Vec::new(),
             is_owner: false,
+            scope: identity::Scope::default(),
         }
     }
 

@@ -95,6 +95,7 @@ fn person(number: u64) -> Result<Principal, Failure> {
         groups,
         roles: Vec::new(),
         is_owner: false,
+        scope: identity::Scope::default(),
     })
 }
 

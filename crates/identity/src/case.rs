@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Asked, Asking, Circumstances, Decision, LabelError, LabelSet, Lattice, LatticeError, NoRole, NoVerb,
-    Policy, Principal, Resource, Verb, parse_roles,
+    Policy, Principal, Resource, Scope, Verb, parse_roles,
 };
 
 /// Cases of one file at most.
@@ -75,6 +75,9 @@ pub struct Person {
     pub owner: bool,
     /// How they showed who they are, as `token`; that where it is empty.
     pub strength: String,
+    /// What their token is limited to; nothing where it is empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scope: Vec<String>,
 }
 
 /// To what something is done, in a case: one of these.
@@ -155,7 +158,7 @@ pub enum CaseError {
 impl Case {
     /// Decides it under a policy.
     pub fn decide(&self, policy: &Arc<Policy>, lattice: &Lattice) -> Result<Decision, CaseError> {
-        let Person { name, roles, groups, labels, owner, strength } = &self.person;
+        let Person { name, roles, groups, labels, owner, strength, scope } = &self.person;
         let strength = if strength.is_empty() { "token" } else { strength };
         let principal = Principal {
             name: name.clone(),
@@ -164,6 +167,7 @@ impl Case {
             groups: groups.clone(),
             roles: parse_roles(roles)?,
             is_owner: *owner,
+            scope: Scope::of(scope.iter().map(String::as_str))?,
         };
         let verb: Verb = self.action.parse()?;
         let asked = Asked {

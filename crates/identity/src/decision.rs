@@ -13,6 +13,9 @@ use crate::names::{Names, entity, strings};
 use crate::verb::{Resource, Verb};
 use crate::{LabelSet, Policy, Principal};
 
+/// Named as the rule where a token's limits deny, which no policy can undo.
+const TOKEN_SCOPE: &str = "cloister.token-scope";
+
 /// What somebody wants to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
@@ -159,6 +162,12 @@ impl<'a> Asking<'a> {
             (Ok(policy), Err(why)) => return self.denied(policy.digest(), why),
             (Err(why), _) => return self.denied(Digest([0; 32]), why),
         };
+        if !self.principal.scope.allows(asked.verb) {
+            let Principal { name, scope, .. } = self.principal;
+            let reason = format!("{name}'s token is not for `{}`: it is limited to {scope}", asked.verb);
+            let rules = vec![TOKEN_SCOPE.to_owned()];
+            return Decision { allowed: false, reason, rules, policy: policy.digest() };
+        }
         let alike = policy.about(asked.verb).filter(|about| !about.names_things).and_then(|_| alike(asked));
         let decided = || match evaluated(policy, made, asked) {
             Err(why) => self.denied(policy.digest(), &why),

@@ -40,7 +40,8 @@ impl Persons {
         named: &HashSet<EntityUid>,
         principal: &Principal,
     ) -> Result<Arc<Known>, String> {
-        let Principal { name, credential: _, clearance, groups, roles, is_owner } = principal.clone();
+        let Principal { name, credential: _, clearance, groups, roles, is_owner, scope: _ } =
+            principal.clone();
         let traits = Traits { name, clearance, groups, roles, is_owner };
         let mut persons = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = persons.get(&traits) {

@@ -16,6 +16,7 @@ mod lattice;
 mod names;
 mod policy;
 mod role;
+mod scope;
 mod shown;
 mod store;
 mod verb;
@@ -31,7 +32,8 @@ pub use policy::{
     SCHEMA, is_policy_file_name,
 };
 pub use role::{NoRole, Role, RolesOfGroups, parse_roles};
-pub use store::{AuthenticateError, Identity, Issued, KeyView, StoreError, TokenView, UserView};
+pub use scope::Scope;
+pub use store::{AuthenticateError, Identity, Issued, KeyView, StoreError, Terms, TokenView, UserView};
 pub use verb::{NoVerb, Resource, Verb};
 
 pub use shown::{Credential, Login};
@@ -52,6 +54,8 @@ pub struct Principal {
     pub roles: Vec<Role>,
     /// Whether this is the owner of the data directory.
     pub is_owner: bool,
+    /// What the token that they showed is limited to.
+    pub scope: Scope,
 }
 
 impl Principal {

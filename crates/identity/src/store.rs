@@ -13,9 +13,9 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::{Credential, LabelSet, Lattice, Login, Principal, Role, RolesOfGroups};
+use crate::{Credential, LabelSet, Lattice, Login, Principal, Role, RolesOfGroups, Scope};
 
-const SCHEMA_VERSION: i64 = 4;
+const SCHEMA_VERSION: i64 = 5;
 const SCHEMA: &str = "
 create table users (
     name text primary key,
@@ -48,7 +48,12 @@ alter table users add column groups text not null default '';
 /// What version 4 added: roles, by name, separated by commas.
 const SCHEMA_4: &str = "
 alter table users add column roles text not null default '';
-pragma user_version = 4;
+";
+/// What version 5 added: when a token ends, and the actions that it is limited to, separated by commas; without them, all.
+const SCHEMA_5: &str = "
+alter table tokens add column expires_unix_s integer;
+alter table tokens add column scope text not null default '';
+pragma user_version = 5;
 ";
 /// In a list of readers: all.
 const EVERYONE: &str = "everyone";
@@ -76,7 +81,25 @@ pub struct Identity {
 #[derive(Clone)]
 struct Live {
     sha256: [u8; 32],
+    expires_unix_s: Option<i64>,
     principal: Principal,
+}
+
+/// How long a token is good, and for what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// From when on it is not; never, if absent.
+    pub expires_unix_s: Option<i64>,
+    /// What it is limited to.
+    pub scope: Scope,
+}
+
+impl Terms {
+    /// Good for so many days from now on; for ever, without a number.
+    pub fn from_now(days: Option<u32>, scope: Scope) -> Terms {
+        const DAY_S: i64 = 24 * 60 * 60;
+        Terms { expires_unix_s: days.map(|days| now_unix_s() + i64::from(days) * DAY_S), scope }
+    }
 }
 
 /// A new token. Its text exists here only.
@@ -115,6 +138,10 @@ pub struct TokenView {
     pub note: String,
     /// When it was issued.
     pub created_unix_s: i64,
+    /// From when on it is not good any more.
+    pub expires_unix_s: Option<i64>,
+    /// What it is limited to; null where nothing limits it.
+    pub scope: Scope,
     /// When it was revoked.
     pub revoked_unix_s: Option<i64>,
 }
@@ -204,6 +231,9 @@ pub enum AuthenticateError {
     /// Not a live token.
     #[error("the token is not valid")]
     Token,
+    /// A token whose time is over. Only who has it is told, since only they show its secret.
+    #[error("the token has expired: an administrator issues another with `cloisterd token issue`")]
+    Expired,
     /// Another user of the machine.
     #[error("user {0} of this machine is not known here: send a token")]
     Peer(u32),
@@ -233,6 +263,7 @@ impl AuthenticateError {
         match self {
             AuthenticateError::Missing => "no credential",
             AuthenticateError::Token => "not a live token",
+            AuthenticateError::Expired => "an expired token",
             AuthenticateError::Peer(_) => "another user of the machine",
             AuthenticateError::Certificate(refused) => refused.reason(),
             AuthenticateError::Jwt(refused) => refused.reason(),
@@ -257,7 +288,7 @@ impl Identity {
         match connection.query_row("pragma user_version", [], |row| row.get(0))? {
             SCHEMA_VERSION => {}
             version @ 0..SCHEMA_VERSION => {
-                let steps = [SCHEMA, SCHEMA_2, SCHEMA_3, SCHEMA_4];
+                let steps = [SCHEMA, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5];
                 let missing = steps.get(usize::try_from(version).unwrap_or(0)..).unwrap_or_default();
                 connection.execute_batch(&format!("begin; {} commit;", missing.concat()))?;
             }
@@ -312,7 +343,7 @@ impl Identity {
         roles.sort_unstable();
         roles.dedup();
         let clearance = self.lattice.closed(labels);
-        Principal { name, credential, clearance, groups, roles, is_owner: false }
+        Principal { name, credential, clearance, groups, roles, is_owner: false, scope: Scope::default() }
     }
 
     /// Who shows this credential.
@@ -326,6 +357,7 @@ impl Identity {
                 groups: Vec::new(),
                 roles: Vec::new(),
                 is_owner: true,
+                scope: Scope::default(),
             }),
             Credential::Peer { uid } => Err(AuthenticateError::Peer(*uid)),
             Credential::Bearer(text) if looks_like_jwt(text) => self.authenticate_jwt(text),
@@ -407,7 +439,11 @@ impl Identity {
         let expected = live.as_ref().map_or([0; 32], |live| live.sha256);
         let shown: [u8; 32] = Sha256::digest(secret).into();
         let equal: bool = expected.ct_eq(&shown).into();
-        live.filter(|_| equal).map(|live| live.principal).ok_or(AuthenticateError::Token)
+        let live = live.filter(|_| equal).ok_or(AuthenticateError::Token)?;
+        if live.expires_unix_s.is_some_and(|expires| expires <= now_unix_s()) {
+            return Err(AuthenticateError::Expired);
+        }
+        Ok(live.principal)
     }
 
     fn live_token(&self, id: &str) -> Result<Option<Live>, StoreError> {
@@ -417,20 +453,24 @@ impl Identity {
         let connection = lock(&self.connection);
         let row = connection
             .query_row(
-                "select tokens.sha256, users.name, users.labels, users.groups, users.roles from tokens join users on users.name = tokens.user
+                "select users.name, users.labels, users.groups, users.roles, scope, sha256, expires_unix_s
+                 from tokens join users on users.name = tokens.user
                  where tokens.id = ?1 and revoked_unix_s is null and disabled_unix_s is null",
                 params![id],
                 |row| {
-                    let [labels, groups, roles] = [row.get(2)?, row.get(3)?, row.get::<_, String>(4)?];
-                    Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, String>(1)?, labels, groups, roles))
+                    let texts =
+                        [row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?];
+                    Ok((texts, row.get(5)?, row.get(6)?))
                 },
             )
             .optional()?;
-        let Some((sha256, name, labels, groups, roles)) = row else { return Ok(None) };
+        let Some(([name, labels, groups, roles, scope], sha256, expires_unix_s)) = row else {
+            return Ok(None);
+        };
         let labels = parse_labels(&labels)?;
-        let roles = parse_stored_roles(&roles)?;
+        let (roles, scope) = (parse_stored_roles(&roles)?, parse_scope(&scope)?);
         let principal = self.principal(name, format!("token:{id}"), &labels, parse_groups(&groups), roles);
-        let live = Live { sha256, principal };
+        let live = Live { sha256, expires_unix_s, principal: Principal { scope, ..principal } };
         // Under the connection's lock, so that a revocation empties this after it is filled.
         lock(&self.live).insert(id.to_owned(), live.clone());
         Ok(Some(live))
@@ -511,7 +551,7 @@ impl Identity {
     }
 
     /// Issues a token.
-    pub fn token_issue(&self, user: &str, note: &str) -> Result<Issued, StoreError> {
+    pub fn token_issue(&self, user: &str, note: &str, terms: &Terms) -> Result<Issued, StoreError> {
         if note.len() > NOTE_BYTES_MAX {
             return Err(StoreError::Note);
         }
@@ -519,9 +559,9 @@ impl Identity {
         let id = hex(&id);
         let sha256: [u8; 32] = Sha256::digest(secret).into();
         let issued = self.change(
-            "insert into tokens (id, user, sha256, note, created_unix_s)
-             select ?1, name, ?3, ?4, ?5 from users where name = ?2 and disabled_unix_s is null",
-            params![id, user, sha256, note, now_unix_s()],
+            "insert into tokens (id, user, sha256, note, created_unix_s, expires_unix_s, scope)
+             select ?1, name, ?3, ?4, ?5, ?6, ?7 from users where name = ?2 and disabled_unix_s is null",
+            params![id, user, sha256, note, now_unix_s(), terms.expires_unix_s, terms.scope.to_string()],
         )?;
         if issued == 0 {
             return Err(StoreError::NoUser(user.to_owned()));
@@ -543,18 +583,26 @@ impl Identity {
     pub fn token_list(&self) -> Result<Vec<TokenView>, StoreError> {
         let connection = lock(&self.connection);
         let mut statement = connection.prepare(
-            "select id, user, note, created_unix_s, revoked_unix_s from tokens order by created_unix_s, id",
+            "select id, user, note, created_unix_s, expires_unix_s, scope, revoked_unix_s from tokens
+             order by created_unix_s, id",
         )?;
         let rows = statement.query_map([], |row| {
-            Ok(TokenView {
+            let token = TokenView {
                 id: row.get(0)?,
                 user: row.get(1)?,
                 note: row.get(2)?,
                 created_unix_s: row.get(3)?,
-                revoked_unix_s: row.get(4)?,
-            })
+                expires_unix_s: row.get(4)?,
+                scope: Scope::default(),
+                revoked_unix_s: row.get(6)?,
+            };
+            Ok((token, row.get::<_, String>(5)?))
         })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        rows.map(|row| {
+            let (token, scope) = row?;
+            Ok(TokenView { scope: parse_scope(&scope)?, ..token })
+        })
+        .collect()
     }
 
     /// Whether a user may enrol a key: the user is there, and nobody has or had the key.
@@ -635,6 +683,13 @@ fn parse_stored_roles(text: &str) -> Result<Vec<Role>, StoreError> {
     roles.map_err(|error| invalid(error).into())
 }
 
+/// An action that this program does not know is an error, though leaving it out would only allow less: it says so.
+fn parse_scope(text: &str) -> Result<Scope, StoreError> {
+    let invalid =
+        |error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error));
+    text.parse().map_err(|error: crate::NoVerb| invalid(error).into())
+}
+
 fn random<const N: usize>() -> Result<[u8; N], StoreError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| StoreError::Randomness(error.to_string()))?;
@@ -669,7 +724,7 @@ mod tests {
     fn a_token_lives_until_revoked() {
         let (directory, identity) = opened();
         identity.user_add("ada", &"flight".parse().unwrap(), &[]).unwrap();
-        let issued = identity.token_issue("ada", "editor").unwrap();
+        let issued = identity.token_issue("ada", "editor", &Terms::default()).unwrap();
         let principal = identity.authenticate(&bearer(&issued.text)).unwrap();
         assert_eq!((principal.name.as_str(), principal.is_owner), ("ada", false));
         assert_eq!(principal.credential, format!("token:{}", issued.id));
@@ -696,10 +751,36 @@ mod tests {
     }
 
     #[test]
+    fn a_token_ends_and_is_limited() {
+        let (_directory, identity) = opened();
+        identity.user_add("ada", &LabelSet::default(), &[]).unwrap();
+        let issue = |seconds: i64| {
+            let scope = Scope::of(["use"]).unwrap();
+            let terms = Terms { expires_unix_s: Some(now_unix_s() + seconds), scope };
+            identity.token_issue("ada", "", &terms).unwrap()
+        };
+        let (live, over) = (issue(60), issue(0));
+        let principal = identity.authenticate(&bearer(&live.text)).unwrap();
+        assert!(principal.scope.allows(crate::Verb::Chat) && !principal.scope.allows(crate::Verb::Export));
+        // From the cache, too.
+        for _ in 0..2 {
+            let refused = identity.authenticate(&bearer(&over.text)).unwrap_err();
+            assert_eq!(refused.reason(), "an expired token");
+        }
+        // Whoever has not its secret is not told that it is one that has expired.
+        let guessed = format!("{}{}", &over.text[..over.text.len() - 1], "x");
+        assert_eq!(identity.authenticate(&bearer(&guessed)).unwrap_err().reason(), "not a live token");
+        let both = identity.authenticate(&certificate(Ok("ada"), Some(&live.text))).unwrap();
+        assert!(!both.scope.allows(crate::Verb::Export), "a certificate beside it does not widen it");
+        let listed = identity.token_list().unwrap();
+        assert!(listed.iter().all(|token| token.scope == principal.scope && token.expires_unix_s.is_some()));
+    }
+
+    #[test]
     fn the_secret_is_not_on_disk() {
         let (directory, identity) = opened();
         identity.user_add("ada", &LabelSet::default(), &[]).unwrap();
-        let text = identity.token_issue("ada", "").unwrap().text;
+        let text = identity.token_issue("ada", "", &Terms::default()).unwrap().text;
         drop(identity);
         let secret = text.rsplit('_').next().unwrap();
         for entry in std::fs::read_dir(directory.path()).unwrap() {
@@ -718,12 +799,12 @@ mod tests {
         for name in ["", "Bob", "bób", "1b", "a b", "owner", &"x".repeat(65)] {
             assert!(identity.user_add(name, &LabelSet::default(), &[]).is_err(), "{name}");
         }
-        let token = identity.token_issue("bob", "").unwrap();
+        let token = identity.token_issue("bob", "", &Terms::default()).unwrap();
         assert!(identity.authenticate(&bearer(&token.text)).is_ok());
         identity.user_disable("bob").unwrap();
         assert!(identity.authenticate(&bearer(&token.text)).is_err());
-        assert!(matches!(identity.token_issue("bob", ""), Err(StoreError::NoUser(_))));
-        assert!(matches!(identity.token_issue("eve", ""), Err(StoreError::NoUser(_))));
+        assert!(matches!(identity.token_issue("bob", "", &Terms::default()), Err(StoreError::NoUser(_))));
+        assert!(matches!(identity.token_issue("eve", "", &Terms::default()), Err(StoreError::NoUser(_))));
     }
 
     #[test]
@@ -773,7 +854,7 @@ mod tests {
     fn a_revocation_wins_against_concurrent_use() {
         let (_directory, identity) = opened();
         identity.user_add("ada", &LabelSet::default(), &[]).unwrap();
-        let token = identity.token_issue("ada", "").unwrap();
+        let token = identity.token_issue("ada", "", &Terms::default()).unwrap();
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
@@ -811,7 +892,7 @@ mod tests {
         let proxied = Credential::Proxied { uid: 33, name: "ada".to_owned() };
         assert_eq!(reason(&proxied).unwrap().credential, "proxy:33");
 
-        let token = identity.token_issue("ada", "").unwrap();
+        let token = identity.token_issue("ada", "", &Terms::default()).unwrap();
         let both = reason(&certificate(Ok("ada"), Some(&token.text))).unwrap();
         assert_eq!(both.credential, format!("certificate:0a@ff token:{}", token.id));
         let different = "certificate and token of different persons";

@@ -88,6 +88,10 @@ pub enum Command {
         user: String,
         /// What it is for, in words.
         note: String,
+        /// Actions and groups of actions that it is limited to; none: no limit.
+        scope: Vec<String>,
+        /// How long it is good; for ever, if absent.
+        days: Option<u32>,
     },
     /// Revokes a token.
     TokenRevoke {

@@ -36,7 +36,7 @@ impl Server {
 
     /// The same, of programs that can leave a layer of their jails out: [`Server::start_without`].
     pub fn weakened(model: &str) -> Result<Server, Failure> {
-        Server::initialised(true)?.with(model, &[])
+        Server::initialised(tempfile::tempdir()?, true)?.with(model, &[])
     }
 
     fn with(self, model: &str, deploy_arguments: &[&str]) -> Result<Server, Failure> {
@@ -66,11 +66,16 @@ impl Server {
 
     /// A new data directory without a deployment.
     pub fn empty() -> Result<Server, Failure> {
-        Server::initialised(false)
+        Server::initialised(tempfile::tempdir()?, false)
     }
 
-    fn initialised(weakened: bool) -> Result<Server, Failure> {
-        let server = Server { root: tempfile::tempdir()?, daemon: None, mounted: None, weakened };
+    /// The same as [`Server::new`], in a folder below this one.
+    pub fn new_in(place: &Path, model: &str, deploy_arguments: &[&str]) -> Result<Server, Failure> {
+        Server::initialised(tempfile::tempdir_in(place)?, false)?.with(model, deploy_arguments)
+    }
+
+    fn initialised(root: tempfile::TempDir, weakened: bool) -> Result<Server, Failure> {
+        let server = Server { root, daemon: None, mounted: None, weakened };
         server.cloisterd(&["init"])?;
         Ok(server)
     }

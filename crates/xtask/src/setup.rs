@@ -115,6 +115,11 @@ const NEEDS: &[Need] = &[
         present: || in_path("tcpdump").is_some(),
     },
     Need {
+        package: "e2fsprogs",
+        reason: "makes a file system in a file, for the drill of a spill",
+        present: || in_path("mkfs.ext4").is_some(),
+    },
+    Need {
         package: "strace",
         reason: "shows in tests which sockets are made, and that fdatasync precedes the answer",
         present: || in_path("strace").is_some(),

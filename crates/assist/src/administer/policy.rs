@@ -244,5 +244,6 @@ fn of_principal(principal: &Principal) -> Person {
         labels: principal.clearance.names(),
         owner: principal.is_owner,
         strength: principal.strength().to_owned(),
+        scope: principal.scope.names(),
     }
 }

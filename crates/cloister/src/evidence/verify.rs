@@ -605,9 +605,9 @@ impl Check<'_> {
                 return Err("it was changed: its digest is not the signed one".to_owned());
             }
             file.seek(SeekFrom::Start(0)).map_err(|error| error.to_string())?;
-            let wanted = OfAnswers::new(evidence, leaves);
+            let mut wanted = OfAnswers::new(evidence, leaves);
             let reader = Reader::open(BufReader::with_capacity(1 << 20, file));
-            let slice = reader.and_then(|reader| reader.read(policy, &wanted));
+            let slice = reader.and_then(|reader| reader.read(policy, &mut wanted));
             slice.map_err(|error| format!("it is not believed: {error}"))
         };
         let slice = match read() {
@@ -645,7 +645,10 @@ impl Check<'_> {
 }
 
 /// The records of a document, by the digests of their lists, which their results name.
-struct OfAnswers(BTreeSet<Digest>);
+struct OfAnswers {
+    lists: BTreeSet<Digest>,
+    added: usize,
+}
 
 impl OfAnswers {
     fn new(evidence: &Evidence, leaves: &Leaves) -> OfAnswers {
@@ -655,17 +658,21 @@ impl OfAnswers {
             Event::Result(result) => Some(result.fingerprints),
             _ => None,
         });
-        OfAnswers(lists.collect())
+        OfAnswers { lists: lists.collect(), added: 0 }
     }
 }
 
 impl lineage::slice::Wanted for OfAnswers {
     fn hits(&self, lists: &Lists<'_>, is_taken: bool) -> Option<Hits> {
-        self.0.contains(&lists.digest()).then(|| Hits { is_taken, ..Hits::default() })
+        self.lists.contains(&lists.digest()).then(|| Hits { is_taken, ..Hits::default() })
     }
 
-    fn choose(&self, hits: &[Hits]) -> Vec<usize> {
-        (0..hits.len()).collect()
+    fn add(&mut self, _hits: Hits) {
+        self.added += 1;
+    }
+
+    fn choose(&mut self) -> Vec<usize> {
+        (0..self.added).collect()
     }
 }
 

@@ -95,8 +95,8 @@ pub(crate) fn review(ledger: &Ledger, change: Change) -> Result<Reviewed, Failur
             .hint("Have it made again by `cloisterd ledger slice`, and take the log's policy from the site's auditor.")
     };
     let reader = Reader::open(BufReader::with_capacity(1 << 20, input)).map_err(|error| refused(&error))?;
-    let sought = Sought::new(&change.files, reader.key());
-    let slice = reader.read(&policy, &sought).map_err(|error| refused(&error))?;
+    let mut sought = Sought::new(&change.files, reader.key());
+    let slice = reader.read(&policy, &mut sought).map_err(|error| refused(&error))?;
     let graded = grade::grade(&sought, &slice.records);
     drop(sought);
     Ok(Reviewed { change, slice, graded })

@@ -104,6 +104,9 @@ pub(crate) enum User {
     },
 }
 
+/// Days that a token is good, where nothing else is said.
+const TOKEN_DAYS: u32 = 90;
+
 /// Bearer tokens.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Token {
@@ -114,6 +117,15 @@ pub(crate) enum Token {
         /// What it is for.
         #[arg(long, default_value = "")]
         note: String,
+        /// Limits it to these actions, or groups of them, as `use,read`; `cloisterd policy show --schema` lists them.
+        #[arg(long, value_delimiter = ',', value_name = "ACTION")]
+        scope: Vec<String>,
+        /// How many days it is good.
+        #[arg(long, default_value_t = TOKEN_DAYS, value_parser = clap::value_parser!(u32).range(1..=3650))]
+        days: u32,
+        /// It is good until it is revoked.
+        #[arg(long, conflicts_with = "days")]
+        never_expires: bool,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -199,10 +211,15 @@ impl User {
 impl Token {
     pub(crate) fn run(self, data: &Path) -> Outcome {
         match self {
-            Token::Issue { user, note, json: true } => print(data, Command::TokenIssue { user, note }, true),
-            Token::Issue { user, note, json: false } => {
-                let issued = ask(data, Command::TokenIssue { user, note })?;
-                output::say("keep it: it is not shown again");
+            Token::Issue { user, note, scope, days, never_expires, json } => {
+                let days = (!never_expires).then_some(days);
+                let command = Command::TokenIssue { user, note, scope, days };
+                if json {
+                    return print(data, command, true);
+                }
+                let issued = ask(data, command)?;
+                let good = days.map_or("until it is revoked".to_owned(), |days| format!("for {days} days"));
+                output::say(&format!("keep it: it is not shown again; it is good {good}"));
                 output::line(issued["token"].as_str().unwrap_or_default())?;
                 Ok(ExitCode::SUCCESS)
             }

@@ -32,6 +32,7 @@ mod policy;
 mod provenance;
 mod queries;
 mod replays;
+mod spillage;
 mod tampering;
 mod terminal;
 mod tls;

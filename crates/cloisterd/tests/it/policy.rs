@@ -1,4 +1,4 @@
-//! Who may do what, with a real daemon: roles, a policy that two persons install, one that cannot be used, a spill.
+//! Who may do what, with a real daemon: roles, a policy that two persons install, one that cannot be used.
 
 use std::fs;
 use std::io::Write as _;
@@ -14,20 +14,23 @@ use testkit::server::Server;
 use crate::tokens::free_port;
 
 /// A server with persons, each with a token.
-struct House {
-    server: Server,
+pub(crate) struct House {
+    pub(crate) server: Server,
     url: String,
 }
 
 impl House {
-    fn new(configuration: &str) -> House {
-        let server = Server::new(places::SMALL, &[]).unwrap();
+    pub(crate) fn new(configuration: &str) -> House {
+        House::of(Server::new(places::SMALL, &[]).unwrap(), configuration)
+    }
+
+    pub(crate) fn of(server: Server, configuration: &str) -> House {
         let port = free_port();
         server.configure(&format!("[server]\ntcp = \"127.0.0.1:{port}\"\n{configuration}")).unwrap();
         House { url: format!("http://127.0.0.1:{port}"), server }
     }
 
-    fn person(&self, name: &str, roles: &[&str], more: &[&str]) -> String {
+    pub(crate) fn person(&self, name: &str, roles: &[&str], more: &[&str]) -> String {
         let add = ["user", "add", name].iter().chain(more).copied().collect::<Vec<_>>();
         self.server.cloisterd(&add).unwrap();
         if !roles.is_empty() {
@@ -37,7 +40,7 @@ impl House {
         self.server.cloisterd(&["token", "issue", name, "--note", "test"]).unwrap().trim().to_owned()
     }
 
-    fn ask(&self, token: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+    pub(crate) fn ask(&self, token: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
         let mut command = Command::new("curl");
         command.args(["-s", "-w", "\n%{http_code}", "-H", &format!("authorization: Bearer {token}")]);
         if let Some(body) = body {
@@ -55,13 +58,13 @@ impl House {
     }
 
     /// The record of an answer of that person.
-    fn record_of(&self, token: &str, words: &str) -> u64 {
+    pub(crate) fn record_of(&self, token: &str, words: &str) -> u64 {
         let (status, answer) = self.chat(token, words);
         assert_eq!(status, 200, "{answer}");
         answer["cloister"]["record"].as_u64().unwrap_or_else(|| panic!("{answer}"))
     }
 
-    fn record(&self, token: &str, record: u64) -> (u16, Value) {
+    pub(crate) fn record(&self, token: &str, record: u64) -> (u16, Value) {
         self.ask(token, &format!("/v1/cloister/records/{record}"), None)
     }
 
@@ -78,7 +81,7 @@ impl House {
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
     }
 
-    fn write(&self, path: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, path: &str, text: &str) -> PathBuf {
         let path = self.server.root().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
@@ -86,7 +89,7 @@ impl House {
     }
 }
 
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !holds() {
         assert!(Instant::now() < deadline, "{what}");
@@ -94,7 +97,7 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
@@ -288,53 +291,4 @@ fn two_persons_install_a_policy_and_a_wrong_one_stops_answers() {
     house.server.start().unwrap();
     let (status, refused) = house.chat(&ada, "hello");
     assert!(status == 503 && refused.to_string().contains("no two persons approved"), "{refused}");
-}
-
-#[test]
-fn what_a_mislabelled_source_reached_is_found_and_erased() {
-    let mut house = House::new("");
-    let ada = house.person("ada", &[], &["--group", "crew"]);
-    let bob = house.person("bob", &[], &[]);
-    let secret = "The pelican valve opens at forty-two kilopascals and no sooner.";
-    house.write("notes/valve.md", &format!("# Pelican valve\n\n{secret}\n"));
-    let notes = house.server.root().join("notes");
-    house.server.cloisterd(&["repo", "add", text(&notes), "--name", "notes", "--readers", "crew"]).unwrap();
-    house.server.start().unwrap();
-    let search = json!({ "search": "pelican valve" });
-    eventually("the index is open", || {
-        !house.ask(&ada, "/v1/cloister/context", Some(&search)).1["results"][0].is_null()
-    });
-    let reached = house.record_of(&ada, "At what pressure does the pelican valve open?");
-    let (_, looked) = house.ask(&ada, "/v1/cloister/context", Some(&search));
-    let looked = looked["record"].as_u64().unwrap();
-    // Bob may not read it, and somebody told him.
-    let repeated = house.record_of(&bob, &format!("Is this right?\n{secret}"));
-    let other = house.record_of(&bob, "What is a task in Ada?");
-
-    let out = house.server.root().join("spill.txt");
-    let spill = ["spill", "notes", "--reason", "the notes are secret", "--out", text(&out), "--json"];
-    let found: Value = serde_json::from_str(&house.server.cloisterd(&spill).unwrap()).unwrap();
-    let records: Vec<u64> =
-        found["records"].as_array().unwrap().iter().map(|row| row["record"].as_u64().unwrap()).collect();
-    for record in [reached, looked, repeated] {
-        assert!(records.contains(&record), "{record} of {found}");
-    }
-    assert!(!records.contains(&other), "{found}");
-    assert_eq!(found["index"], true);
-    let approvers = Approvers::enrolled_as(&house.server, ["mary", "nell"]).unwrap();
-    let signed = approvers.sign("erasure@cloister", &out).unwrap();
-    let erase = ["ledger", "erase", text(&out), "--approval", &signed[0], "--approval", &signed[1]];
-    house.server.cloisterd(&erase).unwrap();
-    house.server.cloisterd(&["repo", "remove", "notes"]).unwrap();
-    for (token, record) in [(&ada, reached), (&ada, looked), (&bob, repeated)] {
-        let (status, shown) = house.record(token, record);
-        assert!(status == 200 && shown["erased"] == true, "{shown}");
-        assert!(!shown.to_string().contains("forty-two"), "{shown}");
-    }
-    assert_eq!(house.record(&bob, other).1["erased"], false);
-    let again = ["spill", "notes", "--reason", "once more", "--out", text(&out), "--json"];
-    let again: Value = serde_json::from_str(&house.server.cloisterd(&again).unwrap()).unwrap();
-    assert_eq!(again["records"], json!([]), "{again}");
-    house.server.stop().unwrap();
-    assert_eq!(house.server.verify().unwrap()["verdict"], "passed");
 }

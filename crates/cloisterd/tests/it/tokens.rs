@@ -70,3 +70,36 @@ fn a_token_opens_and_its_revocation_closes() {
     assert_eq!(of_ada.count(), 1, "{accepted:?}");
     assert!(events.iter().any(|event| event["kind"] == "start" && event["clock"].is_object()), "{events:?}");
 }
+
+fn chat(url: &str, token: &str) -> (String, String) {
+    let body = r#"{"messages":[{"role":"user","content":"hello"}],"max_tokens":1}"#;
+    let mut command = Command::new("curl");
+    command.args(["-s", "-w", "\n%{http_code}", "-H", "content-type: application/json", "-d", body]);
+    command.args(["-H", &format!("authorization: Bearer {token}"), &format!("{url}/v1/chat/completions")]);
+    let answer = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    let (body, status) = answer.rsplit_once('\n').unwrap();
+    (status.to_owned(), body.to_owned())
+}
+
+#[test]
+fn a_token_is_for_what_it_was_issued_for() {
+    let (server, url, everything) = with_token(places::SMALL);
+    let issue = ["token", "issue", "ada", "--scope", "complete,read", "--days", "7", "--json"];
+    let issued: Value = serde_json::from_str(&server.cloisterd(&issue).unwrap()).unwrap();
+    assert!(issued["scope"].as_array().unwrap().iter().any(|action| action == "read-source"), "{issued}");
+    let listed: Value =
+        serde_json::from_str(&server.cloisterd(&["token", "list", "--json"]).unwrap()).unwrap();
+    let row = listed.as_array().unwrap().iter().find(|row| row["id"] == issued["id"]).unwrap();
+    let seconds = row["expires_unix_s"].as_i64().unwrap() - row["created_unix_s"].as_i64().unwrap();
+    assert!((seconds - 7 * 86_400).abs() < 60, "{row}");
+    let (status, words) = chat(&url, issued["token"].as_str().unwrap());
+    assert!(status == "403" && words.contains("limited to complete"), "{status} {words}");
+    assert_eq!(chat(&url, &everything).0, "200");
+    let list = server.cloisterd(&["ledger", "list", "--count", "50", "--json"]).unwrap();
+    let list: Value = serde_json::from_str(&list).unwrap();
+    let refusals: Vec<_> =
+        list.as_array().unwrap().iter().filter(|row| row["leaf"]["event"]["kind"] == "refusal").collect();
+    assert!(refusals.iter().any(|row| row.to_string().contains("cloister.token-scope")), "{refusals:?}");
+    let words = server.cloisterd_output(&["token", "issue", "ada", "--scope", "fly"]).unwrap();
+    assert!(String::from_utf8_lossy(&words.stderr).contains("no action `fly`"));
+}

@@ -36,7 +36,7 @@ fn read(bytes: &[u8], policy: &Policy) -> Result<(), SliceError> {
     let lines = (1..).zip(TEXT.lines()).map(|(number, line)| (number, line.to_owned())).collect();
     let files = [File { path: "a.adb".to_owned(), lines, author: None }];
     let sought = Sought::new(&files, reader.key());
-    let slice = reader.read(policy, &Everything)?;
+    let slice = reader.read(policy, &mut Everything::default())?;
     let graded = grade(&sought, &slice.records);
     assert_eq!(graded[0].len(), 1);
     Ok(())

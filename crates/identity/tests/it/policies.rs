@@ -27,6 +27,7 @@ pub(crate) fn person(name: &str, roles: &[Role], clearance: &str) -> Principal {
         groups: vec!["crew".to_owned()],
         roles: roles.to_vec(),
         is_owner: false,
+        scope: identity::Scope::default(),
     }
 }
 

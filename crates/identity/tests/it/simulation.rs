@@ -114,7 +114,7 @@ impl World {
         let (clearance, group) = (Marks::drawn(draw, 4), draw.below(GROUPS.len() as u64));
         let group = usize::try_from(group).unwrap();
         self.identity.user_add(&name, &clearance.labels(), &[GROUPS[group].to_owned()]).unwrap();
-        let token = self.identity.token_issue(&name, "").unwrap().text;
+        let token = self.identity.token_issue(&name, "", &identity::Terms::default()).unwrap().text;
         PersonOf { name, clearance, group, role: None, token, is_revoked: false }
     }
 
@@ -163,7 +163,10 @@ impl World {
                 self.persons[person].is_revoked = true;
             }
             9 => {
-                let issued = self.identity.token_issue(&self.persons[person].name, "").unwrap();
+                let issued = self
+                    .identity
+                    .token_issue(&self.persons[person].name, "", &identity::Terms::default())
+                    .unwrap();
                 self.persons[person].token = issued.text;
                 self.persons[person].is_revoked = false;
             }

@@ -61,6 +61,17 @@ pub struct Sought<'f> {
     /// In how many records a run of lexemes was seen, up to one more than is rare.
     seen: Vec<AtomicU32>,
     filter: Vec<u64>,
+    /// Records that were noticed, newest first.
+    noticed: Vec<Hits>,
+    /// For each line, how many of them have it.
+    of_line: Vec<Having>,
+}
+
+/// How many records have a line.
+#[derive(Clone, Copy, Default)]
+struct Having {
+    all: usize,
+    taken: usize,
 }
 
 /// A file's lines, looked at.
@@ -117,6 +128,8 @@ impl<'f> Sought<'f> {
             shingles: Table::default(),
             seen: Vec::new(),
             filter: vec![0; (1 << FILTER_BITS) / 64],
+            noticed: Vec::new(),
+            of_line: Vec::new(),
         };
         let mut left = LINES_MAX;
         for file in files {
@@ -138,6 +151,7 @@ impl<'f> Sought<'f> {
             sought.looked.push(looked);
         }
         sought.seen.resize_with(sought.shingles.len(), AtomicU32::default);
+        sought.of_line.resize(sought.lines.len(), Having::default());
         sought
     }
 
@@ -185,14 +199,29 @@ impl Wanted for Sought<'_> {
                 }
             }
         }
-        (!hits.lines.is_empty() || hits.shingles.len() >= SHINGLES_MIN).then_some(hits)
+        // Those that were taken over are chosen first, and of alike the newer.
+        let before = |line: &u32| {
+            let having = self.of_line[*line as usize];
+            if is_taken { having.taken } else { having.all }
+        };
+        let may_be = |line: &u32| before(line) < PLACES_MAX;
+        (hits.lines.iter().any(may_be) || hits.shingles.len() >= SHINGLES_MIN).then_some(hits)
     }
 
-    fn choose(&self, hits: &[Hits]) -> Vec<usize> {
+    fn add(&mut self, hits: Hits) {
+        for line in &hits.lines {
+            let having = &mut self.of_line[*line as usize];
+            having.all += 1;
+            having.taken += usize::from(hits.is_taken);
+        }
+        self.noticed.push(hits);
+    }
+
+    fn choose(&mut self) -> Vec<usize> {
+        let hits = std::mem::take(&mut self.noticed);
         let mut of_line = vec![0_usize; self.lines.len()];
         let mut of_shingle = vec![0_usize; self.shingles.len()];
         let mut order: Vec<usize> = (0..hits.len()).collect();
-        // What was taken over first; the newest are first already.
         order.sort_by_key(|place| !hits[*place].is_taken);
         let mut chosen = Vec::new();
         for place in order {
@@ -217,6 +246,7 @@ impl Wanted for Sought<'_> {
                 chosen.push(place);
             }
         }
+        chosen.sort_unstable();
         chosen
     }
 }

@@ -14,8 +14,13 @@ use tlog::{Hash, Policy, TlogProof, leaf_hash};
 use super::item::{self, Lists, Record};
 use super::{ACTION, CHUNK_BYTES_MAX, FIRST_LINE, HEADER_BYTES_MAX, Header, LEAVES_MAX, Sealing};
 
-/// Chunks that are looked at together.
-const TOGETHER: usize = 8;
+/// Bytes of packed chunks that are looked at together, and one chunk more.
+const TOGETHER_BYTES: usize = 16 << 20;
+/// Bytes of records that are kept when they are noticed. Those beyond are read a second time, if they are chosen.
+const KEPT_BYTES_MAX: usize = 512 << 20;
+
+/// Threads that look at chunks.
+const THREADS_MAX: usize = 8;
 
 /// Why a slice is not believed.
 #[derive(Debug, thiserror::Error)]
@@ -118,9 +123,9 @@ impl<R: Read + Seek> Reader<R> {
         &self.key
     }
 
-    /// Reads and verifies all of it, and keeps the records that are wanted: those are read a second time, when it is known
-    /// how rare everything is that they were noticed by.
-    pub fn read(mut self, policy: &Policy, wanted: &dyn Wanted) -> Result<Slice, SliceError> {
+    /// Reads and verifies all of it, and keeps the records that are wanted, which is known when it is known how rare
+    /// everything is that they were noticed by.
+    pub fn read(mut self, policy: &Policy, wanted: &mut dyn Wanted) -> Result<Slice, SliceError> {
         let judged = policy.judge(&self.header.checkpoint)?;
         if !judged.quorum {
             return Err(SliceError::Quorum);
@@ -131,11 +136,12 @@ impl<R: Read + Seek> Reader<R> {
         }
         let mut sealing = Sealing::new(&self.header.scope, self.header.end, &self.key);
         let (mut hashes, mut context, mut context_bytes) = (Vec::new(), Vec::new(), BTreeMap::new());
-        let (mut noticed, mut hits) = (Vec::new(), Vec::new());
+        let (mut noticed, mut kept_bytes) = (Vec::new(), 0);
         let mut packed = self.chunks()?;
         while !packed.is_empty() {
             // The next ones are read while these are looked at.
-            let (found, next) = on_threads_beside(&packed, |chunk| look_at(chunk, wanted), || self.chunks());
+            let look = |chunk: &Packed, buffer: &mut Vec<u8>| look_at(chunk, &*wanted, buffer);
+            let (found, next) = on_threads_beside(&packed, look, || self.chunks());
             for (chunk, looked) in packed.iter().zip(found) {
                 let looked = looked?;
                 sealing.add(looked.records, &looked.digest);
@@ -144,9 +150,11 @@ impl<R: Read + Seek> Reader<R> {
                     context.push((index, leaf));
                     context_bytes.insert(index, bytes);
                 }
-                for (item, facts, of_item) in looked.noticed {
-                    noticed.push(Noticed { place: chunk.place, item, facts });
-                    hits.push(of_item);
+                for Found { item, facts, bytes, hits } in looked.found {
+                    kept_bytes += bytes.len();
+                    let bytes = (kept_bytes <= KEPT_BYTES_MAX).then_some(bytes);
+                    noticed.push(Noticed { place: chunk.place, item, facts, bytes });
+                    wanted.add(hits);
                 }
                 if hashes.len() > LEAVES_MAX {
                     return Err(SliceError::Form("it has too many leaves"));
@@ -161,16 +169,19 @@ impl<R: Read + Seek> Reader<R> {
         let (indexes, leaves): (Vec<u64>, Vec<Hash>) = hashes.into_iter().unzip();
         let proof = self.proof()?;
         let checkpoint = &judged.checkpoint;
-        let many = Many::verify(checkpoint.size, &checkpoint.root, indexes, leaves, proof)
-            .map_err(|_| SliceError::Inclusion)?;
+        let (size, root) = (checkpoint.size, &checkpoint.root);
+        let (many, kept, again) = std::thread::scope(|scope| {
+            let many = scope.spawn(move || Many::verify(size, root, indexes, leaves, proof));
+            let [kept, again] = chosen(noticed, wanted);
+            let kept: Result<Vec<_>, _> = on_threads(&kept, read_kept).into_iter().collect();
+            (many.join(), kept, again)
+        });
+        let many = many.ok().and_then(Result::ok).ok_or(SliceError::Inclusion)?;
         context.sort_unstable_by_key(|(index, _)| *index);
-        let mut chosen = wanted.choose(&hits);
-        drop(hits);
-        chosen.sort_unstable();
-        chosen.dedup();
-        let chosen: Vec<Noticed> =
-            chosen.into_iter().filter_map(|place| noticed.get(place).copied()).collect();
-        let records = self.again(&chosen, &many)?;
+        let mut records = kept?;
+        records.extend(self.again(&again, &many)?);
+        records.sort_by_key(|(at, _)| *at);
+        let records = records.into_iter().map(|(_, record)| record).collect();
         let records_total = contents.records;
         Ok(Slice {
             header: self.header,
@@ -184,18 +195,28 @@ impl<R: Read + Seek> Reader<R> {
         })
     }
 
-    /// The records that were chosen, in order. They must be what was verified.
-    fn again(&mut self, chosen: &[Noticed], many: &Many) -> Result<Vec<Record>, SliceError> {
+    /// Records that were not kept, with their places among all. They must be what was verified.
+    fn again(
+        &mut self,
+        chosen: &[(usize, Noticed)],
+        many: &Many,
+    ) -> Result<Vec<(usize, Record)>, SliceError> {
         let mut records = Vec::with_capacity(chosen.len());
-        let by_chunk: Vec<&[Noticed]> = chosen.chunk_by(|one, other| one.place == other.place).collect();
-        for together in by_chunk.chunks(TOGETHER) {
-            let mut packed = Vec::new();
-            for of_chunk in together {
-                self.input.seek(SeekFrom::Start(of_chunk[0].place))?;
-                let chunk = self.chunk()?.ok_or(SliceError::Form("it was changed while it was read"))?;
-                packed.push((chunk, *of_chunk));
+        let mut by_chunk = chosen.chunk_by(|(_, one), (_, other)| one.place == other.place).peekable();
+        while by_chunk.peek().is_some() {
+            let (mut packed, mut bytes) = (Vec::new(), 0);
+            while bytes < TOGETHER_BYTES
+                && let Some(of_chunk) = by_chunk.next()
+            {
+                self.input.seek(SeekFrom::Start(of_chunk[0].1.place))?;
+                let chunk = self.chunk()?.ok_or(CHANGED)?;
+                bytes += chunk.bytes.len();
+                packed.push((chunk, of_chunk));
             }
-            for read in on_threads(&packed, |(chunk, of_chunk)| read_again(chunk, of_chunk, many)) {
+            let read = |(chunk, of_chunk): &(Packed, &[(usize, Noticed)]), buffer: &mut Vec<u8>| {
+                read_again(chunk, of_chunk, many, buffer)
+            };
+            for read in on_threads(&packed, read) {
                 records.extend(read?);
             }
         }
@@ -204,10 +225,13 @@ impl<R: Read + Seek> Reader<R> {
 
     /// A few chunks, still packed; none behind the last.
     fn chunks(&mut self) -> Result<Vec<Packed>, SliceError> {
-        let mut chunks = Vec::new();
-        while !self.ended && chunks.len() < TOGETHER {
+        let (mut chunks, mut bytes) = (Vec::new(), 0);
+        while !self.ended && bytes < TOGETHER_BYTES {
             match self.chunk()? {
-                Some(chunk) => chunks.push(chunk),
+                Some(chunk) => {
+                    bytes += chunk.bytes.len();
+                    chunks.push(chunk);
+                }
                 None => self.ended = true,
             }
         }
@@ -273,12 +297,15 @@ impl<R: Read + Seek> Reader<R> {
 
 /// What of a slice is wanted: decided in two steps, since how much a record's lines say shows when all were seen.
 pub trait Wanted: Sync {
-    /// By what a record is noticed; `None` where it has to do with nothing. Whether something of it was taken over is
-    /// known already.
+    /// By what a record is noticed; `None` where it has to do with nothing, or cannot be chosen any more. Whether something
+    /// of it was taken over is known already. Asked by several threads, of records behind all that were added.
     fn hits(&self, lists: &Lists<'_>, is_taken: bool) -> Option<Hits>;
 
-    /// Of all that were noticed, newest first, those to keep, by their places.
-    fn choose(&self, hits: &[Hits]) -> Vec<usize>;
+    /// Adds one that was noticed. They come in order, newest first.
+    fn add(&mut self, hits: Hits);
+
+    /// Of all that were added, those to keep, by their numbers from 0; ascending.
+    fn choose(&mut self) -> Vec<usize>;
 }
 
 /// By what a record was noticed.
@@ -293,15 +320,22 @@ pub struct Hits {
 }
 
 /// Wants every record.
-pub struct Everything;
+#[derive(Default)]
+pub struct Everything {
+    added: usize,
+}
 
 impl Wanted for Everything {
     fn hits(&self, _lists: &Lists<'_>, is_taken: bool) -> Option<Hits> {
         Some(Hits { is_taken, ..Hits::default() })
     }
 
-    fn choose(&self, hits: &[Hits]) -> Vec<usize> {
-        (0..hits.len()).collect()
+    fn add(&mut self, _hits: Hits) {
+        self.added += 1;
+    }
+
+    fn choose(&mut self) -> Vec<usize> {
+        (0..self.added).collect()
     }
 }
 
@@ -310,9 +344,16 @@ struct Looked {
     records: u64,
     digest: Digest,
     hashes: Vec<(u64, Hash)>,
-    /// Items that were noticed: which, the digest of their facts, and by what.
-    noticed: Vec<(u32, Hash, Hits)>,
+    found: Vec<Found>,
     context: Vec<(u64, Leaf, Vec<u8>)>,
+}
+
+/// An item that was noticed: which, the digest of its facts, its bytes, and by what.
+struct Found {
+    item: u32,
+    facts: Hash,
+    bytes: Box<[u8]>,
+    hits: Hits,
 }
 
 /// A chunk as it lies in the file, from its first byte on.
@@ -323,18 +364,20 @@ struct Packed {
     bytes: Vec<u8>,
 }
 
-/// Where a record lies, and the digest of what no leaf of it commits to.
-#[derive(Clone, Copy)]
+/// Where a record lies, and the digest of what no leaf of it commits to; all of it where there was room.
 struct Noticed {
     place: u64,
     item: u32,
     facts: Hash,
+    bytes: Option<Box<[u8]>>,
 }
 
-/// Works on items on as many threads as the machine has, and answers in their order.
+const CHANGED: SliceError = SliceError::Form("it was changed while it was read");
+
+/// Works on items on as many threads as the machine has, each with a buffer of its own, and answers in their order.
 fn on_threads<I: Sync, T: Send>(
     items: &[I],
-    work: impl Fn(&I) -> Result<T, SliceError> + Sync,
+    work: impl Fn(&I, &mut Vec<u8>) -> Result<T, SliceError> + Sync,
 ) -> Vec<Result<T, SliceError>> {
     on_threads_beside(items, work, || ()).0
 }
@@ -342,18 +385,18 @@ fn on_threads<I: Sync, T: Send>(
 /// The same, doing something else meanwhile.
 fn on_threads_beside<I: Sync, T: Send, R>(
     items: &[I],
-    work: impl Fn(&I) -> Result<T, SliceError> + Sync,
+    work: impl Fn(&I, &mut Vec<u8>) -> Result<T, SliceError> + Sync,
     beside: impl FnOnce() -> R,
 ) -> (Vec<Result<T, SliceError>>, R) {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(TOGETHER);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
     let (next, work) = (AtomicUsize::new(0), &work);
     // Whoever is done takes the next: items are not alike.
     let part = || {
-        let mut done = Vec::new();
+        let (mut done, mut buffer) = (Vec::new(), Vec::new());
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some(item) = items.get(at) else { return done };
-            done.push((at, work(item)));
+            done.push((at, work(item, &mut buffer)));
         }
     };
     std::thread::scope(|scope| {
@@ -370,9 +413,12 @@ fn on_threads_beside<I: Sync, T: Send, R>(
 }
 
 impl Packed {
-    fn unpack(&self) -> Result<Vec<u8>, SliceError> {
-        let mut bytes = vec![0; self.plain];
-        let length = lz4_flex::block::decompress_into(&self.bytes, &mut bytes);
+    fn unpack<'b>(&self, buffer: &'b mut Vec<u8>) -> Result<&'b [u8], SliceError> {
+        if buffer.len() < self.plain {
+            buffer.resize(self.plain, 0);
+        }
+        let bytes = &mut buffer[..self.plain];
+        let length = lz4_flex::block::decompress_into(&self.bytes, bytes);
         if length.ok() == Some(self.plain) {
             Ok(bytes)
         } else {
@@ -381,18 +427,39 @@ impl Packed {
     }
 }
 
-fn look_at(chunk: &Packed, wanted: &dyn Wanted) -> Result<Looked, SliceError> {
-    let bytes = chunk.unpack()?;
-    let (mut hash, mut rest) = (Sha256::new(), bytes.as_slice());
+/// Of those that were noticed, the ones that were chosen, with their places among all: what was kept of them, and what is to
+/// be read again.
+fn chosen(noticed: Vec<Noticed>, wanted: &mut dyn Wanted) -> [Vec<(usize, Noticed)>; 2] {
+    let mut noticed: Vec<_> = noticed.into_iter().map(Some).collect();
+    let chosen = wanted.choose().into_iter().filter_map(|at| Some((at, noticed.get_mut(at)?.take()?)));
+    let (kept, again) = chosen.partition(|(_, noticed)| noticed.bytes.is_some());
+    [kept, again]
+}
+
+/// A record that was kept: what was looked at, so that nothing of it is to be verified again.
+fn read_kept((at, noticed): &(usize, Noticed), _buffer: &mut Vec<u8>) -> Result<(usize, Record), SliceError> {
+    let mut bytes = noticed.bytes.as_deref().ok_or(CHANGED)?;
+    let raw = item::read(&mut bytes).ok_or(CHANGED)?;
+    Ok((*at, record(&raw)?))
+}
+
+fn record(raw: &item::Raw<'_>) -> Result<Record, SliceError> {
+    raw.record().map_err(|what| SliceError::Record { number: raw.number(), what })
+}
+
+fn look_at(chunk: &Packed, wanted: &dyn Wanted, buffer: &mut Vec<u8>) -> Result<Looked, SliceError> {
+    let bytes = chunk.unpack(buffer)?;
+    let (mut hash, mut rest) = (Sha256::new(), bytes);
     let mut looked = Looked {
         records: 0,
         digest: Digest([0; 32]),
         hashes: Vec::new(),
-        noticed: Vec::new(),
+        found: Vec::new(),
         context: Vec::new(),
     };
     let mut found = 0;
     while !rest.is_empty() {
+        let begun = rest;
         let raw = item::read(&mut rest).ok_or(SliceError::Form("an item of it is cut off"))?;
         let lists = raw.digest(&mut hash, &mut looked.hashes);
         if raw.kind == item::RECORD {
@@ -402,7 +469,13 @@ fn look_at(chunk: &Packed, wanted: &dyn Wanted) -> Result<Looked, SliceError> {
                 return Err(SliceError::Record { number: raw.number(), what });
             }
             if let Some(hits) = wanted.hits(&raw.lists, raw.is_taken()) {
-                looked.noticed.push((found, Sha256::digest(raw.facts).into(), hits));
+                let bytes = begun[..begun.len() - rest.len()].into();
+                looked.found.push(Found {
+                    item: found,
+                    facts: Sha256::digest(raw.facts).into(),
+                    bytes,
+                    hits,
+                });
             }
         } else {
             for (index, bytes) in &raw.leaves {
@@ -420,21 +493,23 @@ fn look_at(chunk: &Packed, wanted: &dyn Wanted) -> Result<Looked, SliceError> {
 }
 
 /// Records of a chunk that was verified before.
-fn read_again(chunk: &Packed, chosen: &[Noticed], many: &Many) -> Result<Vec<Record>, SliceError> {
-    let bytes = chunk.unpack()?;
-    let (mut rest, mut records) = (bytes.as_slice(), Vec::new());
+fn read_again(
+    chunk: &Packed,
+    chosen: &[(usize, Noticed)],
+    many: &Many,
+    buffer: &mut Vec<u8>,
+) -> Result<Vec<(usize, Record)>, SliceError> {
+    let (mut rest, mut records) = (chunk.unpack(buffer)?, Vec::new());
     let mut chosen = chosen.iter().peekable();
     let mut number = 0;
-    while let Some(next) = chosen.peek() {
-        let changed = || SliceError::Form("it was changed while it was read");
-        let raw = item::read(&mut rest).ok_or_else(changed)?;
+    while let Some((at, next)) = chosen.peek() {
+        let raw = item::read(&mut rest).ok_or(CHANGED)?;
         if next.item == number {
             let same = |(index, leaf): &(u64, &[u8])| many.leaf(*index) == Some(&leaf_hash(leaf));
             if !raw.leaves.iter().all(same) || <[u8; 32]>::from(Sha256::digest(raw.facts)) != next.facts {
-                return Err(changed());
+                return Err(CHANGED);
             }
-            let what = |what| SliceError::Record { number: raw.number(), what };
-            records.push(raw.record().map_err(what)?);
+            records.push((*at, record(&raw)?));
             chosen.next();
         }
         number += 1;

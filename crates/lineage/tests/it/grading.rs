@@ -38,9 +38,9 @@ fn graded(answers: &[Answer<'_>], file: File) -> (Vec<Graded>, Vec<Record>) {
     let bytes = site.slice(Scope::default());
     let reader = Reader::open(Cursor::new(bytes)).unwrap();
     let files = [file];
-    let sought = Sought::new(&files, reader.key());
+    let mut sought = Sought::new(&files, reader.key());
     let policy = Policy::parse(site.policy().as_bytes()).unwrap();
-    let slice = reader.read(&policy, &sought).unwrap();
+    let slice = reader.read(&policy, &mut sought).unwrap();
     (grade(&sought, &slice.records).remove(0), slice.records)
 }
 

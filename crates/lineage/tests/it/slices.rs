@@ -11,7 +11,8 @@ use crate::site::{Answer, Person, REPOSITORY, Site};
 const TEXT: &str = "procedure Swap (Left, Right : in out Integer) is\n   Held : constant Integer := Left;\nbegin\n   Left := Right;\n   Right := Held;\nend Swap;\n";
 
 fn read(bytes: &[u8], policy: &str) -> Result<Slice, SliceError> {
-    Reader::open(Cursor::new(bytes))?.read(&Policy::parse(policy.as_bytes()).unwrap(), &Everything)
+    Reader::open(Cursor::new(bytes))?
+        .read(&Policy::parse(policy.as_bytes()).unwrap(), &mut Everything::default())
 }
 
 fn site(directory: &tempfile::TempDir) -> Site {
