@@ -41,6 +41,8 @@ pub(crate) const TEST_LITELLM: &str = "CLOISTER_TEST_LITELLM";
 pub(crate) const TEST_PYTEST_LSP: &str = "CLOISTER_TEST_PYTEST_LSP";
 /// Given to tests: a Python that has a client of the Agent Client Protocol.
 pub(crate) const TEST_ACP: &str = "CLOISTER_TEST_ACP";
+/// Given to tests: a Python that has a client of the Model Context Protocol.
+pub(crate) const TEST_MCP: &str = "CLOISTER_TEST_MCP";
 /// Given to tests: a Python that has the reference implementation of model signing.
 pub(crate) const TEST_MODEL_SIGNING: &str = "CLOISTER_TEST_MODEL_SIGNING";
 /// Given to tests: axe-core, which looks at the console in a browser.

@@ -7,8 +7,8 @@ use crate::{
     engine::sha256_of,
     failure::{During as _, Failure},
     places::{
-        Places, TEST_ACP, TEST_ANTHROPIC, TEST_FORMATS, TEST_LITELLM, TEST_MODEL_SIGNING, TEST_OLLAMA,
-        TEST_PYTEST_LSP, TEST_PYTHON,
+        Places, TEST_ACP, TEST_ANTHROPIC, TEST_FORMATS, TEST_LITELLM, TEST_MCP, TEST_MODEL_SIGNING,
+        TEST_OLLAMA, TEST_PYTEST_LSP, TEST_PYTHON,
     },
     process::{run, succeeds},
 };
@@ -23,7 +23,7 @@ struct Environment {
     variable: &'static str,
 }
 
-const ENVIRONMENTS: [Environment; 8] = [
+const ENVIRONMENTS: [Environment; 9] = [
     Environment { name: "openai", module: "openai", variable: TEST_PYTHON },
     Environment { name: "anthropic", module: "anthropic", variable: TEST_ANTHROPIC },
     Environment { name: "ollama", module: "ollama", variable: TEST_OLLAMA },
@@ -31,6 +31,7 @@ const ENVIRONMENTS: [Environment; 8] = [
     Environment { name: "model-signing", module: "model_signing.verifying", variable: TEST_MODEL_SIGNING },
     Environment { name: "pytest-lsp", module: "pytest_lsp", variable: TEST_PYTEST_LSP },
     Environment { name: "acp", module: "acp", variable: TEST_ACP },
+    Environment { name: "mcp", module: "mcp.client.stdio", variable: TEST_MCP },
     Environment {
         name: "formats",
         module: "check_jsonschema, cyclonedx.validation.json, in_toto_attestation.v1.statement, securesystemslib.dsse",

@@ -142,12 +142,28 @@ fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     std::path::absolute(path).during(|| path.display().to_string())
 }
 
+/// Whether all that the programs are made of can be listed, as a release lists it: looked at by every test, so that no
+/// release is the first to find out.
+pub(crate) fn listable(places: &Places) -> Result<(), Failure> {
+    let build = compile::Build {
+        root: places.root.clone(),
+        target: places.target.clone(),
+        vendored: None,
+        isolated: false,
+        rustc: compile::rustc()?,
+    };
+    native::brought(&graph::Graphs::of(&build)?)?;
+    Ok(())
+}
+
 /// Builds everything and lays it out; not listed and not packed yet.
 fn made(build: &compile::Build, source: &Source, out: &Path) -> Result<PathBuf, Failure> {
     build.check()?;
     fs::create_dir_all(out).during(|| out.display().to_string())?;
-    let programs = build.programs(source)?;
+    // What cannot be listed is found before half an hour of compiling.
     let graphs = graph::Graphs::of(build)?;
+    native::brought(&graphs)?;
+    let programs = build.programs(source)?;
     let stage = out.join("stage");
     stage::lay_out(&stage, build, source, &programs, &graphs)?;
     Ok(stage)

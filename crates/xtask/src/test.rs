@@ -18,6 +18,7 @@ use crate::{
     places::{ENGINE, Places, TEST_AXE, TEST_MODELS, TEST_PROGRAMS, TEST_SARIF, TEST_SEED, TEST_WEAKENED},
     process::{cargo, run, shown, without_network, words},
     python::pythons,
+    release,
     setup::Setup,
     tidy::Tidy,
 };
@@ -53,6 +54,8 @@ impl Test {
         Tidy {}.run(places)?;
         steps.next("deny: licences, bans, sources, advisories");
         Deny {}.run(places)?;
+        steps.next("release: all that it is made of can be listed");
+        release::listable(places)?;
 
         steps.next("clippy");
         let clippy = ["clippy", "--release", LOCKED, "--all-targets", "--", "-D", "warnings"];

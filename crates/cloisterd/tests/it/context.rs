@@ -244,6 +244,43 @@ fn a_repository_goes_into_prompts_of_its_readers() {
     assert_eq!(house.server.verify().unwrap()["problems"], json!([]));
 }
 
+/// With the client of the PyPI package `mcp`: a reader finds what the source says, and each call is on record.
+#[test]
+fn the_model_context_protocol() {
+    let python = std::env::var("CLOISTER_TEST_MCP")
+        .expect("CLOISTER_TEST_MCP names a Python that has mcp: run `cargo xtask test`");
+    let mut house = House::new("");
+    house.add();
+    house.server.start().unwrap();
+    let ready =
+        || !house.look_up(&house.ada, &json!({ "search": "static pressure" }))["results"][0].is_null();
+    eventually("the index is open", ready);
+    let searches = || {
+        let list = house.server.cloisterd(&["ledger", "list", "--count", "200", "--json"]).unwrap();
+        let list: Value = serde_json::from_str(&list).unwrap();
+        let events = list.as_array().unwrap().iter().map(|row| &row["leaf"]["event"]);
+        events.filter(|event| event["kind"] == "lookup" && event["action"] == "search").count()
+    };
+    let before = searches();
+    let output = Command::new(python)
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/mcp_client.py"))
+        .arg(places::program("cloister").unwrap())
+        .arg("static pressure")
+        .env("HOME", house.server.root())
+        .env("CLOISTER_SERVER", &house.url)
+        .env("CLOISTER_TOKEN", &house.ada)
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{words}\n{}", house.server.log());
+    let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(seen["server"], "cloister");
+    assert_eq!(seen["tools"], json!(["definition", "read", "references", "search", "sources"]));
+    assert!(seen["found"].as_str().unwrap().contains("Read_Static_Pressure"), "{seen}");
+    assert_eq!(seen["refused"], true, "{seen}");
+    assert!(searches() > before, "the search is in the ledger");
+}
+
 #[test]
 fn a_commit_is_followed_and_a_removal_is_complete() {
     let mut house = House::new("");

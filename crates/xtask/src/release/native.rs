@@ -31,8 +31,8 @@ pub(super) struct Component {
     pub(super) texts: Vec<PathBuf>,
 }
 
-/// Crates named `…-sys` that bring no code: declarations of somebody else's.
-const DECLARATIONS: [&str; 2] = ["cryptoki-sys", "linux-raw-sys"];
+/// Crates named `…-sys` that bring no code of another language: declarations of somebody else's, and bzip2 in Rust.
+const DECLARATIONS: [&str; 3] = ["cryptoki-sys", "libbz2-rs-sys", "linux-raw-sys"];
 
 /// Static libraries of the toolchain that the engine is linked with.
 const LIBRARIES: [(&str, &str); 5] = [

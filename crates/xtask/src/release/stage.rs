@@ -74,6 +74,10 @@ fn documents(stage: &Path, root: &Path) -> Result<(), Failure> {
             copy(&path, &stage.join(DOCUMENTS).join("docs").join(path.file_name().unwrap_or_default()))?;
         }
     }
+    // Templates for a site's own pipelines.
+    for path in listed(&root.join("pipelines"))? {
+        copy(&path, &stage.join(DOCUMENTS).join("pipelines").join(path.file_name().unwrap_or_default()))?;
+    }
     Ok(())
 }
 
