@@ -3,9 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cedar_policy::{
-    Authorizer, Context, Decision as Effect, Entities, Entity, EntityUid, Request, RestrictedExpression,
-};
+use cedar_policy::{Context, Entities, Entity, EntityUid, Request, RestrictedExpression};
 use protocol::Digest;
 
 use crate::known::Known;
@@ -210,8 +208,13 @@ fn alike(asked: &Asked) -> Option<Alike> {
 
 /// Whether it is allowed, and by which policies.
 fn evaluated(policy: &Policy, made: &Made, asked: &Asked) -> Result<(bool, Vec<String>), String> {
-    let names = policy.names();
     let about = policy.about(asked.verb).ok_or("it does not know the action")?;
+    let (request, entities) = for_cedar(policy.names(), made, asked)?;
+    about.decide(&made.known.uids, &request, &entities)
+}
+
+/// As Cedar sees it.
+fn for_cedar(names: &Names, made: &Made, asked: &Asked) -> Result<(Request, Entities), String> {
     let resource = resource(names, asked)?;
     let resource_uid = resource.uid();
     let mut context = made.context.clone();
@@ -230,26 +233,7 @@ fn evaluated(policy: &Policy, made: &Made, asked: &Asked) -> Result<(bool, Vec<S
         entities.push(Entity::new_no_attrs(names.action(asked.verb.name()), of));
     }
     let entities = Entities::from_entities(entities, None).map_err(|error| error.to_string())?;
-    let authorizer = Authorizer::new();
-    let (mut permits, mut forbids) = (Vec::new(), Vec::new());
-    // Of one set or of many, the answer is the same: one `forbid` denies, and without one a `permit` allows.
-    for set in about.person(&made.known.uids) {
-        let response = authorizer.is_authorized(&request, set, &entities);
-        let diagnostics = response.diagnostics();
-        // A policy that could not be evaluated may be a `forbid`: whatever the others say, it is not known to be allowed.
-        if let Some(error) = diagnostics.errors().next() {
-            return Err(error.to_string());
-        }
-        let rules = match response.decision() {
-            Effect::Allow => &mut permits,
-            Effect::Deny => &mut forbids,
-        };
-        rules.extend(diagnostics.reason().map(ToString::to_string));
-    }
-    let allowed = forbids.is_empty() && !permits.is_empty();
-    let mut rules = if forbids.is_empty() { permits } else { forbids };
-    rules.sort();
-    Ok((allowed, rules))
+    Ok((request, entities))
 }
 
 fn made(policy: &Policy, principal: &Principal, circumstances: &Circumstances<'_>) -> Result<Made, String> {
@@ -311,5 +295,109 @@ fn reason(principal: &Principal, asked: &Asked, allowed: bool, rules: &[String])
             format!("{name} may not run `{}`: the owner of the data directory may", asked.command)
         }
         Resource::Server => format!("{name} may not run `{}`: {rule}", asked.command),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cedar_policy::{Authorizer, Decision as Effect, PolicyId, PolicySet};
+
+    use super::*;
+    use crate::{DEFAULT, FLOOR, PolicyFile, Role};
+
+    /// Policies of all forms of scope, with conditions that hold, do not, and cannot be evaluated.
+    fn drawn(number: usize) -> String {
+        let pick = |of: &[&'static str], step: usize| of[number / step % of.len()];
+        let scope = pick(
+            &[
+                "principal",
+                "principal == User::\"ada\"",
+                "principal in Group::\"crew\"",
+                "principal in Role::\"auditor\"",
+                "principal is User in Group::\"staff\"",
+            ],
+            1,
+        );
+        let action = pick(&["action", "action in Action::\"use\"", "action == Action::\"read-source\""], 5);
+        let condition = pick(
+            &[
+                "when { context.weekday == 4 }",
+                "unless { principal.groups.contains(\"crew\") }",
+                "when { principal.clearance.containsAll(context.labels) }",
+                "when { context.time_unix_s * 9223372036854775807 > 7 }",
+                "when { context.dialect like \"openai.*\" && principal.name != \"bob\" }",
+                "when { context.minute_of_day < 60 }",
+                "",
+            ],
+            15,
+        );
+        let effect = pick(&["forbid", "permit", "permit"], 2);
+        format!("@id(\"drawn.{number}\") {effect} ({scope}, {action}, resource) {condition};\n")
+    }
+
+    fn collected(texts: &[&str]) -> PolicySet {
+        let parsed = texts.iter().map(|text| text.parse::<PolicySet>().unwrap());
+        let policies: Vec<_> = parsed.flat_map(|set| set.policies().cloned().collect::<Vec<_>>()).collect();
+        PolicySet::from_policies(policies.into_iter().map(|policy| {
+            let id = PolicyId::new(policy.annotation("id").unwrap());
+            policy.new_id(id)
+        }))
+        .unwrap()
+    }
+
+    /// Of sorted policies with conditions made before, the answer is that of Cedar's own authorizer over all of them.
+    #[test]
+    fn decisions_are_those_of_cedars_authorizer() {
+        let mut seen = [0; 3];
+        for first in 0..60 {
+            // Never the whole: where something always fails, nothing else is seen.
+            let text: String = (0..4).map(|step| drawn(first + step * 37)).collect();
+            let files = [("default.cedar", DEFAULT), ("drawn.cedar", &text)];
+            let files = files.map(|(name, text)| PolicyFile { name: name.to_owned(), text: text.to_owned() });
+            let policy = Arc::new(Policy::compile(files.into()).unwrap());
+            let all = collected(&[FLOOR, DEFAULT, &text]);
+            for (name, groups, roles, time) in [
+                ("ada", &["crew"][..], &[Role::Auditor][..], 0),
+                ("bob", &["crew", "staff"], &[], 1),
+                ("eve", &[], &[], 4000),
+                ("ada", &["staff"], &[Role::Service], 1 << 40),
+            ] {
+                let principal = Principal {
+                    name: name.to_owned(),
+                    credential: "token:0".to_owned(),
+                    clearance: "flight".parse().unwrap(),
+                    groups: groups.iter().map(ToString::to_string).collect(),
+                    roles: roles.to_vec(),
+                    is_owner: false,
+                    scope: crate::Scope::default(),
+                };
+                let circumstances = Circumstances { time_unix_s: time, dialect: "openai.chat" };
+                let made = made(&policy, &principal, &circumstances).unwrap();
+                let labels: LabelSet = if time == 1 { "radar" } else { "flight" }.parse().unwrap();
+                let readers = ["crew".to_owned()];
+                for asked in [
+                    Asked::of_deployment(Verb::Chat, "coder", labels.clone()).carrying(labels.clone()),
+                    Asked::of_source(Verb::ReadSource, "notes", &readers, labels.clone()),
+                    Asked::of_record(7, "ada", labels.clone()),
+                    Asked::of_server(Verb::Administer, "user add"),
+                ] {
+                    let (request, entities) = for_cedar(policy.names(), &made, &asked).unwrap();
+                    let response = Authorizer::new().is_authorized(&request, &all, &entities);
+                    let mut rules: Vec<String> =
+                        response.diagnostics().reason().map(ToString::to_string).collect();
+                    rules.sort();
+                    let found = evaluated(&policy, &made, &asked);
+                    if response.diagnostics().errors().next().is_some() {
+                        seen[0] += 1;
+                        assert!(found.is_err(), "{text}{asked:?}");
+                    } else {
+                        let allowed = response.decision() == Effect::Allow;
+                        seen[1 + usize::from(allowed)] += 1;
+                        assert_eq!(found, Ok((allowed, rules)), "{text}{asked:?}");
+                    }
+                }
+            }
+        }
+        assert!(seen.iter().all(|count| *count > 50), "{seen:?}");
     }
 }

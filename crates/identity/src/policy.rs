@@ -165,7 +165,7 @@ impl Policy {
             return Err(PolicyError(problems));
         }
         let names = Names::new().map_err(|problem| PolicyError(vec![problem]))?;
-        let by_verb = all.by_verb(&names).map_err(|problem| PolicyError(vec![problem]))?;
+        let by_verb = all.by_verb(&names);
         let policies = all.policies.values().map(|(policy, _)| policy);
         let named = policies.flat_map(cedar_policy::Policy::entity_literals).collect();
         Ok(Policy {
@@ -355,7 +355,7 @@ impl<'a> Collected<'a> {
     }
 
     /// Sorted by what each can be about, which its scope says: those that cannot are not looked at.
-    fn by_verb(&self, known: &Names) -> Result<BTreeMap<Verb, About>, Problem> {
+    fn by_verb(&self, known: &Names) -> BTreeMap<Verb, About> {
         let about = |verb: Verb| {
             let mut names = BTreeSet::from([known.action(verb.name())]);
             names.extend(verb.group().map(|group| known.action(group)));
@@ -365,9 +365,9 @@ impl<'a> Collected<'a> {
                 ActionConstraint::In(actions) => actions.iter().any(|action| names.contains(action)),
             };
             let policies = self.policies.values().map(|(policy, _)| policy).filter(applies);
-            About::new(policies, known).map_err(|error| Problem::of_file("the policy", error))
+            About::new(policies, known)
         };
-        Verb::ALL.into_iter().map(|verb| Ok((verb, about(verb)?))).collect()
+        Verb::ALL.into_iter().map(|verb| (verb, about(verb))).collect()
     }
 }
 

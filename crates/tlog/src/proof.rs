@@ -193,6 +193,9 @@ fn missing<E>(
     missing(right, middle, high, call)
 }
 
+/// Leaves of a range whose halves are worth a thread each.
+const APART_LEAVES: usize = 1 << 19;
+
 /// Many leaves with the proof that they are in one tree: checked once, and then each of them can be proven alone.
 #[derive(Clone, Debug)]
 pub struct Many {
@@ -222,6 +225,19 @@ impl Many {
         if found == Some(*root) && used == many.hashes.len() { Ok(many) } else { Err(ProofError) }
     }
 
+    /// How many of the proof's hashes a range takes: one for each part of it without a leaf of the list.
+    fn hashes_of(&self, first: usize, end: usize, low: u64, high: u64) -> usize {
+        if first == end {
+            return 1;
+        }
+        if (end - first) as u64 == high - low {
+            return 0;
+        }
+        let middle = low + split(high - low);
+        let between = first + self.indexes[first..end].partition_point(|index| *index < middle);
+        self.hashes_of(first, between, low, middle) + self.hashes_of(between, end, middle, high)
+    }
+
     /// The root over `low..high`, which holds the leaves from `first` up to `end` of the list.
     fn range(&self, first: usize, end: usize, used: &mut usize, low: u64, high: u64) -> Option<Hash> {
         if first == end {
@@ -233,8 +249,18 @@ impl Many {
         }
         let middle = low + split(high - low);
         let between = first + self.indexes[first..end].partition_point(|index| *index < middle);
-        let left = self.range(first, between, used, low, middle)?;
-        Some(node_hash(&left, &self.range(between, end, used, middle, high)?))
+        if end - first < APART_LEAVES {
+            let left = self.range(first, between, used, low, middle)?;
+            return Some(node_hash(&left, &self.range(between, end, used, middle, high)?));
+        }
+        let mut used_left = *used;
+        *used += self.hashes_of(first, between, low, middle);
+        let (left, right) = std::thread::scope(|scope| {
+            let left = scope.spawn(|| self.range(first, between, &mut used_left, low, middle));
+            let right = self.range(between, end, used, middle, high);
+            (left.join().ok().flatten(), right)
+        });
+        Some(node_hash(&left?, &right?))
     }
 
     /// A leaf's hash; `None` for a leaf that is not among them.

@@ -4,6 +4,8 @@ mod place;
 mod sought;
 mod spread;
 
+use std::sync::{Mutex, PoisonError};
+
 use serde::{Deserialize, Serialize};
 
 pub use sought::Sought;
@@ -90,16 +92,27 @@ pub struct Span {
 /// Grades the lines of each file. The order of `records` decides nothing.
 pub fn grade(sought: &Sought<'_>, records: &[Record]) -> Vec<Vec<Graded>> {
     let index = place::Index::new(sought, records);
-    let mut files: Vec<place::Placed> =
-        (0..sought.files().len()).map(|number| place::place(&index, number)).collect();
+    let mut files: Vec<place::Placed> = sought.files().iter().map(|_| place::Placed::default()).collect();
+    on_threads(&mut files, |number, placed| *placed = place::place(&index, number));
     place::settle(&mut files);
-    let files = sought.files().iter().zip(files).enumerate();
-    files
-        .map(|(number, (file, mut lines))| {
-            spread::spread(&index, number, &mut lines);
-            lines.finish(file)
-        })
-        .collect()
+    on_threads(&mut files, |number, placed| spread::spread(&index, number, placed));
+    sought.files().iter().zip(files).map(|(file, lines)| lines.finish(file)).collect()
+}
+
+/// Does something with each item, and its number, on as many threads as the machine has.
+fn on_threads<T: Send>(items: &mut [T], work: impl Fn(usize, &mut T) + Sync) {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(items.len());
+    let next = Mutex::new(items.iter_mut().enumerate());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let taken = || next.lock().unwrap_or_else(PoisonError::into_inner).next();
+                while let Some((number, item)) = taken() {
+                    work(number, item);
+                }
+            });
+        }
+    });
 }
 
 /// Groups graded lines: what follows each other, common and empty lines in between included.

@@ -44,6 +44,7 @@ pub(super) struct Index<'a> {
 }
 
 /// Lines of a file, as far as they are placed.
+#[derive(Default)]
 pub(super) struct Placed {
     pub(super) lines: Vec<Option<At>>,
     /// Lines that are known and say too little.

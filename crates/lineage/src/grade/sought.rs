@@ -16,7 +16,7 @@ const COMMON_WORDS_MAX: usize = 1;
 /// Words of a run of lexemes that says something: dashes alone are everywhere.
 const SHINGLE_WORDS_MIN: usize = 2;
 /// Stands for a run that says nothing.
-const NOTHING: u64 = 0;
+pub(super) const NOTHING: u64 = 0;
 /// Rare runs of lexemes that make a record worth looking at without a line of it.
 const SHINGLES_MIN: usize = 6;
 /// Records that a run of lexemes may be in and still be rare.
@@ -60,7 +60,7 @@ pub struct Sought<'f> {
     shingles: Table<u32>,
     /// In how many records a run of lexemes was seen, up to one more than is rare.
     seen: Vec<AtomicU32>,
-    filter: Vec<u64>,
+    filter: Filter,
     /// Records that were noticed, newest first.
     noticed: Vec<Hits>,
     /// For each line, how many of them have it.
@@ -110,11 +110,37 @@ pub(super) fn word(fingerprint: Fingerprint) -> u64 {
     u64::from_le_bytes(fingerprint.0)
 }
 
-const FILTER_BITS: usize = 22;
+/// Bits of the filter for each fingerprint: one in eight of those that are not sought gets through.
+const FILTER_BITS_EACH: usize = 8;
+const FILTER_BITS_MAX: usize = 1 << 26;
 
-fn filter_place(word: u64) -> (usize, u64) {
-    let bit = (word >> (64 - FILTER_BITS)) as usize;
-    (bit / 64, 1 << (bit % 64))
+/// Which fingerprints may be sought: small, so that it stays in the processor's cache while a slice goes by.
+struct Filter {
+    bits: Vec<u64>,
+    shift: u32,
+}
+
+impl Filter {
+    fn new(fingerprints: usize) -> Filter {
+        let bits = (fingerprints * FILTER_BITS_EACH).next_power_of_two().clamp(64, FILTER_BITS_MAX);
+        Filter { bits: vec![0; bits / 64], shift: 64 - bits.ilog2() }
+    }
+
+    /// The high bits: a table takes the low ones.
+    fn place(&self, word: u64) -> (usize, u64) {
+        let bit = word >> self.shift;
+        ((bit / 64) as usize, 1 << (bit % 64))
+    }
+
+    fn mark(&mut self, word: u64) {
+        let (place, bit) = self.place(word);
+        self.bits[place] |= bit;
+    }
+
+    fn may_have(&self, word: u64) -> bool {
+        let (place, bit) = self.place(word);
+        self.bits[place] & bit != 0
+    }
 }
 
 impl<'f> Sought<'f> {
@@ -127,7 +153,7 @@ impl<'f> Sought<'f> {
             lines: Table::default(),
             shingles: Table::default(),
             seen: Vec::new(),
-            filter: vec![0; (1 << FILTER_BITS) / 64],
+            filter: Filter::new(0),
             noticed: Vec::new(),
             of_line: Vec::new(),
         };
@@ -138,7 +164,6 @@ impl<'f> Sought<'f> {
                 let word = word(line.fingerprint.normalised);
                 let number = u32::try_from(sought.lines.len()).unwrap_or(u32::MAX);
                 sought.lines.entry(word).or_insert(number);
-                sought.mark(word);
             }
             for word in looked.blocks.iter().flat_map(|block| &block.shingles) {
                 if *word == NOTHING {
@@ -146,12 +171,13 @@ impl<'f> Sought<'f> {
                 }
                 let number = u32::try_from(sought.shingles.len()).unwrap_or(u32::MAX);
                 sought.shingles.entry(*word).or_insert(number);
-                sought.mark(*word);
             }
             sought.looked.push(looked);
         }
         sought.seen.resize_with(sought.shingles.len(), AtomicU32::default);
         sought.of_line.resize(sought.lines.len(), Having::default());
+        sought.filter = Filter::new(sought.lines.len() + sought.shingles.len());
+        sought.lines.keys().chain(sought.shingles.keys()).for_each(|word| sought.filter.mark(*word));
         sought
     }
 
@@ -159,19 +185,11 @@ impl<'f> Sought<'f> {
     pub fn files(&self) -> &'f [File] {
         self.files
     }
+}
 
-    fn mark(&mut self, word: u64) {
-        let (place, bit) = filter_place(word);
-        self.filter[place] |= bit;
-    }
-
-    fn may_have(&self, word: u64) -> bool {
-        let (place, bit) = filter_place(word);
-        self.filter[place] & bit != 0
-    }
-
+impl Sought<'_> {
     pub(super) fn has_shingle(&self, word: u64) -> bool {
-        self.may_have(word) && self.shingles.contains_key(&word)
+        self.filter.may_have(word) && self.shingles.contains_key(&word)
     }
 }
 
@@ -180,7 +198,7 @@ impl Wanted for Sought<'_> {
         let mut hits = Hits { is_taken, ..Hits::default() };
         for (_, normalised) in lists.lines() {
             let word = word(normalised);
-            if self.may_have(word)
+            if self.filter.may_have(word)
                 && let Some(number) = self.lines.get(&word)
             {
                 hits.lines.push(*number);
@@ -188,7 +206,7 @@ impl Wanted for Sought<'_> {
         }
         for shingle in lists.shingles() {
             let word = word(shingle);
-            if self.may_have(word)
+            if self.filter.may_have(word)
                 && let Some(number) = self.shingles.get(&word)
             {
                 // Counted here, so that what everybody writes is not kept a million times.

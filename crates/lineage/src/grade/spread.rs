@@ -6,7 +6,7 @@ use ledger::SHINGLE_LEXEMES;
 
 use super::Grade;
 use super::place::{At, Index, Placed};
-use super::sought::{Block, word};
+use super::sought::{Block, NOTHING, word};
 
 /// Records that are tried on one block.
 const CANDIDATES_MAX: usize = 24;
@@ -126,7 +126,7 @@ fn covers(
         }
     }
     let mut candidates: Vec<(u32, usize)> = hits.into_iter().filter(|(_, hits)| *hits >= HITS_MIN).collect();
-    candidates.sort_by_key(|(record, hits)| {
+    candidates.sort_by_cached_key(|(record, hits)| {
         let at = index.is_at(*record, &index.sought.files()[number]);
         std::cmp::Reverse((
             index.is_accepted(*record, None),
@@ -149,7 +149,7 @@ fn cover(index: &Index<'_>, record: u32, block: &Block, first: usize, last: usiz
     let has = |shingle: u64| shingles.binary_search(&ledger::Fingerprint(shingle.to_le_bytes())).is_ok();
     let mut covered = vec![false; block.of_line.len()];
     for (at, shingle) in block.shingles.iter().enumerate() {
-        if index.sought.has_shingle(*shingle) && has(*shingle) {
+        if *shingle != NOTHING && has(*shingle) {
             let end = covered.len().min(at + SHINGLE_LEXEMES);
             covered[at..end].fill(true);
         }

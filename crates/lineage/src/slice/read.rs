@@ -135,7 +135,7 @@ impl<R: Read + Seek> Reader<R> {
             return Err(SliceError::Origin { said: self.header.origin, signed: signed.clone() });
         }
         let mut sealing = Sealing::new(&self.header.scope, self.header.end, &self.key);
-        let (mut hashes, mut context, mut context_bytes) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let (mut hashes, mut context, mut context_bytes) = (Leaves::default(), Vec::new(), BTreeMap::new());
         let (mut noticed, mut kept_bytes) = (Vec::new(), 0);
         let mut packed = self.chunks()?;
         while !packed.is_empty() {
@@ -145,7 +145,7 @@ impl<R: Read + Seek> Reader<R> {
             for (chunk, looked) in packed.iter().zip(found) {
                 let looked = looked?;
                 sealing.add(looked.records, &looked.digest);
-                hashes.extend(looked.hashes);
+                hashes.add(looked.hashes);
                 for (index, leaf, bytes) in looked.context {
                     context.push((index, leaf));
                     context_bytes.insert(index, bytes);
@@ -156,7 +156,7 @@ impl<R: Read + Seek> Reader<R> {
                     noticed.push(Noticed { place: chunk.place, item, facts, bytes });
                     wanted.add(hits);
                 }
-                if hashes.len() > LEAVES_MAX {
+                if hashes.total > LEAVES_MAX {
                     return Err(SliceError::Form("it has too many leaves"));
                 }
             }
@@ -164,14 +164,15 @@ impl<R: Read + Seek> Reader<R> {
         }
         let contents = sealing.finish();
         let made_unix_ms = self.seal(&contents)?;
-        hashes.push((self.header.seal, leaf_hash(self.header.seal_leaf.as_bytes())));
-        hashes.sort_unstable();
-        let (indexes, leaves): (Vec<u64>, Vec<Hash>) = hashes.into_iter().unzip();
+        let seal = (self.header.seal, leaf_hash(self.header.seal_leaf.as_bytes()));
         let proof = self.proof()?;
         let checkpoint = &judged.checkpoint;
         let (size, root) = (checkpoint.size, &checkpoint.root);
         let (many, kept, again) = std::thread::scope(|scope| {
-            let many = scope.spawn(move || Many::verify(size, root, indexes, leaves, proof));
+            let many = scope.spawn(move || {
+                let (indexes, leaves) = hashes.ordered(seal).into_iter().unzip();
+                Many::verify(size, root, indexes, leaves, proof)
+            });
             let [kept, again] = chosen(noticed, wanted);
             let kept: Result<Vec<_>, _> = on_threads(&kept, read_kept).into_iter().collect();
             (many.join(), kept, again)
@@ -356,6 +357,49 @@ struct Found {
     hits: Hits,
 }
 
+/// Leaves by their numbers, chunk by chunk, each in order.
+#[derive(Default)]
+struct Leaves {
+    chunks: Vec<Vec<(u64, Hash)>>,
+    total: usize,
+}
+
+impl Leaves {
+    fn add(&mut self, chunk: Vec<(u64, Hash)>) {
+        self.total += chunk.len();
+        self.chunks.push(chunk);
+    }
+
+    /// All of them and one more, in order. Chunks begin with the newest and hold what is near each other, so that from the
+    /// last on little is to be moved; where it is much, everything is sorted.
+    fn ordered(self, more: (u64, Hash)) -> Vec<(u64, Hash)> {
+        let mut all: Vec<(u64, Hash)> = Vec::with_capacity(self.total + 1);
+        let (mut moved, mut chunks) = (0, self.chunks.into_iter().rev());
+        for chunk in chunks.by_ref() {
+            let first = chunk.first().map_or(u64::MAX, |(index, _)| *index);
+            let from = match all.last() {
+                Some((last, _)) if *last > first => all.partition_point(|(index, _)| *index < first),
+                _ => all.len(),
+            };
+            let is_behind = from == all.len();
+            moved += all.len() - from;
+            all.extend(chunk);
+            if moved > self.total {
+                break;
+            }
+            if !is_behind {
+                all[from..].sort_by_key(|(index, _)| *index);
+            }
+        }
+        all.extend(chunks.flatten());
+        all.push(more);
+        if moved > self.total || !all.is_sorted_by_key(|(index, _)| *index) {
+            all.sort_unstable_by_key(|(index, _)| *index);
+        }
+        all
+    }
+}
+
 /// A chunk as it lies in the file, from its first byte on.
 struct Packed {
     place: u64,
@@ -489,6 +533,7 @@ fn look_at(chunk: &Packed, wanted: &dyn Wanted, buffer: &mut Vec<u8>) -> Result<
         return Err(SliceError::Form("a chunk has not as many items as it says"));
     }
     looked.digest = Digest(hash.finalize().into());
+    looked.hashes.sort_unstable_by_key(|(index, _)| *index);
     Ok(looked)
 }
 
