@@ -7,8 +7,9 @@
 
 use std::collections::HashMap;
 
-use cedar_policy::{Effect, Entities, EntityUid, Policy, PrincipalConstraint, Request};
-use cedar_policy_core::ast::{Expr, Literal, SlotEnv, ValueKind};
+use cedar_policy::{Effect, EntityUid, Policy, PrincipalConstraint};
+use cedar_policy_core::ast::{Expr, Literal, Request, SlotEnv, ValueKind};
+use cedar_policy_core::entities::Entities;
 use cedar_policy_core::evaluator::Evaluator;
 use cedar_policy_core::extensions::Extensions;
 
@@ -28,15 +29,22 @@ pub(crate) struct About {
 struct Ready {
     id: String,
     permits: bool,
-    /// Its scope, and what it says under `when` and `unless`.
+    /// What of its scope is not known to hold by the way that it is found, and what it says under `when` and `unless`.
     condition: Expr,
 }
 
 impl Ready {
-    fn new(policy: &Policy) -> Ready {
+    /// Actions are sorted out before. `of_person` says whether it is found by the person, too, who is then in its scope.
+    fn new(policy: &Policy, of_person: bool) -> Ready {
         let permits = policy.effect() == Effect::Permit;
         let policy: &cedar_policy_core::ast::Policy = policy.as_ref();
-        Ready { id: policy.id().to_string(), permits, condition: policy.condition() }
+        let principal = if of_person { Expr::val(true) } else { policy.principal_constraint().as_expr() };
+        let scope = Expr::and(principal, policy.resource_constraint().as_expr());
+        let condition = match policy.non_scope_constraints() {
+            Some(condition) => Expr::and(scope, condition.clone()),
+            None => scope,
+        };
+        Ready { id: policy.id().to_string(), permits, condition }
     }
 }
 
@@ -45,13 +53,17 @@ impl About {
         let mut about = About { all: Vec::new(), of: HashMap::new(), names_things: false };
         for policy in policies {
             about.names_things |= policy.entity_literals().iter().any(|uid| names.is_thing(uid.type_name()));
-            let of = match policy.principal_constraint() {
-                PrincipalConstraint::Any | PrincipalConstraint::Is(_) => &mut about.all,
-                PrincipalConstraint::Eq(uid)
-                | PrincipalConstraint::In(uid)
-                | PrincipalConstraint::IsIn(_, uid) => about.of.entry(uid).or_default(),
-            };
-            of.push(Ready::new(policy));
+            match policy.principal_constraint() {
+                PrincipalConstraint::Any | PrincipalConstraint::Is(_) => {
+                    about.all.push(Ready::new(policy, false));
+                }
+                PrincipalConstraint::Eq(uid) | PrincipalConstraint::In(uid) => {
+                    about.of.entry(uid).or_default().push(Ready::new(policy, true));
+                }
+                PrincipalConstraint::IsIn(_, uid) => {
+                    about.of.entry(uid).or_default().push(Ready::new(policy, false));
+                }
+            }
         }
         about
     }
@@ -64,8 +76,6 @@ impl About {
         request: &Request,
         entities: &Entities,
     ) -> Result<(bool, Vec<String>), String> {
-        let (request, entities): (&cedar_policy_core::ast::Request, _) =
-            (request.as_ref(), entities.as_ref());
         let evaluator = Evaluator::new(request.clone(), entities, Extensions::all_available());
         let of = person.iter().filter_map(|uid| self.of.get(uid)).flatten();
         let (mut permits, mut forbids) = (Vec::new(), Vec::new());

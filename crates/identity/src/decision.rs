@@ -3,11 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cedar_policy::{Context, Entities, Entity, EntityUid, Request, RestrictedExpression};
+use cedar_policy::EntityUid;
+use cedar_policy_core::ast::{Context, Entity, EntityUIDEntry, PartialValue, Request, Value};
+use cedar_policy_core::entities::{Entities, NoEntitiesSchema, TCComputation};
+use cedar_policy_core::extensions::Extensions;
 use protocol::Digest;
 
 use crate::known::Known;
-use crate::names::{Names, entity, strings};
+use crate::names::{Names, entity};
 use crate::verb::{Resource, Verb};
 use crate::{LabelSet, Policy, Principal};
 
@@ -58,7 +61,7 @@ pub struct Asking<'a> {
     policy: Result<Arc<Policy>, Arc<str>>,
     principal: &'a Principal,
     circumstances: Circumstances<'a>,
-    made: Result<Made, String>,
+    made: Result<Made, Arc<str>>,
     /// Of things that are alike for the policy, whatever their names.
     alike: Mutex<HashMap<Alike, Decision>>,
 }
@@ -74,7 +77,7 @@ struct Alike {
 
 struct Made {
     known: Arc<Known>,
-    context: HashMap<&'static str, RestrictedExpression>,
+    context: Vec<(&'static str, Value)>,
 }
 
 impl Asked {
@@ -137,8 +140,8 @@ impl<'a> Asking<'a> {
         circumstances: Circumstances<'a>,
     ) -> Asking<'a> {
         let made = match &policy {
-            Ok(policy) => made(policy, principal, &circumstances),
-            Err(why) => Err(why.to_string()),
+            Ok(policy) => Ok(made(policy, principal, &circumstances)),
+            Err(why) => Err(Arc::clone(why)),
         };
         Asking { policy, principal, circumstances, made, alike: Mutex::default() }
     }
@@ -215,61 +218,75 @@ fn evaluated(policy: &Policy, made: &Made, asked: &Asked) -> Result<(bool, Vec<S
 
 /// As Cedar sees it.
 fn for_cedar(names: &Names, made: &Made, asked: &Asked) -> Result<(Request, Entities), String> {
-    let resource = resource(names, asked)?;
-    let resource_uid = resource.uid();
-    let mut context = made.context.clone();
-    context.insert("labels", strings(&asked.carried.names()));
-    context.insert("command", RestrictedExpression::new_string(asked.command.clone()));
-    context.insert("requester", RestrictedExpression::new_string(asked.requester.clone()));
-    let context = context.into_iter().map(|(name, value)| (name.to_owned(), value));
-    let context = Context::from_pairs(context).map_err(|error| error.to_string())?;
-    let action = names.action(asked.verb.name());
-    let request = Request::new(made.known.user.uid(), action, resource_uid, context, None);
-    let request = request.map_err(|error| error.to_string())?;
+    let resource = resource(names, asked);
+    let more = [
+        ("labels", Value::from(asked.carried.names())),
+        ("command", Value::from(asked.command.as_str())),
+        ("requester", Value::from(asked.requester.as_str())),
+    ];
+    let context = made.context.iter().cloned().chain(more).map(|(name, value)| (name.into(), value));
+    let action = core(names.action(asked.verb.name()));
+    let known = |uid| EntityUIDEntry::known(uid, None);
+    let request = Request::new_unchecked(
+        known(made.known.user.uid().clone()),
+        known(action.clone()),
+        known(resource.uid().clone()),
+        Some(Context::Value(Arc::new(context.collect()))),
+    );
     // Groups of actions are sorted out before; what is in them is said here all the same.
-    let mut entities = vec![made.known.user.clone(), resource];
-    if let Some(group) = asked.verb.group() {
-        let of = HashSet::from([names.action(group)]);
-        entities.push(Entity::new_no_attrs(names.action(asked.verb.name()), of));
-    }
-    let entities = Entities::from_entities(entities, None).map_err(|error| error.to_string())?;
-    Ok((request, entities))
+    let of = asked.verb.group().map(|group| core(names.action(group)));
+    let action =
+        Entity::new_with_attr_partial_value(action, [], HashSet::new(), of.into_iter().collect(), []);
+    // Nobody's group is in another, and no action's: there is nothing to be closed.
+    let entities = Entities::from_entities(
+        [made.known.user.clone(), resource, action],
+        None::<&NoEntitiesSchema>,
+        TCComputation::AssumeAlreadyComputed,
+        Extensions::all_available(),
+    );
+    Ok((request, entities.map_err(|error| error.to_string())?))
 }
 
-fn made(policy: &Policy, principal: &Principal, circumstances: &Circumstances<'_>) -> Result<Made, String> {
+/// The name as the evaluator has it.
+pub(crate) fn core(uid: EntityUid) -> cedar_policy_core::ast::EntityUID {
+    uid.as_ref().clone()
+}
+
+fn made(policy: &Policy, principal: &Principal, circumstances: &Circumstances<'_>) -> Made {
     const DAY_MINUTES: i64 = 24 * 60;
     let minutes = circumstances.time_unix_s.div_euclid(60);
     // 1970 began on a Thursday.
     let weekday = (minutes.div_euclid(DAY_MINUTES) + 3).rem_euclid(7) + 1;
-    let context = HashMap::from([
-        ("time_unix_s", RestrictedExpression::new_long(circumstances.time_unix_s)),
-        ("minute_of_day", RestrictedExpression::new_long(minutes.rem_euclid(DAY_MINUTES))),
-        ("weekday", RestrictedExpression::new_long(weekday)),
-        ("dialect", RestrictedExpression::new_string(circumstances.dialect.to_owned())),
-        ("strength", RestrictedExpression::new_string(principal.strength().to_owned())),
-    ]);
-    Ok(Made { known: policy.known(principal)?, context })
+    let context = vec![
+        ("time_unix_s", Value::from(circumstances.time_unix_s)),
+        ("minute_of_day", Value::from(minutes.rem_euclid(DAY_MINUTES))),
+        ("weekday", Value::from(weekday)),
+        ("dialect", Value::from(circumstances.dialect)),
+        ("strength", Value::from(principal.strength())),
+    ];
+    Made { known: policy.known(principal), context }
 }
 
-fn resource(names: &Names, asked: &Asked) -> Result<Entity, String> {
-    let mut attributes = HashMap::from([("labels".to_owned(), strings(&asked.labels.names()))]);
+fn resource(names: &Names, asked: &Asked) -> Entity {
+    let mut attributes = vec![("labels", Value::from(asked.labels.names()))];
     let uid: EntityUid = match &asked.resource {
         Resource::Deployment { alias } => entity(&names.deployment, alias),
         Resource::Source { name, readers } => {
-            attributes.insert("readers".to_owned(), strings(readers));
+            attributes.push(("readers", Value::from(readers.clone())));
             entity(&names.source, name)
         }
         Resource::Corpus { name, readers } => {
-            attributes.insert("readers".to_owned(), strings(readers));
+            attributes.push(("readers", Value::from(readers.clone())));
             entity(&names.corpus, name)
         }
         Resource::Record { number, owner } => {
-            attributes.insert("owner".to_owned(), RestrictedExpression::new_string(owner.clone()));
+            attributes.push(("owner", Value::from(owner.as_str())));
             entity(&names.record, &number.to_string())
         }
         Resource::Server => entity(&names.server, "this"),
     };
-    Entity::new(uid, attributes, HashSet::new()).map_err(|error| error.to_string())
+    let attributes = attributes.into_iter().map(|(name, value)| (name.into(), PartialValue::Value(value)));
+    Entity::new_with_attr_partial_value(core(uid), attributes, HashSet::new(), HashSet::new(), [])
 }
 
 /// Said to whoever asked: no word of what they may not know of.
@@ -300,7 +317,8 @@ fn reason(principal: &Principal, asked: &Asked, allowed: bool, rules: &[String])
 
 #[cfg(test)]
 mod tests {
-    use cedar_policy::{Authorizer, Decision as Effect, PolicyId, PolicySet};
+    use cedar_policy::{PolicyId, PolicySet};
+    use cedar_policy_core::authorizer::{Authorizer, Decision as Effect};
 
     use super::*;
     use crate::{DEFAULT, FLOOR, PolicyFile, Role};
@@ -372,7 +390,7 @@ mod tests {
                     scope: crate::Scope::default(),
                 };
                 let circumstances = Circumstances { time_unix_s: time, dialect: "openai.chat" };
-                let made = made(&policy, &principal, &circumstances).unwrap();
+                let made = made(&policy, &principal, &circumstances);
                 let labels: LabelSet = if time == 1 { "radar" } else { "flight" }.parse().unwrap();
                 let readers = ["crew".to_owned()];
                 for asked in [
@@ -382,16 +400,16 @@ mod tests {
                     Asked::of_server(Verb::Administer, "user add"),
                 ] {
                     let (request, entities) = for_cedar(policy.names(), &made, &asked).unwrap();
-                    let response = Authorizer::new().is_authorized(&request, &all, &entities);
+                    let response = Authorizer::new().is_authorized(request, all.as_ref(), &entities);
                     let mut rules: Vec<String> =
-                        response.diagnostics().reason().map(ToString::to_string).collect();
+                        response.diagnostics.reason.iter().map(ToString::to_string).collect();
                     rules.sort();
                     let found = evaluated(&policy, &made, &asked);
-                    if response.diagnostics().errors().next().is_some() {
+                    if !response.diagnostics.errors.is_empty() {
                         seen[0] += 1;
                         assert!(found.is_err(), "{text}{asked:?}");
                     } else {
-                        let allowed = response.decision() == Effect::Allow;
+                        let allowed = response.decision == Effect::Allow;
                         seen[1 + usize::from(allowed)] += 1;
                         assert_eq!(found, Ok((allowed, rules)), "{text}{asked:?}");
                     }

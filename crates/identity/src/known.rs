@@ -3,9 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cedar_policy::{Entity, EntityUid, RestrictedExpression};
+use cedar_policy::EntityUid;
+use cedar_policy_core::ast::{Entity, PartialValue, Value};
 
-use crate::names::{Names, entity, strings};
+use crate::decision::core;
+use crate::names::{Names, entity};
 use crate::{LabelSet, Principal, Role};
 
 /// Persons that are kept, of some kilobytes each.
@@ -39,37 +41,38 @@ impl Persons {
         names: &Names,
         named: &HashSet<EntityUid>,
         principal: &Principal,
-    ) -> Result<Arc<Known>, String> {
+    ) -> Arc<Known> {
         let Principal { name, credential: _, clearance, groups, roles, is_owner, scope: _ } =
             principal.clone();
         let traits = Traits { name, clearance, groups, roles, is_owner };
         let mut persons = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = persons.get(&traits) {
-            return Ok(Arc::clone(known));
+            return Arc::clone(known);
         }
-        let known = Arc::new(made(names, named, &traits)?);
+        let known = Arc::new(made(names, named, &traits));
         if persons.len() >= PERSONS_MAX {
             persons.clear();
         }
         persons.insert(traits, Arc::clone(&known));
-        Ok(known)
+        known
     }
 }
 
 /// A group or role that no policy names cannot matter to any: attributes and context hold texts, and no entities, to be in.
-fn made(names: &Names, named: &HashSet<EntityUid>, person: &Traits) -> Result<Known, String> {
+fn made(names: &Names, named: &HashSet<EntityUid>, person: &Traits) -> Known {
     let owner = person.is_owner.then_some("owner");
     let roles = person.roles.iter().map(|role| role.name()).chain(owner);
     let roles = roles.map(|role| entity(&names.role, role));
     let groups = person.groups.iter().map(|group| entity(&names.group, group));
-    let attributes = HashMap::from([
-        ("name".to_owned(), RestrictedExpression::new_string(person.name.clone())),
-        ("clearance".to_owned(), strings(&person.clearance.names())),
-        ("groups".to_owned(), strings(&person.groups)),
-    ]);
+    let attributes = [
+        ("name", Value::from(person.name.as_str())),
+        ("clearance", Value::from(person.clearance.names())),
+        ("groups", Value::from(person.groups.clone())),
+    ];
+    let attributes = attributes.map(|(name, value)| (name.into(), PartialValue::Value(value)));
     let parents: HashSet<EntityUid> = roles.chain(groups).filter(|uid| named.contains(uid)).collect();
     let uid = entity(&names.user, &person.name);
-    let uids = parents.iter().cloned().chain([uid.clone()]).collect();
-    let user = Entity::new(uid, attributes, parents).map_err(|error| error.to_string())?;
-    Ok(Known { user, uids })
+    let above = parents.iter().cloned().map(core).collect();
+    let user = Entity::new_with_attr_partial_value(core(uid.clone()), attributes, HashSet::new(), above, []);
+    Known { user, uids: parents.into_iter().chain([uid]).collect() }
 }

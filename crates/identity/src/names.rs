@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use cedar_policy::{EntityId, EntityTypeName, EntityUid, RestrictedExpression};
+use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 
 use crate::policy::Problem;
 
@@ -50,9 +50,4 @@ impl Names {
 /// One of a type.
 pub(crate) fn entity(of: &EntityTypeName, id: &str) -> EntityUid {
     EntityUid::from_type_name_and_id(of.clone(), EntityId::new(id))
-}
-
-/// A set of texts.
-pub(crate) fn strings(names: &[String]) -> RestrictedExpression {
-    RestrictedExpression::new_set(names.iter().map(|name| RestrictedExpression::new_string(name.clone())))
 }

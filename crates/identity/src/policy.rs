@@ -215,7 +215,7 @@ impl Policy {
     }
 
     /// A person, as Cedar sees them.
-    pub(crate) fn known(&self, principal: &Principal) -> Result<Arc<Known>, String> {
+    pub(crate) fn known(&self, principal: &Principal) -> Arc<Known> {
         self.persons.known(&self.names, &self.named, principal)
     }
 }
