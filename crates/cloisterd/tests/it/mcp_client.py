@@ -18,12 +18,12 @@ async def main():
         hello = await session.initialize()
         tools = (await session.list_tools()).tools
         found = await session.call_tool("search", {"query": WORDS})
-        wrong = await session.call_tool("read", {"source": "nowhere", "path": "x"})
+        nothing = await session.call_tool("read", {"source": "nowhere", "path": "x"})
         print(json.dumps({
             "server": hello.server_info.name,
             "tools": sorted(tool.name for tool in tools),
             "found": found.content[0].text,
-            "refused": bool(wrong.is_error),
+            "nothing": nothing.content[0].text,
         }))
 
 
