@@ -20,7 +20,6 @@ mod connection;
 mod dialect;
 mod error;
 mod events;
-#[cfg(fuzzing)]
 pub mod fuzzing;
 mod infill;
 mod provenance;

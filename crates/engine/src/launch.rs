@@ -23,9 +23,10 @@ use sha2::{Digest as _, Sha256};
 /// The longest worker program, in bytes.
 const PROGRAM_BYTES_MAX: u64 = 1 << 30;
 
-/// How often an OpenMP thread looks for work before it sleeps. By default it looks for milliseconds: where
-/// anything else wants the cores, a generation then took ten times as long; alone, it gains nothing.
-const SPIN: (&str, &str) = ("GOMP_SPINCOUNT", "10000");
+/// How often an OpenMP thread looks for work before it sleeps. By default it looks for milliseconds: where anything else
+/// wants the cores, a generation then took ten times as long. So often, it waits for some tens of microseconds: alone that
+/// costs 3 %, beside one busy process it takes 40 % off what ten times as often takes (BENCHMARKS.md).
+const SPIN: (&str, &str) = ("GOMP_SPINCOUNT", "1000");
 
 /// A file that cannot change any more, with the digest of what is in it.
 #[derive(Debug)]

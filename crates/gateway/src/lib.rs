@@ -65,7 +65,6 @@ mod metrics;
 
 mod admin;
 
-#[cfg(fuzzing)]
 pub mod fuzzing;
 
 pub use listen::{Listener, ServeError, serve};

@@ -193,7 +193,7 @@ fn missing<E>(
     missing(right, middle, high, call)
 }
 
-/// Leaves of a range whose halves are worth a thread each.
+/// A range of that many leaves is worth a thread for each half.
 const APART_LEAVES: usize = 1 << 19;
 
 /// Many leaves with the proof that they are in one tree: checked once, and then each of them can be proven alone.
@@ -203,6 +203,8 @@ pub struct Many {
     indexes: Vec<u64>,
     leaves: Vec<Hash>,
     hashes: Vec<Hash>,
+    /// Leaves of a range whose halves are worth a thread each.
+    apart: usize,
 }
 
 impl Many {
@@ -214,15 +216,19 @@ impl Many {
         leaves: Vec<Hash>,
         hashes: Vec<Hash>,
     ) -> Result<Many, ProofError> {
+        Many { size, indexes, leaves, hashes, apart: APART_LEAVES }.verified(root)
+    }
+
+    fn verified(self, root: &Hash) -> Result<Many, ProofError> {
+        let Many { size, indexes, leaves, .. } = &self;
         let ascending = indexes.windows(2).all(|pair| pair[0] < pair[1]);
-        let within = indexes.last().is_some_and(|last| *last < size);
+        let within = indexes.last().is_some_and(|last| last < size);
         if !ascending || !within || indexes.len() != leaves.len() {
             return Err(ProofError);
         }
-        let many = Many { size, indexes, leaves, hashes };
         let mut used = 0;
-        let found = many.range(0, many.indexes.len(), &mut used, 0, size);
-        if found == Some(*root) && used == many.hashes.len() { Ok(many) } else { Err(ProofError) }
+        let found = self.range(0, indexes.len(), &mut used, 0, *size);
+        if found == Some(*root) && used == self.hashes.len() { Ok(self) } else { Err(ProofError) }
     }
 
     /// How many of the proof's hashes a range takes: one for each part of it without a leaf of the list.
@@ -249,7 +255,7 @@ impl Many {
         }
         let middle = low + split(high - low);
         let between = first + self.indexes[first..end].partition_point(|index| *index < middle);
-        if end - first < APART_LEAVES {
+        if end - first < self.apart {
             let left = self.range(first, between, used, low, middle)?;
             return Some(node_hash(&left, &self.range(between, end, used, middle, high)?));
         }
@@ -323,4 +329,64 @@ fn range_root<E>(low: u64, high: u64, read: &mut impl FnMut(u32, u64) -> Result<
     let middle = low + split(leaves);
     let left = range_root(low, middle, read)?;
     Ok(node_hash(&left, &range_root(middle, high, read)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+    use crate::leaf_hash;
+
+    /// The hash of a whole subtree over the numbers as leaves.
+    fn subtree(height: u32, at: u64) -> Hash {
+        match height.checked_sub(1) {
+            None => leaf_hash(&at.to_le_bytes()),
+            Some(below) => node_hash(&subtree(below, 2 * at), &subtree(below, 2 * at + 1)),
+        }
+    }
+
+    /// Halves in threads of their own come to the same as one after the other, and refuse the same.
+    #[test]
+    fn many_leaves_in_threads() {
+        for size in [1_u64, 2, 5, 64, 100, 257] {
+            let root = {
+                let every: Vec<u64> = (0..size).collect();
+                let leaves = every.iter().map(|index| subtree(0, *index)).collect();
+                let many = Many { size, indexes: every, leaves, hashes: Vec::new(), apart: usize::MAX };
+                many.range(0, many.indexes.len(), &mut 0, 0, size).unwrap()
+            };
+            for step in [1, 2, 3, 40] {
+                let indexes: Vec<u64> = (0..size).step_by(step).collect();
+                let read = |height, at| Ok::<_, Infallible>(subtree(height, at));
+                let hashes = prove_many(&indexes, size, read).unwrap();
+                let leaves: Vec<Hash> = indexes.iter().map(|index| subtree(0, *index)).collect();
+                let many = |apart| Many {
+                    size,
+                    indexes: indexes.clone(),
+                    leaves: leaves.clone(),
+                    hashes: hashes.clone(),
+                    apart,
+                };
+                for apart in [1, 2, 16, usize::MAX] {
+                    let verified = many(apart).verified(&root).unwrap();
+                    for index in &indexes {
+                        assert_eq!(
+                            verified.prove(*index),
+                            many(usize::MAX).prove(*index),
+                            "{index} of {size}"
+                        );
+                    }
+                    let mut more = many(apart);
+                    more.hashes.push(root);
+                    assert!(more.verified(&root).is_err());
+                    let mut less = many(apart);
+                    assert!(less.hashes.pop().is_none() || less.verified(&root).is_err());
+                    let mut other = many(apart);
+                    other.leaves[0][0] ^= 1;
+                    assert!(other.verified(&root).is_err());
+                }
+            }
+        }
+    }
 }

@@ -47,7 +47,7 @@ fn installed(places: &Places) -> Result<PathBuf, Failure> {
     println!("deny: building cargo-deny {VERSION} once, into {}", root.display());
     let scratch = root.join("build");
     let mut install = cargo(places);
-    // It runs for a second: a quick build is worth more than a quick program.
+    // It runs for seconds: a quick build is worth more than a quick program.
     install
         .env("CARGO_PROFILE_RELEASE_LTO", "off")
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")

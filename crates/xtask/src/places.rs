@@ -51,6 +51,8 @@ pub(crate) const TEST_AXE: &str = "CLOISTER_TEST_AXE";
 pub(crate) const TEST_SARIF: &str = "CLOISTER_TEST_SARIF";
 /// Given to tests: a Python that has other people's readers of what `review`, `gate` and `evidence` write.
 pub(crate) const TEST_FORMATS: &str = "CLOISTER_TEST_FORMATS";
+/// Given to the fuzzer: the target that it runs.
+pub(crate) const FUZZ_TARGET: &str = "CLOISTER_FUZZ_TARGET";
 /// Read: a file of words, one a line, that must not occur in the tree (`tidy`).
 pub(crate) const TIDY_WORDS: &str = "CLOISTER_TIDY_WORDS";
 

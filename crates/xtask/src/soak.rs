@@ -20,7 +20,9 @@ use testkit::{crash, draw::Draw, load, places as tests, server::Server};
 use crate::{
     build::Build,
     failure::{During as _, Failure},
-    fetch, machine,
+    fetch,
+    fuzz::{Fuzzer, targets},
+    machine,
     places::{Places, TEST_MODELS, TEST_PROGRAMS},
     process::{cargo, output_of},
     release::soak as release,
@@ -31,7 +33,7 @@ use crate::{
 #[derive(clap::Args)]
 pub(crate) struct Soak {
     name: Name,
-    /// Requests, crashes, simulated machines, whole ways, or seconds.
+    /// Requests, crashes, simulated machines, whole ways, or seconds; of fuzzing, seconds for each target.
     #[arg(long, default_value_t = 200)]
     count: u64,
     /// Repeats a soak; a fresh one by default.
@@ -68,8 +70,13 @@ enum Name {
     /// Two clean builds from vendored sources, without a network, give the same bytes; the package installs on a bare Debian
     /// 12, answers, is upgraded and downgraded, and no record is lost. As root; `--count` does not matter.
     Release,
+    /// Every parser of outside bytes under libFuzzer, with coverage, from its seeds and what earlier runs found
+    /// interesting: no panic, no hang, no want of memory.
+    Fuzz,
 }
 
+/// Seconds for each target in one round.
+const ROUND_OF_FUZZING: u64 = 20;
 /// Seconds of load in one round.
 const ROUND_OF_SECONDS: u64 = 120;
 /// Requests or crashes between two points at which a soak can be resumed. Each round has a data directory
@@ -105,7 +112,7 @@ impl Soak {
     pub(crate) fn run(&self, places: &Places) -> Result<(), Failure> {
         Setup {}.run()?;
         let model = self.model.as_deref().unwrap_or(self.name.model());
-        if self.name != Name::Simulation {
+        if !matches!(self.name, Name::Simulation | Name::Fuzz) {
             fetch::fetch_defaults(places)?;
             fetch::model_path(places, model)?;
             if self.name != Name::Release {
@@ -141,6 +148,7 @@ impl Soak {
                 Name::Simulation => simulation(places, seed, count),
                 Name::Models => models(places, &state.model),
                 Name::Egress => egress(places, &state.model, seed, count),
+                Name::Fuzz => fuzzed(places, seed, count),
                 Name::Release => {
                     let soak = release::Soak::new(places, &state.commit)?;
                     let (counts, digests) = soak.step(state.done, &fetch::model_path(places, model)?)?;
@@ -297,6 +305,19 @@ fn egress(places: &Places, model: &str, seed: u64, seconds: u64) -> Result<Count
     counted(&output_of(&mut test)?, "egress: ")
 }
 
+/// Every target on libFuzzer, that many seconds each.
+fn fuzzed(places: &Places, seed: u64, seconds: u64) -> Result<Counts, Failure> {
+    let (fuzzer, mut draw) = (Fuzzer::built(places)?, Draw::new(seed));
+    let mut counts = Counts::new();
+    for name in targets(places)? {
+        let seed = draw.number().to_le_bytes();
+        let seed = u32::from_le_bytes([seed[0], seed[1], seed[2], seed[3]]);
+        let inputs = fuzzer.run(&name, seconds, Some(seed))?;
+        counts.insert(format!("{name}: inputs"), inputs);
+    }
+    Ok(counts)
+}
+
 /// What a test says it counted, behind its name, as `3 things, 4 others`.
 fn counted(words: &str, name: &str) -> Result<Counts, Failure> {
     let line = words.lines().find_map(|line| line.split_once(name)).map(|(_, results)| results);
@@ -317,6 +338,7 @@ impl Name {
             Name::Simulation => ROUND_OF_MACHINES,
             Name::Models | Name::Release => 1,
             Name::Egress => ROUND_OF_SECONDS,
+            Name::Fuzz => ROUND_OF_FUZZING,
         }
     }
 
@@ -329,6 +351,7 @@ impl Name {
             Name::Models => "models",
             Name::Egress => "egress",
             Name::Release => "release",
+            Name::Fuzz => "fuzz",
         }
     }
 
@@ -337,7 +360,7 @@ impl Name {
             // Fills holes, and its kernels are those that could break invariance.
             Name::Replay | Name::Invariance | Name::Egress => tests::CODER,
             Name::Crash | Name::Release => tests::SMALL,
-            Name::Simulation => "none",
+            Name::Simulation | Name::Fuzz => "none",
             Name::Models => "qwen2.5-coder-1.5b-instruct-q4_k_m",
         }
     }

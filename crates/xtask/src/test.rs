@@ -14,7 +14,7 @@ use crate::{
     deny::Deny,
     engine::{self, engine_cargo},
     failure::{During as _, Failure},
-    fetch, fuzz, node,
+    fetch, node,
     places::{ENGINE, Places, TEST_AXE, TEST_MODELS, TEST_PROGRAMS, TEST_SARIF, TEST_SEED, TEST_WEAKENED},
     process::{cargo, run, shown, without_network, words},
     python::pythons,
@@ -89,9 +89,6 @@ impl Test {
         let mut test = environment(without_network(&engine_cargo(places, "test", engine::LEVEL)));
         test.args(ENGINE_PACKAGES).args([LOCKED, "--offline", "--no-fail-fast"]);
         result = self.run_tests(test, &mut total).and(result);
-
-        steps.next(&format!("fuzz: each target for {} s", fuzz::SECONDS_IN_TEST));
-        result = fuzz::briefly(places).and(result);
 
         match result {
             Ok(()) => steps.next("done"),

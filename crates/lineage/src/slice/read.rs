@@ -16,7 +16,7 @@ use super::{ACTION, CHUNK_BYTES_MAX, FIRST_LINE, HEADER_BYTES_MAX, Header, LEAVE
 
 /// Bytes of packed chunks that are looked at together, and one chunk more.
 const TOGETHER_BYTES: usize = 16 << 20;
-/// Bytes of records that are kept when they are noticed. Those beyond are read a second time, if they are chosen.
+/// Bytes of records that are kept when they are noticed, by default.
 const KEPT_BYTES_MAX: usize = 512 << 20;
 
 /// Threads that look at chunks.
@@ -74,6 +74,7 @@ pub struct Reader<R> {
     input: R,
     header: Header,
     key: [u8; 32],
+    kept_bytes_max: usize,
     /// Whether all chunks were read.
     ended: bool,
 }
@@ -115,7 +116,13 @@ impl<R: Read + Seek> Reader<R> {
         let header: Header =
             serde_json::from_slice(&header).map_err(|_| SliceError::Form("its header cannot be read"))?;
         let key = header.key().ok_or(SliceError::Form("its key is not 32 bytes in hexadecimal"))?;
-        Ok(Reader { input, header, key, ended: false })
+        Ok(Reader { input, header, key, kept_bytes_max: KEPT_BYTES_MAX, ended: false })
+    }
+
+    /// Keeps at most that many bytes of records that are noticed, instead of 512 MiB; those beyond are read a second time,
+    /// if they are chosen.
+    pub fn keeping(self, kept_bytes_max: usize) -> Reader<R> {
+        Reader { kept_bytes_max, ..self }
     }
 
     /// The key that fingerprints are made with.
@@ -152,7 +159,7 @@ impl<R: Read + Seek> Reader<R> {
                 }
                 for Found { item, facts, bytes, hits } in looked.found {
                     kept_bytes += bytes.len();
-                    let bytes = (kept_bytes <= KEPT_BYTES_MAX).then_some(bytes);
+                    let bytes = (kept_bytes <= self.kept_bytes_max).then_some(bytes);
                     noticed.push(Noticed { place: chunk.place, item, facts, bytes });
                     wanted.add(hits);
                 }
@@ -393,7 +400,7 @@ impl Leaves {
         }
         all.extend(chunks.flatten());
         all.push(more);
-        if moved > self.total || !all.is_sorted_by_key(|(index, _)| *index) {
+        if !all.is_sorted_by_key(|(index, _)| *index) {
             all.sort_unstable_by_key(|(index, _)| *index);
         }
         all
@@ -587,4 +594,39 @@ fn number(input: &mut impl Read) -> Result<usize, SliceError> {
     let mut bytes = [0; 4];
     exact(input, &mut bytes)?;
     Ok(u32::from_le_bytes(bytes) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One leaf a number, in chunks of these numbers.
+    fn leaves(chunks: &[&[u64]]) -> Leaves {
+        let mut leaves = Leaves::default();
+        for chunk in chunks {
+            leaves.add(chunk.iter().map(|index| (*index, leaf_hash(&index.to_le_bytes()))).collect());
+        }
+        leaves
+    }
+
+    fn ordered(chunks: &[&[u64]], more: u64) -> Vec<u64> {
+        let of = |index: u64| leaf_hash(&index.to_le_bytes());
+        let ordered = leaves(chunks).ordered((more, of(more)));
+        assert!(ordered.iter().all(|(index, hash)| *hash == of(*index)), "each keeps its hash");
+        ordered.into_iter().map(|(index, _)| index).collect()
+    }
+
+    #[test]
+    fn leaves_are_ordered_whatever_the_order_of_their_chunks() {
+        assert_eq!(ordered(&[], 3), [3]);
+        assert_eq!(ordered(&[&[4, 5], &[1, 3], &[0]], 9), [0, 1, 3, 4, 5, 9], "as exports write them");
+        assert_eq!(ordered(&[&[4, 6], &[2, 5], &[1, 3]], 9), [1, 2, 3, 4, 5, 6, 9], "one in another");
+        assert_eq!(ordered(&[&[], &[7], &[]], 2), [2, 7], "the one more is not the last");
+        // Oldest first: each chunk would move all that came before.
+        let chunks: Vec<Vec<u64>> = (0..40).map(|chunk| vec![2 * chunk, 2 * chunk + 1]).collect();
+        let chunks: Vec<&[u64]> = chunks.iter().map(Vec::as_slice).collect();
+        assert_eq!(ordered(&chunks, 80), (0..=80).collect::<Vec<_>>());
+        // The same leaf twice stays twice, for the proof to refuse.
+        assert_eq!(ordered(&[&[1, 2], &[1]], 3), [1, 1, 2, 3]);
+    }
 }

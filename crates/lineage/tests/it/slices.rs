@@ -1,7 +1,7 @@
 //! What a slice holds, and what becomes of one that was changed.
 
 use ledger::{Choice, ENROL_KEY};
-use std::io::Cursor;
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
 use lineage::slice::{Everything, Reader, Scope, Slice, SliceError};
 use tlog::{Policy, leaf_hash};
@@ -94,6 +94,60 @@ fn every_changed_byte_is_refused() {
     for length in 0..bytes.len() {
         assert!(read(&bytes[..length], &policy).is_err(), "cut off at {length}");
     }
+}
+
+/// A file that is another once somebody goes back in it.
+struct Changing {
+    now: Cursor<Vec<u8>>,
+    then: Vec<u8>,
+}
+
+impl Read for Changing {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.now.read(buffer)
+    }
+}
+
+impl Seek for Changing {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        if matches!(to, SeekFrom::Start(_)) {
+            *self.now.get_mut() = self.then.clone();
+        }
+        self.now.seek(to)
+    }
+}
+
+/// Records for which there is no room are read a second time, and must be what was verified.
+#[test]
+fn what_is_not_kept_is_read_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let site = site(&directory);
+    let (bytes, text) = (site.slice(of(Some(REPOSITORY))), site.policy());
+    let policy = Policy::parse(text.as_bytes()).unwrap();
+    let again = |then: Vec<u8>, kept_bytes_max| {
+        let now = Cursor::new(bytes.clone());
+        let reader = Reader::open(Changing { now, then })?.keeping(kept_bytes_max);
+        reader.read(&policy, &mut Everything::default()).map(|slice| format!("{:?}", slice.records))
+    };
+    let kept = format!("{:?}", read(&bytes, &text).unwrap().records);
+    // No room, room for one, and for all.
+    for kept_bytes_max in [0, 1000, usize::MAX] {
+        assert_eq!(again(bytes.clone(), kept_bytes_max).unwrap(), kept);
+    }
+    let head = lineage::slice::FIRST_LINE.len();
+    let chunk = head + 4 + u32::from_le_bytes(bytes[head..head + 4].try_into().unwrap()) as usize;
+    let packed = u32::from_le_bytes(bytes[chunk + 8..chunk + 12].try_into().unwrap()) as usize;
+    let mut refused = 0;
+    for at in chunk..chunk + 12 + packed {
+        let mut then = bytes.clone();
+        then[at] ^= 1;
+        match again(then, 0) {
+            Err(_) => refused += 1,
+            Ok(records) => assert_eq!(records, kept, "byte {at}"),
+        }
+    }
+    assert!(refused > packed / 2, "{refused} of {packed} changes were seen");
+    assert!(again(bytes[..chunk].to_vec(), 0).is_err(), "it is shorter now");
 }
 
 /// What somebody with a whole slice can put together is refused, by name.

@@ -1,12 +1,10 @@
 //! A model file's header, which our reader sees before C++ does, and what is shown of it before it is admitted.
-#![no_main]
 
 use std::io::Cursor;
 
 use gguf::inspect::{Severity, is_invisible};
-use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| {
+pub(crate) fn run(bytes: &[u8]) {
     let read = gguf::read(&mut Cursor::new(bytes));
     let inspection = gguf::inspect::inspect(&mut Cursor::new(bytes));
     assert_eq!(inspection.is_ok(), read.is_ok(), "what is shown is what can be admitted");
@@ -23,4 +21,4 @@ fuzz_target!(|bytes: &[u8]| {
     for row in &inspection.metadata {
         assert!(!row.value.chars().any(is_invisible), "{:?}", row.value);
     }
-});
+}

@@ -1,6 +1,5 @@
 //! Archives of known code: the first byte says which name the file has, the rest is the file. The ZIP archive's
 //! checksums are of the texts inside only, so that mutations of its directory get through.
-#![no_main]
 
 use std::fs::File;
 use std::io::Write as _;
@@ -8,10 +7,9 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use corpora::{Limits, Source};
-use libfuzzer_sys::fuzz_target;
 use provenance::document::FILE_BYTES_MAX;
 
-fuzz_target!(|bytes: &[u8]| {
+pub(crate) fn run(bytes: &[u8]) {
     let Some((kind, file)) = bytes.split_first() else { return };
     let ending = match kind {
         b'w' => "whl",
@@ -26,7 +24,7 @@ fuzz_target!(|bytes: &[u8]| {
     let first = read(&path);
     assert_eq!(first, read(&path), "the same archive, read differently");
     let _gone = std::fs::remove_file(&path);
-});
+}
 
 /// How many files and bytes an archive gives.
 fn read(path: &PathBuf) -> Option<(u64, u64)> {

@@ -1,11 +1,9 @@
 //! Sources, which the indexer cuts and the gateway looks at while people type, and what a toolchain writes of them. The
 //! first byte is the language.
-#![no_main]
 
 use languages::{Language, Project, Rules, Unit, Written};
-use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| {
+pub(crate) fn run(bytes: &[u8]) {
     let Some((first, bytes)) = bytes.split_first() else { return };
     let language = Language::ALL[usize::from(*first) % Language::ALL.len()];
     let text = String::from_utf8_lossy(bytes);
@@ -42,4 +40,4 @@ fuzz_target!(|bytes: &[u8]| {
     for block in languages::fenced(&text) {
         assert!(text.get(block.text).is_some());
     }
-});
+}

@@ -1,9 +1,7 @@
 //! What witnesses and those who trust them are handed: policies, proofs, requests for a cosignature, cosigned notes.
-#![no_main]
 
 use std::sync::LazyLock;
 
-use libfuzzer_sys::fuzz_target;
 use tlog::witness::{Remembered, Request};
 use tlog::{CosigningKey, Note, Policy, SigningKey, TlogProof, VerifierKey, leaf_hash};
 
@@ -19,7 +17,7 @@ static KNOWN: LazyLock<Option<(VerifierKey, Policy)>> = LazyLock::new(|| {
     Some((log, policy.with_witness("w1", one.verifier()).ok()?))
 });
 
-fuzz_target!(|bytes: &[u8]| {
+pub(crate) fn run(bytes: &[u8]) {
     if let Ok(policy) = Policy::parse(bytes) {
         let text = policy.to_bytes();
         assert_eq!(Policy::parse(&text).as_ref(), Ok(&policy), "a policy says the same again");
@@ -42,4 +40,4 @@ fuzz_target!(|bytes: &[u8]| {
             assert!(checkpoint.size >= before.size, "a witness never goes back");
         }
     }
-});
+}

@@ -1,14 +1,12 @@
 //! What a data directory and its people are handed: key files, persons' public keys, signatures, texts to approve.
-#![no_main]
 
 use approval::{Approval, PublicKey};
 use custody::KeyFile;
 use ledger::{ERASURE_NAMESPACE, Erasure};
-use libfuzzer_sys::fuzz_target;
 
 const ORIGIN: &str = "fuzz.example/log";
 
-fuzz_target!(|bytes: &[u8]| {
+pub(crate) fn run(bytes: &[u8]) {
     if let Ok(KeyFile::Sealed(sealed)) = KeyFile::parse(bytes) {
         assert_eq!(sealed.to_bytes(), bytes, "one spelling a sealed key");
     }
@@ -22,4 +20,4 @@ fuzz_target!(|bytes: &[u8]| {
     if let Some((leaves, reason)) = Erasure::parse_text(ORIGIN, text) {
         assert_eq!(Erasure::text(ORIGIN, &leaves, &reason), text, "one spelling an erasure");
     }
-});
+}

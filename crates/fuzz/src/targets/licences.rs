@@ -1,11 +1,9 @@
 //! What states licences: the first byte says which file it is, the rest is the file.
-#![no_main]
 
 use corpora::parsers;
-use libfuzzer_sys::fuzz_target;
 use provenance::document::Standing;
 
-fuzz_target!(|bytes: &[u8]| {
+pub(crate) fn run(bytes: &[u8]) {
     let Some((kind, file)) = bytes.split_first() else { return };
     let path = match kind {
         b'd' => "debian/copyright",
@@ -37,4 +35,4 @@ fuzz_target!(|bytes: &[u8]| {
         Standing::Conflict(said) => assert!(said.len() > 1 && said.is_sorted_by(|a, b| a < b), "{said:?}"),
         Standing::Unknown => {}
     }
-});
+}

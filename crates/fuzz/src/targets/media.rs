@@ -1,15 +1,13 @@
 //! What a medium is described by: a bundle's description, an OCI layout's files, a tar layer, names, and the
 //! beginning of any file.
-#![no_main]
 
 use std::io::Cursor;
 use std::path::{Component, Path};
 
-use libfuzzer_sys::fuzz_target;
 use models::media::bundle::Description;
 use models::media::{content, names, oci, tar};
 
-fuzz_target!(|bytes: &[u8]| {
+pub(crate) fn run(bytes: &[u8]) {
     if let Ok(description) = Description::parse(bytes) {
         let again = Description::parse(&description.bytes());
         assert_eq!(again.ok().as_ref(), Some(&description), "a description says the same again");
@@ -31,7 +29,7 @@ fuzz_target!(|bytes: &[u8]| {
     {
         stays_beneath(name);
     }
-});
+}
 
 /// A name that passes goes down only, whatever it is joined to.
 fn stays_beneath(name: &str) {

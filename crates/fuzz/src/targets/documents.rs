@@ -1,11 +1,9 @@
 //! Documents that people hand in: the first byte says which format, the rest is the file. Of DOCX the rest is
 //! the main part, since no mutation gets through a ZIP archive's checksums.
-#![no_main]
 
 use documents::{FILE_BYTES_MAX, Format, PASSAGE_BYTES_MAX};
-use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| {
+pub(crate) fn run(bytes: &[u8]) {
     let Some((kind, file)) = bytes.split_first() else { return };
     let (format, file) = match kind {
         b'm' => (Format::Markdown, file.to_vec()),
@@ -30,7 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
         Err(error) => assert!(!error.to_string().contains("gave up"), "a reader panicked"),
     }
-});
+}
 
 /// A ZIP archive of one part, not compressed.
 fn stored(name: &str, part: &[u8]) -> Vec<u8> {

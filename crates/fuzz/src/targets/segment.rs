@@ -1,12 +1,10 @@
 //! A corpus of which a part of one file was replaced: opening, tracing and merging answer, and no change passes `verify`.
-#![no_main]
 
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
-use libfuzzer_sys::fuzz_target;
 use provenance::document::{Licence, Origin};
 use provenance::segment::{BlobId, Builder, Options, Segment, merge};
 use provenance::{Corpora, Limits, Surroundings};
@@ -64,10 +62,11 @@ static KEPT: LazyLock<Kept> = LazyLock::new(|| {
     make().expect("a temporary folder")
 });
 
-fuzz_target!(|input: (u8, u32, &[u8])| {
-    let (which, offset, bytes) = input;
+pub(crate) fn run(input: &[u8]) {
+    let Some(([which, offset @ ..], bytes)) = input.split_first_chunk::<5>() else { return };
+    let offset = u32::from_le_bytes(*offset);
     let kept = &*KEPT;
-    let name = &kept.names[usize::from(which) % kept.names.len()];
+    let name = &kept.names[usize::from(*which) % kept.names.len()];
     let written = fs::read(kept.written(name)).expect("what was written");
     let mut changed = written.clone();
     let start = offset as usize % (changed.len() + 1);
@@ -92,4 +91,4 @@ fuzz_target!(|input: (u8, u32, &[u8])| {
     }
     fs::remove_file(kept.changed(name)).expect("the changed file");
     fs::hard_link(kept.written(name), kept.changed(name)).expect("the changed file");
-});
+}
