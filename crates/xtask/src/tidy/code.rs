@@ -100,8 +100,9 @@ pub(super) fn check(file: &TreeFile) -> Vec<Finding> {
             }
         }
     }
-    // A build script speaks to cargo, by its environment and its standard output.
-    if !NO_LIBRARIES.contains(&crate_name) && !file.path.ends_with("/build.rs") {
+    // A build script speaks to cargo, by its environment and its standard output; what lies in `bin` is a program.
+    let is_program = file.path.ends_with("/build.rs") || file.path.contains("/src/bin/");
+    if !NO_LIBRARIES.contains(&crate_name) && !is_program {
         for (word, instead) in NOT_IN_LIBRARIES {
             for line in lines_with_word(&shipped, word) {
                 report(line, format!("`{word}` in a library: {instead}"));
@@ -179,6 +180,7 @@ mod tests {
     fn libraries_are_silent_and_programs_speak() {
         check_text("crates/ledger/src/a.rs", "fn f() { println!(\"dbg!\") }", &[(1, "library")]);
         check_text("crates/cloister/src/a.rs", "fn f() { println!() }", &[]);
+        check_text("crates/ledger/src/bin/a.rs", "fn f() { println!() }", &[]);
         check_text("crates/ledger/src/a.rs", "fn f() { todo!() }", &[(1, "left")]);
         check_text("crates/ledger/tests/it.rs", "#[ignore]\nfn f() {}", &[(1, "left"), (1, "left")]);
         check_text("crates/ledger/src/lib.rs", "mod a;", &[(1, "opens")]);
