@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::Path;
 
 use corpora::{Limits, Source};
 use provenance::document::FILE_BYTES_MAX;
@@ -27,7 +27,7 @@ pub(crate) fn run(bytes: &[u8]) {
 }
 
 /// How many files and bytes an archive gives.
-fn read(path: &PathBuf) -> Option<(u64, u64)> {
+fn read(path: &Path) -> Option<(u64, u64)> {
     let limits = Limits { entries_max: 1_000, bytes_max: 16 << 20, ratio_max: 200 };
     let mut sink = |bytes: &[u8], origin: provenance::document::Origin| {
         assert!(!bytes.is_empty() && bytes.len() <= FILE_BYTES_MAX);
@@ -36,7 +36,7 @@ fn read(path: &PathBuf) -> Option<(u64, u64)> {
         ControlFlow::Continue(())
     };
     let summary =
-        corpora::read(&Source::Archive { path: path.clone() }, &limits, &mut sink, &mut |_| {}).ok()?;
+        corpora::read(&Source::Archive { path: path.to_owned() }, &limits, &mut sink, &mut |_| {}).ok()?;
     assert!(summary.files <= limits.entries_max && summary.bytes <= limits.bytes_max && summary.complete);
     Some((summary.files, summary.bytes))
 }

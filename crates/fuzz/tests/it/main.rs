@@ -1,9 +1,15 @@
 //! Every target holds over its seeds, and over what becomes of them: without coverage, in the build of all tests.
 
-#![expect(clippy::print_stderr, reason = "a test that counts says what it counted")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on fails, and one that counts says what it counted"
+)]
 
 use std::{
-    fs, panic,
+    fs::{self, File},
+    io::Write as _,
+    panic,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -59,7 +65,7 @@ fn files_and_folders_of_seeds_are_targets() {
 fn hold(name: &str, target: Target, input: &[u8]) {
     let Err(panicked) = panic::catch_unwind(|| target(input)) else { return };
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.input"));
-    fs::write(&kept, input).unwrap();
+    File::create(&kept).and_then(|mut file| file.write_all(input)).unwrap();
     eprintln!("{name} does not hold; the input is {}", kept.display());
     panic::resume_unwind(panicked);
 }
