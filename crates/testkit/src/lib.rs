@@ -1,6 +1,7 @@
 //! What the end-to-end tests, the soaks and the benchmarks share: a real server on a real model, plain
 //! HTTP over its Unix socket, drawn loads, and crashes on purpose. For development only.
 
+pub mod clients;
 pub mod crash;
 pub mod draw;
 pub mod experts;

@@ -17,6 +17,11 @@ pub const MODEL_NAMESPACE: &str = "model@cloister";
 const START_WAIT_MAX: Duration = Duration::from_secs(60);
 const STOP_WAIT_MAX: Duration = Duration::from_secs(30);
 
+/// A port of the loopback that nobody listens on.
+pub fn free_port() -> Result<u16, Failure> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
 /// A data directory, and the daemon on it while it runs.
 #[derive(Debug)]
 pub struct Server {
@@ -94,6 +99,17 @@ impl Server {
         let mut server = Server::new(model, &[])?;
         server.start()?;
         Ok(server)
+    }
+
+    /// The same, over TCP too, with a person `ada`: its address, and her token.
+    pub fn with_token(model: &str, deploy_arguments: &[&str]) -> Result<(Server, String, String), Failure> {
+        let mut server = Server::new(model, deploy_arguments)?;
+        let port = free_port()?;
+        server.configure(&format!("[server]\ntcp = \"127.0.0.1:{port}\"\n"))?;
+        server.cloisterd(&["user", "add", "ada"])?;
+        let token = server.cloisterd(&["token", "issue", "ada", "--note", "test"])?.trim().to_owned();
+        server.start()?;
+        Ok((server, format!("http://127.0.0.1:{port}"), token))
     }
 
     /// The same, not running, with its ledger on another file system.

@@ -8,6 +8,7 @@
 
 mod bench;
 mod build;
+mod clients;
 mod corpora;
 mod demo;
 mod deny;
@@ -58,6 +59,7 @@ enum Task {
     Soak(soak::Soak),
     Bench(bench::Bench),
     Fuzz(fuzz::Fuzz),
+    Client(clients::Client),
 }
 
 fn main() -> ExitCode {
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
         Task::Soak(soak) => soak.run(&places),
         Task::Bench(bench) => bench.run(&places),
         Task::Fuzz(fuzz) => fuzz.run(&places),
+        Task::Client(client) => client.run(&places),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

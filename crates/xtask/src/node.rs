@@ -6,8 +6,28 @@ use crate::{
     engine::sha256_of,
     failure::{During as _, Failure},
     places::Places,
-    process::run_quietly,
+    process::{run, run_quietly},
 };
+
+/// The folder with other people's programs, as `.ci/clients` pins them; made on first use. npm compares each archive with
+/// its digest there.
+pub(crate) fn clients(places: &Places) -> Result<PathBuf, Failure> {
+    const LOCK: &str = "package-lock.json";
+    let pinned = places.root.join(".ci/clients");
+    let folder = places.tools().join(format!("clients-{}", &sha256_of(&pinned.join(LOCK))?[..12]));
+    let done = folder.join("installed");
+    if !done.is_file() {
+        fs::create_dir_all(&folder).during(|| folder.display().to_string())?;
+        for name in ["package.json", LOCK] {
+            fs::copy(pinned.join(name), folder.join(name)).during(|| name.to_owned())?;
+        }
+        run(Command::new("npm")
+            .args(["install", "--no-save", "--no-audit", "--no-fund"])
+            .current_dir(&folder))?;
+        fs::File::create(&done).during(|| done.display().to_string())?;
+    }
+    Ok(folder)
+}
 
 /// A file of a package.
 pub(crate) struct Packed {

@@ -43,6 +43,14 @@ const ENVIRONMENTS: [Environment; 9] = [
 const CYCLONEDX: Environment =
     Environment { name: "cyclonedx", module: "cyclonedx.validation.json, jsonschema", variable: "" };
 
+/// A client that people use in terminals; no test runs it, a soak does.
+const AIDER: Environment = Environment { name: "aider", module: "aider.main", variable: "" };
+
+/// A Python that has aider.
+pub(crate) fn aider(places: &Places) -> Result<PathBuf, Failure> {
+    AIDER.python(places)
+}
+
 /// A Python that checks bills of materials.
 pub(crate) fn cyclonedx(places: &Places) -> Result<PathBuf, Failure> {
     CYCLONEDX.python(places)

@@ -15,10 +15,11 @@ use std::{
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
-use testkit::{crash, draw::Draw, load, places as tests, server::Server};
+use testkit::{clients::NAMES, crash, draw::Draw, load, places as tests, server::Server};
 
 use crate::{
     build::Build,
+    clients,
     failure::{During as _, Failure},
     fetch,
     fuzz::{Fuzzer, targets},
@@ -73,6 +74,9 @@ enum Name {
     /// Every parser of outside bytes under libFuzzer, with coverage, from its seeds and what earlier runs found
     /// interesting: no panic, no hang, no want of memory.
     Fuzz,
+    /// Other people's programs, unmodified, from their registries: each gets an answer, and everything it asked is on record.
+    /// `--count` does not matter.
+    Clients,
 }
 
 /// Seconds for each target in one round.
@@ -149,6 +153,7 @@ impl Soak {
                 Name::Models => models(places, &state.model),
                 Name::Egress => egress(places, &state.model, seed, count),
                 Name::Fuzz => fuzzed(places, seed, count),
+                Name::Clients => client(places, state.done),
                 Name::Release => {
                     let soak = release::Soak::new(places, &state.commit)?;
                     let (counts, digests) = soak.step(state.done, &fetch::model_path(places, model)?)?;
@@ -203,9 +208,13 @@ impl Soak {
         })
     }
 
-    /// A release has its steps.
+    /// A release has its steps, and there are so many clients.
     fn count(&self) -> u64 {
-        if self.name == Name::Release { release::STEPS } else { self.count }
+        match self.name {
+            Name::Release => release::STEPS,
+            Name::Clients => NAMES.len() as u64,
+            _ => self.count,
+        }
     }
 }
 
@@ -318,6 +327,14 @@ fn fuzzed(places: &Places, seed: u64, seconds: u64) -> Result<Counts, Failure> {
     Ok(counts)
 }
 
+/// One program of other people's.
+fn client(places: &Places, number: u64) -> Result<Counts, Failure> {
+    let name = usize::try_from(number).ok().and_then(|number| NAMES.get(number));
+    let name = name.ok_or_else(|| Failure::new("there are not so many clients"))?;
+    let counts = counted(&clients::apart(places, name)?, clients::COUNTED)?;
+    Ok(counts.into_iter().map(|(what, count)| (format!("{name}: {what}"), count)).collect())
+}
+
 /// What a test says it counted, behind its name, as `3 things, 4 others`.
 fn counted(words: &str, name: &str) -> Result<Counts, Failure> {
     let line = words.lines().find_map(|line| line.split_once(name)).map(|(_, results)| results);
@@ -336,7 +353,7 @@ impl Name {
             Name::Replay => ROUND_OF_REPLAYS,
             Name::Invariance => ROUND_OF_TEST,
             Name::Simulation => ROUND_OF_MACHINES,
-            Name::Models | Name::Release => 1,
+            Name::Models | Name::Release | Name::Clients => 1,
             Name::Egress => ROUND_OF_SECONDS,
             Name::Fuzz => ROUND_OF_FUZZING,
         }
@@ -352,13 +369,14 @@ impl Name {
             Name::Egress => "egress",
             Name::Release => "release",
             Name::Fuzz => "fuzz",
+            Name::Clients => "clients",
         }
     }
 
     fn model(self) -> &'static str {
         match self {
             // Fills holes, and its kernels are those that could break invariance.
-            Name::Replay | Name::Invariance | Name::Egress => tests::CODER,
+            Name::Replay | Name::Invariance | Name::Egress | Name::Clients => tests::CODER,
             Name::Crash | Name::Release => tests::SMALL,
             Name::Simulation | Name::Fuzz => "none",
             Name::Models => "qwen2.5-coder-1.5b-instruct-q4_k_m",

@@ -4,21 +4,15 @@ use std::process::Command;
 
 use serde_json::Value;
 use testkit::places;
-use testkit::server::Server;
+use testkit::server::{self, Server};
 
 pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    server::free_port().unwrap()
 }
 
 /// A server with TCP, and a token of a person's.
 pub(crate) fn with_token(model: &str) -> (Server, String, String) {
-    let mut server = Server::new(model, &[]).unwrap();
-    let port = free_port();
-    server.configure(&format!("[server]\ntcp = \"127.0.0.1:{port}\"\n")).unwrap();
-    server.cloisterd(&["user", "add", "ada"]).unwrap();
-    let token = server.cloisterd(&["token", "issue", "ada", "--note", "test"]).unwrap().trim().to_owned();
-    server.start().unwrap();
-    (server, format!("http://127.0.0.1:{port}"), token)
+    Server::with_token(model, &[]).unwrap()
 }
 
 fn status(url: &str, token: Option<&str>) -> String {

@@ -260,14 +260,14 @@ try {
 
   await step("sign out, and a token that is not valid", async () => {
     await page.go(`${url}/console`);
-    await page.until("!document.querySelector('#leave').hidden");
+    await page.until("document.querySelector('#leave')?.hidden === false");
     await page.value("document.querySelector('#leave').click()");
-    await page.until("!document.querySelector('#enter').hidden");
+    await page.until("document.querySelector('#enter')?.hidden === false");
     assert.equal(await page.value("sessionStorage.length"), 0);
     await page.value("document.querySelector('#token').focus()");
     await page.type("clst_000000000000_00");
     await page.key("Enter");
-    await page.until("!document.querySelector('#enter-error').hidden");
+    await page.until("document.querySelector('#enter-error')?.hidden === false");
     assert.ok((await page.value("document.querySelector('#enter-error').textContent")).includes("not valid"));
     assert.equal(await page.value("sessionStorage.length"), 0);
   });
