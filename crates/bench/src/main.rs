@@ -134,6 +134,9 @@ enum What {
     },
     /// From a keystroke to a suggestion, through the language server.
     Typing {
+        /// llama.cpp's own server, to measure against.
+        #[arg(long)]
+        peer: Option<PathBuf>,
         /// A test model that fills in the middle.
         #[arg(long, default_value = testkit::places::CODER)]
         model: String,
@@ -218,7 +221,7 @@ fn main() -> ExitCode {
         What::Policy => decisions::measure(),
         What::Console { records } => console::measure(records),
         What::Provenance { known, fresh } => provenance::measure(&known, &fresh),
-        What::Typing { model, quick } => typing::measure(&model, quick),
+        What::Typing { model, peer, quick } => typing::measure(&model, peer.as_deref(), quick),
         What::Lineage { histories, records } => lineage::measure(histories, records),
         What::Ledger { records, directory, quick } => {
             appends::measure(quick).and_then(|()| large_ledger::measure(records, directory, quick))

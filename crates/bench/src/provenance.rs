@@ -2,7 +2,6 @@
 //! much of what is planted is found, and how much is found in code that is not known.
 
 use std::fs;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,16 +9,21 @@ use std::time::{Duration, Instant};
 use ::provenance::document::{FILE_BYTES_MAX, Licence, Origin};
 use ::provenance::lexeme::{self, Lexeme};
 use ::provenance::segment::{Manifest, Options};
-use ::provenance::trace::Kind;
+use ::provenance::trace::{Kind, Span};
 use ::provenance::{Builder, Corpora, Limits, Segment, Surroundings, Trace};
 use testkit::Failure;
 
 use crate::quantiles::Quantiles;
+use grams::Grams;
+
+mod grams;
 
 /// Texts of each row.
 const ASKED: usize = 400;
 /// Times that each is asked: what is warm is the best of them.
 const TIMES: usize = 5;
+/// Questions that are asked with nothing of the corpus in memory.
+const ASKED_COLD: usize = 100;
 
 /// `known`: folders of packages; `fresh`: a folder of code that is in none of them.
 pub(crate) fn measure(known: &[PathBuf], fresh: &Path) -> Result<(), Failure> {
@@ -40,6 +44,7 @@ pub(crate) fn measure(known: &[PathBuf], fresh: &Path) -> Result<(), Failure> {
     );
     let corpora = Corpora::new(vec![Arc::new(segment)]);
 
+    let grams = Grams::of(known)?;
     let known = texts(known)?;
     let unknown = texts(&[fresh.to_owned()])?;
     let mut draw = Draw(0x5eed);
@@ -52,14 +57,16 @@ pub(crate) fn measure(known: &[PathBuf], fresh: &Path) -> Result<(), Failure> {
     questions("1 kB of known code", &corpora, &texts)?;
     let texts = (0..ASKED).map(|_| draw.bytes(&unknown, 1000)).collect::<Vec<_>>();
     questions("1 kB of other code", &corpora, &texts)?;
+    let texts = (0..ASKED_COLD).map(|_| draw.bytes(&known, 1000)).collect::<Vec<_>>();
+    cold(&folder, &texts)?;
 
     println!(
-        "\n| planted in other code | found | said to be common | missed, and not cut short |\n|---|---|---|---|"
+        "\n| planted in other code | found | by `cloister trace` | said to be common | missed, and not cut short | by windows of 64 grams of 30 bytes |\n|---|---|---|---|---|---|"
     );
     for length in [20, 25, 30, 31, 40, 65] {
         planted(
             &format!("{length} lexemes as they are"),
-            &corpora,
+            (&corpora, &grams),
             &known,
             &unknown,
             &mut draw,
@@ -76,7 +83,7 @@ pub(crate) fn measure(known: &[PathBuf], fresh: &Path) -> Result<(), Failure> {
         ] {
             planted(
                 &format!("{length} lexemes, {name}"),
-                &corpora,
+                (&corpora, &grams),
                 &known,
                 &unknown,
                 &mut draw,
@@ -259,7 +266,11 @@ impl Draw {
 }
 
 fn ask(corpora: &Corpora, text: &str) -> Result<Trace, Failure> {
-    Ok(corpora.trace(text, Surroundings::default(), &[], &Limits::default())?)
+    ask_within(corpora, text, &Limits::DEFAULT)
+}
+
+fn ask_within(corpora: &Corpora, text: &str, limits: &Limits) -> Result<Trace, Failure> {
+    Ok(corpora.trace(text, Surroundings::default(), &[], limits)?)
 }
 
 fn questions(name: &str, corpora: &Corpora, texts: &[String]) -> Result<(), Failure> {
@@ -287,33 +298,65 @@ fn questions(name: &str, corpora: &Corpora, texts: &[String]) -> Result<(), Fail
     Ok(())
 }
 
+/// Questions of which nothing is in memory, neither of this process nor of the kernel.
+fn cold(folder: &Path, texts: &[String]) -> Result<(), Failure> {
+    let mut times = Vec::new();
+    for text in texts {
+        for entry in fs::read_dir(folder)? {
+            rustix::fs::fadvise(&fs::File::open(entry?.path())?, 0, None, rustix::fs::Advice::DontNeed)?;
+        }
+        let begun = Instant::now();
+        ask(&Corpora::new(vec![Arc::new(Segment::open(folder)?)]), text)?;
+        times.push(begun.elapsed());
+    }
+    let times = Quantiles::of_times(times);
+    println!(
+        "| 1 kB of known code, opened for it, from disk | {:.1}, {:.1} ms | | |",
+        times.median(),
+        times.at(99)
+    );
+    Ok(())
+}
+
 fn planted(
     name: &str,
-    corpora: &Corpora,
+    (corpora, grams): (&Corpora, &Grams),
     known: &[String],
     unknown: &[String],
     draw: &mut Draw,
     length: usize,
     edit: fn(&Cut) -> String,
 ) -> Result<(), Failure> {
-    let (mut found, mut common, mut silent) = (0, 0, 0);
+    let (mut found, mut thoroughly, mut common, mut silent, mut by_grams) = (0, 0, 0, 0, 0);
     for _ in 0..ASKED {
         let planted = edit(&draw.lexemes(known, length));
         let before = format!("{} unseen ", draw.lexemes(unknown, 40).text);
         let asked = format!("{before}{planted} unseen {}", draw.lexemes(unknown, 40).text);
         let place = before.len()..before.len() + planted.len();
-        let trace = ask(corpora, &asked)?;
-        let over_half = |span: &Range<usize>| {
-            let both = span.end.min(place.end).saturating_sub(span.start.max(place.start));
+        let over_half = |span: &Span| {
+            let both =
+                (span.end as usize).min(place.end).saturating_sub((span.start as usize).max(place.start));
             both * 2 > place.len()
         };
-        let span = trace.spans.iter().find(|span| over_half(&(span.start as usize..span.end as usize)));
+        let trace = ask(corpora, &asked)?;
+        let span = trace.spans.iter().find(|span| over_half(span));
+        thoroughly += usize::from(
+            span.is_some() || ask_within(corpora, &asked, &Limits::THOROUGH)?.spans.iter().any(over_half),
+        );
         found += usize::from(span.is_some());
         common += usize::from(span.is_some_and(|span| span.is_common));
         silent += usize::from(span.is_none() && !trace.cut_short);
+        by_grams += usize::from(grams.know(&asked, &place));
     }
     let share = |count: usize| count as f64 * 100.0 / ASKED as f64;
-    println!("| {name} | {:.1} % | {:.1} % | {:.1} % |", share(found), share(common), share(silent));
+    println!(
+        "| {name} | {:.1} % | {:.1} % | {:.1} % | {:.1} % | {:.1} % |",
+        share(found),
+        share(thoroughly),
+        share(common),
+        share(silent),
+        share(by_grams)
+    );
     Ok(())
 }
 

@@ -1,26 +1,32 @@
-//! From a keystroke to a suggestion, while a person types: through `cloister lsp` as it is, and with one request for each
-//! keystroke at once and nothing kept.
+//! From a keystroke to a suggestion, while a person types: through `cloister lsp` as it is, with one request for each
+//! keystroke at once and nothing kept, and as a plug-in for Vim does it before llama.cpp's own server.
 //!
-//! Each side types the same text, with the same seeded rhythm, at the same place of the same file, on a daemon of its own. What is suggested and
-//! agrees with the text is taken over, when it is worth it.
+//! Each side types the same text, with the same seeded rhythm, at the same place of the same file, on a server of its own.
+//! What is suggested and agrees with the text is taken over, when it is worth it.
+
+mod plugin;
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use testkit::peer::Peer;
 use testkit::server::Server;
 use testkit::{Failure, load, places};
 
+use crate::bare;
 use crate::quantiles::Quantiles;
+use plugin::Plugin;
 
-/// Characters that are typed, and fewer where it is only tried.
-const CHARACTERS: usize = 600;
-const CHARACTERS_QUICK: usize = 60;
-/// Where in the text the person begins.
-const BEGIN: usize = 2000;
+/// Lines that are typed, and fewer where it is only tried.
+const LINES: usize = 40;
+const LINES_QUICK: usize = 3;
+/// The line at which the person begins.
+const FIRST_LINE: usize = 45;
 /// Between two keystrokes, in milliseconds: the shortest, and what varies.
 const INTERVAL_MS: (u64, u64) = (60, 180);
 /// At a line's end people think.
@@ -29,6 +35,33 @@ const PAUSE_MS: (u64, u64) = (700, 1500);
 const ACCEPTED_CHARACTERS_MIN: usize = 6;
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
 const SEED: u64 = 20;
+/// The peer's context: the file and what is typed fit.
+const PEER_TOKENS: u32 = 4096;
+
+/// Where a person types, as an editor or a plug-in sees it. What is behind the cursor stays as it is.
+trait Side {
+    /// A character was typed, and a suggestion is wanted: it comes until then, or not.
+    fn typed(&mut self, typed: char, until: Instant) -> Result<Option<String>, Failure>;
+    /// Nothing happens until then.
+    fn rested(&mut self, until: Instant) -> Result<(), Failure> {
+        thread::sleep(until.saturating_duration_since(Instant::now()));
+        Ok(())
+    }
+    /// The suggestion was taken over.
+    fn taken(&mut self, suggestion: &str) -> Result<(), Failure>;
+    /// What it counted.
+    fn counts(&mut self) -> Result<Counts, Failure>;
+}
+
+/// How a side came by its suggestions.
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    /// Suggestions without a request at that keystroke.
+    from_cache: u64,
+    requests: u64,
+    /// Of the requests, those that nobody waited for yet.
+    ahead: u64,
+}
 
 /// What one side brought.
 #[derive(Default)]
@@ -37,32 +70,40 @@ struct Session {
     /// Of keystrokes that had a suggestion before the next one.
     times: Vec<Duration>,
     accepted_characters: usize,
-    counts: Value,
+    counts: Counts,
 }
 
-pub(crate) fn measure(model: &str, quick: bool) -> Result<(), Failure> {
-    let characters = if quick { CHARACTERS_QUICK } else { CHARACTERS };
-    let sides = [("`cloister lsp`", true), ("a request each keystroke at once, nothing kept", false)];
+pub(crate) fn measure(model: &str, peer: Option<&Path>, quick: bool) -> Result<(), Failure> {
+    let (before, typed, behind) = text(if quick { LINES_QUICK } else { LINES });
     println!(
-        "\n| typing {characters} characters | keystrokes | with a suggestion before the next | to it, p50 | p95 | from the cache | requests | ahead | characters taken over |\n|---|---|---|---|---|---|---|---|---|"
+        "\n| typing {} characters | keystrokes | with a suggestion before the next | to it, p50 | p95 | from the cache | requests | ahead | characters taken over |\n|---|---|---|---|---|---|---|---|---|",
+        typed.chars().count()
     );
+    let sides = [("`cloister lsp`", true), ("a request each keystroke at once, nothing kept", false)];
     for (name, is_whole) in sides {
         let server = Server::started(model)?;
-        let Session { keystrokes, times, accepted_characters, counts } =
-            session(&server, characters, is_whole)?;
-        let (with, times) = (times.len(), Quantiles::of_times(times));
-        let share = |part: u64| format!("{:.0} %", per_cent(part, keystrokes));
-        let count = |name: &str| counts[name].as_u64().unwrap_or(0);
-        println!(
-            "| {name} | {keystrokes} | {with} | {:.1} ms | {:.1} ms | {} | {} | {} | {accepted_characters} |",
-            times.median(),
-            times.at(95),
-            share(count("from_cache")),
-            count("requests"),
-            count("ahead"),
-        );
+        let mut editor = Editor::start(&server, is_whole, &before, &behind)?;
+        row(name, session(&mut editor, &typed)?);
+    }
+    if let Some(program) = peer {
+        let server = Peer::started(program, model, bare::threads(), 1, PEER_TOKENS)?;
+        let mut plugin = Plugin::new(server, &before, &behind);
+        row("llama.vim's strategy, llama.cpp's server", session(&mut plugin, &typed)?);
     }
     Ok(())
+}
+
+fn row(name: &str, session: Session) {
+    let Session { keystrokes, times, accepted_characters, counts } = session;
+    let (with, times) = (times.len(), Quantiles::of_times(times));
+    println!(
+        "| {name} | {keystrokes} | {with} | {:.1} ms | {:.1} ms | {:.0} % | {} | {} | {accepted_characters} |",
+        times.median(),
+        times.at(95),
+        per_cent(counts.from_cache, keystrokes),
+        counts.requests,
+        counts.ahead,
+    );
 }
 
 fn per_cent(part: u64, of: usize) -> f64 {
@@ -70,50 +111,38 @@ fn per_cent(part: u64, of: usize) -> f64 {
     f64::from(u32::try_from(part).unwrap_or(u32::MAX)) * 100.0 / f64::from(of)
 }
 
-fn session(server: &Server, characters: usize, is_whole: bool) -> Result<Session, Failure> {
-    let text: Vec<char> = load::ADA.chars().collect();
-    let (begin, end) = (BEGIN.min(text.len() / 2), (BEGIN.min(text.len() / 2) + characters).min(text.len()));
-    let before: String = text[..begin].iter().collect();
-    let behind: String = text[end..].iter().collect();
-    let mut editor = Editor::start(server, is_whole)?;
-    let mut written = before;
-    editor.open(&format!("{written}{behind}"))?;
-    let (mut session, mut random, mut at) = (Session::default(), Random(SEED), begin);
-    while at < end {
+/// What stands before the cursor, what is typed, and what stands behind: whole lines, so that nothing is on the cursor's own.
+fn text(lines: usize) -> (String, String, String) {
+    let all: Vec<&str> = load::ADA.lines().collect();
+    let first = FIRST_LINE.min(all.len() / 2);
+    let last = (first + lines).min(all.len());
+    let join = |lines: &[&str]| lines.join("\n");
+    (join(&all[..first]) + "\n", join(&all[first..last]), format!("\n{}\n", join(&all[last..])))
+}
+
+fn session(side: &mut impl Side, text: &str) -> Result<Session, Failure> {
+    let text: Vec<char> = text.chars().collect();
+    let (mut session, mut random, mut at) = (Session::default(), Random(SEED), 0);
+    while at < text.len() {
         let typed = text[at];
-        let place = position(&written);
-        written.push(typed);
         at += 1;
         session.keystrokes += 1;
         let start = Instant::now();
-        if is_whole {
-            editor.change(place, &typed.to_string())?;
-        } else {
-            // What is kept goes with the document.
-            editor.reopen(&format!("{written}{behind}"))?;
-        }
         let (least, vary) = if typed == '\n' { PAUSE_MS } else { INTERVAL_MS };
         let next = start + Duration::from_millis(least + random.below(vary));
-        let asked = editor.ask(position(&written))?;
-        let suggestion = editor.suggestion(asked, next)?;
-        let Some(suggestion) = suggestion.filter(|text| !text.is_empty()) else {
-            thread::sleep(next.saturating_duration_since(Instant::now()));
-            continue;
-        };
-        session.times.push(start.elapsed());
-        let rest: String = text[at..end].iter().collect();
-        let length = suggestion.chars().count();
-        if length >= ACCEPTED_CHARACTERS_MIN && rest.starts_with(&suggestion) {
-            if is_whole {
-                editor.change(position(&written), &suggestion)?;
+        if let Some(suggestion) = side.typed(typed, next)?.filter(|text| !text.is_empty()) {
+            session.times.push(start.elapsed());
+            let rest: String = text[at..].iter().collect();
+            let length = suggestion.chars().count();
+            if length >= ACCEPTED_CHARACTERS_MIN && rest.starts_with(&suggestion) {
+                side.taken(&suggestion)?;
+                at += length;
+                session.accepted_characters += length;
             }
-            written.push_str(&suggestion);
-            at += length;
-            session.accepted_characters += length;
         }
-        thread::sleep(next.saturating_duration_since(Instant::now()));
+        side.rested(next)?;
     }
-    session.counts = editor.status()?["suggestions"].take();
+    session.counts = side.counts()?;
     Ok(session)
 }
 
@@ -140,10 +169,33 @@ struct Editor {
     messages: Receiver<Value>,
     number: u64,
     uri: String,
+    /// Whether it is asked as it is; else its cache is emptied before each keystroke.
+    is_whole: bool,
+    written: String,
+    behind: String,
+}
+
+impl Side for Editor {
+    fn typed(&mut self, typed: char, until: Instant) -> Result<Option<String>, Failure> {
+        self.insert(&typed.to_string())?;
+        let asked = self.ask(position(&self.written))?;
+        let answer = self.answer(asked, until)?;
+        Ok(answer.and_then(|answer| Some(answer["items"][0]["insertText"].as_str()?.to_owned())))
+    }
+
+    fn taken(&mut self, suggestion: &str) -> Result<(), Failure> {
+        self.insert(suggestion)
+    }
+
+    fn counts(&mut self) -> Result<Counts, Failure> {
+        let counts = self.status()?["suggestions"].take();
+        let count = |name: &str| counts[name].as_u64().ok_or_else(|| format!("no {name} in {counts}"));
+        Ok(Counts { from_cache: count("from_cache")?, requests: count("requests")?, ahead: count("ahead")? })
+    }
 }
 
 impl Editor {
-    fn start(server: &Server, is_whole: bool) -> Result<Editor, Failure> {
+    fn start(server: &Server, is_whole: bool, before: &str, behind: &str) -> Result<Editor, Failure> {
         let mut child = Command::new(places::program("cloister")?)
             .arg("--server")
             .arg(format!("unix:{}", server.socket().display()))
@@ -164,7 +216,8 @@ impl Editor {
             }
         });
         let uri = format!("file://{}/typed.adb", server.root().display());
-        let mut editor = Editor { child, input, messages, number: 0, uri };
+        let (written, behind) = (before.to_owned(), behind.to_owned());
+        let mut editor = Editor { child, input, messages, number: 0, uri, is_whole, written, behind };
         let completion = if is_whole { json!({}) } else { json!({ "debounce_ms_max": 0, "ahead": false }) };
         let capabilities = json!({
             "general": { "positionEncodings": ["utf-8"] }, "textDocument": { "inlineCompletion": {} },
@@ -173,6 +226,7 @@ impl Editor {
             json!({ "capabilities": capabilities, "initializationOptions": { "completion": completion } });
         let id = editor.request("initialize", &params)?;
         editor.answer(id, Instant::now() + ANSWER_WAIT)?.ok_or("the language server does not start")?;
+        editor.open()?;
         Ok(editor)
     }
 
@@ -209,15 +263,22 @@ impl Editor {
         }
     }
 
-    fn open(&mut self, text: &str) -> Result<(), Failure> {
+    fn open(&mut self) -> Result<(), Failure> {
+        let text = format!("{}{}", self.written, self.behind);
         let document = json!({ "uri": self.uri, "languageId": "ada", "version": 1, "text": text });
         self.notify("textDocument/didOpen", &json!({ "textDocument": document }))
     }
 
-    fn reopen(&mut self, text: &str) -> Result<(), Failure> {
-        let closed = json!({ "textDocument": { "uri": self.uri } });
-        self.notify("textDocument/didClose", &closed)?;
-        self.open(text)
+    /// Text comes before the cursor.
+    fn insert(&mut self, text: &str) -> Result<(), Failure> {
+        let place = position(&self.written);
+        self.written.push_str(text);
+        if self.is_whole {
+            return self.change(place, text);
+        }
+        // What is kept goes with the document.
+        self.notify("textDocument/didClose", &json!({ "textDocument": { "uri": self.uri } }))?;
+        self.open()
     }
 
     fn change(&mut self, at: Value, text: &str) -> Result<(), Failure> {
@@ -235,11 +296,6 @@ impl Editor {
             "textDocument/inlineCompletion",
             &json!({ "textDocument": document, "position": at, "context": { "triggerKind": 2 } }),
         )
-    }
-
-    fn suggestion(&mut self, asked: u64, until: Instant) -> Result<Option<String>, Failure> {
-        let answer = self.answer(asked, until)?;
-        Ok(answer.and_then(|answer| Some(answer["items"][0]["insertText"].as_str()?.to_owned())))
     }
 
     fn status(&mut self) -> Result<Value, Failure> {

@@ -146,15 +146,10 @@ fn turn(messages: &mut Vec<Message>, fields: &Fields<'_>) -> Result<(), DialectE
             ("text", _) => words.push(block.required_text("text")?),
             ("thinking" | "redacted_thinking", Role::Assistant) => {}
             ("tool_use", Role::Assistant) => {
-                let input: Json = block.read("input", "an object")?.unwrap_or(Json::Map(Vec::new()));
-                if !matches!(input, Json::Map(_)) {
-                    return Err(block.error("input", "must be an object"));
-                }
-                let arguments = serde_json::to_string(&input).unwrap_or_default();
                 calls.push(ToolCall {
                     id: block.required_text("id")?,
                     name: tools::name(&block)?,
-                    arguments,
+                    arguments: tools::arguments(&block, "input")?,
                 });
             }
             ("tool_result", Role::User) => {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::dialect::Call;
 use crate::fields::{DialectError, Fields, is_array, text_at};
 use crate::parameters::{context, deployment, sampling, stop, subject, tokens_max, until};
-use crate::tools::{self, CALLS_MAX, TOOLS_MAX};
+use crate::tools::{self, CALLS_MAX};
 
 /// Messages of a conversation.
 const MESSAGES_MAX: usize = 2048;
@@ -51,7 +51,7 @@ pub(crate) fn parse_chat(body: &[u8]) -> Result<Call<OpenAi>, DialectError> {
     let messages = messages(&fields)?;
     refuse_flag(&fields, "logprobs", "is not supported: leave it out or send false")?;
     refuse_response_format(&fields)?;
-    let tools = tools::offered(&fields, offered(&fields)?, choice(&fields)?)?;
+    let tools = tools::offered(&fields, tools::functions(&fields)?, choice(&fields)?)?;
     call(
         &fields,
         Object::Chat,
@@ -158,27 +158,10 @@ fn call(
     Ok(Call { deployment: deployment(fields)?, ask, parameters, subject, context, stream, count, form })
 }
 
-/// `tools`: functions are all there are.
-fn offered(fields: &Fields<'_>) -> Result<Vec<Tool>, DialectError> {
-    let tools = fields.list("tools", TOOLS_MAX)?.into_iter().map(|(place, raw)| {
-        let tool = Fields::of(place, raw)?;
-        if tool.text("type")?.is_some_and(|kind| kind != "function") {
-            return Err(tool.error("type", "must be `function`: no other tools are called here"));
-        }
-        tools::tool(&function(&tool)?, "parameters")
-    });
-    tools.collect()
-}
-
-fn function<'a>(fields: &Fields<'a>) -> Result<Fields<'a>, DialectError> {
-    let raw = fields.raw("function").ok_or_else(|| fields.error("function", "is required: an object"))?;
-    Fields::of(fields.place("function"), raw)
-}
-
 /// `tool_choice`; `None` has no tools called.
 fn choice(fields: &Fields<'_>) -> Result<Option<ToolChoice>, DialectError> {
     tools::choice(fields, "{\"type\": \"function\", \"function\": {\"name\": …}}", |choice| {
-        tools::name(&function(choice)?)
+        tools::name(&tools::function(choice)?)
     })
 }
 
@@ -199,7 +182,7 @@ fn message(place: String, raw: &RawValue) -> Result<Message, DialectError> {
         Role::Assistant => {
             let calls = fields.list("tool_calls", CALLS_MAX)?.into_iter().map(|(place, raw)| {
                 let call = Fields::of(place, raw)?;
-                let function = function(&call)?;
+                let function = tools::function(&call)?;
                 Ok(ToolCall {
                     id: call.required_text("id")?,
                     name: tools::name(&function)?,

@@ -19,6 +19,32 @@ const SCHEMA_DEPTH_MAX: usize = 24;
 /// Calls of one message.
 pub(crate) const CALLS_MAX: usize = 256;
 
+/// The field `tools`, as OpenAI and Ollama have it: functions are all there are.
+pub(crate) fn functions(fields: &Fields<'_>) -> Result<Vec<Tool>, DialectError> {
+    let tools = fields.list("tools", TOOLS_MAX)?.into_iter().map(|(place, raw)| {
+        let fields = Fields::of(place, raw)?;
+        if fields.text("type")?.is_some_and(|kind| kind != "function") {
+            return Err(fields.error("type", "must be `function`: no other tools are called here"));
+        }
+        tool(&function(&fields)?, "parameters")
+    });
+    tools.collect()
+}
+
+/// The field `function` of a tool or a call.
+pub(crate) fn function<'a>(fields: &Fields<'a>) -> Result<Fields<'a>, DialectError> {
+    let raw = fields.raw("function").ok_or_else(|| fields.error("function", "is required: an object"))?;
+    Fields::of(fields.place("function"), raw)
+}
+
+/// Arguments of a call as an object; none is an empty one.
+pub(crate) fn arguments(fields: &Fields<'_>, name: &str) -> Result<String, DialectError> {
+    match fields.read(name, "an object")?.unwrap_or(Json::Map(Vec::new())) {
+        arguments @ Json::Map(_) => Ok(serde_json::to_string(&arguments).unwrap_or_default()),
+        _ => Err(fields.error(name, "must be an object")),
+    }
+}
+
 /// A tool, whose schema is in the field `schema`. Without one it takes no arguments.
 pub(crate) fn tool(fields: &Fields<'_>, schema: &str) -> Result<Tool, DialectError> {
     let parameters: Option<Json> = fields.read(schema, "an object")?;

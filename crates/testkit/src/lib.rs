@@ -14,6 +14,7 @@ pub mod persons;
 pub mod places;
 pub mod server;
 pub mod sink;
+pub mod surface;
 pub mod token;
 pub mod upstream;
 

@@ -318,6 +318,13 @@ impl Server {
         Ok(serde_json::from_str(&report)?)
     }
 
+    /// Stops the daemon; its whole ledger verifies.
+    pub fn end(mut self) -> Result<(), Failure> {
+        self.stop()?;
+        let report = self.verify()?;
+        if report["verdict"] == "passed" { Ok(()) } else { Err(report.to_string().into()) }
+    }
+
     /// A record with its body and what names it.
     pub fn show(&self, record: u64) -> Result<Value, Failure> {
         Ok(serde_json::from_str(&self.cloisterd(&["ledger", "show", &record.to_string()])?)?)

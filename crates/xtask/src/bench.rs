@@ -104,6 +104,9 @@ impl Bench {
                 let model = fetch::known(&self.model)?;
                 fetch::model_path(places, model.name)?;
                 bench.args(["typing", "--model", model.name]);
+                if let Some(peer) = &self.peer {
+                    bench.arg("--peer").arg(peer);
+                }
             }
             What::Retrieval => {
                 corpora::fetch(places)?;

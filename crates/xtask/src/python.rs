@@ -46,6 +46,15 @@ const CYCLONEDX: Environment =
 /// A client that people use in terminals; no test runs it, a soak does.
 const AIDER: Environment = Environment { name: "aider", module: "aider.main", variable: "" };
 
+/// Draws requests from a description of an HTTP surface; a soak runs it.
+const SCHEMATHESIS: Environment =
+    Environment { name: "schemathesis", module: "schemathesis.cli", variable: "" };
+
+/// schemathesis, as a program.
+pub(crate) fn schemathesis(places: &Places) -> Result<PathBuf, Failure> {
+    Ok(SCHEMATHESIS.python(places)?.with_file_name("schemathesis"))
+}
+
 /// A Python that has aider.
 pub(crate) fn aider(places: &Places) -> Result<PathBuf, Failure> {
     AIDER.python(places)

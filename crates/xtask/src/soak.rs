@@ -19,7 +19,7 @@ use testkit::{clients::NAMES, crash, draw::Draw, load, places as tests, server::
 
 use crate::{
     build::Build,
-    clients,
+    clients::{self, SCHEMATHESIS},
     failure::{During as _, Failure},
     fetch,
     fuzz::{Fuzzer, targets},
@@ -77,7 +77,14 @@ enum Name {
     /// Other people's programs, unmodified, from their registries: each gets an answer, and everything it asked is on record.
     /// `--count` does not matter.
     Clients,
+    /// Requests drawn from the description of the HTTP surface, by schemathesis: no error of the server's, no silence, no answer
+    /// without a record. More than `--count`.
+    Surface,
 }
+
+/// Requests in one round, and how many of each operation bring them.
+const ROUND_OF_REQUESTS: u64 = 5000;
+const EXAMPLES: u64 = 20;
 
 /// Seconds for each target in one round.
 const ROUND_OF_FUZZING: u64 = 20;
@@ -154,6 +161,7 @@ impl Soak {
                 Name::Egress => egress(places, &state.model, seed, count),
                 Name::Fuzz => fuzzed(places, seed, count),
                 Name::Clients => client(places, state.done),
+                Name::Surface => surface(places, seed, count),
                 Name::Release => {
                     let soak = release::Soak::new(places, &state.commit)?;
                     let (counts, digests) = soak.step(state.done, &fetch::model_path(places, model)?)?;
@@ -229,7 +237,7 @@ fn replay(
 ) -> Result<Counts, testkit::Failure> {
     let mut server = Server::started(model)?;
     let replayed = load::load_and_replay(&mut server, seed, count, CLIENTS, true, progress)?;
-    end(server)?;
+    server.end()?;
     Ok(Counts::from([
         (
             "answers replayed to the same bytes, whole or cut short by their client".to_owned(),
@@ -248,7 +256,7 @@ fn crash(
 ) -> Result<Counts, testkit::Failure> {
     let mut server = Server::started(model)?;
     let crashes = crash::run(&mut server, seed, count, false, progress)?;
-    end(server)?;
+    server.end()?;
     let killed = crashes.killed.into_iter().map(|(who, count)| (format!("{who} killed"), count));
     let seen = [
         ("answered, each found in the ledger".to_owned(), crashes.answered),
@@ -256,15 +264,6 @@ fn crash(
         ("requests that broke before anything was shown".to_owned(), crashes.broken),
     ];
     Ok(killed.chain(seen).collect())
-}
-
-fn end(mut server: Server) -> Result<(), testkit::Failure> {
-    server.stop()?;
-    if server.verify()?["verdict"] == "passed" {
-        Ok(())
-    } else {
-        Err("the ledger does not verify at the end".into())
-    }
 }
 
 /// A run of the engine's test of that name, with that many requests.
@@ -331,8 +330,17 @@ fn fuzzed(places: &Places, seed: u64, seconds: u64) -> Result<Counts, Failure> {
 fn client(places: &Places, number: u64) -> Result<Counts, Failure> {
     let name = usize::try_from(number).ok().and_then(|number| NAMES.get(number));
     let name = name.ok_or_else(|| Failure::new("there are not so many clients"))?;
-    let counts = counted(&clients::apart(places, name)?, clients::COUNTED)?;
+    let counts = counted(&clients::apart(places, name, None, 0, 0)?, clients::COUNTED)?;
     Ok(counts.into_iter().map(|(what, count)| (format!("{name}: {what}"), count)).collect())
+}
+
+/// At least that many requests.
+fn surface(places: &Places, seed: u64, count: u64) -> Result<Counts, Failure> {
+    let counts = counted(&clients::apart(places, SCHEMATHESIS, None, seed, EXAMPLES)?, clients::COUNTED)?;
+    match counts.get("requests") {
+        Some(drawn) if *drawn >= count => Ok(counts),
+        drawn => Err(Failure::new(format!("seed {seed}: {drawn:?} requests were drawn, and not {count}"))),
+    }
 }
 
 /// What a test says it counted, behind its name, as `3 things, 4 others`.
@@ -356,6 +364,7 @@ impl Name {
             Name::Models | Name::Release | Name::Clients => 1,
             Name::Egress => ROUND_OF_SECONDS,
             Name::Fuzz => ROUND_OF_FUZZING,
+            Name::Surface => ROUND_OF_REQUESTS,
         }
     }
 
@@ -370,6 +379,7 @@ impl Name {
             Name::Release => "release",
             Name::Fuzz => "fuzz",
             Name::Clients => "clients",
+            Name::Surface => "surface",
         }
     }
 
@@ -377,7 +387,7 @@ impl Name {
         match self {
             // Fills holes, and its kernels are those that could break invariance.
             Name::Replay | Name::Invariance | Name::Egress | Name::Clients => tests::CODER,
-            Name::Crash | Name::Release => tests::SMALL,
+            Name::Crash | Name::Release | Name::Surface => tests::SMALL,
             Name::Simulation | Name::Fuzz => "none",
             Name::Models => "qwen2.5-coder-1.5b-instruct-q4_k_m",
         }

@@ -129,6 +129,29 @@ fn llama_vim() {
     assert!(result["prompt_tokens_cached"].as_u64().unwrap() > 20, "{leaves}");
 }
 
+/// What llama.vim itself sent, when somebody typed in Vim (docs/evidence/llama-vim.json): the first request, and those
+/// ahead of what it showed.
+#[test]
+fn llama_vim_itself() {
+    let mut server = Server::started(places::CODER).unwrap();
+    let requests: Vec<Value> = serde_json::from_str(include_str!("llama_vim.json")).unwrap();
+    for request in &requests {
+        let answer = http::post(&server.socket(), "/infill", request).unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let answer = answer.json().unwrap();
+        let fields = answer.as_object().unwrap();
+        let asked = request["response_fields"].as_array().unwrap();
+        assert_eq!(fields.len(), asked.len(), "{answer}");
+        assert!(asked.iter().all(|name| fields.contains_key(name.as_str().unwrap())), "{answer}");
+        if request["prompt"] == "   Put" {
+            assert!(answer["content"].as_str().unwrap().starts_with("_Line"), "{answer}");
+        }
+    }
+    assert_eq!(answered(&server, "llama_cpp."), requests.len() as u64);
+    server.stop().unwrap();
+    assert_eq!(server.verify().unwrap()["verdict"], "passed");
+}
+
 /// What llama.vscode sends: three completions wanted, no stop strings, no response fields.
 #[test]
 fn llama_vscode() {

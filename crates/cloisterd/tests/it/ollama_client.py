@@ -24,6 +24,26 @@ parts = list(client.chat("coder", messages, options=options, stream=True))
 text = "".join(part.message.content for part in parts)
 assert text == chat.message.content and parts[-1].done_reason == chat.done_reason, (text, chat)
 
+def weather(city: str) -> str:
+    """Tells the weather in a city.
+
+    Args:
+      city: its name
+    """
+    return f"It is sunny in {city}."
+
+
+asked = [{"role": "user", "content": "What is the weather in Ulm? Use the tool."}]
+called = client.chat("coder", asked, tools=[weather], options={"num_predict": 80})
+call = called.message.tool_calls[0].function
+assert (call.name, call.arguments) == ("weather", {"city": "Ulm"}), called
+parts = list(client.chat("coder", asked, tools=[weather], options={"num_predict": 80}, stream=True))
+assert [part.message.tool_calls[0].function for part in parts if part.message.tool_calls] == [call], parts
+told = asked + [called.message, {"role": "tool", "content": weather(**call.arguments), "tool_name": call.name}]
+# A small model would call again and again.
+said = client.chat("coder", told, options={"num_predict": 40})
+assert "sunny" in said.message.content, said
+
 whole = client.generate("coder", "Say `yes`.", system="Answer in one word.", options=options)
 assert whole.response and whole.done, whole
 parts = list(client.generate("coder", "Say `yes`.", system="Answer in one word.", options=options, stream=True))
@@ -52,4 +72,4 @@ for wrong, status in [
     except ResponseError as error:
         assert error.status_code == status and error.error, error
 
-print(json.dumps({"answers": 6}))
+print(json.dumps({"answers": 9}))

@@ -52,6 +52,9 @@ pub(crate) fn parse_show(body: &[u8]) -> Result<String, DialectError> {
 pub(crate) fn show(view: &DeploymentView) -> Value {
     let architecture = if view.architecture.is_empty() { "unknown" } else { &view.architecture };
     let mut capabilities = vec!["completion"];
+    if view.tools.is_some() {
+        capabilities.push("tools");
+    }
     // Continue looks for the word in the template to know that a model fills holes.
     let template = if view.fill {
         capabilities.push("insert");

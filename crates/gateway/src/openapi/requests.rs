@@ -226,11 +226,11 @@ pub(super) fn ollama_chat() -> Value {
     let message = object(
         &["role"],
         json!({
-            "role": one_of(&["system", "user", "assistant"]), "content": text(),
-            "images": nothing(), "tool_calls": nothing(),
+            "role": one_of(&["system", "user", "assistant", "tool"]), "content": text(), "images": nothing(),
+            "tool_name": text(), "tool_call_id": text(),
         }),
     );
-    joined(&[ollama_shared(), object(&[], json!({"messages": list(&message, 2048), "tools": nothing()}))])
+    joined(&[ollama_shared(), object(&[], json!({"messages": list(&message, 2048), "tools": tools()}))])
 }
 
 pub(super) fn event() -> Value {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::*;
-use crate::ollama::{self, Asked, Ollama, stated};
+use crate::ollama::{self, Asked, Endpoint, stated};
 
 pub(super) fn router<W: Walk>() -> Router<Arc<App<W>>> {
     Router::new()
@@ -84,7 +84,7 @@ async fn answer_or_load<W: Walk>(
         Ok((received, Asked::Answer(call))) => {
             return answer(app, received, observation, dialect, |_| Ok(*call)).await;
         }
-        Ok((_, Asked::Load(form, alias))) => load(&app, form, alias.as_deref()),
+        Ok((_, Asked::Load(endpoint, alias))) => load(&app, endpoint, alias.as_deref()),
         Err(fault) => Err(fault),
     };
     match outcome {
@@ -100,11 +100,11 @@ async fn answer_or_load<W: Walk>(
 }
 
 /// A deployment is loaded as long as it serves; whether it does is all there is to say.
-fn load<W: Walk>(app: &App<W>, form: Ollama, alias: Option<&str>) -> Result<Value, Fault> {
+fn load<W: Walk>(app: &App<W>, endpoint: Endpoint, alias: Option<&str>) -> Result<Value, Fault> {
     let view = deployment(app, alias)?;
     if !view.up {
         let message = format!("the engine of {} is not running: it starts, or has failed", view.alias);
         return Err(Fault::new(StatusCode::SERVICE_UNAVAILABLE, "engine_unavailable", message));
     }
-    Ok(form.loaded(&view.alias, now_unix_s()))
+    Ok(endpoint.loaded(&view.alias, now_unix_s()))
 }

@@ -22,8 +22,9 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::{
-    BlobId, CHUNK_LEXEMES, DIRECTORY_BITS_MAX, Damaged, FORMAT, FileDigest, MANIFEST, Manifest,
-    NAME_BYTES_MAX, PackageName, Segment, UNKNOWN_TIME, WORDS, hexadecimal, packed, word_bucket,
+    BlobId, CHUNK_LEXEMES, DIRECTORY_BITS_MAX, Damaged, FORMAT, FileDigest, KEPT_BITS, KEPT_BYTES, MANIFEST,
+    Manifest, NAME_BYTES_MAX, PackageName, Segment, UNKNOWN_TIME, WORDS, hexadecimal, kept, packed,
+    word_bucket,
 };
 use crate::document::{FILE_BYTES_MAX, Origin};
 use crate::lexeme::{self, Lexeme, NORMALISER};
@@ -778,7 +779,7 @@ impl Names {
     }
 }
 
-/// Postings on their way to be sorted: hash, document and lexeme in one number, so that its order is theirs.
+/// Postings on their way to be sorted: hash as it is kept, document and lexeme in one number, so that its order is theirs.
 struct Sorting {
     postings_max: usize,
     postings: Vec<u128>,
@@ -793,7 +794,7 @@ impl Sorting {
 
     fn push(&mut self, hash: u64, document: u32, lexeme: u32, writing: &Writing) -> Result<(), BuildError> {
         self.count += 1;
-        self.postings.push(u128::from(hash) << 64 | u128::from(document) << 32 | u128::from(lexeme));
+        self.postings.push(u128::from(kept(hash)) << 64 | u128::from(document) << 32 | u128::from(lexeme));
         if self.postings.len() == self.postings_max { self.set_aside(writing) } else { Ok(()) }
     }
 
@@ -876,8 +877,8 @@ impl Tables {
         let too_much = || BuildError::TooMuch("4 thousand million postings");
         let hash = (posting >> 64) as u64;
         if self.last != Some(hash) {
-            self.begin_buckets((hash >> (64 - self.bits)) + 1)?;
-            self.keys.write(&hash.to_le_bytes())?;
+            self.begin_buckets((hash >> (KEPT_BITS - self.bits)) + 1)?;
+            self.keys.write(&hash.to_le_bytes()[..KEPT_BYTES])?;
             self.keys.write(&self.postings_written.to_le_bytes())?;
             self.keys_written = self.keys_written.checked_add(1).ok_or_else(too_much)?;
             self.last = Some(hash);

@@ -9,7 +9,7 @@
 //! | `origins` | package, licence, first seen, where its path ends | 24 |
 //! | `paths`, `packages`, `licences` and their `.ends` | names, one after another | |
 //! | `words` | how often lexemes occur, of each 1/16384 of all hashes; again where names do not matter | 8 |
-//! | `exact.keys`, `exact.postings`, `exact.directory` | a chosen hash and its first posting; document, lexeme and flanks; the first key of each leading bits | 12, 8, 4 |
+//! | `exact.keys`, `exact.postings`, `exact.directory` | a chosen hash and its first posting; document, lexeme and flanks; the first key of each leading bits | 10, 8, 4 |
 //! | `renamed.…` | the same where names do not matter | |
 //!
 //! Documents stand in the order of their blobs' ids, postings in that of (hash, document, lexeme), names in that of their
@@ -36,7 +36,7 @@ use crate::lexeme::{self, Lexeme, NORMALISER};
 use crate::winnow::{EXACT, FLANK_BITS, Flanks, RENAMED, Winnowing};
 
 /// The version of this layout.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// Lexemes of a chunk of text; the last of a document has fewer.
 pub const CHUNK_LEXEMES: u32 = 512;
 /// Bytes of `manifest.json` that are read.
@@ -605,7 +605,11 @@ pub(crate) struct Postings {
     postings: Mapped,
 }
 
-const KEY_BYTES: usize = 12;
+/// Of a hash, the leading bytes are kept: that two of a corpus agree in them is as rare as it must be, since what has one in
+/// common is compared.
+const KEPT_BYTES: usize = 6;
+const KEPT_BITS: u32 = 8 * KEPT_BYTES as u32;
+const KEY_BYTES: usize = KEPT_BYTES + 4;
 const POSTING_BYTES: usize = 8;
 
 impl Postings {
@@ -626,19 +630,20 @@ impl Postings {
     /// The numbers of a hash's postings; of none where it was chosen nowhere. None: the file is damaged.
     pub(crate) fn find(&self, hash: u64) -> Option<Range<u32>> {
         let bits = (self.directory.len() / 4 - 1).trailing_zeros();
-        let bucket = u32::try_from(hash >> (64 - bits)).ok()?;
+        let hash = kept(hash);
+        let bucket = u32::try_from(hash >> (KEPT_BITS - bits)).ok()?;
         let mut low = u32_at(record::<4>(&self.directory, bucket)?, 0);
         let mut high = u32_at(record::<4>(&self.directory, bucket + 1)?, 0);
         while low < high {
             let middle = low + (high - low) / 2;
             let key = record::<KEY_BYTES>(&self.keys, middle)?;
-            match u64_at(key, 0).cmp(&hash) {
+            match key_hash(key).cmp(&hash) {
                 std::cmp::Ordering::Less => low = middle + 1,
                 std::cmp::Ordering::Greater => high = middle,
                 std::cmp::Ordering::Equal => {
-                    let start = u32_at(key, 8);
+                    let start = u32_at(key, KEPT_BYTES);
                     let end = match record::<KEY_BYTES>(&self.keys, middle + 1) {
-                        Some(next) => u32_at(next, 8),
+                        Some(next) => u32_at(next, KEPT_BYTES),
                         None => u32::try_from(self.postings.len() / POSTING_BYTES).ok()?,
                     };
                     return (start <= end).then_some(start..end);
@@ -654,6 +659,17 @@ impl Postings {
         let (lexeme, flanks) = unpacked(u32_at(record, 4));
         Some((u32_at(record, 0), lexeme, flanks))
     }
+}
+
+/// What a key keeps of a hash.
+fn kept(hash: u64) -> u64 {
+    hash >> (64 - KEPT_BITS)
+}
+
+fn key_hash(key: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    bytes[..KEPT_BYTES].copy_from_slice(&key[..KEPT_BYTES]);
+    u64::from_le_bytes(bytes)
 }
 
 /// A lexeme of a document and the flanks of the run that begins with it. Documents have fewer than 2^22 lexemes, each of a
