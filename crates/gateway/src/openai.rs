@@ -7,7 +7,7 @@
 
 mod wording;
 
-use assist::{Ask, CallReader, DeploymentView, Message, Parameters, Role, Tool, ToolCall, ToolChoice, Tools};
+use assist::{Ask, CallReader, DeploymentView, Message, Parameters, Role, ToolCall, ToolChoice, Tools};
 use protocol::worker::Until;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -257,6 +257,7 @@ fn refuse_response_format(fields: &Fields<'_>) -> Result<(), DialectError> {
 
 #[cfg(test)]
 mod tests {
+    use assist::Tool;
     use proptest::prelude::*;
 
     use super::*;
