@@ -99,6 +99,11 @@ impl Bare {
         Ok((Bare { worker, ready, child: launched.child }, launched.oversight))
     }
 
+    /// The worker's process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
     /// The prompt of a hole, from the model's own tokens, as the gateway makes it.
     pub(crate) async fn fill(&self, prefix: &str, suffix: &str) -> Result<Vec<Token>, Failure> {
         let fill = self.ready.fill.ok_or("the model has no fill-in-the-middle tokens")?;
