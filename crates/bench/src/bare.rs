@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use engine::launch;
 use engine::{Event, Order, Worker};
+use jail::oversight::Oversight;
 use protocol::Digest;
 use protocol::worker::{
-    Class, Drafts, EngineProfile, Part, Ready, Sampling, Speculation, Times, Token, Until, VERSION,
+    Class, Device, Drafts, EngineProfile, Part, Ready, Sampling, Speculation, Times, Token, Until, VERSION,
     WorkerSettings,
 };
 use testkit::{Failure, places};
@@ -45,6 +46,7 @@ pub(crate) fn settings(
         version: VERSION,
         supervisor_pid: std::process::id(),
         profile,
+        device: Device::Cpu,
         context_tokens,
         slots,
         queue_max: 64,
@@ -83,9 +85,23 @@ impl Bare {
         model: &launch::Frozen,
         settings: &WorkerSettings,
     ) -> Result<Bare, Failure> {
+        Ok(Bare::with_oversight(program, model, settings).await?.0)
+    }
+
+    /// The same, with the line to its jail.
+    pub(crate) async fn with_oversight(
+        program: &launch::Frozen,
+        model: &launch::Frozen,
+        settings: &WorkerSettings,
+    ) -> Result<(Bare, Oversight), Failure> {
         let launched = launch::launch(program, model, settings)?;
         let (worker, ready) = Worker::connect(launched.socket).await?;
-        Ok(Bare { worker, ready, child: launched.child })
+        Ok((Bare { worker, ready, child: launched.child }, launched.oversight))
+    }
+
+    /// The worker's process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.pid()
     }
 
     /// The prompt of a hole, from the model's own tokens, as the gateway makes it.

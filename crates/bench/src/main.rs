@@ -12,6 +12,7 @@ mod checks;
 mod console;
 mod decisions;
 mod encrypted;
+mod gpu;
 mod index;
 mod jail_cost;
 mod large_ledger;
@@ -79,6 +80,11 @@ enum What {
         /// Few repetitions: shows that it works, measures nothing.
         #[arg(long)]
         quick: bool,
+    },
+    /// A worker on a GPU: its speed, and whether its bits depend on company.
+    Gpu {
+        #[command(flatten)]
+        options: gpu::Options,
     },
     /// One side of `jail`, started by it.
     #[command(hide = true)]
@@ -199,6 +205,7 @@ fn main() -> ExitCode {
         What::Engine { model, peer, only, quick } => engine(&model, peer.as_deref(), &only, quick),
         What::Vault { model, quick } => vault::measure(&model, quick),
         What::Jail { model, quick } => jail_cost::measure(&model, quick),
+        What::Gpu { options } => gpu::measure(&options),
         What::JailSide { model } => tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()

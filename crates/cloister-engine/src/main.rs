@@ -5,6 +5,7 @@
 //! header is read by our own strict reader, and only then does C++ see a byte of it.
 
 mod connection;
+mod device;
 mod drafts;
 mod kept;
 mod pace;

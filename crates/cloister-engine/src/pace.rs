@@ -10,8 +10,8 @@ const STEP_BESIDE_OTHERS: Duration = Duration::from_millis(100);
 const STEP_OF_PROMPTS: Duration = Duration::from_millis(500);
 /// Prompt tokens of a step at least: fewer would waste what evaluating together saves.
 const CHUNK_MIN: usize = 16;
-/// At most.
-pub(crate) const CHUNK_MAX: usize = 256;
+/// At most. A GPU is filled by more.
+pub(crate) const CHUNK_MAX: usize = if cfg!(feature = "cuda") { 1024 } else { 256 };
 /// Steps of fewer tokens say little about the speed of prompts.
 const TELLING: usize = 16;
 
@@ -60,7 +60,7 @@ mod tests {
         assert!((98..=100).contains(&pace.chunk(true)));
         assert_eq!(pace.chunk(false), CHUNK_MAX);
         for _ in 0..40 {
-            pace.note(256, Duration::from_millis(1));
+            pace.note(CHUNK_MAX, Duration::from_millis(1));
         }
         assert_eq!(pace.chunk(true), CHUNK_MAX);
     }

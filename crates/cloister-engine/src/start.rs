@@ -11,10 +11,11 @@ use std::time::Instant;
 use jail::probe::Places;
 use llama::{Batch, Context, ContextSettings, Model, ModelSettings};
 use protocol::worker::{
-    EngineProfile, FillTokens, ModelFacts, Ready, StepCost, ToWorker, VERSION, WorkerSettings,
+    Device, EngineProfile, FillTokens, ModelFacts, Ready, StepCost, ToWorker, VERSION, WorkerSettings,
 };
 
 use crate::connection::{self, read_frame};
+use crate::device;
 use crate::drafts::Pays;
 use crate::pace::Pace;
 use crate::replies::Replies;
@@ -34,23 +35,28 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
             format!("the supervisor speaks version {}, this worker {VERSION}", settings.version).into()
         );
     }
+    device::check(&settings)?;
     let reproducible = settings.profile == EngineProfile::Reproducible;
+    let gpu = settings.device == Device::Gpu;
+    let kind = if gpu { jail::Kind::GpuEngine } else { jail::Kind::Engine };
+    let driver = if gpu { device::driver_version()? } else { String::new() };
     let applied = jail::apply(&jail::Jail {
         name: "cloister-engine".to_owned(),
-        kind: jail::Kind::Engine,
+        kind,
         parent_pid: settings.supervisor_pid,
         read_write: Vec::new(),
         read_only: Vec::new(),
         keep_fds: vec![SOCKET, MODEL, OVERSIGHT],
         memory_bytes_max: None,
-        open_files_max: 64,
+        // The driver's library opens its devices again and again.
+        open_files_max: if gpu { 1024 } else { 64 },
         accept: jail::weaker::parse_all(&settings.accept)?,
     })?;
     if let Some(warning) = applied.warning() {
         log("warning", &warning);
     }
     if std::env::args().nth(1).as_deref() == Some("--probe") {
-        return probe(&mut socket);
+        return probe(kind, &mut socket);
     }
     jail::oversight::answer(oversight, &applied, Places::default())?;
     if !jail::sealed::is_sealed(&model_file) {
@@ -61,7 +67,8 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
     if reproducible {
         llama::install_kernels();
     }
-    let model = Arc::new(Model::load(model_file, ModelSettings { repack: !reproducible })?);
+    let gpus = if gpu { Some(device::gpus(&driver, model_file.metadata()?.len())?) } else { None };
+    let model = Arc::new(Model::load(model_file, ModelSettings { repack: !reproducible, gpu })?);
     let mut context = Context::new(
         Arc::clone(&model),
         ContextSettings {
@@ -90,6 +97,7 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
         facts,
         sequence_tokens,
         reproducible,
+        features(gpus),
         costs.clone(),
         jail::weaker::names(&applied.weaker),
     ))));
@@ -132,8 +140,8 @@ fn step_costs(context: &mut Context) -> Result<Vec<StepCost>, Box<dyn Error>> {
 }
 
 /// Tries to get out, from this thread and from new ones, and answers with what happened.
-fn probe(socket: &mut UnixStream) -> Result<(), Box<dyn Error>> {
-    let results = jail::probe::run_on_threads(jail::Kind::Engine, &Places::default(), 2);
+fn probe(kind: jail::Kind, socket: &mut UnixStream) -> Result<(), Box<dyn Error>> {
+    let results = jail::probe::run_on_threads(kind, &Places::default(), 2);
     socket.write_all(&serde_json::to_vec(&results)?)?;
     Ok(())
 }
@@ -155,6 +163,7 @@ fn ready(
     facts: ModelFacts,
     context_tokens: u32,
     reproducible: bool,
+    cpu_features: String,
     step_costs: Vec<StepCost>,
     weaker: Vec<String>,
 ) -> Ready {
@@ -162,7 +171,7 @@ fn ready(
         version: VERSION,
         profile: settings.profile,
         reproducible,
-        cpu_features: llama::system_info(),
+        cpu_features,
         cpu_level: cpu_level().to_owned(),
         llama_version: llama::version(),
         context_tokens,
@@ -183,6 +192,12 @@ fn ready(
         model: facts,
         weaker,
     }
+}
+
+/// What the engine computes with: the processor's features, and the GPUs.
+fn features(gpus: Option<String>) -> String {
+    let processor = llama::system_info();
+    gpus.map_or(processor.clone(), |gpus| format!("{processor} {gpus}"))
 }
 
 /// The level this program was compiled for.

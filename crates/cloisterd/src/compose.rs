@@ -262,6 +262,7 @@ fn worker_settings(deployment: &Deployment, settings: &Settings) -> WorkerSettin
         version: protocol::worker::VERSION,
         supervisor_pid: std::process::id(),
         profile: deployment.profile,
+        device: deployment.device(),
         context_tokens: deployment.context_tokens,
         slots: deployment.slots,
         queue_max: settings.engine.queue_max.unwrap_or(QUEUE_MAX),

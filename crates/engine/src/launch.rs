@@ -16,7 +16,7 @@ use jail::spawn::{Child, Command, Program, SpawnError};
 use protocol::Digest;
 use protocol::frame;
 use protocol::relay::RelaySettings;
-use protocol::worker::WorkerSettings;
+use protocol::worker::{Device, WorkerSettings};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -27,6 +27,9 @@ const PROGRAM_BYTES_MAX: u64 = 1 << 30;
 /// wants the cores, a generation then took ten times as long. So often, it waits for some tens of microseconds: alone that
 /// costs 3 %, beside one busy process it takes 40 % off what ten times as often takes (BENCHMARKS.md).
 const SPIN: (&str, &str) = ("GOMP_SPINCOUNT", "1000");
+
+/// The driver's library keeps no programs that it compiled in the home of whoever runs it.
+const NO_CUDA_CACHE: (&str, &str) = ("CUDA_CACHE_DISABLE", "1");
 
 /// A file that cannot change any more, with the digest of what is in it.
 #[derive(Debug)]
@@ -97,7 +100,7 @@ impl Frozen {
 
 /// Starts a worker on a model.
 pub fn launch(program: &Frozen, model: &Frozen, settings: &WorkerSettings) -> Result<Launched, LaunchError> {
-    start(program, settings, &engine(&[], model))
+    start(program, settings, &engine(&[], model, settings.device))
 }
 
 /// Starts a worker that only tries to get out of its jail, and answers with what happened: a frame of
@@ -107,7 +110,7 @@ pub fn launch_probe(
     model: &Frozen,
     settings: &WorkerSettings,
 ) -> Result<Launched, LaunchError> {
-    start(program, settings, &engine(&["--probe"], model))
+    start(program, settings, &engine(&["--probe"], model, settings.device))
 }
 
 /// Starts a relay to an upstream engine. It gets nothing but its socket; it finds the upstream's by the path in
@@ -130,8 +133,12 @@ struct Start<'a> {
     kind: Kind,
 }
 
-fn engine<'a>(arguments: &'a [&'a str], model: &'a Frozen) -> Start<'a> {
-    Start { name: "cloister-engine", arguments, environment: &[SPIN], model: Some(model), kind: Kind::Engine }
+fn engine<'a>(arguments: &'a [&'a str], model: &'a Frozen, device: Device) -> Start<'a> {
+    let (environment, kind): (&[_], Kind) = match device {
+        Device::Cpu => (&[SPIN], Kind::Engine),
+        Device::Gpu => (&[SPIN, NO_CUDA_CACHE], Kind::GpuEngine),
+    };
+    Start { name: "cloister-engine", arguments, environment, model: Some(model), kind }
 }
 
 fn relay<'a>(arguments: &'a [&'a str]) -> Start<'a> {

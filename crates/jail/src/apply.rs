@@ -10,7 +10,9 @@ use std::{
 use rustix::process::{Resource, Rlimit, Signal};
 use serde::{Deserialize, Serialize};
 
-use crate::{Layer, Weaker, capabilities, descriptors, files, layer::left_out, mounts, namespaces, seccomp};
+use crate::{
+    Layer, Weaker, capabilities, descriptors, files, gpu, layer::left_out, mounts, namespaces, seccomp,
+};
 
 /// What a process keeps. Everything not named here is given up.
 #[derive(Clone, Debug)]
@@ -43,6 +45,8 @@ pub struct Jail {
 pub enum Kind {
     /// Computes on descriptors it was handed: opens nothing, accepts nothing.
     Engine,
+    /// Computes on a GPU: as [`Kind::Engine`], and opens the files of [`crate::gpu::GRANTS`].
+    GpuEngine,
     /// Accepts on inherited listeners and keeps files in its directories: makes no socket but a
     /// local stream pair, and never dials.
     Gateway,
@@ -81,9 +85,9 @@ pub struct Applied {
     pub system_calls_allowed: u32,
     /// Descriptors that stayed open.
     pub descriptors: Vec<RawFd>,
-    /// [`Jail::read_write`].
+    /// [`Jail::read_write`], and what a GPU's driver writes, its devices among them.
     pub read_write: Vec<PathBuf>,
-    /// [`Jail::read_only`].
+    /// [`Jail::read_only`], and what else a GPU's driver reads.
     pub read_only: Vec<PathBuf>,
     /// What it goes without, all of it accepted by [`Jail::accept`]; empty for a whole jail.
     pub weaker: Vec<Weaker>,
@@ -147,9 +151,14 @@ fn confine(jail: &Jail, socket: Option<&Path>) -> Result<Applied, JailError> {
     if !left_out(Layer::Limits) {
         set_limits(jail)?;
     }
+    let on_gpu = jail.kind == Kind::GpuEngine;
+    let grants = if on_gpu { gpu::paths()? } else { Vec::new() };
     let dials = jail.kind == Kind::Relay;
-    // Who may connect needs a file system of its own, which takes the same rights as a network of its own.
-    let may_stay = jail.accept.contains(&Weaker::SharedNetworkNamespace) && !dials;
+    // Who may connect needs a file system of its own, which takes the same rights as a network of its own. Who opens
+    // devices listens in its network, and needs Landlock to open nothing else.
+    let may_stay = jail.accept.contains(&Weaker::SharedNetworkNamespace) && !dials && !on_gpu;
+    let accept: Vec<Weaker> =
+        jail.accept.iter().copied().filter(|weaker| !(on_gpu && *weaker == Weaker::NoLandlock)).collect();
     let entered = namespaces::enter(may_stay)?;
     if dials && !left_out(Layer::MountNamespace) {
         mounts::keep_only(socket)?;
@@ -161,7 +170,7 @@ fn confine(jail: &Jail, socket: Option<&Path>) -> Result<Applied, JailError> {
     rustix::thread::set_no_new_privs(true)
         .map_err(|errno| JailError::NoNewPrivileges { source: errno.into() })?;
     let filter = seccomp::Filter::build(jail.kind)?;
-    let landlock = files::restrict(&jail.read_write, &jail.read_only, dials, &jail.accept)?;
+    let landlock = files::restrict(&jail.read_write, &jail.read_only, &grants, dials, &accept)?;
     // While seccomp does not hide it.
     let landlock_refuses = files::refuse(landlock.weaker);
     let is_there = landlock.weaker != Some(Weaker::NoLandlock) && !left_out(Layer::Landlock);
@@ -171,6 +180,10 @@ fn confine(jail: &Jail, socket: Option<&Path>) -> Result<Applied, JailError> {
     if !left_out(Layer::Seccomp) {
         filter.install()?;
     }
+    let granted = |to_read: bool| -> Vec<PathBuf> {
+        let of_those = grants.iter().filter(|(_, access)| (*access == gpu::GrantAccess::Read) == to_read);
+        of_those.map(|(path, _)| path.clone()).collect()
+    };
     let stayed = (entered.route == Route::Inherited).then_some(Weaker::SharedNetworkNamespace);
 
     Ok(Applied {
@@ -182,8 +195,8 @@ fn confine(jail: &Jail, socket: Option<&Path>) -> Result<Applied, JailError> {
         landlock_refuses,
         system_calls_allowed: filter.allowed,
         descriptors: kept,
-        read_write: jail.read_write.clone(),
-        read_only: jail.read_only.clone(),
+        read_write: [granted(false), jail.read_write.clone()].concat(),
+        read_only: [granted(true), jail.read_only.clone()].concat(),
         weaker: stayed.into_iter().chain(landlock.weaker).collect(),
     })
 }
@@ -415,6 +428,18 @@ pub enum JailError {
     Mounts {
         /// The step.
         what: &'static str,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// A GPU is asked for, and its driver is not there.
+    #[error(
+        "there is no {path}, so no GPU: load NVIDIA's driver, and have its device files made before the daemon starts \
+         (`nvidia-modprobe -c 0 -u`, or nvidia-persistenced), also inside a container; or deploy with device = \"cpu\""
+    )]
+    NoGpu {
+        /// The device file.
+        path: &'static str,
         /// The cause.
         #[source]
         source: io::Error,

@@ -11,10 +11,13 @@ use landlock::{
 };
 use rustix::fs::FileType;
 
-use crate::{JailError, Layer, Weaker, layer::left_out};
+use crate::{JailError, Layer, Weaker, gpu::GrantAccess, layer::left_out};
 
 /// The oldest Landlock ABI that the jail takes unasked: 4 (Linux 6.7) is the first that denies TCP.
 pub const LANDLOCK_ABI_MIN: u32 = 4;
+
+/// The Landlock ABI that is the first to decide about `ioctl` on devices (Linux 6.10).
+const LANDLOCK_ABI_IOCTL: u32 = 5;
 
 /// The Landlock ABI that is the first to decide about sockets that have a path.
 const LANDLOCK_ABI_SOCKETS: u32 = 9;
@@ -30,10 +33,11 @@ pub(crate) struct Restricted {
     pub(crate) weaker: Option<Weaker>,
 }
 
-/// Restricts this thread. `dials`: sockets that have a path in what is mounted may be connected to.
+/// Restricts this thread. `grants`: what a GPU's driver opens. `dials`: sockets that have a path in what is mounted may be connected to.
 pub(crate) fn restrict(
     read_write: &[PathBuf],
     read_only: &[PathBuf],
+    grants: &[(PathBuf, GrantAccess)],
     dials: bool,
     accept: &[Weaker],
 ) -> Result<Restricted, JailError> {
@@ -41,6 +45,9 @@ pub(crate) fn restrict(
     let directories = read_write.iter().map(|path| directory(path)).collect::<Result<Vec<_>, _>>()?;
     let readable = read_only.iter().map(|path| open(path, "a file or a directory"));
     let readable = readable.collect::<Result<Vec<_>, _>>()?;
+    let grants =
+        grants.iter().map(|(path, access)| Ok((open(path, "a file of the driver's")?.0, access.rights())));
+    let grants = grants.collect::<Result<Vec<_>, JailError>>()?;
     let abi = match kernel_abi() {
         Err(JailError::LandlockAbsent { .. }) if accept.contains(&Weaker::NoLandlock) => {
             return Ok(Restricted { abi: 0, weaker: Some(Weaker::NoLandlock) });
@@ -59,6 +66,11 @@ pub(crate) fn restrict(
     }
     for (opened, file_type) in readable {
         ruleset = grant_reading(ruleset, opened, file_type)?;
+    }
+    for (opened, rights) in grants {
+        // Before its ABI `ioctl` is nobody's business but the system call table's.
+        let requests = if abi >= LANDLOCK_ABI_IOCTL { AccessFs::IoctlDev.into() } else { BitFlags::EMPTY };
+        ruleset = add(ruleset, opened, rights & (AccessFs::from_all(known) | requests))?;
     }
     if dials && abi >= LANDLOCK_ABI_SOCKETS {
         let (root, _) = open(Path::new("/"), "a directory")?;

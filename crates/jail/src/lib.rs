@@ -31,6 +31,7 @@ mod seccomp;
 pub mod channel;
 pub mod clock;
 pub mod errno;
+pub mod gpu;
 pub mod inspect;
 pub mod oversight;
 pub mod probe;

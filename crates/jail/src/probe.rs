@@ -124,8 +124,9 @@ pub fn probes(kind: Kind, places: &Places) -> Vec<Probe> {
         Kind::Engine | Kind::Gateway | Kind::Tool | Kind::ToolKeeper => (&[], &[]),
         Kind::Importer | Kind::Indexer => (FROM_IMPORTER, &[]),
         Kind::Relay => (FROM_RELAY, IN_RELAY),
+        Kind::GpuEngine => (FROM_GPU_ENGINE, IN_GPU_ENGINE),
     };
-    let opens = matches!(kind, Kind::Gateway | Kind::Importer | Kind::Indexer);
+    let opens = matches!(kind, Kind::GpuEngine | Kind::Gateway | Kind::Importer | Kind::Indexer);
     let mut probes: Vec<Probe> =
         ATTEMPTS.iter().chain(own.0).map(|attempt| attempt.probe(own.1, opens)).collect();
     if kind == Kind::Relay {
@@ -337,7 +338,7 @@ const NOBODY_LISTENS: &[c_int] = &[libc::ECONNREFUSED, libc::EAGAIN];
 
 /// The layer that stops what is tried under that name.
 fn layer_of(name: &str) -> Layer {
-    let attempts = ATTEMPTS.iter().chain(FROM_RELAY).chain(FROM_IMPORTER);
+    let attempts = ATTEMPTS.iter().chain(FROM_RELAY).chain(FROM_IMPORTER).chain(FROM_GPU_ENGINE);
     attempts.into_iter().find(|attempt| attempt.name == name).map_or(Layer::Seccomp, |attempt| attempt.layer)
 }
 
@@ -373,9 +374,43 @@ const FROM_RELAY: &[Attempt] = &[
         layer: Layer::Seccomp,
         attempted: "socket(AF_UNIX, SOCK_STREAM), bind /probe",
         expected: EPERM,
-        run: bind_path,
+        run: || bind_to(libc::SOCK_STREAM, b"/probe\0"),
     },
 ];
+
+/// A descriptor that is none is bound nowhere and listens to nobody, in an engine's jail on a GPU.
+const IN_GPU_ENGINE: &[Otherwise] = &[
+    ("binding an open socket", &[libc::EBADF], Layer::Descriptors),
+    ("listening on an open socket", &[libc::EBADF], Layer::Descriptors),
+];
+
+/// What only an engine on a GPU could try.
+const FROM_GPU_ENGINE: &[Attempt] = &[
+    Attempt {
+        name: "a listener in a folder",
+        layer: Layer::Landlock,
+        attempted: "socket(AF_UNIX, SOCK_SEQPACKET), bind /tmp/probe",
+        expected: NOT_MADE,
+        run: || bind_to(libc::SOCK_SEQPACKET, b"/tmp/probe\0"),
+    },
+    Attempt {
+        name: "connecting packets",
+        layer: Layer::Seccomp,
+        attempted: "socket(AF_UNIX, SOCK_SEQPACKET), connect @/tmp/.X11-unix/X0",
+        expected: EPERM,
+        run: || connect_to(libc::AF_UNIX, libc::SOCK_SEQPACKET, &unix(b"\0/tmp/.X11-unix/X0")),
+    },
+    Attempt {
+        name: "words into a terminal",
+        layer: Layer::Seccomp,
+        attempted: "ioctl(2, TIOCSTI, null)",
+        expected: EPERM,
+        run: || call(libc::SYS_ioctl, [2, TIOCSTI, 0, 0, 0, 0]),
+    },
+];
+
+/// As a register; libc's type differs between C libraries.
+const TIOCSTI: c_long = 0x5412;
 
 /// What only the importer could try.
 const FROM_IMPORTER: &[Attempt] = &[
@@ -811,11 +846,11 @@ fn socket(family: c_int, socket_type: c_int, protocol: c_int) -> Got {
     }
 }
 
-fn bind_path() -> Got {
-    match open_socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) {
+fn bind_to(socket_type: c_int, path: &[u8]) -> Got {
+    match open_socket(libc::AF_UNIX, socket_type | libc::SOCK_CLOEXEC, 0) {
         Err(errno) => Got::Refused(errno),
         Ok(number) => {
-            let local = unix(b"/probe\0");
+            let local = unix(path);
             // SAFETY: the address lives through the call and its length is within it.
             let answer = unsafe { libc::bind(number, (&raw const local.storage).cast(), local.length) };
             let got = outcome(answer.into());

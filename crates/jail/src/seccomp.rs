@@ -10,6 +10,7 @@
 mod base;
 mod engine;
 mod gateway;
+mod gpu;
 mod importer;
 mod indexer;
 mod keeper;
@@ -75,12 +76,17 @@ fn tables(kind: Kind) -> impl Iterator<Item = &'static Rule> {
         Kind::Tool => &[tool::RULES, tool::LEGACY_RULES],
         Kind::ToolKeeper => &[keeper::RULES],
         Kind::Engine => &[engine::RULES, engine::LEGACY_RULES],
+        Kind::GpuEngine => &[gpu::RULES, gpu::LEGACY_RULES],
         Kind::Gateway => &[gateway::RULES, gateway::LEGACY_RULES],
         Kind::Importer => &[importer::RULES, importer::LEGACY_RULES],
         Kind::Relay => &[engine::RULES, engine::LEGACY_RULES, relay::RULES],
     };
     let base = [base::RULES, base::LEGACY_RULES].into_iter().flatten();
-    let left_out: &[i64] = if kind == Kind::Tool { tool::NOT_OF_BASE } else { &[] };
+    let left_out: &[i64] = match kind {
+        Kind::Tool => tool::NOT_OF_BASE,
+        Kind::GpuEngine => gpu::NOT_OF_BASE,
+        _ => &[],
+    };
     base.filter(|rule| !left_out.contains(&rule.call)).chain(own.iter().copied().flatten())
 }
 
@@ -288,11 +294,15 @@ mod tests {
     /// What the relay may do nonetheless, of which the file system and the network decide the rest.
     const DIALS: &[i64] = &[libc::SYS_socket, libc::SYS_connect];
 
+    /// What an engine on a GPU may do nonetheless: its driver's library listens in a network that nobody else is in.
+    const LISTENS: &[i64] = &[libc::SYS_socket, libc::SYS_bind, libc::SYS_listen];
+
     /// What a tool may do nonetheless: it runs programs, in a process namespace and a file system of its own.
     const RUNS: &[i64] = &[libc::SYS_execve, libc::SYS_kill, libc::SYS_fchmodat];
 
-    const KINDS: [Kind; 7] = [
+    const KINDS: [Kind; 8] = [
         Kind::Engine,
+        Kind::GpuEngine,
         Kind::Gateway,
         Kind::Importer,
         Kind::Relay,
@@ -309,6 +319,7 @@ mod tests {
                     Kind::Relay => DIALS.contains(&rule.call),
                     Kind::Importer | Kind::Indexer => rule.call == libc::SYS_openat2,
                     Kind::Tool => RUNS.contains(&rule.call),
+                    Kind::GpuEngine => LISTENS.contains(&rule.call),
                     Kind::Engine | Kind::Gateway | Kind::ToolKeeper => false,
                 };
                 if excepted {

@@ -18,6 +18,7 @@ const SYSTEM_CALLS: &str = "\n## System calls\n";
 
 const KINDS: &[(Kind, &str)] = &[
     (Kind::Engine, "Engine"),
+    (Kind::GpuEngine, "Engine on a GPU"),
     (Kind::Gateway, "Gateway"),
     (Kind::Importer, "Importer"),
     (Kind::Relay, "Relay"),
@@ -61,9 +62,10 @@ fn tables() -> String {
     text
 }
 
-/// What all have alike, but a tool.
+/// What all have alike, but a tool and an engine on a GPU.
 fn base() -> Vec<Admission> {
-    let others = KINDS.iter().filter(|(kind, _)| !matches!(kind, Kind::Tool | Kind::ToolKeeper));
+    let others =
+        KINDS.iter().filter(|(kind, _)| !matches!(kind, Kind::GpuEngine | Kind::Tool | Kind::ToolKeeper));
     admissions(Kind::ToolKeeper)
         .filter(|row| others.clone().all(|(kind, _)| admissions(*kind).any(|other| other == *row)))
         .collect()

@@ -91,7 +91,7 @@ impl Context {
         unsafe { sys::llama_n_ctx_seq(self.raw.as_ptr()) }
     }
 
-    /// Evaluates a batch; rows added with `logits` can be read until the next call.
+    /// Evaluates a batch, and returns when that is done; rows added with `logits` can be read until the next call.
     pub fn decode(&mut self, batch: &Batch) -> Result<(), DecodeError> {
         self.rows.clear();
         // SAFETY: the batch's arrays are valid for its length; llama.cpp checks tokens, positions and
@@ -99,6 +99,9 @@ impl Context {
         let code = unsafe { sys::llama_decode(self.raw.as_ptr(), batch.raw()) };
         match code {
             0 => {
+                // A GPU is told what to do and works on: who times a step, or paces the next, waits for it here.
+                // SAFETY: the context exists.
+                unsafe { sys::llama_synchronize(self.raw.as_ptr()) };
                 self.rows.extend((0..batch.len()).map(|row| batch.wants_logits(row)));
                 Ok(())
             }

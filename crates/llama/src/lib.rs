@@ -10,11 +10,13 @@
 
 mod batch;
 mod context;
+mod device;
 mod model;
 mod seam;
 
 pub use batch::Batch;
 pub use context::{Context, ContextError, ContextSettings, DecodeError};
+pub use device::{Gpu, gpus};
 pub use model::{FillTokens, LoadError, Model, ModelSettings, TokenizeError};
 
 use std::ffi::{CStr, c_char, c_void};

@@ -14,6 +14,9 @@ use crate::Token;
 pub struct ModelSettings {
     /// Lets llama.cpp re-pack weights for its faster kernels. Their results depend on the batch.
     pub repack: bool,
+    /// Puts all layers, and what is computed with them, on the GPUs ([`crate::gpus`]): more than they can hold is
+    /// refused. Otherwise no layer is.
+    pub gpu: bool,
 }
 
 /// Weights and vocabulary. Mapped from the descriptor it was loaded from: the file must never change.
@@ -81,7 +84,8 @@ impl Model {
         }
         // SAFETY: returns a plain struct.
         let mut params = unsafe { sys::llama_model_default_params() };
-        params.n_gpu_layers = 0;
+        // Negative means all.
+        params.n_gpu_layers = if settings.gpu { -1 } else { 0 };
         params.load_mode = sys::LLAMA_LOAD_MODE_MMAP;
         params.use_extra_bufts = settings.repack;
         // SAFETY: the stream is open and at its beginning; llama.cpp does not keep it after the call.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use protocol::Digest;
-use protocol::worker::EngineProfile;
+use protocol::worker::{Device, EngineProfile};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -68,6 +68,9 @@ pub struct Deployment {
     pub cpu_features: String,
     /// The arithmetic.
     pub profile: EngineProfile,
+    /// Where it is done; the processor when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<Device>,
     /// Tokens a request can hold, prompt and answer together.
     pub context_tokens: u32,
     /// Requests that run at once.
@@ -114,6 +117,9 @@ pub struct WantedDeployment {
     /// The arithmetic.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<EngineProfile>,
+    /// Where it is done; the processor when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<Device>,
     /// Tokens a request can hold, at most what the model was trained for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context_tokens: Option<u32>,
@@ -207,10 +213,22 @@ impl Lock {
             Lock::Model(deployment) => deployment.schema,
             Lock::Upstream(upstream) => upstream.schema,
         };
-        if schema == SCHEMA {
-            return Ok(());
+        if schema != SCHEMA {
+            return Err(DeploymentsError::Value(format!("locks of version {schema} are not supported")));
         }
-        Err(DeploymentsError::Value(format!("locks of version {schema} are not supported")))
+        match self {
+            Lock::Model(deployment) => match deployment.device() {
+                // One spelling only: its digest is in the ledger.
+                Device::Cpu if deployment.device.is_some() => {
+                    Err(DeploymentsError::Value("device: the processor is not named".to_owned()))
+                }
+                device => {
+                    let refused = device.refuses(deployment.profile);
+                    refused.map_or(Ok(()), |why| Err(DeploymentsError::Value(why.to_owned())))
+                }
+            },
+            Lock::Upstream(_) => Ok(()),
+        }
     }
 
     /// What differs from another lock, a line each: `field: this -> other`.
@@ -247,6 +265,8 @@ impl Lock {
                 compare("model", locked.title.clone(), other.cloned());
                 let profile = wanted.profile.map(|profile| format!("{profile:?}"));
                 compare("profile", format!("{:?}", locked.profile), profile);
+                let device = wanted.device.map(|device| format!("{device:?}"));
+                compare("device", format!("{:?}", locked.device()), device);
                 // A model may have been trained for less than what is wanted.
                 let context = wanted.context_tokens.filter(|wanted| *wanted < locked.context_tokens);
                 compare(
@@ -288,6 +308,11 @@ pub fn means(name: &str, title: &str, digests: &[Digest]) -> bool {
 }
 
 impl Deployment {
+    /// Where it computes.
+    pub fn device(&self) -> Device {
+        self.device.unwrap_or_default()
+    }
+
     /// Whether a name means the object that serves.
     pub fn is_called(&self, name: &str) -> bool {
         means(name, &self.title, &[self.object, self.model])
@@ -348,6 +373,13 @@ impl WantedDeployment {
         if self.context_tokens == Some(0) || self.threads == Some(0) {
             return Err("context_tokens and threads must be at least 1".to_owned());
         }
+        if self.upstream.is_some() && self.device.is_some() {
+            return Err("the device of an upstream engine is its own affair".to_owned());
+        }
+        let profile = self.profile.unwrap_or(EngineProfile::Reproducible);
+        if let Some(why) = self.device.and_then(|device| device.refuses(profile)) {
+            return Err(why.to_owned());
+        }
         if let Some(socket) = &self.upstream {
             let fits = socket.len() <= SOCKET_BYTES_MAX && !socket.contains(|c: char| c.is_control());
             if !fits || !socket.starts_with('/') {
@@ -377,6 +409,7 @@ mod tests {
             cpu_level: "x86-64-v3".to_owned(),
             cpu_features: "AVX2 = 1".to_owned(),
             profile: EngineProfile::Reproducible,
+            device: None,
             context_tokens: 512,
             slots: 8,
             threads: None,
@@ -425,6 +458,24 @@ mod tests {
         assert_eq!(upstream("a").drift(&wanted("[a]\nupstream = '/x'")).len(), 1);
     }
 
+    /// Of a lock, which is in the ledger by its digest, nothing changes where no GPU is asked for.
+    #[test]
+    fn a_gpu_is_in_the_lock() {
+        let Lock::Model(cpu) = lock("a") else { unreachable!() };
+        let of = |device, profile| Lock::Model(Box::new(Deployment { device, profile, ..(*cpu).clone() }));
+        let gpu = of(Some(Device::Gpu), EngineProfile::Fast);
+        assert!(!lock("a").text().contains("device") && gpu.text().contains(r#""device":"gpu""#));
+        assert_eq!(Lock::parse(&gpu.text()).unwrap(), gpu);
+        assert_eq!(parse_locks(&write_locks(std::slice::from_ref(&gpu))).unwrap(), [gpu.clone()]);
+        assert_ne!(gpu.digest(), of(None, EngineProfile::Fast).digest());
+        let refused = |lock: Lock| Lock::parse(&lock.text()).unwrap_err().to_string();
+        assert!(refused(of(Some(Device::Gpu), EngineProfile::Reproducible)).contains("`reproducible`"));
+        assert!(refused(of(Some(Device::Cpu), EngineProfile::Fast)).contains("not named"));
+        let wanted = |text: &str| parse_wanted(text).unwrap().pop_first().unwrap().1;
+        let drift = lock("a").drift(&wanted("[a]\nmodel = 'coder'\nprofile = 'fast'\ndevice = 'gpu'"));
+        assert_eq!(drift[1], "device: Cpu is locked, Gpu is wanted");
+    }
+
     #[test]
     fn what_cannot_be_wanted() {
         for (text, words) in [
@@ -436,6 +487,9 @@ mod tests {
             ("[a]\nupstream = 'relative'", "absolute path"),
             ("[a]\nupstream = \"/with\\u001b[31m\"", "absolute path"),
             ("[a]\nmodel = 'x'\nwidth = 1", "width"),
+            ("[a]\nmodel = 'x'\ndevice = 'gpu'", "`reproducible` cannot be had on a GPU"),
+            ("[a]\nmodel = 'x'\nprofile = 'fast'\ndevice = 'tpu'", "tpu"),
+            ("[a]\nupstream = '/s'\ndevice = 'gpu'", "an upstream engine"),
         ] {
             let error = parse_wanted(text).unwrap_err().to_string();
             assert!(error.contains(words), "{text}: {error}");

@@ -8,7 +8,7 @@ use crate::Digest;
 use crate::ids::GenerationId;
 
 /// The version of this conversation. Both sides refuse another.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 /// A token's number in the model's vocabulary.
 pub type Token = i32;
@@ -290,7 +290,8 @@ pub struct Ready {
     pub profile: EngineProfile,
     /// Whether the profile is reproducible and every operation of this model ran in a kernel that is.
     pub reproducible: bool,
-    /// The features of this CPU that the build can use, as `AVX2 FMA …`, in the engine's own words.
+    /// The features of this CPU that the build can use, as `AVX2 FMA …`, in the engine's own words; on a GPU also its
+    /// name and the version of its driver.
     pub cpu_features: String,
     /// The CPU level the worker was compiled for, as `x86-64-v3`.
     pub cpu_level: String,
@@ -357,6 +358,28 @@ pub enum EngineProfile {
     Fast,
 }
 
+/// Where a worker computes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Device {
+    /// On the processor, and nowhere else.
+    #[default]
+    Cpu,
+    /// On the machine's NVIDIA GPUs: all layers, or nothing is served.
+    Gpu,
+}
+
+impl Device {
+    /// Why that profile cannot be had on it. The GPU's kernels sum in an order that depends on the batch
+    /// (BENCHMARKS.md), so what they answer may be called reproducible nowhere.
+    pub fn refuses(self, profile: EngineProfile) -> Option<&'static str> {
+        (self == Device::Gpu && profile == EngineProfile::Reproducible).then_some(
+            "the profile `reproducible` cannot be had on a GPU, whose kernels answer otherwise in other company: \
+             set profile = \"fast\", and every record says so",
+        )
+    }
+}
+
 /// What the worker is told on its command line's place: the first frame the supervisor sends, before
 /// the gateway's conversation begins.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -367,6 +390,8 @@ pub struct WorkerSettings {
     pub supervisor_pid: u32,
     /// Arithmetic.
     pub profile: EngineProfile,
+    /// Where it is done.
+    pub device: Device,
     /// Tokens a sequence can hold.
     pub context_tokens: u32,
     /// Sequences that run at once.

@@ -145,32 +145,32 @@ fn put_text(out: &mut Vec<u8>, text: &str) {
     out.extend(text.bytes());
 }
 
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
+pub(crate) struct Reader<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) at: usize,
 }
 
 impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8], Failure> {
+    pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], Failure> {
         let bytes = self.bytes.get(self.at..self.at + count).ok_or("the GGUF ends early")?;
         self.at += count;
         Ok(bytes)
     }
 
-    fn u32(&mut self) -> Result<u32, Failure> {
+    pub(crate) fn u32(&mut self) -> Result<u32, Failure> {
         Ok(u32::from_le_bytes(self.take(4)?.try_into()?))
     }
 
-    fn u64(&mut self) -> Result<u64, Failure> {
+    pub(crate) fn u64(&mut self) -> Result<u64, Failure> {
         Ok(u64::from_le_bytes(self.take(8)?.try_into()?))
     }
 
-    fn text(&mut self) -> Result<&'a str, Failure> {
+    pub(crate) fn text(&mut self) -> Result<&'a str, Failure> {
         let len = usize::try_from(self.u64()?)?;
         Ok(std::str::from_utf8(self.take(len)?)?)
     }
 
-    fn skip(&mut self, kind: u32) -> Result<(), Failure> {
+    pub(crate) fn skip(&mut self, kind: u32) -> Result<(), Failure> {
         const TEXT: u32 = 8;
         const ARRAY: u32 = 9;
         match kind {

@@ -13,6 +13,7 @@ pub mod peer;
 pub mod persons;
 pub mod places;
 pub mod server;
+pub mod shapes;
 pub mod sink;
 pub mod surface;
 pub mod token;

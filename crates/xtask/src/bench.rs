@@ -6,7 +6,7 @@ use clap::ValueEnum;
 
 use crate::{
     build::{self, Build},
-    corpora,
+    corpora, engine,
     failure::Failure,
     fetch, machine,
     places::{CARGO_HOME, Places, TEST_MODELS, TEST_PROGRAMS, TEST_WEAKENED},
@@ -28,7 +28,7 @@ pub(crate) struct Bench {
     /// Requests in the ledger that is verified and queried.
     #[arg(long, default_value_t = 1_000_000)]
     records: u64,
-    /// Of `retrieval`, behind `--`: --places N, --variants A,B, --split, --language, --seed, --recall, --json, --list,
+    /// Of `gpu`, behind `--`: --file F, --shape 1B, --scratch FOLDER, --accept NAME, --cpu, --quick. Of `retrieval`: --places N, --variants A,B, --split, --language, --seed, --recall, --json, --list,
     /// --show, --afresh.
     #[arg(last = true)]
     options: Vec<String>,
@@ -47,6 +47,9 @@ enum What {
     Vault,
     /// The jail: a worker's start and decode speed, with it and without.
     Jail,
+    /// A worker on this machine's GPU, which `cargo xtask engine --cuda` built: its speed on the model and on models of
+    /// drawn weights in the shape of large ones, its jail, and whether its bits depend on company.
+    Gpu,
     /// The compilers that look at suggestions: each on a small unit, in its jail and bare.
     Checks,
     /// Completions that need other files, with and without context from them; fetches the corpora.
@@ -94,6 +97,14 @@ impl Bench {
                 let model = fetch::known(&self.model)?;
                 fetch::model_path(places, model.name)?;
                 bench.args(["jail", "--model", model.name]);
+            }
+            What::Gpu => {
+                let model = fetch::model_path(places, fetch::known(&self.model)?.name)?;
+                let vocabulary = fetch::model_path(places, fetch::known("smollm2")?.name)?;
+                bench.arg("gpu").arg("--file").arg(model).arg("--vocabulary").arg(vocabulary);
+                bench.args(&self.options).env(TEST_PROGRAMS, engine::cuda_folder(places));
+                println!("Machine: {}.", machine::words());
+                return run(&mut bench);
             }
             What::Checks => {
                 let model = fetch::known(&self.model)?;

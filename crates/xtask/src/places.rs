@@ -16,6 +16,8 @@ const TARGET: &str = "CARGO_TARGET_DIR";
 pub(crate) const CARGO_HOME: &str = "CARGO_HOME";
 /// Read: set by CI services. Builds then stay out of the clone.
 const CI: &str = "CI";
+/// Read, as CUDA's own tools do: where its toolkit is. Else `/usr/local/cuda` or `/opt/cuda`.
+const CUDA: &str = "CUDA_PATH";
 /// Read and given to tests: the engine worker.
 pub(crate) const ENGINE: &str = "CLOISTER_ENGINE";
 /// Given to tests: the folder of the programs, as `build` leaves them.
@@ -102,6 +104,11 @@ impl Places {
         self.target.join("engine")
     }
 
+    /// Where the worker for a GPU is built.
+    pub(crate) fn cuda_target(&self) -> PathBuf {
+        self.target.join("engine-cuda")
+    }
+
     /// The test models.
     pub(crate) fn models(&self) -> PathBuf {
         self.cache.join("models")
@@ -116,6 +123,12 @@ impl Places {
     pub(crate) fn tools(&self) -> PathBuf {
         self.cache.join("tools")
     }
+}
+
+/// Where a CUDA toolkit may be, the one that is named first.
+pub(crate) fn cuda_toolkits() -> Vec<PathBuf> {
+    folder(CUDA)
+        .map_or_else(|| ["/usr/local/cuda", "/opt/cuda"].map(PathBuf::from).to_vec(), |path| vec![path])
 }
 
 fn folder(variable: &str) -> Option<PathBuf> {

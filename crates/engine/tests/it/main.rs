@@ -15,7 +15,7 @@ use engine::{Event, Order, Worker, WorkerError};
 use jail::probe::{ProbeResult, Verdict};
 use protocol::Digest;
 use protocol::worker::{
-    Class, EngineProfile, Failure, Part, Ready, Sampling, Speculation, Stop, Token, Until, VERSION,
+    Class, Device, EngineProfile, Failure, Part, Ready, Sampling, Speculation, Stop, Token, Until, VERSION,
     WorkerSettings,
 };
 use testkit::places;
@@ -30,6 +30,7 @@ fn settings() -> WorkerSettings {
         version: VERSION,
         supervisor_pid: std::process::id(),
         profile: EngineProfile::Reproducible,
+        device: Device::Cpu,
         context_tokens: 1024,
         slots: 4,
         queue_max: 8,
@@ -271,6 +272,17 @@ fn another_digest_is_refused() {
     let (program, model) = frozen(places::SMALL);
     assert!(matches!(model.expect(program.digest), Err(LaunchError::Digest { .. })));
     assert!(model.expect(model.digest).is_ok());
+}
+
+/// The worker that `cargo xtask engine` builds computes on the processor: it ends, and nothing is computed elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gpu_is_refused_by_an_engine_without() {
+    for profile in [EngineProfile::Fast, EngineProfile::Reproducible] {
+        let wanted = WorkerSettings { device: Device::Gpu, profile, ..settings() };
+        let Launched { child, socket, oversight: _oversight } = launched(places::SMALL, &wanted);
+        assert_eq!(Worker::connect(socket).await.err(), Some(WorkerError::Gone));
+        assert_eq!(child.wait().unwrap(), jail::spawn::Exit::Code(1));
+    }
 }
 
 /// One flipped byte in the header: the worker ends before C++ sees it.

@@ -328,7 +328,7 @@ fn confine_keeper(filter: &Filter) -> Result<(), JailError> {
     apply::set_limit("locked memory", Resource::Memlock, 0)?;
     apply::set_limit("open files", Resource::Nofile, KEEPER_FILES)?;
     capabilities::drop_all()?;
-    files::restrict(&[], &[], false, &[])?;
+    files::restrict(&[], &[], &[], false, &[])?;
     filter.install()
 }
 

@@ -128,7 +128,7 @@ fn become_user() {
 fn jail(kind: Kind) -> Jail {
     let directory = directory();
     let (read_write, read_only, keep_fds) = match kind {
-        Kind::Engine => (vec![], vec![], vec![3, 4]),
+        Kind::Engine | Kind::GpuEngine => (vec![], vec![], vec![3, 4]),
         Kind::Gateway => (vec![directory], vec![PathBuf::from("/etc/hostname")], vec![3, 4]),
         Kind::Importer | Kind::Indexer => {
             let Folders { medium, blobs, incoming, .. } = Folders::of(&directory);

@@ -196,6 +196,7 @@ fn supervise_on(conditions: Conditions, kind: Kind, user: Option<u32>) -> Applie
         Kind::Importer => ("importer", model.as_fd()),
         Kind::Relay => ("relay", model.as_fd()),
         Kind::Indexer => ("indexer", model.as_fd()),
+        Kind::GpuEngine => panic!("needs a GPU"),
         Kind::Tool | Kind::ToolKeeper => panic!("tests/tools has these"),
     };
     if reads_strangers_files(kind) {
@@ -381,6 +382,7 @@ fn hostile_worker(kind: Kind) -> Ran {
         Kind::Importer => "hostile_importer",
         Kind::Relay => "hostile_relay",
         Kind::Indexer => "hostile_indexer",
+        Kind::GpuEngine => panic!("needs a GPU"),
         Kind::Tool | Kind::ToolKeeper => panic!("tests/tools has these"),
     };
     let started = start(role, None, directory.path(), &[]);

@@ -13,7 +13,7 @@ use models::object::{Kind, Name, Object};
 use models::vault::{Proven, Vault};
 use protocol::Digest;
 use protocol::admin::{Command, ModelStep};
-use protocol::worker::EngineProfile;
+use protocol::worker::{Device, EngineProfile};
 use serde_json::Value;
 use sha2::Digest as _;
 
@@ -41,6 +41,9 @@ pub(crate) struct Deploy {
     /// The arithmetic: `fast` gives up reproducibility, and every record says so.
     #[arg(long, value_enum, requires = "alias")]
     profile: Option<Profile>,
+    /// Where it is done: `gpu` needs an engine that was built for it, and `--profile fast`. See docs/gpu.md.
+    #[arg(long, value_enum, requires = "alias")]
+    device: Option<DeviceName>,
     /// Tokens a request can hold, prompt and answer together.
     #[arg(long, requires = "alias")]
     context_tokens: Option<u32>,
@@ -60,6 +63,13 @@ pub(crate) struct Deploy {
 enum Profile {
     Reproducible,
     Fast,
+}
+
+/// Where a deployment computes.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum DeviceName {
+    Cpu,
+    Gpu,
 }
 
 /// Deploys an upstream engine: a llama-server of the enclave, behind a Unix socket.
@@ -142,6 +152,11 @@ impl Deploy {
             Profile::Fast => EngineProfile::Fast,
         });
         entry.profile = profile.or(entry.profile);
+        let device = self.device.map(|device| match device {
+            DeviceName::Cpu => Device::Cpu,
+            DeviceName::Gpu => Device::Gpu,
+        });
+        entry.device = device.or(entry.device);
         entry.context_tokens = self.context_tokens.or(entry.context_tokens);
         entry.slots = self.slots.or(entry.slots);
         entry.threads = self.threads.or(entry.threads);
@@ -308,6 +323,7 @@ fn wanted_of(lock: &Lock) -> WantedDeployment {
         Lock::Model(deployment) => WantedDeployment {
             model: Some(deployment.title.clone()),
             profile: Some(deployment.profile),
+            device: deployment.device,
             context_tokens: Some(deployment.context_tokens),
             slots: Some(deployment.slots),
             threads: deployment.threads,
@@ -415,6 +431,8 @@ impl<'d> Change<'d> {
             cpu_level: String::new(),
             cpu_features: String::new(),
             profile: wanted.profile.unwrap_or(EngineProfile::Reproducible),
+            // The processor is not named, so that locks stay as they were.
+            device: wanted.device.filter(|device| *device != Device::Cpu),
             context_tokens: context_tokens.min(trained.unwrap_or(u32::MAX)),
             slots: wanted.slots.unwrap_or(SLOTS_DEFAULT),
             threads: wanted.threads,
