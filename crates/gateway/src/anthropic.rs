@@ -269,6 +269,8 @@ impl Messages {
 
 impl Form for Messages {
     const SHAPE: Shape = Shape::Anthropic;
+    // Its clients count events, not bytes.
+    const WAITING: &str = "event: ping\ndata: {\"type\":\"ping\"}\n\n";
 
     fn whole(&self, head: &Head, answers: &[Answer]) -> Value {
         let Some(answer) = answers.first() else { return Value::Null };

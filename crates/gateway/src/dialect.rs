@@ -48,6 +48,10 @@ pub(crate) trait Form: Send + 'static {
     /// What the dialect sends behind the last event, where it sends something.
     const TERMINATOR: Option<&'static str> = None;
 
+    /// What is sent to who waits for the next event, that a connection is not taken for dead: nothing of the answer, and
+    /// nothing that a client shows. Empty where the dialect has no such words.
+    const WAITING: &str = ": waiting\n\n";
+
     /// A whole answer's body. `answers` has [`Call::count`] elements.
     fn whole(&self, head: &Head, answers: &[Answer]) -> Value;
 

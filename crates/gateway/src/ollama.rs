@@ -282,6 +282,7 @@ fn time(unix_s: u64) -> String {
 impl Form for Ollama {
     const SHAPE: Shape = Shape::Ollama;
     const FRAMING: Framing = Framing::Lines;
+    const WAITING: &str = "";
 
     fn whole(&self, head: &Head, answers: &[Answer]) -> Value {
         let Some(answer) = answers.first() else { return Value::Null };

@@ -1,16 +1,25 @@
 //! A streamed answer: server-sent events or lines of JSON, flushed block by block as they come.
 
 use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use assist::Event;
 use axum::body::{Body, Bytes};
 use axum::http::Response;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use futures_util::Stream;
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::dialect::{Form, Frame, Framing, Head};
 use crate::errors::Fault;
 use crate::metrics::Observation;
 use crate::walk::Events;
+
+/// Who waits hears something so often, where the dialect has words for it: a long prompt takes minutes on a small machine,
+/// and clients and proxies take a minute's silence, or five, for an end.
+const SILENCE_MAX: Duration = Duration::from_secs(15);
 
 /// The response of a stream. Dropping its body, as hyper does when the client goes, drops the events
 /// and so cancels the generation.
@@ -25,11 +34,44 @@ pub(crate) fn response<S: Events, F: Form>(
         let (chunk, rest) = streaming?.step().await;
         Some((Ok::<Bytes, Infallible>(chunk.into()), rest))
     });
+    let chunks = Audible::new(chunks, F::WAITING, SILENCE_MAX);
     let mut response = Response::new(Body::from_stream(chunks));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(F::FRAMING.media_type()));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
+}
+
+/// A stream that is never silent for longer than so: then it says `word`, unless that is empty.
+struct Audible<S> {
+    chunks: Pin<Box<S>>,
+    word: &'static str,
+    silence_max: Duration,
+    silence: Pin<Box<Sleep>>,
+}
+
+impl<S> Audible<S> {
+    fn new(chunks: S, word: &'static str, silence_max: Duration) -> Audible<S> {
+        Audible { chunks: Box::pin(chunks), word, silence_max, silence: Box::pin(sleep(silence_max)) }
+    }
+}
+
+impl<S: Stream<Item = Result<Bytes, Infallible>>> Stream for Audible<S> {
+    type Item = S::Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<S::Item>> {
+        let chunk = match self.chunks.as_mut().poll_next(context) {
+            Poll::Pending if self.word.is_empty() => return Poll::Pending,
+            Poll::Pending => match self.silence.as_mut().poll(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(()) => Some(Ok(Bytes::from_static(self.word.as_bytes()))),
+            },
+            Poll::Ready(chunk) => chunk,
+        };
+        let next = Instant::now() + self.silence_max;
+        self.silence.as_mut().reset(next);
+        Poll::Ready(chunk)
+    }
 }
 
 struct Streaming<S, F> {
@@ -127,6 +169,29 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[tokio::test]
+    async fn who_waits_hears_something() {
+        let (sender, receiver) = tokio::sync::mpsc::channel::<&'static str>(1);
+        let chunks = futures_util::stream::unfold(receiver, |mut receiver| async move {
+            let chunk = receiver.recv().await?;
+            Some((Ok::<Bytes, Infallible>(chunk.into()), receiver))
+        });
+        let mut audible = Audible::new(chunks, ": waiting\n\n", Duration::from_millis(1));
+        let next = async |audible: &mut Audible<_>| {
+            std::future::poll_fn(|context| Pin::new(&mut *audible).poll_next(context)).await
+        };
+        assert_eq!(next(&mut audible).await.unwrap().unwrap(), ": waiting\n\n");
+        sender.send("data: 1\n\n").await.unwrap();
+        drop(sender);
+        let mut said = Vec::new();
+        while let Some(chunk) = next(&mut audible).await {
+            said.push(chunk.unwrap());
+        }
+        // However often it waited.
+        said.retain(|chunk| chunk != ": waiting\n\n");
+        assert_eq!(said, ["data: 1\n\n"]);
+    }
 
     #[test]
     fn framings() {
