@@ -179,8 +179,9 @@ impl Given<'_> {
             claude.env(model, "coder");
         }
         claude.env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1").env("DISABLE_AUTOUPDATER", "1");
-        claude.env("CLAUDE_CODE_MAX_OUTPUT_TOKENS", "256").env("API_TIMEOUT_MS", "1200000");
-        claude.args(["--print", "Say hello in one word."]);
+        claude.env("CLAUDE_CODE_MAX_OUTPUT_TOKENS", "2048").env("API_TIMEOUT_MS", "1200000");
+        // With its own words a small model goes on and on, and an answer that does not end is an error of its.
+        claude.args(["--print", "--system-prompt", "You answer in one word.", "Say hello."]);
         ended_well(claude)
     }
 
