@@ -170,7 +170,7 @@ async fn together(bare: &Bare, prompt: &impl Fn(usize, usize) -> Vec<Token>) -> 
     }
     let from = all.iter().filter_map(|times| times.first()).max().ok_or("nothing was generated")?;
     let to = all.iter().filter_map(|times| times.last()).min().ok_or("nothing was generated")?;
-    let tokens = all.iter().flatten().filter(|time| (*from..*to).contains(time)).count();
+    let tokens = all.iter().flatten().filter(|&&time| (*from..*to).contains(&time)).count();
     let seconds = to.saturating_duration_since(*from).as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
     let tokens = tokens as f64;

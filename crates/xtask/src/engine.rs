@@ -103,7 +103,10 @@ fn toolkit(roots: &[PathBuf]) -> Result<PathBuf, Failure> {
         .map(|path| path.display().to_string())
         .collect();
     Err(Failure::new(format!("there is no whole CUDA toolkit: no {}", missing.join(", no ")))
-        .hint("Install NVIDIA's cuda-nvcc, cuda-cudart-dev, libcublas-dev and cuda-driver-dev, 12.8 or later, or name the toolkit's folder as CUDA_PATH."))
+        .hint(
+        "Install NVIDIA's cuda-nvcc, cuda-cudart-dev, libcublas-dev and cuda-driver-dev, 12.8 or later, or name the \
+         toolkit's folder as CUDA_PATH.",
+    ))
 }
 
 /// Where the worker is once it is built.
