@@ -605,10 +605,10 @@ pub(crate) struct Postings {
     postings: Mapped,
 }
 
-/// Of a hash, the leading bytes are kept: that two of a corpus agree in them is as rare as it must be, since what has one in
+/// Of a hash, the leading bits are kept: that two of a corpus agree in them is as rare as it must be, since what has one in
 /// common is compared.
-const KEPT_BYTES: usize = 6;
-const KEPT_BITS: u32 = 8 * KEPT_BYTES as u32;
+const KEPT_BITS: u32 = 48;
+const KEPT_BYTES: usize = KEPT_BITS as usize / 8;
 const KEY_BYTES: usize = KEPT_BYTES + 4;
 const POSTING_BYTES: usize = 8;
 
