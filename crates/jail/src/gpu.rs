@@ -118,8 +118,8 @@ mod tests {
     #[test]
     fn a_number_stands_for_numbers_only() {
         assert_eq!(matching("/proc/self/fd/#").iter().filter(|path| path.ends_with("1")).count(), 1);
-        assert_eq!(matching("/proc/self/sta#"), [PathBuf::new(); 0]);
+        assert!(matching("/proc/self/sta#").is_empty());
         assert_eq!(matching("/proc/stat"), [PathBuf::from("/proc/stat")]);
-        assert_eq!(matching("/nonexistent/nvidia#"), [PathBuf::new(); 0]);
+        assert!(matching("/nonexistent/nvidia#").is_empty());
     }
 }

@@ -466,7 +466,10 @@ mod tests {
         let gpu = of(Some(Device::Gpu), EngineProfile::Fast);
         assert!(!lock("a").text().contains("device") && gpu.text().contains(r#""device":"gpu""#));
         assert_eq!(Lock::parse(&gpu.text()).unwrap(), gpu);
-        assert_eq!(parse_locks(&write_locks(std::slice::from_ref(&gpu))).unwrap(), [gpu.clone()]);
+        assert_eq!(
+            parse_locks(&write_locks(std::slice::from_ref(&gpu))).unwrap(),
+            std::slice::from_ref(&gpu)
+        );
         assert_ne!(gpu.digest(), of(None, EngineProfile::Fast).digest());
         let refused = |lock: Lock| Lock::parse(&lock.text()).unwrap_err().to_string();
         assert!(refused(of(Some(Device::Gpu), EngineProfile::Reproducible)).contains("`reproducible`"));
