@@ -91,16 +91,19 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
     }
     let connection = connection::start(socket, Arc::clone(&model))?;
     let replies = Replies(connection.outbox);
-    replies.send(protocol::worker::FromWorker::Ready(Box::new(ready(
+    let mut ready = ready(
         &settings,
         &model,
         facts,
         sequence_tokens,
         reproducible,
-        features(gpus),
         costs.clone(),
         jail::weaker::names(&applied.weaker),
-    ))));
+    );
+    if let Some(gpus) = gpus {
+        ready.cpu_features.push_str(&format!(" {gpus}"));
+    }
+    replies.send(protocol::worker::FromWorker::Ready(Box::new(ready)));
     let limits = Limits {
         sequences: settings.slots,
         sequence_tokens,
@@ -163,7 +166,6 @@ fn ready(
     facts: ModelFacts,
     context_tokens: u32,
     reproducible: bool,
-    cpu_features: String,
     step_costs: Vec<StepCost>,
     weaker: Vec<String>,
 ) -> Ready {
@@ -171,7 +173,7 @@ fn ready(
         version: VERSION,
         profile: settings.profile,
         reproducible,
-        cpu_features,
+        cpu_features: llama::system_info(),
         cpu_level: cpu_level().to_owned(),
         llama_version: llama::version(),
         context_tokens,
@@ -192,12 +194,6 @@ fn ready(
         model: facts,
         weaker,
     }
-}
-
-/// What the engine computes with: the processor's features, and the GPUs.
-fn features(gpus: Option<String>) -> String {
-    let processor = llama::system_info();
-    gpus.map_or(processor.clone(), |gpus| format!("{processor} {gpus}"))
 }
 
 /// The level this program was compiled for.
