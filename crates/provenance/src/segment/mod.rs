@@ -9,7 +9,7 @@
 //! | `origins` | package, licence, first seen, where its path ends | 24 |
 //! | `paths`, `packages`, `licences` and their `.ends` | names, one after another | |
 //! | `words` | how often lexemes occur, of each 1/16384 of all hashes; again where names do not matter | 8 |
-//! | `exact.keys`, `exact.postings`, `exact.directory` | a chosen hash and its first posting; document, lexeme and flanks; the first key of each leading bits | 10, 8, 4 |
+//! | `exact.keys`, `exact.postings`, `exact.directory` | a chosen hash and its first posting; document, lexeme and flanks; the first key of each leading bits | 9, 8, 4 |
 //! | `renamed.…` | the same where names do not matter | |
 //!
 //! Documents stand in the order of their blobs' ids, postings in that of (hash, document, lexeme), names in that of their
@@ -607,7 +607,7 @@ pub(crate) struct Postings {
 
 /// Of a hash, the leading bits are kept: that two of a corpus agree in them is as rare as it must be, since what has one in
 /// common is compared.
-const KEPT_BITS: u32 = 48;
+const KEPT_BITS: u32 = 40;
 const KEPT_BYTES: usize = KEPT_BITS as usize / 8;
 const KEY_BYTES: usize = KEPT_BYTES + 4;
 const POSTING_BYTES: usize = 8;
