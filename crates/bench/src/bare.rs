@@ -119,23 +119,8 @@ impl Bare {
 
     /// Greedy. Prompts of the same `scope` share their prefixes' KV entries.
     pub(crate) async fn run(&self, prompt: Vec<Token>, tokens_max: u32, scope: u64) -> Result<Run, Failure> {
-        let mut cache_scope = [0; 32];
-        cache_scope[..8].copy_from_slice(&scope.to_le_bytes());
-        let order = Order {
-            prompt,
-            sampling: Sampling::GREEDY,
-            tokens_max,
-            stop: Vec::new(),
-            predict_ms_max: None,
-            until: Until::End,
-            heal: false,
-            cache_scope: Digest(cache_scope),
-            person: Digest(cache_scope),
-            class: Class::Completion,
-            digest_rows: false,
-        };
         let start = Instant::now();
-        let mut generation = self.worker.generate(order).await?;
+        let mut generation = self.worker.generate(order(prompt, tokens_max, scope)).await?;
         let (mut tokens, mut first) = (0, None);
         while let Some(event) = generation.next().await {
             match event? {
@@ -158,5 +143,24 @@ impl Drop for Bare {
     fn drop(&mut self) {
         let _already_gone = self.child.kill();
         let _already_gone = self.child.wait();
+    }
+}
+
+/// Greedy. Prompts of the same `scope` share their prefixes' KV entries.
+pub(crate) fn order(prompt: Vec<Token>, tokens_max: u32, scope: u64) -> Order {
+    let mut cache_scope = [0; 32];
+    cache_scope[..8].copy_from_slice(&scope.to_le_bytes());
+    Order {
+        prompt,
+        sampling: Sampling::GREEDY,
+        tokens_max,
+        stop: Vec::new(),
+        predict_ms_max: None,
+        until: Until::End,
+        heal: false,
+        cache_scope: Digest(cache_scope),
+        person: Digest(cache_scope),
+        class: Class::Completion,
+        digest_rows: false,
     }
 }

@@ -8,9 +8,7 @@ use engine::{Event, Order, launch};
 use jail::oversight::{Heard, Oversight};
 use jail::probe::Verdict;
 use protocol::Digest;
-use protocol::worker::{
-    Class, Device, EngineProfile, Part, Sampling, Speculation, Token, Until, WorkerSettings,
-};
+use protocol::worker::{Device, EngineProfile, Part, Speculation, Token, WorkerSettings};
 use testkit::shapes::{self, Shape};
 use testkit::{Failure, load, places};
 
@@ -155,9 +153,8 @@ fn wait_for(oversight: &mut Oversight) -> Result<Option<Heard>, Failure> {
 async fn together(bare: &Bare, prompt: &impl Fn(usize, usize) -> Vec<Token>) -> Result<(), Failure> {
     let mut company = Vec::new();
     for number in 0..COMPANY {
-        let order = order(prompt(number, PROMPT_TOKENS), 2 * ANSWER_TOKENS, 100 + number as u64);
-        // To hash the logits takes longer than to choose from them.
-        let order = Order { digest_rows: false, ..order };
+        // Without its rows: to hash the logits takes longer than to choose from them.
+        let order = bare::order(prompt(number, PROMPT_TOKENS), 2 * ANSWER_TOKENS, 100 + number as u64);
         company.push(times(bare.worker.generate(order).await?));
     }
     let mut running = Vec::new();
@@ -196,7 +193,10 @@ async fn times(mut generation: engine::Generation) -> Result<Vec<Instant>, Failu
 /// Of each prompt: its logits alone, again, with its prefix reused, and with the seven others beside it.
 async fn bits(bare: &Bare, prompt: &impl Fn(usize, usize) -> Vec<Token>) -> Result<(), Failure> {
     const TOKENS: u32 = 64;
-    let order = |number: usize, scope: u64| order(prompt(number, PROMPT_TOKENS - number), TOKENS, scope);
+    let order = |number: usize, scope: u64| Order {
+        digest_rows: true,
+        ..bare::order(prompt(number, PROMPT_TOKENS - number), TOKENS, scope)
+    };
     let (mut alone, mut again, mut reused) = (Vec::new(), Vec::new(), Vec::new());
     for number in 0..COMPANY {
         let scope = 1000 + 2 * number as u64;
@@ -245,23 +245,4 @@ async fn rows(mut generation: engine::Generation) -> Result<Rows, Failure> {
         }
     }
     all.digest.is_some().then_some(all).ok_or_else(|| "the worker tells no rows".into())
-}
-
-/// Greedy, and nobody shares its scope.
-fn order(prompt: Vec<Token>, tokens_max: u32, scope: u64) -> Order {
-    let mut cache_scope = [0; 32];
-    cache_scope[..8].copy_from_slice(&scope.to_le_bytes());
-    Order {
-        prompt,
-        sampling: Sampling::GREEDY,
-        tokens_max,
-        stop: Vec::new(),
-        predict_ms_max: None,
-        until: Until::End,
-        heal: false,
-        cache_scope: Digest(cache_scope),
-        person: Digest(cache_scope),
-        class: Class::Completion,
-        digest_rows: true,
-    }
 }
