@@ -7,8 +7,6 @@ use super::hole::Hole;
 
 /// Suggestions that are kept; the one that was used longest ago goes first.
 pub(super) const KEPT_MAX: usize = 256;
-/// How far back a suggestion may have begun.
-const TAKEN_BYTES_MAX: usize = 2 << 10;
 
 /// One suggestion. An empty text is kept too: there is nothing to say there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,9 +71,7 @@ impl Cache {
     }
 
     fn place(&self, hole: &Hole) -> Option<(u64, usize)> {
-        let longest = hole.before.len().min(TAKEN_BYTES_MAX);
-        let ends = (0..=longest).filter(|taken| hole.before.is_char_boundary(hole.before.len() - taken));
-        ends.filter_map(|taken| {
+        let mut found = hole.typed_since().filter_map(|taken| {
             let (before, behind) = hole.anchor(taken);
             let key = self.hasher.hash_one((hole.uri.as_str(), before, behind));
             let Entry { anchor, kept, is_long, .. } = self.entries.get(&key)?;
@@ -85,8 +81,8 @@ impl Cache {
             // One that was typed to its end says nothing about what comes then.
             let goes_on = kept.text.starts_with(typed) && (taken == 0 || kept.text.len() > taken);
             (is_there && goes_on && (*is_long || !hole.is_long)).then_some((key, taken))
-        })
-        .next()
+        });
+        found.next()
     }
 
     /// Forgets a document's, when it is closed.

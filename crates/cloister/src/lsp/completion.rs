@@ -1,7 +1,7 @@
 //! Suggestions while a person types: from the cache, else from the server, one request a document; and the next one ahead.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use client::{Answer, ClientError, CompletionRequest, Extra};
@@ -24,6 +24,8 @@ const INVOKED: u32 = 1;
 const LONGER: u32 = 4;
 /// Other files that are shown to the model.
 const OTHER_FILES_MAX: usize = 4;
+/// So long a request that was sent goes on though nobody waits for it: the next keystroke may want its answer.
+const LEFT_ALONE: Duration = Duration::from_secs(1);
 /// Characters of a suggestion in a list of completions.
 const LABEL_CHARACTERS_MAX: usize = 60;
 
@@ -39,7 +41,18 @@ struct Job {
     number: u64,
     hole: Hole,
     waiter: Option<Waiter>,
+    /// Whether the server has it; before that it waits for the next keystroke.
+    sent: Arc<AtomicBool>,
+    /// How often its waiter left.
+    left: u64,
     task: AbortHandle,
+}
+
+impl Job {
+    /// Whether its answer may be one to what is asked now: somebody typed on at its place.
+    fn serves(&self, hole: &Hole) -> bool {
+        self.hole == *hole || self.sent.load(Ordering::Relaxed) && hole.goes_on_from(&self.hole)
+    }
 }
 
 impl Drop for Job {
@@ -51,6 +64,7 @@ impl Drop for Job {
 /// A request of the editor's that waits for a suggestion.
 struct Waiter {
     id: RequestId,
+    hole: Hole,
     form: Form,
     /// What the answer puts in place of, in the document.
     range: Range,
@@ -108,7 +122,7 @@ impl Server {
         let begins = selected.map(|selected| selected.text.clone()).unwrap_or_default();
         let hole = Hole::new(&document.uri, document.text(), (start, end), &line_feeds(&begins), is_long);
         let range = document.range(start, end, encoding);
-        self.ask(hole, Waiter { id: id.clone(), form: Form::Inline, range, begins, offset: end })
+        self.ask(Waiter { id: id.clone(), hole, form: Form::Inline, range, begins, offset: end })
     }
 
     pub(super) fn completion(&mut self, id: &RequestId, params: &OfPosition) -> Option<Value> {
@@ -122,41 +136,49 @@ impl Server {
         let word = before.trim_end_matches(|c: char| c.is_alphanumeric() || c == '_').len();
         let hole = Hole::new(&document.uri, document.text(), (at, at), "", false);
         let (range, begins) = (document.range(word, at, encoding), before[word..].to_owned());
-        self.ask(hole, Waiter { id: id.clone(), form: Form::Ordinary, range, begins, offset: at })
+        self.ask(Waiter { id: id.clone(), hole, form: Form::Ordinary, range, begins, offset: at })
     }
 
     /// The answer, where it is known; otherwise it comes later.
-    fn ask(&mut self, hole: Hole, waiter: Waiter) -> Option<Value> {
+    fn ask(&mut self, waiter: Waiter) -> Option<Value> {
         self.counts.asked += 1;
-        if let Some(found) = self.cache.find(&hole) {
+        let hole = &waiter.hole;
+        if let Some(found) = self.cache.find(hole) {
             self.counts.from_cache += 1;
             // What was asked for before this is not wanted any more.
-            self.supersede(&hole.uri);
-            return Some(self.answer(&hole, &waiter, &found.kept, found.taken));
+            self.supersede(&hole.uri.clone());
+            return Some(self.answer(&waiter, &found.kept, found.taken));
         }
         let asking = self.asking.entry(hole.uri.clone()).or_default();
-        if let Some(running) = asking.running.as_mut().filter(|running| running.hole == hole) {
+        if let Some(running) = asking.running.as_mut().filter(|running| running.serves(hole)) {
             let before = running.waiter.replace(waiter);
             self.superseded(before);
             return None;
         }
-        let is_ahead = asking.ahead.as_ref().is_some_and(|(job, _)| job.hole == hole);
-        let ahead = if is_ahead { asking.ahead.take() } else { None };
-        self.supersede(&hole.uri);
-        if let Some((mut job, _)) = ahead {
-            job.waiter = Some(waiter);
-            self.asking.entry(hole.uri.clone()).or_default().running = Some(job);
+        let ahead = asking.ahead.take_if(|(job, _)| job.serves(hole));
+        self.supersede(&hole.uri.clone());
+        if let Some((job, _)) = ahead {
+            self.wait_for(job, waiter);
             return None;
         }
         if !hole.is_long && self.status.is_resting() {
             return Some(nothing(waiter.form));
         }
         let wait = if hole.is_long { 0 } else { self.debounce.wait_ms(self.options.debounce_ms_max) };
-        let mut job = self.job(hole, Duration::from_millis(wait), Some(Arc::clone(&self.counts.requests)));
-        job.waiter = Some(waiter);
-        let uri = job.hole.uri.clone();
-        self.asking.entry(uri).or_default().running = Some(job);
+        self.ask_server(waiter, Duration::from_millis(wait));
         None
+    }
+
+    /// Asks the server, unless another keystroke comes before.
+    fn ask_server(&mut self, waiter: Waiter, wait: Duration) {
+        let job = self.job(waiter.hole.clone(), wait, Some(Arc::clone(&self.counts.requests)));
+        self.wait_for(job, waiter);
+    }
+
+    fn wait_for(&mut self, mut job: Job, waiter: Waiter) {
+        job.waiter = Some(waiter);
+        let asking = self.asking.entry(job.hole.uri.clone()).or_default();
+        asking.running = Some(job);
     }
 
     fn job(&mut self, hole: Hole, wait: Duration, count: Option<Arc<AtomicU64>>) -> Job {
@@ -172,8 +194,11 @@ impl Server {
         };
         let extra = self.other_files(&hole.uri);
         let (client, events, uri) = (self.client.clone(), self.events.clone(), hole.uri.clone());
+        let sent = Arc::new(AtomicBool::new(false));
+        let is_sent = Arc::clone(&sent);
         let task = tokio::spawn(async move {
             tokio::time::sleep(wait).await;
+            is_sent.store(true, Ordering::Relaxed);
             if let Some(count) = count {
                 count.fetch_add(1, Ordering::Relaxed);
             }
@@ -187,7 +212,7 @@ impl Server {
             // Nobody hears of it when the loop has ended.
             drop(events.send(event).await);
         });
-        Job { number, hole, waiter: None, task: task.abort_handle() }
+        Job { number, hole, waiter: None, sent, left: 0, task: task.abort_handle() }
     }
 
     /// Parts of other documents, around where they were edited last; the last edited at the end, nearest to the hole.
@@ -242,17 +267,22 @@ impl Server {
         let record = answer.mark.record.map_or(0, |record| record.0);
         let text = job.hole.fitted(&answer.text);
         self.suggestions.add(record, answer.deployment, text.clone(), answer.findings);
-        let kept = Kept { record, text };
-        self.cache.keep(&job.hole, kept.clone());
-        if let Some(waiter) = waiter {
-            let answer = self.answer(&job.hole, &waiter, &kept, 0);
-            self.outgoing.answer(&waiter.id, Ok(answer));
+        self.cache.keep(&job.hole, Kept { record, text });
+        let Some(waiter) = waiter else { return };
+        match self.cache.find(&waiter.hole) {
+            Some(found) => {
+                self.counts.from_cache += u64::from(waiter.hole != job.hole);
+                let answer = self.answer(&waiter, &found.kept, found.taken);
+                self.outgoing.answer(&waiter.id, Ok(answer));
+            }
+            // Something else was typed meanwhile. Whoever waits has waited long enough.
+            None => self.ask_server(waiter, Duration::ZERO),
         }
     }
 
     /// A suggestion, as the editor wants it; and the next one is asked for.
-    fn answer(&mut self, hole: &Hole, waiter: &Waiter, kept: &Kept, taken: usize) -> Value {
-        let rest = &kept.text[taken..];
+    fn answer(&mut self, waiter: &Waiter, kept: &Kept, taken: usize) -> Value {
+        let (hole, rest) = (&waiter.hole, &kept.text[taken..]);
         let Some(document) = self.documents.get(&hole.uri) else { return nothing(waiter.form) };
         if rest.is_empty() {
             return nothing(waiter.form);
@@ -297,9 +327,36 @@ impl Server {
         if !asking.ahead.as_ref().is_some_and(|(_, assumed)| document.is_some_and(|one| assumed.holds(one))) {
             self.counts.cancelled += u64::from(asking.ahead.take().is_some());
         }
-        let running = asking.running.take();
-        self.counts.cancelled += u64::from(running.is_some());
-        self.superseded(running.and_then(|mut job| job.waiter.take()));
+        let waiter = self.leave(uri);
+        self.superseded(waiter);
+    }
+
+    /// Nobody waits any more, for now. What was not sent is not sent; what was goes on for a moment.
+    fn leave(&mut self, uri: &str) -> Option<Waiter> {
+        let asking = self.asking.get_mut(uri)?;
+        let job = asking.running.as_mut()?;
+        let waiter = job.waiter.take();
+        if !job.sent.load(Ordering::Relaxed) {
+            asking.running = None;
+            self.counts.cancelled += 1;
+        } else if waiter.is_some() {
+            job.left += 1;
+            let event = Event::LeftAlone { uri: uri.to_owned(), number: job.number, left: job.left };
+            let events = self.events.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(LEFT_ALONE).await;
+                // Nobody hears of it when the loop has ended.
+                drop(events.send(event).await);
+            });
+        }
+        waiter
+    }
+
+    /// Nobody came back to a request for a while.
+    pub(super) fn left_alone(&mut self, uri: &str, number: u64, left: u64) {
+        let Some(asking) = self.asking.get_mut(uri) else { return };
+        let is_left = |job: &mut Job| job.number == number && job.left == left && job.waiter.is_none();
+        self.counts.cancelled += u64::from(asking.running.take_if(is_left).is_some());
     }
 
     /// What runs for a document is not wanted any more; what is ahead may be.
@@ -319,13 +376,9 @@ impl Server {
     /// The editor cancels a request; whether it was one of these.
     pub(super) fn cancel_asking(&mut self, id: &RequestId) -> bool {
         let waits = |job: &Job| job.waiter.as_ref().is_some_and(|waiter| waiter.id == *id);
-        let Some(asking) = self.asking.values_mut().find(|asking| asking.running.as_ref().is_some_and(waits))
-        else {
-            return false;
-        };
-        asking.running = None;
-        self.counts.cancelled += 1;
-        true
+        let asks = |asking: &Asking| asking.running.as_ref().is_some_and(waits);
+        let uri = self.asking.iter().find(|(_, asking)| asks(asking)).map(|(uri, _)| uri.clone());
+        uri.and_then(|uri| self.leave(&uri)).is_some()
     }
 
     /// A document is closed.

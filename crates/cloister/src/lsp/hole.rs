@@ -14,6 +14,9 @@ const ANCHOR_BYTES_MAX: usize = 1 << 10;
 /// Bytes behind a place by which it is known again: the rest of its line, and the next.
 const BEHIND_BYTES_MAX: usize = 256;
 
+/// How far back a suggestion may have begun.
+const TYPED_BYTES_MAX: usize = 2 << 10;
+
 /// A place in a document. Lines end with line feeds: models are trained on them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Hole {
@@ -85,6 +88,19 @@ impl Hole {
             start
         };
         (&before[start..], &self.behind[..behind])
+    }
+
+    /// Whether this is where somebody is who was there and typed on, a little.
+    pub(super) fn goes_on_from(&self, earlier: &Hole) -> bool {
+        let there = earlier.anchor(0);
+        let fits = self.uri == earlier.uri && (earlier.is_long || !self.is_long);
+        fits && self.typed_since().any(|typed| self.anchor(typed) == there)
+    }
+
+    /// How many bytes may have been typed since a suggestion began: from none to as many as are looked at.
+    pub(super) fn typed_since(&self) -> impl Iterator<Item = usize> {
+        let longest = self.before.len().min(TYPED_BYTES_MAX);
+        (0..=longest).filter(|typed| self.before.is_char_boundary(self.before.len() - typed))
     }
 
     /// What a model said, fit for the place: without what stands behind it already, and without blanks alone.
@@ -165,6 +181,20 @@ mod tests {
         let long = "é".repeat(2000) + "|";
         assert_eq!(hole(&long).anchor(0), ("é".repeat(512).as_str(), ""));
         assert_eq!(hole("|").anchor(9), ("", ""));
+    }
+
+    #[test]
+    fn typed_on() {
+        let earlier = hole("0\n1\n2\n3\n4\nx := |;\nend");
+        assert!(hole("0\n1\n2\n3\n4\nx := |;\nend").goes_on_from(&earlier));
+        assert!(hole("1\n2\n3\n4\nx := é\ny|;\nend").goes_on_from(&earlier));
+        for other in ["1\n2\n3\n4\nx :=|;\nend", "1\n2\n3\n4\nx := y|);\nend", "1\n2\n3\n4\ny := z|;\nend"] {
+            assert!(!hole(other).goes_on_from(&earlier), "{other:?}");
+        }
+        let (long, elsewhere) =
+            (Hole { is_long: true, ..earlier.clone() }, Hole { uri: "u".to_owned(), ..earlier.clone() });
+        assert!(earlier.goes_on_from(&long) && !long.goes_on_from(&earlier));
+        assert!(!elsewhere.goes_on_from(&earlier));
     }
 
     #[test]

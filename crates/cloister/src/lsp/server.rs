@@ -42,6 +42,8 @@ const POSTS_WAIT: Duration = Duration::from_secs(2);
 pub(super) enum Event {
     /// A request for a suggestion has ended.
     Suggested { uri: String, number: u64, latency: Duration, outcome: Result<Answer, ClientError> },
+    /// A request for a suggestion that nobody waited for, for a while; `left` says how often it was left.
+    LeftAlone { uri: String, number: u64, left: u64 },
     /// Work at a request of the editor's has ended.
     Answered {
         id: RequestId,
@@ -307,6 +309,7 @@ impl Server {
 
     fn happened(&mut self, event: Event) {
         match event {
+            Event::LeftAlone { uri, number, left } => self.left_alone(&uri, number, left),
             Event::Suggested { uri, number, latency, outcome } => {
                 self.suggested(&uri, number, latency, outcome)
             }

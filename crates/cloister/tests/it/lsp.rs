@@ -2,7 +2,9 @@
 
 mod editor;
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -206,6 +208,53 @@ fn a_burst_of_keystrokes_is_one_request() {
     let asked = editor.suggest(&uri, (0, 3), 1);
     assert_eq!(editor.suggestion(asked), "y;");
     assert_eq!(server.requests_to(FILL, MOMENT)[0].body["max_tokens"], 256);
+}
+
+#[test]
+fn a_request_goes_on_while_a_person_types_on() {
+    let place = Workplace::new();
+    let ((heard, hears), (says, said)) = (channel(), channel::<()>());
+    let said = Mutex::new(said);
+    let play = usual(move |request| {
+        heard.send(()).unwrap();
+        said.lock().unwrap().recv().unwrap();
+        let begun = request.body["prompt"].as_str().unwrap().ends_with("x := ");
+        Play::Reply(fill_reply(if begun { 1 } else { 2 }, if begun { "alpha;" } else { "eta;" }))
+    });
+    let server = Server::serve(&place.socket(), play);
+    let uri = file(&place, "a.adb", "");
+    let mut editor = Editor::start(&place, &modern(), &json!({ "completion": { "ahead": false } }));
+    editor.open(&uri, "x := \n");
+    // What is typed agrees with the answer: it serves every keystroke, also where the editor cancels first.
+    let first = editor.suggest(&uri, (0, 5), 2);
+    hears.recv().unwrap();
+    editor.notify("$/cancelRequest", &json!({ "id": first }));
+    assert_eq!(editor.answer(first)["error"]["code"], -32800);
+    editor.edit(&uri, (0, 5), 0, "a");
+    let second = editor.suggest(&uri, (0, 6), 2);
+    editor.edit(&uri, (0, 6), 0, "l");
+    let third = editor.suggest(&uri, (0, 7), 2);
+    assert_eq!(editor.suggestion(second), "");
+    says.send(()).unwrap();
+    assert_eq!(editor.suggestion(third), "pha;");
+    // It does not agree: what is there now is asked for when it has come.
+    editor.edit(&uri, (0, 5), 2, "");
+    editor.edit(&uri, (0, 0), 0, "y");
+    let first = editor.suggest(&uri, (0, 6), 1);
+    hears.recv().unwrap();
+    editor.edit(&uri, (0, 6), 0, "b");
+    assert_eq!(editor.suggestion(first), "");
+    let second = editor.suggest(&uri, (0, 7), 2);
+    says.send(()).unwrap();
+    hears.recv().unwrap();
+    says.send(()).unwrap();
+    assert_eq!(editor.suggestion(second), "eta;");
+    let prompts: Vec<_> = (0..3).map(|_| server.request_to(FILL).body["prompt"].clone()).collect();
+    assert_eq!(prompts, ["x := ", "yx := ", "yx := b"]);
+    let status = editor.call("cloister/status", &json!({}));
+    let counts = &status["suggestions"];
+    let counts = ["from_cache", "requests", "cancelled"].map(|name| counts[name].as_u64().unwrap());
+    assert_eq!(counts, [1, 3, 0]);
 }
 
 #[test]

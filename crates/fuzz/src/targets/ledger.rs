@@ -34,9 +34,13 @@ pub(crate) fn run(input: &[u8]) {
     let report = verify(&ledger.disk, &options, &mut |_| {});
     // Spare room of the write-ahead log and the index of relations prove nothing.
     let proves = ["checkpoint", "tile/", "bodies/", "body-keys/"].iter().any(|known| path.starts_with(known));
-    let same = before.as_deref() == Some(&after)
-        || path == "checkpoint"
-            && before.as_deref().is_some_and(|before| is_signed_alike(before, &after, &ledger.verifier));
+    // Of a ledger that was killed, leaves were on their way behind the last body and its key.
+    let may_grow = how & 1 == 1 && (path.starts_with("bodies/") || path.starts_with("body-keys/"));
+    let same = before.as_deref().is_some_and(|before| {
+        before == after
+            || path == "checkpoint" && is_signed_alike(before, &after, &ledger.verifier)
+            || may_grow && after.starts_with(before)
+    });
     if proves && !same {
         assert!(!report.is_ok_and(|report| report.verdict == Verdict::Passed), "{path} was changed");
     }
