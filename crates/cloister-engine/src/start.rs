@@ -11,7 +11,7 @@ use std::time::Instant;
 use jail::probe::Places;
 use llama::{Batch, Context, ContextSettings, Model, ModelSettings};
 use protocol::worker::{
-    Device, EngineProfile, FillTokens, ModelFacts, Ready, StepCost, ToWorker, VERSION, WorkerSettings,
+    Device, EngineProfile, FillTokens, MARK, ModelFacts, Ready, StepCost, ToWorker, VERSION, WorkerSettings,
 };
 
 use crate::connection::{self, read_frame};
@@ -20,6 +20,10 @@ use crate::drafts::Pays;
 use crate::pace::Pace;
 use crate::replies::Replies;
 use crate::scheduler::{Limits, Scheduler, batch_tokens};
+
+/// Says among the program's bytes which version it speaks: daemons read it there.
+#[used]
+static MARKED: &str = MARK;
 
 const SOCKET: RawFd = 3;
 const MODEL: RawFd = 4;
@@ -84,9 +88,11 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
     match read_frame(&mut socket)? {
         Some(ToWorker::Hello { version: VERSION }) => {}
         Some(ToWorker::Hello { version }) => {
-            return Err(format!("the gateway speaks version {version}, this worker {VERSION}").into());
+            return Err(
+                format!("the supervisor greets in version {version}, this worker speaks {VERSION}").into()
+            );
         }
-        Some(_) => return Err("the gateway's first message is no greeting".into()),
+        Some(_) => return Err("the first message is no greeting".into()),
         None => return Ok(()),
     }
     let connection = connection::start(socket, Arc::clone(&model))?;

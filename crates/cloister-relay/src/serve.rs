@@ -48,9 +48,11 @@ pub(crate) async fn serve(
     match receive(&mut reading).await? {
         Some(ToWorker::Hello { version: VERSION }) => {}
         Some(ToWorker::Hello { version }) => {
-            return Err(format!("the gateway speaks version {version}, this relay {VERSION}").into());
+            return Err(
+                format!("the supervisor greets in version {version}, this relay speaks {VERSION}").into()
+            );
         }
-        Some(_) => return Err("the gateway's first message is no greeting".into()),
+        Some(_) => return Err("the first message is no greeting".into()),
         None => return Ok(()),
     }
     // The gateway waits for the answer to its greeting: what is read meanwhile is its end.

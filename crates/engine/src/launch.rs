@@ -14,11 +14,12 @@ use jail::probe::Places;
 use jail::sealed::{Purpose, SealError, SealedFile};
 use jail::spawn::{Child, Command, Program, SpawnError};
 use protocol::Digest;
-use protocol::frame;
+use protocol::frame::{self, FrameError};
 use protocol::relay::RelaySettings;
-use protocol::worker::{Device, WorkerSettings};
-use serde::Serialize;
+use protocol::worker::{Device, OLDEST, ToWorker, VERSION, WorkerSettings};
 use sha2::{Digest as _, Sha256};
+
+use crate::spoken::Marks;
 
 /// The longest worker program, in bytes.
 const PROGRAM_BYTES_MAX: u64 = 1 << 30;
@@ -37,6 +38,8 @@ pub struct Frozen {
     file: SealedFile,
     /// SHA-256 of its bytes.
     pub digest: Digest,
+    /// The version of the conversation that it marks itself with: what an engine speaks.
+    marked: Option<u32>,
     path: PathBuf,
 }
 
@@ -70,6 +73,23 @@ pub enum LaunchError {
         /// The lock's.
         expected: Digest,
     },
+    /// An engine's program speaks no version that this daemon does.
+    #[error(
+        "{} speaks version {spoken} of the conversation with workers, and this daemon {OLDEST} to {VERSION}: \
+         use the engine that came with it, or for an old record the daemon that came with that engine", path.display()
+    )]
+    Spoken {
+        /// Which program.
+        path: PathBuf,
+        /// Its version.
+        spoken: u32,
+    },
+    /// An engine's program is older than what its settings ask for.
+    #[error("{} was built before engines could use a GPU", .0.display())]
+    NoGpu(PathBuf),
+    /// A program says of itself that it speaks several versions.
+    #[error("{} marks itself with several versions of the conversation with workers", .0.display())]
+    Marks(PathBuf),
     /// The process cannot be started.
     #[error("the worker process cannot be started")]
     Spawn(#[source] SpawnError),
@@ -80,12 +100,19 @@ pub enum LaunchError {
 
 /// Copies a program into a sealed file.
 pub fn freeze_program(path: &Path) -> Result<Frozen, LaunchError> {
-    freeze(path, Purpose::Program, PROGRAM_BYTES_MAX, &mut |_| {})
+    let mut marks = Marks::default();
+    let frozen = freeze(path, Purpose::Program, PROGRAM_BYTES_MAX, &mut |chunk| marks.read(chunk))?;
+    let marked = marks.version().map_err(|_| LaunchError::Marks(path.to_owned()))?;
+    Ok(Frozen { marked, ..frozen })
 }
 
 /// Copies a model into a sealed file. `progress` gets the bytes done after each chunk.
 pub fn freeze_model(path: &Path, progress: &mut dyn FnMut(u64)) -> Result<Frozen, LaunchError> {
-    freeze(path, Purpose::Data, u64::MAX, progress)
+    let mut done = 0;
+    freeze(path, Purpose::Data, u64::MAX, &mut |chunk| {
+        done += chunk.len() as u64;
+        progress(done);
+    })
 }
 
 impl Frozen {
@@ -96,11 +123,27 @@ impl Frozen {
         }
         Err(LaunchError::Digest { path: self.path.clone(), found: self.digest, expected })
     }
+
+    /// The version that an engine speaks. Those of before there were marks speak the oldest.
+    fn spoken(&self) -> u32 {
+        self.marked.unwrap_or(OLDEST)
+    }
+
+    /// An engine's settings, in its own words.
+    fn settings(&self, settings: &WorkerSettings) -> Result<Vec<u8>, LaunchError> {
+        let spoken = self.spoken();
+        if !(OLDEST..=VERSION).contains(&spoken) {
+            return Err(LaunchError::Spoken { path: self.path.clone(), spoken });
+        }
+        let frame = settings.frame(spoken).ok_or_else(|| LaunchError::NoGpu(self.path.clone()))?;
+        frame.map_err(unsaid)
+    }
 }
 
-/// Starts a worker on a model.
+/// Starts a worker on a model, and greets it.
 pub fn launch(program: &Frozen, model: &Frozen, settings: &WorkerSettings) -> Result<Launched, LaunchError> {
-    start(program, settings, &engine(&[], model, settings.device))
+    let words = [program.settings(settings)?, greeting(program.spoken())?].concat();
+    start(program, &words, &engine(&[], model, settings.device))
 }
 
 /// Starts a worker that only tries to get out of its jail, and answers with what happened: a frame of
@@ -110,18 +153,27 @@ pub fn launch_probe(
     model: &Frozen,
     settings: &WorkerSettings,
 ) -> Result<Launched, LaunchError> {
-    start(program, settings, &engine(&["--probe"], model, settings.device))
+    start(program, &program.settings(settings)?, &engine(&["--probe"], model, settings.device))
 }
 
-/// Starts a relay to an upstream engine. It gets nothing but its socket; it finds the upstream's by the path in
-/// its settings, before it jails itself.
+/// Starts a relay to an upstream engine, and greets it. It gets nothing but its socket; it finds the upstream's by the
+/// path in its settings, before it jails itself.
 pub fn launch_relay(program: &Frozen, settings: &RelaySettings) -> Result<Launched, LaunchError> {
-    start(program, settings, &relay(&[]))
+    let words = [frame::encode(settings).map_err(unsaid)?, greeting(VERSION)?].concat();
+    start(program, &words, &relay(&[]))
 }
 
 /// Starts a relay that only tries to get out of its jail; as [`launch_probe`].
 pub fn launch_relay_probe(program: &Frozen, settings: &RelaySettings) -> Result<Launched, LaunchError> {
-    start(program, settings, &relay(&["--probe"]))
+    start(program, &frame::encode(settings).map_err(unsaid)?, &relay(&["--probe"]))
+}
+
+fn greeting(version: u32) -> Result<Vec<u8>, LaunchError> {
+    frame::encode(&ToWorker::Hello { version }).map_err(unsaid)
+}
+
+fn unsaid(error: FrameError) -> LaunchError {
+    LaunchError::Socket(std::io::Error::other(error))
 }
 
 /// How a kind of worker is started.
@@ -145,11 +197,10 @@ fn relay<'a>(arguments: &'a [&'a str]) -> Start<'a> {
     Start { name: "cloister-relay", arguments, environment: &[], model: None, kind: Kind::Relay }
 }
 
-fn start(program: &Frozen, settings: &impl Serialize, how: &Start<'_>) -> Result<Launched, LaunchError> {
+/// `words` are what it hears first.
+fn start(program: &Frozen, words: &[u8], how: &Start<'_>) -> Result<Launched, LaunchError> {
     let (mut ours, theirs) = UnixStream::pair().map_err(LaunchError::Socket)?;
-    let settings_frame =
-        frame::encode(settings).map_err(|error| LaunchError::Socket(std::io::Error::other(error)))?;
-    ours.write_all(&settings_frame).map_err(LaunchError::Socket)?;
+    ours.write_all(words).map_err(LaunchError::Socket)?;
     let mut descriptors = vec![theirs.as_fd()];
     descriptors.extend(how.model.map(|model| model.file.as_fd()));
     let (oversight, its_end) = Oversight::of(how.kind, Places::default()).map_err(LaunchError::Socket)?;
@@ -169,18 +220,16 @@ fn freeze(
     path: &Path,
     purpose: Purpose,
     bytes_max: u64,
-    progress: &mut dyn FnMut(u64),
+    read: &mut dyn FnMut(&[u8]),
 ) -> Result<Frozen, LaunchError> {
     let mut file = File::open(path).map_err(|error| LaunchError::Open(path.to_owned(), error))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut hasher = Sha256::new();
-    let mut done = 0;
     let observe = &mut |chunk: &[u8]| {
         hasher.update(chunk);
-        done += chunk.len() as u64;
-        progress(done);
+        read(chunk);
     };
     let file = SealedFile::fill(&name, purpose, &mut file, bytes_max, observe)
         .map_err(|error| LaunchError::Seal(path.to_owned(), error))?;
-    Ok(Frozen { file, digest: Digest(hasher.finalize().into()), path: path.to_owned() })
+    Ok(Frozen { file, digest: Digest(hasher.finalize().into()), marked: None, path: path.to_owned() })
 }

@@ -7,6 +7,7 @@
 
 mod deployments;
 pub mod launch;
+mod spoken;
 mod worker;
 
 pub use deployments::{Deployment, Deployments, NotTaken, Unavailable, pinned};

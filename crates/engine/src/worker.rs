@@ -9,8 +9,8 @@ use protocol::Digest;
 use protocol::frame::{self, FrameError};
 use protocol::ids::GenerationId;
 use protocol::worker::{
-    Class, Drafts, Failure, FromWorker, Generate, Part, Ready, Sampling, Stop, Times, ToWorker, Token, Until,
-    VERSION,
+    Class, Drafts, Failure, FromWorker, Generate, OLDEST, Part, Ready, Sampling, Stop, Times, ToWorker,
+    Token, Until, VERSION,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -139,14 +139,13 @@ struct Waiting {
 }
 
 impl Worker {
-    /// Greets a worker and waits until its model is loaded.
+    /// Waits until the worker's model is loaded. It was greeted when it was started.
     pub async fn connect(stream: StdUnixStream) -> Result<(Worker, Ready), WorkerError> {
         stream.set_nonblocking(true).map_err(|_| WorkerError::Gone)?;
-        let (mut reading, mut writing) =
+        let (mut reading, writing) =
             UnixStream::from_std(stream).map_err(|_| WorkerError::Gone)?.into_split();
-        send(&mut writing, &ToWorker::Hello { version: VERSION }).await?;
         let ready = match receive(&mut reading).await? {
-            FromWorker::Ready(ready) if ready.version == VERSION => *ready,
+            FromWorker::Ready(ready) if (OLDEST..=VERSION).contains(&ready.version) => *ready,
             _ => return Err(WorkerError::Gone),
         };
         let (outbox, outbox_receiver) = mpsc::channel(OUTBOX_MAX);

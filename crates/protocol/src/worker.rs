@@ -1,14 +1,26 @@
-//! Gateway and engine worker. The gateway speaks first with [`ToWorker::Hello`]; the worker answers
-//! [`FromWorker::Ready`] once the model is loaded. One gateway connection a worker's life: when it
-//! ends, the worker stops every generation and exits.
+//! Gateway and engine worker. Whoever starts the worker says [`WorkerSettings`] and [`ToWorker::Hello`], in the version
+//! that its program speaks, and hands the socket to the gateway; the worker answers [`FromWorker::Ready`] once the model
+//! is loaded. One gateway connection a worker's life: when it ends, the worker stops every generation and exits.
+//!
+//! A worker speaks one version. A daemon speaks all from [`OLDEST`] on, since engines that a vault kept run old records
+//! again: what a version changes is written out for those before it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Digest;
+use crate::frame::{self, FrameError};
 use crate::ids::GenerationId;
 
-/// The version of this conversation. Both sides refuse another.
+/// The version of this conversation.
+///
+/// 7: [`WorkerSettings`] name a device.
 pub const VERSION: u32 = 7;
+
+/// The oldest version that a daemon speaks.
+pub const OLDEST: u32 = 6;
+
+/// Stands in every worker's program, so that its version is known before it runs. Programs without it speak version 6.
+pub const MARK: &str = "cloister worker protocol 7;";
 
 /// A token's number in the model's vocabulary.
 pub type Token = i32;
@@ -16,9 +28,9 @@ pub type Token = i32;
 /// From the gateway to the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToWorker {
-    /// First message.
+    /// First message, from whoever starts the worker.
     Hello {
-        /// [`VERSION`].
+        /// The worker's.
         version: u32,
     },
     /// Asks for the tokens of texts; answered by [`FromWorker::Tokenized`].
@@ -284,7 +296,7 @@ pub struct StepCost {
 /// What the worker is and has loaded. Goes into every record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ready {
-    /// [`VERSION`].
+    /// The worker's version.
     pub version: u32,
     /// The profile, with the settings that make it.
     pub profile: EngineProfile,
@@ -408,6 +420,22 @@ pub struct WorkerSettings {
     pub accept: Vec<String>,
 }
 
+impl WorkerSettings {
+    /// Their frame, as that version has it; `None` where it has no words for them.
+    pub fn frame(&self, version: u32) -> Option<Result<Vec<u8>, FrameError>> {
+        match version {
+            VERSION => Some(frame::encode(&WorkerSettings { version, ..self.clone() })),
+            6 if self.device == Device::Cpu => {
+                let WorkerSettings { supervisor_pid, profile, context_tokens, slots, .. } = self;
+                let WorkerSettings { queue_max, threads, kept_bytes_max, speculation, accept, .. } = self;
+                let first = (version, supervisor_pid, profile, context_tokens, slots);
+                Some(frame::encode(&(first, (queue_max, threads, kept_bytes_max, speculation, accept))))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// When tokens are guessed from what stands in the prompt already, and evaluated together with the one
 /// before. The answer is the same either way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -420,4 +448,38 @@ pub enum Speculation {
     Off,
     /// As often and as far as possible: for tests.
     Always,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mark_says_the_version() {
+        assert_eq!(MARK, format!("cloister worker protocol {VERSION};"));
+    }
+
+    /// As a daemon of version 6 wrote them.
+    #[test]
+    fn settings_of_version_6() {
+        let settings = WorkerSettings {
+            version: VERSION,
+            supervisor_pid: 300,
+            profile: EngineProfile::Fast,
+            device: Device::Cpu,
+            context_tokens: 4096,
+            slots: 2,
+            queue_max: 64,
+            threads: 3,
+            kept_bytes_max: 1 << 20,
+            speculation: Speculation::Off,
+            accept: vec!["ab".to_owned()],
+        };
+        let payload = [6, 0xac, 2, 1, 0x80, 0x20, 2, 64, 3, 0x80, 0x80, 0x40, 1, 1, 2, b'a', b'b'];
+        assert_eq!(settings.frame(6).unwrap().unwrap(), [&[17, 0, 0, 0][..], &payload].concat());
+        let whole = settings.frame(VERSION).unwrap().unwrap();
+        assert_eq!(frame::decode::<WorkerSettings>(&whole[frame::HEADER_BYTES..]).unwrap(), settings);
+        assert!(settings.frame(5).is_none() && settings.frame(VERSION + 1).is_none());
+        assert!(WorkerSettings { device: Device::Gpu, ..settings }.frame(6).is_none());
+    }
 }

@@ -113,7 +113,6 @@ async fn connected() -> (Worker, UnixStream) {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     theirs.write_all(&encoded(&FromWorker::Ready(Box::new(facts())))).unwrap();
     let (worker, _) = within(Worker::connect(ours)).await.unwrap();
-    assert!(matches!(read(&mut theirs), ToWorker::Hello { .. }));
     (worker, theirs)
 }
 
