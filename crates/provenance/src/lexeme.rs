@@ -308,7 +308,7 @@ enum Kind {
     Mark,
 }
 
-const KINDS: [Kind; 256] = {
+static KINDS: [Kind; 256] = {
     let mut kinds = [Kind::Mark; 256];
     let mut byte = 0;
     while byte < 256 {
@@ -324,8 +324,47 @@ const KINDS: [Kind; 256] = {
     kinds
 };
 
-/// Bytes of a drawn line.
-const DRAWN: usize = 4;
+/// Bytes of words, folded; 0 for all others.
+static FOLDED: [u8; 256] = {
+    let mut folded = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        if matches!(KINDS[byte], Kind::Word) {
+            #[expect(clippy::cast_possible_truncation, reason = "below 256")]
+            let it = byte as u8;
+            folded[byte] = it.to_ascii_lowercase();
+        }
+        byte += 1;
+    }
+    folded
+};
+
+/// Of so many equal bytes in a row none is a lexeme: marks of comments, and drawn lines.
+static DROPPED: [usize; 256] = {
+    let mut dropped = [usize::MAX; 256];
+    let rules: [(&[u8], usize); 3] = [(b"#*!;%", 1), (b"-/", 2), (b"=+~^.:", 4)];
+    let mut rule = 0;
+    while rule < rules.len() {
+        let mut byte = 0;
+        while byte < rules[rule].0.len() {
+            dropped[rules[rule].0[byte] as usize] = rules[rule].1;
+            byte += 1;
+        }
+        rule += 1;
+    }
+    dropped
+};
+
+/// Hashes of lexemes of one byte that is in no word.
+static MARKS: [u64; 256] = {
+    let mut marks = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        marks[byte] = finish((FNV_BASIS ^ byte as u64).wrapping_mul(FNV_PRIME));
+        byte += 1;
+    }
+    marks
+};
 
 /// The lexemes of `text`, in order, appended to `lexemes`. Linear. What lies behind 4 GiB is not read.
 ///
@@ -335,7 +374,7 @@ pub fn lex(text: &[u8], lexemes: &mut Vec<Lexeme>) {
     let mut at = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
     let mut push = |hash: u64, start: usize, end: usize| {
         #[expect(clippy::cast_possible_truncation, reason = "the text ends before")]
-        lexemes.push(Lexeme { hash: finish(hash), start: start as u32, end: end as u32 });
+        lexemes.push(Lexeme { hash, start: start as u32, end: end as u32 });
     };
     while let Some(&byte) = text.get(at) {
         match KINDS[usize::from(byte)] {
@@ -343,27 +382,23 @@ pub fn lex(text: &[u8], lexemes: &mut Vec<Lexeme>) {
             Kind::Word => {
                 let start = at;
                 let mut hash = FNV_BASIS;
-                while let Some(&byte) = text.get(at)
-                    && KINDS[usize::from(byte)] == Kind::Word
-                {
-                    hash = fnv(hash, byte);
+                while let Some(&byte) = text.get(at) {
+                    let folded = FOLDED[usize::from(byte)];
+                    if folded == 0 {
+                        break;
+                    }
+                    hash = fnv(hash, folded);
                     at += 1;
                 }
-                push(hash, start, at);
+                push(finish(hash), start, at);
             }
             Kind::Mark => {
                 let run = text[at..].iter().take_while(|other| **other == byte).count();
-                let is_next = |next: u8| text.get(at + run) == Some(&next);
-                let is_dropped = match byte {
-                    b'#' | b'*' | b'!' | b';' | b'%' => true,
-                    b'-' => run >= 2,
-                    b'/' => run >= 2 || is_next(b'*') || (at > 0 && text[at - 1] == b'*'),
-                    b'=' | b'+' | b'~' | b'^' | b'.' | b':' => run >= DRAWN,
-                    _ => false,
-                };
-                if !is_dropped {
+                let encloses =
+                    byte == b'/' && (text.get(at + run) == Some(&b'*') || (at > 0 && text[at - 1] == b'*'));
+                if run < DROPPED[usize::from(byte)] && !encloses {
                     for start in at..at + run {
-                        push(fnv(FNV_BASIS, byte), start, start + 1);
+                        push(MARKS[usize::from(byte)], start, start + 1);
                     }
                 }
                 at += run;
@@ -373,13 +408,15 @@ pub fn lex(text: &[u8], lexemes: &mut Vec<Lexeme>) {
 }
 
 const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 
+/// `byte` is folded.
 fn fnv(hash: u64, byte: u8) -> u64 {
-    (hash ^ u64::from(byte.to_ascii_lowercase())).wrapping_mul(0x0000_0100_0000_01b3)
+    (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME)
 }
 
 /// Spreads a hash over all its bits (the end of SplitMix64).
-pub(crate) fn finish(hash: u64) -> u64 {
+pub(crate) const fn finish(hash: u64) -> u64 {
     let hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     hash ^ (hash >> 31)

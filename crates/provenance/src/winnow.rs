@@ -23,41 +23,56 @@ pub const EXACT: Winnowing = Winnowing { run: 16, window: 16 };
 /// lexemes make them.
 pub const RENAMED: Winnowing = Winnowing { run: 32, window: 34 };
 
+/// Sums over a row of lexemes, from which any part of it is hashed at once.
+#[derive(Debug, Default)]
+pub(crate) struct Sums(Vec<u64>);
+
+impl Sums {
+    pub(crate) fn of(lexemes: impl Iterator<Item = u64>) -> Sums {
+        let mut sums = Sums(Vec::with_capacity(lexemes.size_hint().0 + 1));
+        sums.clear();
+        lexemes.for_each(|lexeme| sums.push(lexeme));
+        sums
+    }
+
+    /// Begins a row anew.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+        self.0.push(0);
+    }
+
+    /// The row goes on.
+    pub(crate) fn push(&mut self, lexeme: u64) {
+        let last = self.0.last().copied().unwrap_or(0);
+        self.0.push(last.wrapping_mul(BASE).wrapping_add(lexeme));
+    }
+
+    /// The hash of some lexemes in a row, at most 63; `None` where the row ends before.
+    fn part(&self, start: usize, lexemes: usize) -> Option<u64> {
+        let end = self.0.get(start + lexemes)?;
+        Some(finish(end.wrapping_sub(self.0[start].wrapping_mul(POWERS[lexemes]))))
+    }
+}
+
 impl Winnowing {
     /// The hashes of all runs; as many as lexemes, less a run, plus one.
-    pub(crate) fn hashes(self, lexemes: impl ExactSizeIterator<Item = u64> + Clone) -> Vec<u64> {
+    pub(crate) fn hashes(self, row: &Sums) -> Vec<u64> {
         let run = self.run as usize;
-        let Some(count) = (lexemes.len() + 1).checked_sub(run) else { return Vec::new() };
-        let mut hashes = Vec::with_capacity(count);
-        let leaving = (1..self.run).fold(1u64, |power, _| power.wrapping_mul(BASE));
-        let mut last = lexemes.clone();
-        let mut sum = 0u64;
-        for (index, lexeme) in lexemes.enumerate() {
-            if index >= run
-                && let Some(last) = last.next()
-            {
-                sum = sum.wrapping_sub(last.wrapping_mul(leaving));
-            }
-            sum = sum.wrapping_mul(BASE).wrapping_add(lexeme);
-            if index + 1 >= run {
-                hashes.push(finish(sum));
-            }
-        }
-        hashes
+        let (ends, power) = (row.0.get(run..).unwrap_or_default(), POWERS[run]);
+        ends.iter()
+            .zip(&row.0)
+            .map(|(end, start)| finish(end.wrapping_sub(start.wrapping_mul(power))))
+            .collect()
     }
 
     /// What stands on both sides of the run that begins at `place`, half a window wide. A shared span as long as is surely
     /// found goes on over one of the two at least: of postings with other flanks no document need be read.
-    pub(crate) fn flanks(self, lexemes: &[u64], place: usize) -> Flanks {
-        let width = (self.window / 2) as usize;
-        let end = place + self.run as usize;
-        let hash = |flank: Option<&[u64]>| {
-            let sum = flank?.iter().fold(0u64, |sum, lexeme| sum.wrapping_mul(BASE).wrapping_add(*lexeme));
-            u8::try_from(finish(sum) >> (64 - FLANK_BITS)).ok()
-        };
+    pub(crate) fn flanks(self, row: &Sums, place: usize) -> Flanks {
+        let (run, width) = (self.run as usize, (self.window / 2) as usize);
+        let short = |hash: Option<u64>| hash.and_then(|hash| u8::try_from(hash >> (64 - FLANK_BITS)).ok());
         Flanks {
-            before: place.checked_sub(width).and_then(|start| hash(lexemes.get(start..place))).unwrap_or(0),
-            behind: hash(lexemes.get(end..end + width)).unwrap_or(0),
+            before: short(place.checked_sub(width).and_then(|start| row.part(start, width))).unwrap_or(0),
+            behind: short(row.part(place + run, width)).unwrap_or(0),
         }
     }
 
@@ -153,6 +168,17 @@ fn rightmost_least(hashes: &[u64], start: usize, end: usize) -> usize {
 
 const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
 
+/// Powers of the base.
+static POWERS: [u64; 64] = {
+    let mut powers = [1u64; 64];
+    let mut power = 1;
+    while power < 64 {
+        powers[power] = powers[power - 1].wrapping_mul(BASE);
+        power += 1;
+    }
+    powers
+};
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -170,7 +196,7 @@ mod tests {
             let kept = [a.clone(), shared.clone(), b].concat();
             let asked = [c.clone(), shared.clone(), d].concat();
             let (kept_hashes, asked_hashes) =
-                (EXACT.hashes(kept.iter().copied()), EXACT.hashes(asked.iter().copied()));
+                (EXACT.hashes(&Sums::of(kept.iter().copied())), EXACT.hashes(&Sums::of(asked.iter().copied())));
             let chosen = EXACT.chosen(&kept_hashes);
             let probed = EXACT.any_chosen(&asked_hashes);
             let found = probed.iter().any(|place| {
@@ -180,6 +206,33 @@ mod tests {
                     && kept_hashes[place + a.len() - c.len()] == asked_hashes[*place]
             });
             prop_assert!(found);
+        }
+
+        #[test]
+        fn hashes_and_flanks_are_of_the_lexemes_alone(
+            row in prop::collection::vec(any::<u64>(), 0..99),
+            before in prop::collection::vec(any::<u64>(), 0..40),
+        ) {
+            let hash = |part: &[u64]| {
+                finish(part.iter().fold(0u64, |sum, lexeme| sum.wrapping_mul(BASE).wrapping_add(*lexeme)))
+            };
+            let (alone, longer) =
+                (Sums::of(row.iter().copied()), Sums::of(before.iter().chain(&row).copied()));
+            for winnowing in [EXACT, RENAMED] {
+                let (run, width) = (winnowing.run as usize, winnowing.window as usize / 2);
+                let hashes = winnowing.hashes(&alone);
+                prop_assert_eq!(&hashes, &row.windows(run).map(hash).collect::<Vec<_>>());
+                if !hashes.is_empty() {
+                    prop_assert!(winnowing.hashes(&longer).ends_with(&hashes));
+                }
+                for place in 0..hashes.len() {
+                    let flanks = winnowing.flanks(&alone, place);
+                    let short = |part: Option<&[u64]>| part.map_or(0, |part| u8::try_from(hash(part) >> 59).unwrap());
+                    let before = place.checked_sub(width).and_then(|start| row.get(start..place));
+                    let behind = row.get(place + run..place + run + width);
+                    prop_assert_eq!(flanks, Flanks { before: short(before), behind: short(behind) });
+                }
+            }
         }
 
         #[test]

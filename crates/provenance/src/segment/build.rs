@@ -1,6 +1,6 @@
 //! How a segment is written.
 //!
-//! 1. Files are packed as they come; when memory is full, they are sorted by their blobs' ids and set aside in a run.
+//! 1. Files are kept as they come; when memory is full, they are sorted by their blobs' ids and set aside in a run.
 //! 2. The runs are merged: each different file once, with all its origins. Now documents have numbers. Their texts are
 //!    read, cut and winnowed, a batch at a time on all threads, and written in order; postings are sorted and set aside in
 //!    runs as well.
@@ -28,7 +28,7 @@ use super::{
 };
 use crate::document::{FILE_BYTES_MAX, Origin};
 use crate::lexeme::{self, Lexeme, NORMALISER};
-use crate::winnow::{EXACT, RENAMED, Winnowing};
+use crate::winnow::{EXACT, RENAMED, Sums, Winnowing};
 
 /// Runs that one build sets aside: with them, memory bounds how much goes into a segment.
 const RUNS_MAX: usize = 512;
@@ -44,7 +44,7 @@ const BATCH_BYTES: usize = 4 << 20;
 pub struct Options {
     /// For files and postings that wait to be sorted. Beside it stand a batch of 4 MiB of text for each thread with what is
     /// made of it (ten times that), one file of each run, and the names of packages and licences. With 512 runs at most, a
-    /// segment holds some 1000 times this much text.
+    /// segment holds some 500 times this much text, which lies on the disk beside it while it is built.
     pub memory_bytes: usize,
     /// Threads that read texts.
     pub threads: usize,
@@ -93,22 +93,20 @@ pub struct Builder {
     writing: Writing,
     waiting: Waiting,
     runs: Vec<File>,
-    packing: Packing,
 }
 
-/// Files that wait to be sorted. Their packed texts lie in one piece: a piece for each costs an allocator more than the
-/// packing.
+/// Files that wait to be sorted. Their texts lie in one piece, which an allocator likes better than a piece for each; and as
+/// they are: to pack them costs an eighth of the whole building.
 #[derive(Debug, Default)]
 struct Waiting {
     files: BTreeMap<BlobId, WaitingFile>,
-    packed: Vec<u8>,
+    texts: Vec<u8>,
     bytes: usize,
 }
 
 #[derive(Debug)]
 struct WaitingFile {
-    bytes: usize,
-    packed: Range<usize>,
+    text: Range<usize>,
     origins: BTreeSet<Origin>,
 }
 
@@ -123,7 +121,7 @@ impl Builder {
     /// Of the corpus `name`, in `folder`, which must not be there; its parent must. It appears when all is done.
     pub fn new(folder: &Path, name: &str, options: Options) -> Result<Builder, BuildError> {
         let writing = Writing::new(folder, name, options)?;
-        Ok(Builder { writing, waiting: Waiting::default(), runs: Vec::new(), packing: Packing::new() })
+        Ok(Builder { writing, waiting: Waiting::default(), runs: Vec::new() })
     }
 
     /// Takes a file. The same bytes from elsewhere are one document more origins of which are known.
@@ -137,16 +135,14 @@ impl Builder {
         let waiting = &mut self.waiting;
         let file = match waiting.files.entry(blob) {
             Entry::Vacant(vacant) => {
-                let start = waiting.packed.len();
-                self.packing.pack(bytes, &mut waiting.packed);
-                let packed = start..waiting.packed.len();
-                waiting.bytes += packed.len() + 100;
-                vacant.insert(WaitingFile { bytes: bytes.len(), packed, origins: BTreeSet::new() })
+                let start = waiting.texts.len();
+                waiting.texts.extend_from_slice(bytes);
+                waiting.bytes += bytes.len() + 100;
+                vacant.insert(WaitingFile { text: start..waiting.texts.len(), origins: BTreeSet::new() })
             }
             Entry::Occupied(known) => {
                 let known = known.into_mut();
-                let kept = unpack(&waiting.packed[known.packed.clone()], known.bytes);
-                if kept.map_err(io_error(&self.writing.folder))? != bytes {
+                if waiting.texts[known.text.clone()] != *bytes {
                     return Err(BuildError::Collision(blob));
                 }
                 known
@@ -171,10 +167,10 @@ impl Builder {
                 let origins =
                     postcard::to_stdvec(&waited.origins).map_err(|e| io::Error::other(e.to_string()))?;
                 file.write_all(&blob.0)?;
-                for length in [waited.bytes, waited.packed.len(), origins.len()] {
+                for length in [waited.text.len(), origins.len()] {
                     file.write_all(&(length as u64).to_le_bytes())?;
                 }
-                file.write_all(&waiting.packed[waited.packed.clone()])?;
+                file.write_all(&waiting.texts[waited.text.clone()])?;
                 file.write_all(&origins)?;
             }
             Ok(())
@@ -226,7 +222,7 @@ impl Source<'_> {
             Source::Run(run) => read_whole(run).map_err(io_error(at)),
             Source::Memory(waiting) => {
                 let Some((blob, file)) = waiting.files.pop_first() else { return Ok(None) };
-                let text = unpack(&waiting.packed[file.packed], file.bytes).map_err(io_error(at))?;
+                let text = waiting.texts[file.text].to_vec();
                 Ok(Some(Whole { blob, text, origins: file.origins.into_iter().collect() }))
             }
             Source::Segment(segment, number) => {
@@ -260,18 +256,14 @@ fn read_whole(run: &mut BufReader<File>) -> io::Result<Option<Whole>> {
         run.read_exact(&mut length)?;
         usize::try_from(u64::from_le_bytes(length)).map_err(io::Error::other)
     };
-    let (bytes, packed, origins) = (length()?, length()?, length()?);
+    let (text, origins) = (length()?, length()?);
     let mut read = |length: usize| {
         let mut bytes = vec![0; length];
         run.read_exact(&mut bytes).map(|()| bytes)
     };
-    let (packed, origins) = (read(packed)?, read(origins)?);
+    let (text, origins) = (read(text)?, read(origins)?);
     let origins = postcard::from_bytes(&origins).map_err(|e| io::Error::other(e.to_string()))?;
-    Ok(Some(Whole { blob: BlobId(blob), text: unpack(&packed, bytes)?, origins }))
-}
-
-fn unpack(packed: &[u8], bytes: usize) -> io::Result<Vec<u8>> {
-    lz4_flex::block::decompress(packed, bytes).map_err(io::Error::other)
+    Ok(Some(Whole { blob: BlobId(blob), text, origins }))
 }
 
 fn io_error(path: &Path) -> impl FnOnce(io::Error) -> BuildError + '_ {
@@ -377,8 +369,8 @@ struct Reading {
     packing: Packing,
     words: Vec<u64>,
     lexemes: Vec<Lexeme>,
-    exact: Vec<u64>,
-    renamed: Vec<u64>,
+    exact: Sums,
+    renamed: Sums,
 }
 
 impl Reading {
@@ -387,8 +379,8 @@ impl Reading {
             packing: Packing::new(),
             words: vec![0; 2 * WORDS],
             lexemes: Vec::new(),
-            exact: Vec::new(),
-            renamed: Vec::new(),
+            exact: Sums::default(),
+            renamed: Sums::default(),
         }
     }
 
@@ -405,21 +397,21 @@ impl Reading {
             let part = &text[start..end];
             chunks.push((small(start), line, packed_text.len()));
             packing.pack(part, &mut packed_text);
-            line += small(part.iter().filter(|byte| **byte == b'\n').count());
+            line += small(memchr::memchr_iter(b'\n', part).count());
             start = end;
         }
         exact.clear();
-        exact.extend(lexemes.iter().map(|lexeme| lexeme.hash));
         renamed.clear();
-        renamed.extend(lexemes.iter().map(|lexeme| lexeme.class(text).hash()));
-        for (exact, renamed) in exact.iter().zip(&*renamed) {
-            words[word_bucket(*exact)] += 1;
-            words[WORDS + word_bucket(*renamed)] += 1;
+        for lexeme in &*lexemes {
+            let class = lexeme.class(text).hash();
+            exact.push(lexeme.hash);
+            renamed.push(class);
+            words[word_bucket(lexeme.hash)] += 1;
+            words[WORDS + word_bucket(class)] += 1;
         }
-        let chosen = |winnowing: Winnowing, lexemes: &[u64]| {
-            let hashes = winnowing.hashes(lexemes.iter().copied());
-            let posting =
-                |place: usize| (hashes[place], packed(small(place), winnowing.flanks(lexemes, place)));
+        let chosen = |winnowing: Winnowing, row: &Sums| {
+            let hashes = winnowing.hashes(row);
+            let posting = |place: usize| (hashes[place], packed(small(place), winnowing.flanks(row, place)));
             winnowing.chosen(&hashes).into_iter().map(posting).collect()
         };
         Read {

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::{Limits, Surroundings, Way};
 use crate::lexeme::{self, Class, Lexeme};
-use crate::winnow::{EXACT, Flanks, RENAMED, Winnowing};
+use crate::winnow::{EXACT, Flanks, RENAMED, Sums, Winnowing};
 
 /// Bytes of the text, whatever [`Limits`] say: places in it are numbers of 20 bits.
 const TEXT_BYTES_MAX: usize = 512 << 10;
@@ -60,29 +60,25 @@ impl Asked {
         self.lexemes.get(place).map(|lexeme| lexeme.of(&self.bytes)).unwrap_or_default()
     }
 
-    fn hashes(&self, places: Range<usize>, way: Way) -> Vec<u64> {
+    fn sums(&self, places: Range<usize>, way: Way) -> Sums {
         match way {
-            Way::Exact => way.winnowing().hashes(self.lexemes[places].iter().map(|lexeme| lexeme.hash)),
-            Way::Renamed => way.winnowing().hashes(self.classes[places].iter().map(|class| class.hash())),
+            Way::Exact => Sums::of(self.lexemes[places].iter().map(|lexeme| lexeme.hash)),
+            Way::Renamed => Sums::of(self.classes[places].iter().map(|class| class.hash())),
         }
     }
 
     /// The places whose hashes are looked up, with these and with their flanks.
     pub(super) fn chosen(&self, way: Way) -> Vec<(usize, u64, Flanks)> {
-        let lexemes: Vec<u64> = match way {
-            Way::Exact => self.lexemes.iter().map(|lexeme| lexeme.hash).collect(),
-            Way::Renamed => self.classes.iter().map(|class| class.hash()).collect(),
-        };
-        let winnowing = way.winnowing();
-        let hashes = winnowing.hashes(lexemes.iter().copied());
+        let (winnowing, row) = (way.winnowing(), self.sums(0..self.lexemes.len(), way));
+        let hashes = winnowing.hashes(&row);
         let chosen = winnowing.any_chosen(&hashes).into_iter();
-        chosen.map(|place| (place, hashes[place], winnowing.flanks(&lexemes, place))).collect()
+        chosen.map(|place| (place, hashes[place], winnowing.flanks(&row, place))).collect()
     }
 
     /// The places in this part that every text with the part chooses, whatever stands around: least of a whole window of it,
     /// and without an equal.
     pub(super) fn certain(&self, places: &Range<usize>, way: Way) -> HashSet<usize> {
-        let hashes = self.hashes(places.clone(), way);
+        let hashes = way.winnowing().hashes(&self.sums(places.clone(), way));
         if hashes.len() < way.winnowing().window as usize {
             return HashSet::new();
         }

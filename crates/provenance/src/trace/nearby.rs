@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::asked::Asked;
 use super::{Limits, Nearby};
 use crate::lexeme;
-use crate::winnow::EXACT;
+use crate::winnow::{EXACT, Sums};
 
 /// Places of the text that are compared for each run of lexemes.
 const PLACES_MAX: usize = 8;
@@ -24,7 +24,7 @@ pub(super) struct Copied {
 /// All such parts, and whether a limit kept something unread.
 pub(super) fn copied(asked: &Asked, nearby: &[Nearby<'_>], limits: &Limits) -> (Vec<Copied>, bool) {
     let mut places: HashMap<u64, Vec<usize>> = HashMap::new();
-    let hashes = EXACT.hashes(asked.lexemes.iter().map(|lexeme| lexeme.hash));
+    let hashes = EXACT.hashes(&Sums::of(asked.lexemes.iter().map(|lexeme| lexeme.hash)));
     for (place, hash) in hashes.into_iter().enumerate() {
         let kept = places.entry(hash).or_default();
         if kept.len() < PLACES_MAX {
@@ -44,7 +44,9 @@ pub(super) fn copied(asked: &Asked, nearby: &[Nearby<'_>], limits: &Limits) -> (
         lexeme::lex(text, &mut lexemes);
         // Where the last run at this distance ended.
         let mut ends: HashMap<usize, usize> = HashMap::new();
-        for (lexeme, hash) in EXACT.hashes(lexemes.iter().map(|lexeme| lexeme.hash)).into_iter().enumerate() {
+        for (lexeme, hash) in
+            EXACT.hashes(&Sums::of(lexemes.iter().map(|lexeme| lexeme.hash))).into_iter().enumerate()
+        {
             for place in places.get(&hash).into_iter().flatten() {
                 let distance = lexeme + asked.lexemes.len() - place;
                 if ends.get(&distance).is_some_and(|end| place < end) {
