@@ -119,8 +119,9 @@ fn built(known: &[PathBuf], folder: &Path) -> Result<Manifest, Failure> {
         for path in found {
             let begun = Instant::now();
             let text = fs::read(&path)?;
+            let is_text = !text[..text.len().min(8000)].contains(&0);
             reading += begun.elapsed();
-            if text.iter().take(8000).any(|byte| *byte == 0) {
+            if !is_text {
                 continue;
             }
             let inside = path.strip_prefix(root)?;

@@ -76,7 +76,7 @@ struct Session {
 pub(crate) fn measure(model: &str, peer: Option<&Path>, quick: bool) -> Result<(), Failure> {
     let (before, typed, behind) = text(if quick { LINES_QUICK } else { LINES });
     println!(
-        "\n| typing {} characters | keystrokes | with a suggestion before the next | to it, p50 | p95 | from the cache | requests | ahead | characters taken over |\n|---|---|---|---|---|---|---|---|---|",
+        "\n| typing {} characters | keystrokes | with a suggestion before the next | to it, p50 | p95 | a twentieth, a tenth, a quarter of all keystrokes had one within | from the cache | requests | ahead | characters taken over |\n|---|---|---|---|---|---|---|---|---|---|",
         typed.chars().count()
     );
     let sides = [("`cloister lsp`", true), ("a request each keystroke at once, nothing kept", false)];
@@ -95,15 +95,25 @@ pub(crate) fn measure(model: &str, peer: Option<&Path>, quick: bool) -> Result<(
 
 fn row(name: &str, session: Session) {
     let Session { keystrokes, times, accepted_characters, counts } = session;
-    let (with, times) = (times.len(), Quantiles::of_times(times));
+    let with = times.len();
+    let within = [20, 10, 4].map(|part| within(&times, keystrokes / part)).join(", ");
+    let times = Quantiles::of_times(times);
     println!(
-        "| {name} | {keystrokes} | {with} | {:.1} ms | {:.1} ms | {:.0} % | {} | {} | {accepted_characters} |",
+        "| {name} | {keystrokes} | {with} | {:.1} ms | {:.1} ms | {within} | {:.0} % | {} | {} | {accepted_characters} |",
         times.median(),
         times.at(95),
         per_cent(counts.from_cache, keystrokes),
         counts.requests,
         counts.ahead,
     );
+}
+
+/// In what time so many keystrokes had a suggestion: those that had none count, as they do not in the quantiles of times.
+fn within(times: &[Duration], keystrokes: usize) -> String {
+    let mut times = times.to_vec();
+    times.sort_unstable();
+    let last = keystrokes.checked_sub(1).and_then(|last| times.get(last));
+    last.map_or_else(|| "never".to_owned(), |time| format!("{:.1} ms", time.as_secs_f64() * 1e3))
 }
 
 fn per_cent(part: u64, of: usize) -> f64 {

@@ -29,22 +29,21 @@ pub(crate) struct Sums(Vec<u64>);
 
 impl Sums {
     pub(crate) fn of(lexemes: impl Iterator<Item = u64>) -> Sums {
-        let mut sums = Sums(Vec::with_capacity(lexemes.size_hint().0 + 1));
-        sums.clear();
-        lexemes.for_each(|lexeme| sums.push(lexeme));
+        let mut sums = Sums::default();
+        sums.refill(lexemes);
         sums
     }
 
-    /// Begins a row anew.
-    pub(crate) fn clear(&mut self) {
+    /// Another row in place of this one.
+    pub(crate) fn refill(&mut self, lexemes: impl Iterator<Item = u64>) {
         self.0.clear();
-        self.0.push(0);
-    }
-
-    /// The row goes on.
-    pub(crate) fn push(&mut self, lexeme: u64) {
-        let last = self.0.last().copied().unwrap_or(0);
-        self.0.push(last.wrapping_mul(BASE).wrapping_add(lexeme));
+        self.0.reserve(lexemes.size_hint().0 + 1);
+        let mut sum = 0u64;
+        self.0.push(sum);
+        for lexeme in lexemes {
+            sum = sum.wrapping_mul(BASE).wrapping_add(lexeme);
+            self.0.push(sum);
+        }
     }
 
     /// The hash of some lexemes in a row, at most 63; `None` where the row ends before.
@@ -57,12 +56,21 @@ impl Sums {
 impl Winnowing {
     /// The hashes of all runs; as many as lexemes, less a run, plus one.
     pub(crate) fn hashes(self, row: &Sums) -> Vec<u64> {
+        let mut hashes = Vec::new();
+        self.hashes_into(row, &mut hashes);
+        hashes
+    }
+
+    /// The same, in place of what was there.
+    pub(crate) fn hashes_into(self, row: &Sums, hashes: &mut Vec<u64>) {
         let run = self.run as usize;
         let (ends, power) = (row.0.get(run..).unwrap_or_default(), POWERS[run]);
-        ends.iter()
-            .zip(&row.0)
-            .map(|(end, start)| finish(end.wrapping_sub(start.wrapping_mul(power))))
-            .collect()
+        hashes.clear();
+        hashes.reserve(ends.len());
+        // One after another: two at a time, without instructions for products of 64 bits, take longer.
+        for (end, start) in ends.iter().zip(&row.0) {
+            hashes.push(finish(end.wrapping_sub(start.wrapping_mul(power))));
+        }
     }
 
     /// What stands on both sides of the run that begins at `place`, half a window wide. A shared span as long as is surely

@@ -371,6 +371,7 @@ struct Reading {
     lexemes: Vec<Lexeme>,
     exact: Sums,
     renamed: Sums,
+    hashes: Vec<u64>,
 }
 
 impl Reading {
@@ -381,12 +382,13 @@ impl Reading {
             lexemes: Vec::new(),
             exact: Sums::default(),
             renamed: Sums::default(),
+            hashes: Vec::new(),
         }
     }
 
     fn read(&mut self, whole: Whole) -> Read {
         let text = &whole.text;
-        let Reading { packing, words, lexemes, exact, renamed } = self;
+        let Reading { packing, words, lexemes, exact, renamed, hashes } = self;
         lexemes.clear();
         lexeme::lex(text, lexemes);
         let (mut chunks, mut packed_text) = (Vec::new(), Vec::with_capacity(text.len() / 2));
@@ -400,19 +402,14 @@ impl Reading {
             line += small(memchr::memchr_iter(b'\n', part).count());
             start = end;
         }
-        exact.clear();
-        renamed.clear();
-        for lexeme in &*lexemes {
-            let class = lexeme.class(text).hash();
-            exact.push(lexeme.hash);
-            renamed.push(class);
-            words[word_bucket(lexeme.hash)] += 1;
-            words[WORDS + word_bucket(class)] += 1;
-        }
-        let chosen = |winnowing: Winnowing, row: &Sums| {
-            let hashes = winnowing.hashes(row);
+        let mut count = |hash: u64, first: usize| words[first + word_bucket(hash)] += 1;
+        exact.refill(lexemes.iter().map(|lexeme| lexeme.hash).inspect(|hash| count(*hash, 0)));
+        let classes = lexemes.iter().map(|lexeme| lexeme.class(text).hash());
+        renamed.refill(classes.inspect(|hash| count(*hash, WORDS)));
+        let mut chosen = |winnowing: Winnowing, row: &Sums| {
+            winnowing.hashes_into(row, hashes);
             let posting = |place: usize| (hashes[place], packed(small(place), winnowing.flanks(row, place)));
-            winnowing.chosen(&hashes).into_iter().map(posting).collect()
+            winnowing.chosen(hashes).into_iter().map(posting).collect()
         };
         Read {
             lexemes: small(lexemes.len()),
