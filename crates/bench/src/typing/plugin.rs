@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -25,6 +25,14 @@ const BACK_MAX: usize = 128;
 /// A request waits so long while another is under way, and then asks again.
 const RETRY: Duration = Duration::from_millis(100);
 
+/// The request under way.
+struct Job {
+    /// What stood before its cursor.
+    before: String,
+    answer: Receiver<Result<String, String>>,
+    thread: JoinHandle<()>,
+}
+
 pub(super) struct Plugin {
     peer: Arc<Peer>,
     /// All that is before the cursor, and all behind it.
@@ -32,8 +40,7 @@ pub(super) struct Plugin {
     behind: String,
     /// What was answered, by what stood before the cursor.
     answers: HashMap<String, String>,
-    /// The request under way: what stood before its cursor, and its answer.
-    job: Option<(String, Receiver<Result<String, String>>)>,
+    job: Option<Job>,
     /// When what waits is sent, and for what.
     retry: Option<(Instant, String, bool)>,
     counts: Counts,
@@ -66,13 +73,13 @@ impl Plugin {
         let body = self.body(before, if is_ahead { PREDICT_MS_MAX.1 } else { PREDICT_MS_MAX.0 });
         let (sender, receiver) = channel();
         let peer = Arc::clone(&self.peer);
-        thread::spawn(move || {
+        let thread = thread::spawn(move || {
             let answer = peer.post("/infill", &body).map_err(|error| error.to_string());
             let content = answer.map(|answer| answer["content"].as_str().unwrap_or_default().to_owned());
             // Nobody waits for it at the end.
             drop(sender.send(content));
         });
-        self.job = Some((before.to_owned(), receiver));
+        self.job = Some(Job { before: before.to_owned(), answer: receiver, thread });
     }
 
     fn body(&self, before: &str, predict_ms_max: u32) -> Value {
@@ -127,14 +134,14 @@ impl Plugin {
             }
             let wake = self.retry.as_ref().map_or(until, |(at, ..)| until.min(*at));
             let wait = wake.saturating_duration_since(now);
-            let Some((before, receiver)) = &self.job else {
+            let Some(Job { before, answer, .. }) = &self.job else {
                 thread::sleep(wait);
                 if wake == until {
                     return Ok(false);
                 }
                 continue;
             };
-            match receiver.recv_timeout(wait) {
+            match answer.recv_timeout(wait) {
                 Ok(answer) => {
                     self.answers.insert(before.clone(), answer?);
                     self.job = None;
@@ -144,6 +151,15 @@ impl Plugin {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err("the request's thread is gone".into()),
             }
+        }
+    }
+}
+
+/// The request's thread holds the server, which must end with this.
+impl Drop for Plugin {
+    fn drop(&mut self) {
+        if let Some(job) = self.job.take() {
+            drop(job.thread.join());
         }
     }
 }
