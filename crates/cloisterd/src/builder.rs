@@ -30,8 +30,6 @@ use crate::settings::Settings;
 const WORDS_CHARACTERS_MAX: usize = 2048;
 /// Reasons for which files of one source are left out, and files of a segment that are damaged.
 const ROWS_MAX: usize = 64;
-/// Memory that it is given for what waits to be sorted: the least, and the most.
-const MEMORY_BYTES: (u64, u64) = (512 << 20, 8 << 30);
 /// Until its probes must have been answered.
 const PROBES_WAIT_MAX: Duration = Duration::from_secs(30);
 
@@ -77,15 +75,6 @@ pub(crate) struct SourceRead {
     pub(crate) left_out: Vec<(String, u64)>,
 }
 
-/// Memory for what waits to be sorted: an eighth of what is free, since up to twice as much is used.
-fn memory_bytes() -> u64 {
-    let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let free_kib = meminfo
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    (free_kib.unwrap_or(0).saturating_mul(1024) / 8).clamp(MEMORY_BYTES.0, MEMORY_BYTES.1)
-}
-
 impl Builder {
     /// Starts one, and tells it what to do. `data` is closed to it; there need be none.
     pub(crate) fn start(
@@ -115,7 +104,6 @@ impl Builder {
             mapped_bytes: mapped_bytes(&task)?,
             task,
             threads: settings.threads(),
-            memory_bytes: memory_bytes(),
         };
         tell(&builder.socket, &request)?;
         builder.oversight.ask()?;

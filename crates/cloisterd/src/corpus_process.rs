@@ -131,10 +131,8 @@ fn answer(socket: &UnixStream, oversight: std::os::fd::OwnedFd) -> Result<BuildA
     jail::oversight::answer(oversight, &applied, places(data.as_deref(), &request.task))?;
     // Nobody would read what the standard library says of a panic; it is told below.
     std::panic::set_hook(Box::new(|_| ()));
-    let options = Options {
-        threads: usize::try_from(request.threads).unwrap_or(1).max(1),
-        memory_bytes: usize::try_from(request.memory_bytes).unwrap_or(usize::MAX),
-    };
+    let options =
+        Options { threads: usize::try_from(request.threads).unwrap_or(1).max(1), ..Options::default() };
     let done = catch_unwind(AssertUnwindSafe(|| match &request.task {
         BuildTask::Build { name, sources, building } => {
             let sources: Vec<PathBuf> = sources.iter().map(|source| path(source)).collect();

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::Digest;
 
 /// The version of what a builder is asked.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 1;
 
 /// Corpora at most.
 pub const CORPORA_MAX: usize = 256;
@@ -112,8 +112,6 @@ pub struct BuildRequest {
     pub mapped_bytes: u64,
     /// Threads that read texts.
     pub threads: u32,
-    /// Bytes of memory for what waits to be sorted: twice as many at most.
-    pub memory_bytes: u64,
 }
 
 /// What a builder is for. All paths are absolute.

@@ -25,8 +25,8 @@ pub struct Drawn {
 
 /// Answers end where the context does: a request may ask for a million tokens.
 const CONTEXT_TOKENS: &str = "256";
-/// No answer within this is a hang.
-const ANSWER_WAIT_S: &str = "120";
+/// No answer within this is a hang. A generation may ask for 16 draws with 8 statements of each drawn anew, which is minutes.
+const ANSWER_WAIT_S: &str = "900";
 
 /// Draws some `examples` requests of each operation with `schemathesis`, from a description in OpenAPI, and looks at every
 /// response. An error names the first that is wrong.
