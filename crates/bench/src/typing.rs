@@ -200,7 +200,9 @@ impl Side for Editor {
     fn counts(&mut self) -> Result<Counts, Failure> {
         let counts = self.status()?["suggestions"].take();
         let count = |name: &str| counts[name].as_u64().ok_or_else(|| format!("no {name} in {counts}"));
-        Ok(Counts { from_cache: count("from_cache")?, requests: count("requests")?, ahead: count("ahead")? })
+        let ahead = count("ahead")?;
+        // It counts those ahead apart.
+        Ok(Counts { from_cache: count("from_cache")?, requests: count("requests")? + ahead, ahead })
     }
 }
 

@@ -146,7 +146,7 @@ impl Server {
         if let Some(found) = self.cache.find(hole) {
             self.counts.from_cache += 1;
             // What was asked for before this is not wanted any more.
-            self.supersede(&hole.uri.clone());
+            self.supersede(&hole.uri);
             return Some(self.answer(&waiter, &found.kept, found.taken));
         }
         let asking = self.asking.entry(hole.uri.clone()).or_default();
@@ -156,7 +156,7 @@ impl Server {
             return None;
         }
         let ahead = asking.ahead.take_if(|(job, _)| job.serves(hole));
-        self.supersede(&hole.uri.clone());
+        self.supersede(&hole.uri);
         if let Some((job, _)) = ahead {
             self.wait_for(job, waiter);
             return None;

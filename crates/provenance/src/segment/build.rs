@@ -96,7 +96,7 @@ pub struct Builder {
 }
 
 /// Files that wait to be sorted. Their texts lie in one piece, which an allocator likes better than a piece for each; and as
-/// they are: to pack them costs an eighth of the whole building.
+/// they are: they are packed once, when they have their place.
 #[derive(Debug, Default)]
 struct Waiting {
     files: BTreeMap<BlobId, WaitingFile>,
