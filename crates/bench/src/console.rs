@@ -1,6 +1,6 @@
 //! What a page of the console asks for, against a real daemon with a large ledger, over TCP as a browser does it:
-//! one call after the other, where a browser makes some at once. A person's own records, and an administrator's
-//! view of everybody's.
+//! one call after the other, where a browser makes some at once. A person's own records, and an auditor's view of
+//! everybody's.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -21,6 +21,7 @@ const REPETITIONS: usize = 40;
 const PAGE_MS_MAX: f64 = 300.0;
 /// Whose records a fiftieth of the ledger's are: see [`large_ledger`].
 const PERSON: &str = "person7";
+const AUDITOR: &str = "auditor";
 
 pub(crate) fn measure(records: u64) -> Result<(), Failure> {
     let mut server = Server::new(places::SMALL, &[])?;
@@ -28,27 +29,26 @@ pub(crate) fn measure(records: u64) -> Result<(), Failure> {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     server.configure(&format!("[server]\ntcp = \"{address}\"\n"))?;
     server.cloisterd(&["user", "add", PERSON, "--label", "flight"])?;
-    let token = server.cloisterd(&["token", "issue", PERSON, "--note", "bench"])?.trim().to_owned();
+    server.cloisterd(&["user", "add", AUDITOR])?;
+    server.cloisterd(&["user", "set-roles", AUDITOR, "auditor"])?;
+    let token = |name: &str| -> Result<String, Failure> {
+        Ok(server.cloisterd(&["token", "issue", name, "--note", "bench"])?.trim().to_owned())
+    };
+    let tokens = [token(PERSON)?, token(AUDITOR)?];
     large_ledger::fill_ledger(open(&server.data())?, records)?;
     let start = Instant::now();
     server.start()?;
     eprintln!("bench: the daemon is up after {:.1} s", start.elapsed().as_secs_f64());
 
-    let socket = server.socket();
-    let as_person = |path: &str, body: Option<&Value>| http::post_as(address, &token, path, body);
-    let as_owner = |path: &str, body: Option<&Value>| match body {
-        Some(body) => http::post(&socket, path, body),
-        None => http::get(&socket, path),
-    };
     println!(
-        "\n| page, with {records} requests in the ledger | {PERSON}, p50 | p95 | administrator, p50 | p95 |"
+        "\n| page, with {records} requests in the ledger | {PERSON}, p50 | p95 | {AUDITOR}, p50 | p95 |"
     );
     println!("|---|---|---|---|---|");
     let mut slowest = (0.0, "");
     for page in [Page::Chat, Page::Ledger, Page::Filtered, Page::Older, Page::Record, Page::Models] {
         let mut cells = Vec::new();
-        for ask in [&as_person as &Ask<'_>, &as_owner] {
-            let times = repeated(page, ask)?;
+        for token in &tokens {
+            let times = repeated(page, &|path, body| http::post_as(address, token, path, body))?;
             for quantile in [times.median(), times.at(95)] {
                 cells.push(format!("{quantile:.1} ms"));
             }

@@ -143,6 +143,9 @@ enum What {
         /// llama.cpp's own server, to measure against.
         #[arg(long)]
         peer: Option<PathBuf>,
+        /// The Vim in which the peer's side keeps what it knows.
+        #[arg(long, default_value = "vim")]
+        vim: PathBuf,
         /// A test model that fills in the middle.
         #[arg(long, default_value = testkit::places::CODER)]
         model: String,
@@ -228,7 +231,7 @@ fn main() -> ExitCode {
         What::Policy => decisions::measure(),
         What::Console { records } => console::measure(records),
         What::Provenance { known, fresh } => provenance::measure(&known, &fresh),
-        What::Typing { model, peer, quick } => typing::measure(&model, peer.as_deref(), quick),
+        What::Typing { model, peer, vim, quick } => typing::measure(&model, peer.as_deref(), &vim, quick),
         What::Lineage { histories, records } => lineage::measure(histories, records),
         What::Ledger { records, directory, quick } => {
             appends::measure(quick).and_then(|()| large_ledger::measure(records, directory, quick))

@@ -1,10 +1,11 @@
 //! From a keystroke to a suggestion, while a person types: through `cloister lsp` as it is, with one request for each
-//! keystroke at once and nothing kept, and as a plug-in for Vim does it before llama.cpp's own server.
+//! keystroke at once and nothing kept, and as a plug-in for Vim does it before llama.cpp's own server, looking up in Vim what it keeps.
 //!
 //! Each side types the same text, with the same seeded rhythm, at the same place of the same file, on a server of its own.
 //! What is suggested and agrees with the text is taken over, when it is worth it.
 
 mod plugin;
+mod vim;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -73,7 +74,7 @@ struct Session {
     counts: Counts,
 }
 
-pub(crate) fn measure(model: &str, peer: Option<&Path>, quick: bool) -> Result<(), Failure> {
+pub(crate) fn measure(model: &str, peer: Option<&Path>, vim: &Path, quick: bool) -> Result<(), Failure> {
     let (before, typed, behind) = text(if quick { LINES_QUICK } else { LINES });
     println!(
         "\n| typing {} characters | keystrokes | with a suggestion before the next | to it, p50 | p95 | a twentieth, a tenth, a quarter of all keystrokes had one within | from the cache | requests | ahead | characters taken over |\n|---|---|---|---|---|---|---|---|---|---|",
@@ -87,7 +88,7 @@ pub(crate) fn measure(model: &str, peer: Option<&Path>, quick: bool) -> Result<(
     }
     if let Some(program) = peer {
         let server = Peer::started(program, model, bare::threads(), 1, PEER_TOKENS)?;
-        let mut plugin = Plugin::new(server, &before, &behind);
+        let mut plugin = Plugin::start(server, vim, &before, &behind)?;
         row("llama.vim's strategy, llama.cpp's server", session(&mut plugin, &typed)?);
     }
     Ok(())

@@ -43,7 +43,8 @@ pub fn draw(schemathesis: &Path, description: &Path, seed: u64, examples: u64) -
     ]);
     program.args(["--phases", "coverage,fuzzing", "--checks", "not_a_server_error", "--continue-on-failure"]);
     program.args(["--max-examples", &examples.to_string(), "--seed", &(seed % (1 << 31)).to_string()]);
-    program.args(["--no-shrink", "--suppress-health-check", "all", "--warnings", "off", "--workers", "4"]);
+    // One worker: more of them disturb each other's parsers, which depend on how deep a thread's stack is.
+    program.args(["--no-shrink", "--suppress-health-check", "all", "--warnings", "off", "--workers", "1"]);
     program.args(["--request-timeout", ANSWER_WAIT_S, "--output-sanitize", "false", "--report", "har"]);
     program.arg("--report-har-path").arg(&archive).current_dir(server.root());
     let status = program.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).status()?;

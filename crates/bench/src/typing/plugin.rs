@@ -2,7 +2,8 @@
 //! for those up to 128 characters on, and a further request, as if the suggestion were taken over, once it is shown.
 //! After its `autoload/llama.vim` of January 2026, at its defaults; other files it reads only where nobody types.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 use testkit::Failure;
 use testkit::peer::Peer;
 
+use super::vim::Vim;
 use super::{Counts, Side};
 
 const PREFIX_LINES: usize = 256;
@@ -20,8 +22,6 @@ const SUGGESTION_TOKENS: u32 = 128;
 const PROMPT_MS_MAX: u32 = 500;
 /// Of a first request, and of one ahead.
 const PREDICT_MS_MAX: (u32, u32) = (250, 1000);
-/// How far back an answer is looked for, in bytes.
-const BACK_MAX: usize = 128;
 /// A request waits so long while another is under way, and then asks again.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -38,8 +38,10 @@ pub(super) struct Plugin {
     /// All that is before the cursor, and all behind it.
     written: String,
     behind: String,
-    /// What was answered, by what stood before the cursor.
-    answers: HashMap<String, String>,
+    /// What stood before the cursor wherever there was an answer.
+    answered: HashSet<String>,
+    /// And the answers.
+    table: Vim,
     job: Option<Job>,
     /// When what waits is sent, and for what.
     retry: Option<(Instant, String, bool)>,
@@ -47,16 +49,17 @@ pub(super) struct Plugin {
 }
 
 impl Plugin {
-    pub(super) fn new(peer: Peer, before: &str, behind: &str) -> Plugin {
-        Plugin {
+    pub(super) fn start(peer: Peer, vim: &Path, before: &str, behind: &str) -> Result<Plugin, Failure> {
+        Ok(Plugin {
             peer: Arc::new(peer),
             written: before.to_owned(),
             behind: behind.to_owned(),
-            answers: HashMap::new(),
+            answered: HashSet::new(),
+            table: Vim::start(vim, before, behind)?,
             job: None,
             retry: None,
             counts: Counts::default(),
-        }
+        })
     }
 
     /// Asks for what comes behind `before`, unless it is known; later, where another request is under way.
@@ -65,7 +68,7 @@ impl Plugin {
             self.retry = Some((Instant::now() + RETRY, before.to_owned(), is_ahead));
             return;
         }
-        if self.answers.contains_key(before) {
+        if self.answered.contains(before) {
             return;
         }
         self.counts.requests += 1;
@@ -101,28 +104,13 @@ impl Plugin {
 
     /// What is known of this place: the longest rest of an answer for a place shortly before it that agrees with what was
     /// typed since. Its end is no line of its own; a line of blanks is part of what is suggested.
-    fn known(&self) -> Option<String> {
-        let shown = |answer: &str| {
-            let line = self.written.rsplit('\n').next().unwrap_or_default();
-            let blank = if line.trim().is_empty() { line } else { "" };
-            let answer = answer.trim_end_matches('\n');
-            Some(answer.strip_prefix(blank).unwrap_or(answer).to_owned())
-                .filter(|text| !text.trim().is_empty())
-        };
-        if let Some(answer) = self.answers.get(&self.written) {
-            return shown(answer);
-        }
-        let mut best: Option<&str> = None;
-        for back in 1..=BACK_MAX.min(self.written.len()) {
-            let Some((before, typed)) = self.written.split_at_checked(self.written.len() - back) else {
-                continue;
-            };
-            let rest = self.answers.get(before).and_then(|answer| answer.strip_prefix(typed));
-            if let Some(rest) = rest.filter(|rest| rest.len() > best.map_or(0, str::len)) {
-                best = Some(rest);
-            }
-        }
-        best.map(|rest| rest.trim_end_matches('\n').to_owned()).filter(|text| !text.trim().is_empty())
+    fn known(&mut self) -> Result<Option<String>, Failure> {
+        let known = self.table.known()?;
+        let line = self.written.rsplit('\n').next().unwrap_or_default();
+        let blank = if known.is_of_this_place && line.trim().is_empty() { line } else { "" };
+        let text = known.text.trim_end_matches('\n');
+        let text = text.strip_prefix(blank).unwrap_or(text);
+        Ok(Some(text.to_owned()).filter(|text| !text.trim().is_empty()))
     }
 
     /// Waits for the request under way and sends what waits for it, until then. Whether an answer came.
@@ -143,7 +131,8 @@ impl Plugin {
             };
             match answer.recv_timeout(wait) {
                 Ok(answer) => {
-                    self.answers.insert(before.clone(), answer?);
+                    self.table.keep(before, &answer?)?;
+                    self.answered.insert(before.clone());
                     self.job = None;
                     return Ok(true);
                 }
@@ -167,7 +156,8 @@ impl Drop for Plugin {
 impl Side for Plugin {
     fn typed(&mut self, typed: char, until: Instant) -> Result<Option<String>, Failure> {
         self.written.push(typed);
-        let mut suggestion = self.known();
+        self.table.typed(typed.encode_utf8(&mut [0; 4]))?;
+        let mut suggestion = self.known()?;
         if let Some(suggestion) = &suggestion {
             self.counts.from_cache += 1;
             let taken = format!("{}{suggestion}", self.written);
@@ -177,7 +167,7 @@ impl Side for Plugin {
         let here = self.written.clone();
         self.ask(&here, false);
         while suggestion.is_none() && self.wait(until)? {
-            suggestion = self.known();
+            suggestion = self.known()?;
         }
         if let Some(suggestion) = &suggestion {
             let taken = format!("{here}{suggestion}");
@@ -193,7 +183,7 @@ impl Side for Plugin {
 
     fn taken(&mut self, suggestion: &str) -> Result<(), Failure> {
         self.written.push_str(suggestion);
-        Ok(())
+        self.table.typed(suggestion)
     }
 
     fn counts(&mut self) -> Result<Counts, Failure> {
