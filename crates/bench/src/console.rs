@@ -29,7 +29,7 @@ pub(crate) fn measure(records: u64) -> Result<(), Failure> {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     server.configure(&format!("[server]\ntcp = \"{address}\"\n"))?;
     server.cloisterd(&["user", "add", PERSON, "--label", "flight"])?;
-    server.cloisterd(&["user", "add", AUDITOR])?;
+    server.cloisterd(&["user", "add", AUDITOR, "--label", "flight"])?;
     server.cloisterd(&["user", "set-roles", AUDITOR, "auditor"])?;
     let token = |name: &str| -> Result<String, Failure> {
         Ok(server.cloisterd(&["token", "issue", name, "--note", "bench"])?.trim().to_owned())

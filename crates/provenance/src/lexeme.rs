@@ -283,6 +283,12 @@ impl Lexeme {
     }
 }
 
+/// The hash of the [`Class`] of a word, without a branch: which of them it is cannot be foreseen.
+fn class_of_word(first: u8, hash: u64, keywords: &Keywords) -> u64 {
+    let class = if keywords.contains(hash) { hash } else { const { finish(1) } };
+    if first.is_ascii_digit() { const { finish(2) } } else { class }
+}
+
 /// A lexeme where names and numbers do not matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
@@ -370,12 +376,24 @@ static MARKS: [u64; 256] = {
 ///
 /// A part of a text that begins with a lexeme gives the lexemes that the whole has there: each is decided by what follows.
 pub fn lex(text: &[u8], lexemes: &mut Vec<Lexeme>) {
+    each(text, |lexeme, _| lexemes.push(lexeme));
+}
+
+/// The same, with the hash of each one's [`Class`] in a row of its own.
+pub(crate) fn lex_with_classes(text: &[u8], lexemes: &mut Vec<Lexeme>, classes: &mut Vec<u64>) {
+    let keywords = Keywords::get();
+    each(text, |lexeme, word| {
+        lexemes.push(lexeme);
+        classes.push(word.map_or(lexeme.hash, |first| class_of_word(first, lexeme.hash, keywords)));
+    });
+}
+
+/// Calls `push` with each lexeme, and with the first byte of those that are words.
+fn each(text: &[u8], mut push: impl FnMut(Lexeme, Option<u8>)) {
     let text = &text[..text.len().min(u32::MAX as usize)];
     let mut at = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-    let mut push = |hash: u64, start: usize, end: usize| {
-        #[expect(clippy::cast_possible_truncation, reason = "the text ends before")]
-        lexemes.push(Lexeme { hash, start: start as u32, end: end as u32 });
-    };
+    #[expect(clippy::cast_possible_truncation, reason = "the text ends before")]
+    let lexeme = |hash: u64, start: usize, end: usize| Lexeme { hash, start: start as u32, end: end as u32 };
     while let Some(&byte) = text.get(at) {
         match KINDS[usize::from(byte)] {
             Kind::Space => at += 1,
@@ -390,7 +408,7 @@ pub fn lex(text: &[u8], lexemes: &mut Vec<Lexeme>) {
                     hash = fnv(hash, folded);
                     at += 1;
                 }
-                push(finish(hash), start, at);
+                push(lexeme(finish(hash), start, at), Some(byte));
             }
             Kind::Mark => {
                 let run = text[at..].iter().take_while(|other| **other == byte).count();
@@ -398,7 +416,7 @@ pub fn lex(text: &[u8], lexemes: &mut Vec<Lexeme>) {
                     byte == b'/' && (text.get(at + run) == Some(&b'*') || (at > 0 && text[at - 1] == b'*'));
                 if run < DROPPED[usize::from(byte)] && !encloses {
                     for start in at..at + run {
-                        push(MARKS[usize::from(byte)], start, start + 1);
+                        push(lexeme(MARKS[usize::from(byte)], start, start + 1), None);
                     }
                 }
                 at += run;
@@ -422,35 +440,54 @@ pub(crate) const fn finish(hash: u64) -> u64 {
     hash ^ (hash >> 31)
 }
 
-/// Hashes of [`KEYWORDS`], open addressed: it is asked for each word of a corpus.
-struct Keywords([u64; 1024]);
+/// Hashes of [`KEYWORDS`]: each stands at its own place, so that one look tells. It is asked for each word of a corpus.
+struct Keywords {
+    /// What sends each of them to a place of its own.
+    factor: u64,
+    /// Of a place, which hash may be it.
+    places: [u8; 1 << PLACE_BITS],
+    hashes: [u64; 256],
+}
+
+const PLACE_BITS: u32 = 13;
+const _: () = assert!(KEYWORDS.len() <= 256, "a place names one by a byte");
 
 impl Keywords {
     fn get() -> &'static Keywords {
         static KEPT: LazyLock<Keywords> = LazyLock::new(|| {
-            let mut kept = Keywords([0; 1024]);
-            for word in KEYWORDS {
-                let hash = finish(word.bytes().fold(FNV_BASIS, fnv));
-                let free = Keywords::places(hash).find(|place| kept.0[*place] == 0);
-                if let Some(free) = free {
-                    kept.0[free] = hash;
-                }
+            let mut hashes = [0; 256];
+            for (kept, word) in hashes.iter_mut().zip(KEYWORDS) {
+                *kept = finish(word.bytes().fold(FNV_BASIS, fnv));
+            }
+            // One of some twenty factors does.
+            let mut kept = Keywords { factor: 1, places: [0; 1 << PLACE_BITS], hashes };
+            while !kept.is_placed() {
+                kept.factor += 2;
             }
             kept
         });
         &KEPT
     }
 
-    fn contains(&self, hash: u64) -> bool {
-        Keywords::places(hash)
-            .map(|place| self.0[place])
-            .take_while(|kept| *kept != 0)
-            .any(|kept| kept == hash)
+    /// Gives all their places, if no two have the same.
+    fn is_placed(&mut self) -> bool {
+        let mut taken = [false; 1 << PLACE_BITS];
+        for (number, hash) in (0..=u8::MAX).zip(&self.hashes[..KEYWORDS.len()]) {
+            let place = self.place(*hash);
+            if std::mem::replace(&mut taken[place], true) {
+                return false;
+            }
+            self.places[place] = number;
+        }
+        true
     }
 
-    fn places(hash: u64) -> impl Iterator<Item = usize> {
-        let first = (hash >> 54) as usize;
-        (0..1024).map(move |step| (first + step) % 1024)
+    fn place(&self, hash: u64) -> usize {
+        (hash.wrapping_mul(self.factor) >> (64 - PLACE_BITS)) as usize
+    }
+
+    fn contains(&self, hash: u64) -> bool {
+        self.hashes[usize::from(self.places[self.place(hash)])] == hash
     }
 }
 
@@ -499,6 +536,19 @@ mod tests {
         assert_eq!(classes[1..3], [Class::Name, Class::Number]);
         assert_eq!(classes[0], Class::Itself(lexemes[0].hash));
         assert_eq!(classes[3], Class::Itself(lexemes[3].hash));
+    }
+
+    #[test]
+    fn every_keyword_is_found_and_classes_are_told_alike() {
+        let keywords = Keywords::get();
+        let hash = |word: &str| finish(fnv_of(word));
+        assert!(KEYWORDS.iter().all(|word| keywords.contains(hash(word))));
+        assert!(!KEYWORDS.iter().any(|word| keywords.contains(hash(&format!("{word}x")))));
+        let text = "While X_1 < 16#ff# and größe loop";
+        let (mut lexemes, mut classes) = (Vec::new(), Vec::new());
+        lex_with_classes(text.as_bytes(), &mut lexemes, &mut classes);
+        let told: Vec<u64> = lexemes.iter().map(|lexeme| lexeme.class(text.as_bytes()).hash()).collect();
+        assert_eq!(classes, told);
     }
 
     /// The normaliser's version stands for these.

@@ -9,6 +9,7 @@
 //! Segments are merged by the second and third step, with segments for runs: their bytes are those of one build.
 
 use std::cmp::Reverse;
+use std::collections::binary_heap::PeekMut;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::fs::{self, File};
@@ -369,6 +370,7 @@ struct Reading {
     packing: Packing,
     words: Vec<u64>,
     lexemes: Vec<Lexeme>,
+    classes: Vec<u64>,
     exact: Sums,
     renamed: Sums,
     hashes: Vec<u64>,
@@ -380,6 +382,7 @@ impl Reading {
             packing: Packing::new(),
             words: vec![0; 2 * WORDS],
             lexemes: Vec::new(),
+            classes: Vec::new(),
             exact: Sums::default(),
             renamed: Sums::default(),
             hashes: Vec::new(),
@@ -388,9 +391,10 @@ impl Reading {
 
     fn read(&mut self, whole: Whole) -> Read {
         let text = &whole.text;
-        let Reading { packing, words, lexemes, exact, renamed, hashes } = self;
+        let Reading { packing, words, lexemes, classes, exact, renamed, hashes } = self;
         lexemes.clear();
-        lexeme::lex(text, lexemes);
+        classes.clear();
+        lexeme::lex_with_classes(text, lexemes, classes);
         let (mut chunks, mut packed_text) = (Vec::new(), Vec::with_capacity(text.len() / 2));
         let (mut start, mut line) = (0, 1);
         while start < text.len() {
@@ -404,8 +408,7 @@ impl Reading {
         }
         let mut count = |hash: u64, first: usize| words[first + word_bucket(hash)] += 1;
         exact.refill(lexemes.iter().map(|lexeme| lexeme.hash).inspect(|hash| count(*hash, 0)));
-        let classes = lexemes.iter().map(|lexeme| lexeme.class(text).hash());
-        renamed.refill(classes.inspect(|hash| count(*hash, WORDS)));
+        renamed.refill(classes.iter().copied().inspect(|hash| count(*hash, WORDS)));
         let mut chosen = |winnowing: Winnowing, row: &Sums| {
             winnowing.hashes_into(row, hashes);
             let posting = |place: usize| (hashes[place], packed(small(place), winnowing.flanks(row, place)));
@@ -791,7 +794,7 @@ impl Sorting {
         if self.runs.len() == RUNS_MAX {
             return Err(BuildError::TooMuch("give it more memory"));
         }
-        self.postings.sort_unstable();
+        sort(&mut self.postings);
         let postings = std::mem::take(&mut self.postings);
         self.runs.push(writing.temporary(|file| {
             postings.iter().try_for_each(|posting| file.write_all(&posting.to_le_bytes()))
@@ -801,27 +804,63 @@ impl Sorting {
 
     fn write(mut self, name: &str, writing: &Writing) -> Result<[FileDigest; 3], BuildError> {
         let mut tables = Tables::new(name, self.count, writing)?;
-        if self.runs.is_empty() {
-            self.postings.sort_unstable();
-            for posting in self.postings {
-                tables.write(posting)?;
-            }
-            return tables.end();
-        }
-        self.set_aside(writing)?;
+        sort(&mut self.postings);
+        let mut waiting = self.postings.into_iter();
         let at = writing.building.path();
         let mut runs: Vec<_> =
             self.runs.into_iter().map(|run| BufReader::with_capacity(256 << 10, run)).collect();
+        // The last run never left memory.
+        let last = runs.len();
+        let mut next = |run: usize| -> Result<Option<Reverse<(u128, usize)>>, BuildError> {
+            let posting = match runs.get_mut(run) {
+                Some(run) => read_posting(run).map_err(io_error(at))?,
+                None => waiting.next(),
+            };
+            Ok(posting.map(|posting| Reverse((posting, run))))
+        };
         let mut order = BinaryHeap::new();
-        for (index, run) in runs.iter_mut().enumerate() {
-            order.extend(read_posting(run).map_err(io_error(at))?.map(|posting| Reverse((posting, index))));
+        for run in 0..=last {
+            order.extend(next(run)?);
         }
-        while let Some(Reverse((posting, index))) = order.pop() {
+        while let Some(mut least) = order.peek_mut() {
+            let Reverse((posting, run)) = *least;
             tables.write(posting)?;
-            let next = read_posting(&mut runs[index]).map_err(io_error(at))?;
-            order.extend(next.map(|posting| Reverse((posting, index))));
+            match next(run)? {
+                Some(next) => *least = next,
+                None => drop(PeekMut::pop(least)),
+            }
         }
         tables.end()
+    }
+}
+
+/// Their hashes are spread evenly: each posting goes to its part by the first byte of its hash, in place, and the parts,
+/// which are no larger than a processor's caches, are sorted one after another.
+fn sort(postings: &mut [u128]) {
+    #[expect(clippy::cast_possible_truncation, reason = "the hash has no bits above")]
+    let part = |posting: u128| usize::from((posting >> (64 + KEPT_BITS - 8)) as u8);
+    let mut ends = [0; 256];
+    for posting in &*postings {
+        ends[part(*posting)] += 1;
+    }
+    let mut next = [0; 256];
+    for part in 1..256 {
+        next[part] = ends[part - 1];
+        ends[part] += ends[part - 1];
+    }
+    for here in 0..256 {
+        while next[here] < ends[here] {
+            let there = part(postings[next[here]]);
+            postings.swap(next[here], next[there]);
+            next[there] += 1;
+        }
+    }
+    let mut rest = postings;
+    for here in 0..256 {
+        let length = ends[here] - here.checked_sub(1).map_or(0, |before| ends[before]);
+        let (part, behind) = rest.split_at_mut(length);
+        part.sort_unstable();
+        rest = behind;
     }
 }
 
