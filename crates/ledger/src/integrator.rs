@@ -150,7 +150,8 @@ impl Integrator {
         }
         self.flush_bodies()?;
         let partials: Vec<_> = self.edge.partials().map(|(name, hashes)| (name, hashes.concat())).collect();
-        for (name, bytes) in partials {
+        // One that is as it was stays as it is: the checkpoint that counts until the next one needs it, and readers read it.
+        for (name, bytes) in partials.into_iter().filter(|(name, _)| !superseded.contains(name)) {
             self.write(&name.to_string(), &bytes)?;
         }
         if let Some(name) = self.partial_bundle() {
