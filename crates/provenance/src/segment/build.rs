@@ -839,14 +839,16 @@ impl Sorting {
 fn sort(postings: &mut [u128]) {
     #[expect(clippy::cast_possible_truncation, reason = "the hash has no bits above")]
     let part = |posting: u128| usize::from((posting >> (64 + KEPT_BITS - 8)) as u8);
-    let mut ends = [0; 256];
+    // How many there are of each part, then where it ends; and where its next one goes.
+    let (mut ends, mut next) = ([0; 256], [0; 256]);
     for posting in &*postings {
         ends[part(*posting)] += 1;
     }
-    let mut next = [0; 256];
-    for part in 1..256 {
-        next[part] = ends[part - 1];
-        ends[part] += ends[part - 1];
+    let mut end = 0;
+    for (next, count) in next.iter_mut().zip(&mut ends) {
+        *next = end;
+        end += *count;
+        *count = end;
     }
     for here in 0..256 {
         while next[here] < ends[here] {
@@ -855,12 +857,10 @@ fn sort(postings: &mut [u128]) {
             next[there] += 1;
         }
     }
-    let mut rest = postings;
-    for here in 0..256 {
-        let length = ends[here] - here.checked_sub(1).map_or(0, |before| ends[before]);
-        let (part, behind) = rest.split_at_mut(length);
-        part.sort_unstable();
-        rest = behind;
+    let mut start = 0;
+    for end in ends {
+        postings[start..end].sort_unstable();
+        start = end;
     }
 }
 
