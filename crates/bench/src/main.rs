@@ -275,7 +275,7 @@ fn engine(model: &str, peer: Option<&Path>, only: &[Table], quick: bool) -> Resu
         overhead::measure(&runtime, model, quick)?;
     }
     if wanted(Table::Memory) {
-        memory::measure(model)?;
+        memory::measure(model, quick)?;
     }
     Ok(())
 }

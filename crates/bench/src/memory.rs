@@ -8,9 +8,11 @@ use testkit::{Failure, load};
 
 const CLIENTS: usize = 8;
 const REQUESTS: u64 = 24;
+/// In their place where only the table is looked at.
+const QUICK_REQUESTS: u64 = 2;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-pub(crate) fn measure(model: &str) -> Result<(), Failure> {
+pub(crate) fn measure(model: &str, quick: bool) -> Result<(), Failure> {
     let server = Server::started(model)?;
     let processes = [
         ("supervisor", server.pid().ok_or("the daemon does not run")?),
@@ -19,11 +21,12 @@ pub(crate) fn measure(model: &str) -> Result<(), Failure> {
     ];
     let look = || processes.map(|(_, pid)| server::memory_bytes(pid).unwrap_or_default());
     let at_rest = look();
+    let requests = if quick { QUICK_REQUESTS } else { REQUESTS };
     let mut highest = at_rest;
     let ended = AtomicBool::new(false);
     let outcomes = std::thread::scope(|scope| {
         let load = scope.spawn(|| {
-            let outcomes = load::run(&server.socket(), 1, REQUESTS, CLIENTS, true);
+            let outcomes = load::run(&server.socket(), 1, requests, CLIENTS, true);
             ended.store(true, Ordering::Relaxed);
             outcomes
         });

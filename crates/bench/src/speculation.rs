@@ -12,6 +12,8 @@ const BEFORE: usize = 60;
 const BEHIND: usize = 20;
 const HOLES: usize = 12;
 const ANSWER_TOKENS: u32 = 48;
+/// Holes and answer tokens where only the table is looked at.
+const QUICK: (usize, u32) = (1, 8);
 const CONTEXT_TOKENS: u32 = 4096;
 
 pub(crate) async fn measure(model: &str, quick: bool) -> Result<(), Failure> {
@@ -30,7 +32,8 @@ pub(crate) async fn measure(model: &str, quick: bool) -> Result<(), Failure> {
     let lines: Vec<&str> = load::ADA.lines().collect();
     let mut rates = [(); 3].map(|()| Vec::new());
     let mut drafts = [(0, 0); 3];
-    for hole in 0..if quick { 1 } else { HOLES } {
+    let (holes, answer_tokens) = if quick { QUICK } else { (HOLES, ANSWER_TOKENS) };
+    for hole in 0..holes {
         let at = BEFORE + hole * (lines.len() - BEFORE - BEHIND) / HOLES;
         let text = |lines: &[&str]| Part::Text(lines.join("\n") + "\n");
         let parts = vec![
@@ -42,7 +45,7 @@ pub(crate) async fn measure(model: &str, quick: bool) -> Result<(), Failure> {
         ];
         let prompt = workers[0].worker.tokenize(parts).await?;
         for (mode, worker) in workers.iter().enumerate() {
-            let run = worker.run(prompt.clone(), ANSWER_TOKENS, hole as u64).await?;
+            let run = worker.run(prompt.clone(), answer_tokens, hole as u64).await?;
             if run.tokens > 1 {
                 rates[mode].push(rate(run.tokens - 1, run.times.predict_us));
             }
@@ -51,7 +54,7 @@ pub(crate) async fn measure(model: &str, quick: bool) -> Result<(), Failure> {
         }
     }
     println!(
-        "\n| {HOLES} holes in Ada | tokens a second, median | of none | guessed | right |\n|---|---|---|---|---|"
+        "\n| {holes} holes in Ada | tokens a second, median | of none | guessed | right |\n|---|---|---|---|---|"
     );
     let medians = rates.map(|rates| Quantiles::of(rates).median());
     for (mode, name) in ["none", "as measured", "always"].into_iter().enumerate() {

@@ -10,20 +10,23 @@ const PROMPT_TOKENS: [usize; 2] = [512, 2048];
 /// Answer tokens, which follow the prompt.
 const ANSWER_TOKENS: u32 = 48;
 const REPETITIONS: u64 = 5;
+/// In their place where only the tables are looked at.
+const QUICK_TOKENS: (usize, u32) = (64, 4);
 
 pub(crate) async fn measure(model: &str, quick: bool) -> Result<(), Failure> {
     let context_tokens = 2048 + 2 * ANSWER_TOKENS;
     let reproducible = Bare::start(model, EngineProfile::Reproducible, 1, context_tokens).await?;
     let fast = Bare::start(model, EngineProfile::Fast, 1, context_tokens).await?;
     println!("\n| tokens a second | reproducible | fast (llama.cpp's defaults) | ratio |\n|---|---|---|---|");
-    let sizes = if quick { &PROMPT_TOKENS[..1] } else { &PROMPT_TOKENS[..] };
+    let (sizes, answer_tokens) =
+        if quick { (&[QUICK_TOKENS.0][..], QUICK_TOKENS.1) } else { (&PROMPT_TOKENS[..], ANSWER_TOKENS) };
     for &size in sizes {
         let prompt = prompt(&reproducible, size).await?;
         let mut rates = [(); 4].map(|()| Vec::new());
         for repetition in 0..if quick { 1 } else { REPETITIONS } {
             // In turns, so that a slow moment of the machine meets both.
             for (bare, column) in [(&reproducible, 0), (&fast, 1)] {
-                let run = bare.run(prompt.clone(), ANSWER_TOKENS, repetition).await?;
+                let run = bare.run(prompt.clone(), answer_tokens, repetition).await?;
                 rates[column].push(rate(size, run.times.prompt_us));
                 // The first token comes from the prompt's last row.
                 rates[2 + column].push(rate(run.tokens.saturating_sub(1), run.times.predict_us));

@@ -15,6 +15,8 @@ use crate::quantiles::Quantiles;
 const CLIENTS: u8 = 8;
 const LONG_TOKENS: usize = 8000;
 const SHORT_TOKENS: usize = 200;
+/// Of each client.
+const ANSWERS: usize = 6;
 const ANSWER_TOKENS: u32 = 64;
 const CONTEXT_TOKENS: u32 = 8192 + 256;
 
@@ -24,15 +26,16 @@ pub(crate) async fn measure(model: &str, quick: bool) -> Result<(), Failure> {
     let tokens = |count: usize, skip: usize| {
         source.iter().copied().cycle().skip(skip).take(count).collect::<Vec<Token>>()
     };
-    let answers = if quick { 1 } else { 6 };
+    let (answers, answer_tokens, long_tokens) =
+        if quick { (1, 4, 400) } else { (ANSWERS, ANSWER_TOKENS, LONG_TOKENS) };
     println!(
-        "\n| time a token, {} clients that write answers of {ANSWER_TOKENS} tokens | p50 | p95 | most |\n|---|---|---|---|",
+        "\n| time a token, {} clients that write answers of {answer_tokens} tokens | p50 | p95 | most |\n|---|---|---|---|",
         CLIENTS - 1
     );
     for long in [false, true] {
         let stop = Arc::new(AtomicBool::new(false));
         let sender = long.then(|| {
-            let (worker, prompt, stop) = (bare.worker.clone(), tokens(LONG_TOKENS, 0), Arc::clone(&stop));
+            let (worker, prompt, stop) = (bare.worker.clone(), tokens(long_tokens, 0), Arc::clone(&stop));
             tokio::spawn(async move {
                 let mut number = 0;
                 while !stop.load(Ordering::Relaxed) {
@@ -52,7 +55,7 @@ pub(crate) async fn measure(model: &str, quick: bool) -> Result<(), Failure> {
                 let (mut all, never) = (Vec::new(), AtomicBool::new(false));
                 for _ in 0..answers {
                     all.extend(
-                        gaps(&worker, order(prompt.clone(), client, Class::Chat, ANSWER_TOKENS), &never)
+                        gaps(&worker, order(prompt.clone(), client, Class::Chat, answer_tokens), &never)
                             .await?,
                     );
                 }
@@ -70,7 +73,7 @@ pub(crate) async fn measure(model: &str, quick: bool) -> Result<(), Failure> {
         };
         let quantiles = Quantiles::of_times(all);
         let what = if long {
-            format!("beside {LONG_TOKENS}-token prompts, {prompts} of them begun")
+            format!("beside {long_tokens}-token prompts, {prompts} of them begun")
         } else {
             "alone".to_owned()
         };

@@ -10,8 +10,8 @@ fn every_table_is_printed() {
         "engine",
         &[
             "ledger, 64 at a time",
-            "prefill of 512",
-            "decode after 512",
+            "prefill of 64",
+            "decode after 64",
             "through gateway and ledger |",
             "through gateway and ledger, streamed",
             "engine worker",

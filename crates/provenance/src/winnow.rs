@@ -77,10 +77,15 @@ impl Winnowing {
     /// found goes on over one of the two at least: of postings with other flanks no document need be read.
     pub(crate) fn flanks(self, row: &Sums, place: usize) -> Flanks {
         let (run, width) = (self.run as usize, (self.window / 2) as usize);
-        let short = |hash: Option<u64>| hash.and_then(|hash| u8::try_from(hash >> (64 - FLANK_BITS)).ok());
+        let (near, end) = (width / 2, place + run);
+        let before = |width: usize| place.checked_sub(width).and_then(|start| row.part(start, width));
+        let flank = |wide: Option<u64>, near: Option<u64>| Flank {
+            wide: leading(wide, FLANK_BITS),
+            near: leading(near, NEAR_BITS),
+        };
         Flanks {
-            before: short(place.checked_sub(width).and_then(|start| row.part(start, width))).unwrap_or(0),
-            behind: short(row.part(place + run, width)).unwrap_or(0),
+            before: flank(before(width), before(near)),
+            behind: flank(row.part(end, width), row.part(end, near)),
         }
     }
 
@@ -144,18 +149,41 @@ impl Winnowing {
 
 /// Bits of the hash of a flank.
 pub(crate) const FLANK_BITS: u32 = 5;
+/// Bits of the hash of the half of it that is next to the run.
+pub(crate) const NEAR_BITS: u32 = 4;
 
-/// Hashes of what stands before and behind a run; 0 where the text ends before.
+/// What stands on one side of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Flank {
+    /// Half a window of it; 0 where the text ends before.
+    pub(crate) wide: u8,
+    /// The half of that which is next to the run, likewise: of many texts that share one side, it tells those that go on at
+    /// the other.
+    pub(crate) near: u8,
+}
+
+/// What stands before and behind a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Flanks {
-    pub(crate) before: u8,
-    pub(crate) behind: u8,
+    pub(crate) before: Flank,
+    pub(crate) behind: Flank,
+}
+
+/// The first bits of a hash; 0 of none.
+fn leading(hash: Option<u64>, bits: u32) -> u8 {
+    hash.and_then(|hash| u8::try_from(hash >> (64 - bits)).ok()).unwrap_or(0)
+}
+
+impl Flank {
+    fn same(self, other: Flank) -> u32 {
+        u32::from(self.wide == other.wide) + u32::from(self.near == other.near)
+    }
 }
 
 impl Flanks {
-    /// How many of the two are the same.
+    /// How many of the four hashes are the same.
     pub(crate) fn same(self, other: Flanks) -> u32 {
-        u32::from(self.before == other.before) + u32::from(self.behind == other.behind)
+        self.before.same(other.before) + self.behind.same(other.behind)
     }
 
     /// Whether both may go on to one side.
@@ -203,15 +231,17 @@ mod tests {
             let [a, b, c, d] = around;
             let kept = [a.clone(), shared.clone(), b].concat();
             let asked = [c.clone(), shared.clone(), d].concat();
-            let (kept_hashes, asked_hashes) =
-                (EXACT.hashes(&Sums::of(kept.iter().copied())), EXACT.hashes(&Sums::of(asked.iter().copied())));
+            let (kept, asked) = (Sums::of(kept.into_iter()), Sums::of(asked.into_iter()));
+            let (kept_hashes, asked_hashes) = (EXACT.hashes(&kept), EXACT.hashes(&asked));
             let chosen = EXACT.chosen(&kept_hashes);
             let probed = EXACT.any_chosen(&asked_hashes);
             let found = probed.iter().any(|place| {
-                *place >= c.len()
-                    && *place + 16 <= c.len() + shared.len()
-                    && chosen.contains(&(place + a.len() - c.len()))
-                    && kept_hashes[place + a.len() - c.len()] == asked_hashes[*place]
+                let inside = *place >= c.len() && *place + 16 <= c.len() + shared.len();
+                let there = (place + a.len()).wrapping_sub(c.len());
+                inside
+                    && chosen.contains(&there)
+                    && kept_hashes[there] == asked_hashes[*place]
+                    && EXACT.flanks(&kept, there).may_go_on(EXACT.flanks(&asked, *place))
             });
             prop_assert!(found);
         }
@@ -235,10 +265,17 @@ mod tests {
                 }
                 for place in 0..hashes.len() {
                     let flanks = winnowing.flanks(&alone, place);
-                    let short = |part: Option<&[u64]>| part.map_or(0, |part| u8::try_from(hash(part) >> 59).unwrap());
-                    let before = place.checked_sub(width).and_then(|start| row.get(start..place));
-                    let behind = row.get(place + run..place + run + width);
-                    prop_assert_eq!(flanks, Flanks { before: short(before), behind: short(behind) });
+                    let leading = |part: Option<&[u64]>, bits: u32| {
+                        part.map_or(0, |part| u8::try_from(hash(part) >> (64 - bits)).unwrap())
+                    };
+                    let before = |width| place.checked_sub(width).and_then(|start| row.get(start..place));
+                    let behind = |width| row.get(place + run..place + run + width);
+                    let flank = |wide, near| Flank { wide: leading(wide, 5), near: leading(near, 4) };
+                    let expected = Flanks {
+                        before: flank(before(width), before(width / 2)),
+                        behind: flank(behind(width), behind(width / 2)),
+                    };
+                    prop_assert_eq!(flanks, expected);
                 }
             }
         }

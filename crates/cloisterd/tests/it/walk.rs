@@ -80,7 +80,7 @@ fn an_unfinished_record_is_explained() {
     let mut sent =
         http::send(&server.socket(), "POST", "/v1/chat/completions", &request.to_string()).unwrap();
     for _ in 0..4 {
-        sent.wait_for(b"data: ").unwrap();
+        sent.wait_for(b"\ndata: ").unwrap();
     }
     server.kill().unwrap();
     server.start().unwrap();

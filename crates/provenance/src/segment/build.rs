@@ -23,9 +23,9 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::{
-    BlobId, CHUNK_LEXEMES, DIRECTORY_BITS_MAX, Damaged, FORMAT, FileDigest, KEPT_BITS, KEPT_BYTES, MANIFEST,
-    Manifest, NAME_BYTES_MAX, PackageName, Segment, UNKNOWN_TIME, WORDS, hexadecimal, kept, packed,
-    word_bucket,
+    BlobId, CHUNK_LEXEMES, DIRECTORY_BITS_MAX, DOCUMENT_BITS, Damaged, FORMAT, FileDigest, KEPT_BITS,
+    KEPT_BYTES, MANIFEST, Manifest, NAME_BYTES_MAX, POSTING_BYTES, PackageName, Segment, UNKNOWN_TIME, WORDS,
+    hexadecimal, kept, of_document, packed, word_bucket,
 };
 use crate::document::{FILE_BYTES_MAX, Origin};
 use crate::lexeme::{self, Lexeme, NORMALISER};
@@ -361,8 +361,9 @@ struct Read {
     /// Of each chunk: its first byte and line, and where its packed text begins.
     chunks: Vec<(u32, u32, usize)>,
     packed: Vec<u8>,
-    exact: Vec<(u64, u32)>,
-    renamed: Vec<(u64, u32)>,
+    /// Chosen hashes, and their postings but for the document.
+    exact: Vec<(u64, u64)>,
+    renamed: Vec<(u64, u64)>,
 }
 
 /// Reads texts, one after another.
@@ -509,8 +510,8 @@ impl Writing {
                 let number = out.manifest.documents;
                 out.write(&read)?;
                 for (sorting, chosen) in [(&mut exact, &read.exact), (&mut renamed, &read.renamed)] {
-                    for (hash, lexeme) in chosen {
-                        sorting.push(*hash, number, *lexeme, &self)?;
+                    for (hash, posting) in chosen {
+                        sorting.push(*hash, of_document(number, *posting), &self)?;
                     }
                 }
             }
@@ -697,15 +698,17 @@ impl Outputs {
         let manifest = &mut self.manifest;
         manifest.source_bytes += whole.text.len() as u64;
         manifest.lexemes += u64::from(*lexemes);
-        for (count, more) in [
-            (&mut manifest.documents, 1),
-            (&mut manifest.chunks, chunks.len()),
-            (&mut manifest.origins, whole.origins.len()),
-        ] {
+        manifest.documents += 1;
+        if manifest.documents > 1 << DOCUMENT_BITS {
+            return Err(BuildError::TooMuch("16 million documents"));
+        }
+        for (count, more) in
+            [(&mut manifest.chunks, chunks.len()), (&mut manifest.origins, whole.origins.len())]
+        {
             *count = count
                 .checked_add(small(more))
                 .filter(|count| *count < u32::MAX)
-                .ok_or(BuildError::TooMuch("4 thousand million documents, chunks or origins"))?;
+                .ok_or(BuildError::TooMuch("4 thousand million chunks or origins"))?;
         }
         Ok(())
     }
@@ -784,9 +787,9 @@ impl Sorting {
         Sorting { postings_max: (bytes / 16).max(1), postings: Vec::new(), runs: Vec::new(), count: 0 }
     }
 
-    fn push(&mut self, hash: u64, document: u32, lexeme: u32, writing: &Writing) -> Result<(), BuildError> {
+    fn push(&mut self, hash: u64, posting: u64, writing: &Writing) -> Result<(), BuildError> {
         self.count += 1;
-        self.postings.push(u128::from(kept(hash)) << 64 | u128::from(document) << 32 | u128::from(lexeme));
+        self.postings.push(u128::from(kept(hash)) << 64 | u128::from(posting));
         if self.postings.len() == self.postings_max { self.set_aside(writing) } else { Ok(()) }
     }
 
@@ -911,10 +914,7 @@ impl Tables {
             self.keys_written = self.keys_written.checked_add(1).ok_or_else(too_much)?;
             self.last = Some(hash);
         }
-        #[expect(clippy::cast_possible_truncation, reason = "the lower halves are meant")]
-        let (document, lexeme) = ((posting >> 32) as u32, posting as u32);
-        self.postings.write(&document.to_le_bytes())?;
-        self.postings.write(&lexeme.to_le_bytes())?;
+        self.postings.write(&posting.to_le_bytes()[..POSTING_BYTES])?;
         self.postings_written = self.postings_written.checked_add(1).ok_or_else(too_much)?;
         Ok(())
     }

@@ -33,10 +33,10 @@ pub use build::{BuildError, Builder, Options, merge};
 
 use crate::document::{FILE_BYTES_MAX, Licence, Origin};
 use crate::lexeme::{self, Lexeme, NORMALISER};
-use crate::winnow::{EXACT, FLANK_BITS, Flanks, RENAMED, Winnowing};
+use crate::winnow::{EXACT, FLANK_BITS, Flank, Flanks, NEAR_BITS, RENAMED, Winnowing};
 
 /// The version of this layout.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 /// Lexemes of a chunk of text; the last of a document has fewer.
 pub const CHUNK_LEXEMES: u32 = 512;
 /// Bytes of `manifest.json` that are read.
@@ -655,9 +655,7 @@ impl Postings {
 
     /// Document, lexeme and flanks.
     pub(crate) fn get(&self, posting: u32) -> Option<(u32, u32, Flanks)> {
-        let record = record::<POSTING_BYTES>(&self.postings, posting)?;
-        let (lexeme, flanks) = unpacked(u32_at(record, 4));
-        Some((u32_at(record, 0), lexeme, flanks))
+        Some(unpacked(u64_at(record::<POSTING_BYTES>(&self.postings, posting)?, 0)))
     }
 }
 
@@ -672,18 +670,35 @@ fn key_hash(key: &[u8]) -> u64 {
     u64::from_le_bytes(bytes)
 }
 
-/// A lexeme of a document and the flanks of the run that begins with it. Documents have fewer than 2^22 lexemes, each of a
-/// byte at least.
-fn packed(lexeme: u32, flanks: Flanks) -> u32 {
-    lexeme << (2 * FLANK_BITS) | u32::from(flanks.before) << FLANK_BITS | u32::from(flanks.behind)
+/// Of a posting, from its highest bits: the document, a lexeme of it, and the flanks of the run that begins with that.
+const DOCUMENT_BITS: u32 = 24;
+/// Documents have fewer lexemes than this says, each of a byte at least.
+const LEXEME_BITS: u32 = 22;
+const SIDE_BITS: u32 = FLANK_BITS + NEAR_BITS;
+const _: () = assert!(DOCUMENT_BITS + LEXEME_BITS + 2 * SIDE_BITS == u64::BITS);
+const _: () = assert!(FILE_BYTES_MAX <= 1 << LEXEME_BITS);
+
+/// A posting but for its document.
+fn packed(lexeme: u32, flanks: Flanks) -> u64 {
+    let side = |flank: Flank| u64::from(flank.wide) << NEAR_BITS | u64::from(flank.near);
+    u64::from(lexeme) << (2 * SIDE_BITS) | side(flanks.before) << SIDE_BITS | side(flanks.behind)
 }
 
-fn unpacked(packed: u32) -> (u32, Flanks) {
-    let bits = |shift: u32| u8::try_from((packed >> shift) & ((1 << FLANK_BITS) - 1)).unwrap_or_default();
-    (packed >> (2 * FLANK_BITS), Flanks { before: bits(FLANK_BITS), behind: bits(0) })
+fn of_document(document: u32, packed: u64) -> u64 {
+    u64::from(document) << (u64::BITS - DOCUMENT_BITS) | packed
 }
 
-const _: () = assert!(FILE_BYTES_MAX <= 1 << (32 - 2 * FLANK_BITS));
+/// Document, lexeme and flanks.
+fn unpacked(posting: u64) -> (u32, u32, Flanks) {
+    let bits = |shift: u32, bits: u32| u32::try_from((posting >> shift) & ((1 << bits) - 1)).unwrap_or(0);
+    let byte = |shift: u32, width: u32| u8::try_from(bits(shift, width)).unwrap_or(0);
+    let side = |shift: u32| Flank { wide: byte(shift + NEAR_BITS, FLANK_BITS), near: byte(shift, NEAR_BITS) };
+    (
+        bits(LEXEME_BITS + 2 * SIDE_BITS, DOCUMENT_BITS),
+        bits(2 * SIDE_BITS, LEXEME_BITS),
+        Flanks { before: side(SIDE_BITS), behind: side(0) },
+    )
+}
 
 const DIRECTORY_BITS_MAX: u32 = 22;
 

@@ -17,8 +17,8 @@ const KEPT_MAX: usize = 16384;
 const RARE: usize = 64;
 /// Added to distances, so that none is negative: places in the text are fewer.
 const SHIFT: u32 = 1 << 20;
-/// Bits of the number of flanks that are the same: none, one, both.
-const FLANKS_BITS: u32 = 2;
+/// Bits of the number of flanks and halves of them that are the same: none to four.
+const FLANKS_BITS: u32 = 3;
 
 /// A chosen hash of the text, in one segment.
 pub(super) struct Probe {
@@ -172,8 +172,10 @@ fn postings(segment: &Segment, way: Way) -> &Postings {
 
 fn in_order(corpora: &Corpora, seeds: &[Seed]) -> Result<Vec<Chain>, Damaged> {
     let mut counted: Vec<(usize, &[Seed])> = Vec::new();
+    let mut places = Vec::new();
     for document in seeds.chunk_by(|one, other| one.document() == other.document()) {
-        let mut places: Vec<usize> = document.iter().map(|seed| seed.place()).collect();
+        places.clear();
+        places.extend(document.iter().map(|seed| seed.place()));
         places.sort_unstable();
         places.dedup();
         for chain in document.chunk_by(|one, other| one.chain() == other.chain()) {

@@ -103,8 +103,8 @@ impl Limits {
         spans_max: 64,
         text_bytes_max: 256 << 10,
         nearby_bytes_max: 1 << 20,
-        postings_max: 256 << 10,
-        read_bytes_max: 512 << 10,
+        postings_max: 4 << 20,
+        read_bytes_max: 16 << 20,
         all_exact: false,
     };
 
@@ -112,8 +112,8 @@ impl Limits {
     pub const THOROUGH: Limits = Limits {
         spans_max: 1024,
         text_bytes_max: 512 << 10,
-        postings_max: 4 << 20,
-        read_bytes_max: 16 << 20,
+        postings_max: 16 << 20,
+        read_bytes_max: 64 << 20,
         ..Limits::DEFAULT
     };
 }

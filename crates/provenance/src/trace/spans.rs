@@ -317,18 +317,20 @@ impl Seen<'_> {
     /// Documents with all of the run's chosen hashes that its own has: of those that every document with the run chose,
     /// where there are; and of those whose postings were all read.
     fn documents_like(&self, run: &Run, found: &Chains) -> HashSet<(usize, u32)> {
-        let mut places: HashMap<(usize, u32), BTreeSet<usize>> = HashMap::new();
+        let mut places: Vec<((usize, u32), usize)> = Vec::new();
         let mut read: HashMap<usize, usize> = HashMap::new();
         for chain in &found.chains {
-            let within = chain.within(&run.places, found.way);
-            if !within.is_empty() {
-                places.entry((chain.segment, chain.document)).or_default().extend(within);
-            }
-            for place in within {
+            for place in chain.within(&run.places, found.way) {
+                places.push(((chain.segment, chain.document), *place));
                 *read.entry(*place).or_default() += 1;
             }
         }
-        let mut own = places.get(&(run.segment, run.document)).cloned().unwrap_or_default();
+        places.sort_unstable();
+        places.dedup();
+        let own_document = (run.segment, run.document);
+        let start = places.partition_point(|(document, _)| *document < own_document);
+        let own = places[start..].iter().take_while(|(document, _)| *document == own_document);
+        let mut own: Vec<usize> = own.map(|(_, place)| *place).collect();
         let certain = self.asked.certain(&run.places, found.way);
         for wanted in [&|place: &usize| !found.is_cut(*place), &|place: &usize| certain.contains(place)]
             as [&dyn Fn(&usize) -> bool; 2]
@@ -340,10 +342,16 @@ impl Seen<'_> {
         if own.iter().all(|place| found.is_cut(*place)) {
             own = own.into_iter().max_by_key(|place| read.get(place).copied()).into_iter().collect();
         }
+        if own.is_empty() {
+            return HashSet::new();
+        }
         places
-            .into_iter()
-            .filter(|(_, places)| !own.is_empty() && own.is_subset(places))
-            .map(|(document, _)| document)
+            .chunk_by(|(one, _), (other, _)| one == other)
+            .map(|document| (document[0].0, document))
+            .filter(|(number, document)| {
+                own.iter().all(|place| document.binary_search(&(*number, *place)).is_ok())
+            })
+            .map(|(number, _)| number)
             .collect()
     }
 
