@@ -36,6 +36,8 @@ pub(crate) struct IntentBody {
     pub(crate) until: Until,
     #[serde(default)]
     pub(crate) heal: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) json_schema: Option<String>,
 }
 
 /// The body of a result leaf.

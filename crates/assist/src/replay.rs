@@ -93,6 +93,7 @@ impl House {
             person: Digest([0; 32]),
             class: Class::Chat,
             digest_rows: false,
+            json_schema: body.json_schema,
         };
         let failed = |error: engine::WorkerError| ReplayError::Engine(record, error.to_string());
         let generation = deployment.worker.generate(order).await.map_err(failed)?;

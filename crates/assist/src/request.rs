@@ -148,4 +148,6 @@ pub struct Parameters {
     pub predict_ms_max: Option<u32>,
     /// How far the answer goes.
     pub until: Until,
+    /// A JSON Schema, as text: the answer is a value that it admits, or the beginning of one where it is cut off.
+    pub json_schema: Option<String>,
 }

@@ -34,11 +34,12 @@ pub async fn draw(deployment: &Deployment, ask: &Ask, parameters: &Parameters) -
         stop: parameters.stop.clone(),
         predict_ms_max: parameters.predict_ms_max,
         until: parameters.until,
-        heal: walk::heals(ask),
+        heal: walk::heals(ask, parameters),
         cache_scope: Digest([0; 32]),
         person: Digest([0; 32]),
         class: Class::Chat,
         digest_rows: false,
+        json_schema: parameters.json_schema.clone(),
     };
     let generation = deployment.worker.generate(order).await.map_err(|error| error.to_string())?;
     let output = walk::drain(generation).await.map_err(|error| error.to_string())?;

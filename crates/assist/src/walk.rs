@@ -17,7 +17,8 @@ use crate::prompt::{self, Prompt, PromptError, Rooms};
 use crate::provenance::{Known, Provenance, Withheld};
 use crate::record::{self, BlockBody, Engine, IntentBody, Output};
 use crate::{
-    Answer, Ask, Event, Findings, House, PassagePlace, Refusal, RefusalKind, Request, Usage, context,
+    Answer, Ask, Event, Findings, House, Parameters, PassagePlace, Refusal, RefusalKind, Request, Usage,
+    context,
 };
 
 /// A block holds at most that many tokens,
@@ -68,11 +69,12 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
             stop: request.parameters.stop.clone(),
             predict_ms_max: request.parameters.predict_ms_max,
             until: request.parameters.until,
-            heal: heals(&request.ask),
+            heal: heals(&request.ask, &request.parameters),
             cache_scope: cache_scope(&principal, &labels, house.context.removals()),
             person: Digest(Sha256::digest(&principal.name).into()),
             class: class(&request.ask),
             digest_rows: false,
+            json_schema: request.parameters.json_schema.clone(),
         };
         let receipt = house
             .write_intent(
@@ -329,7 +331,8 @@ impl House {
             stop: parameters.stop.clone(),
             predict_ms_max: parameters.predict_ms_max,
             until: parameters.until,
-            heal: heals(&request.ask),
+            heal: heals(&request.ask, parameters),
+            json_schema: parameters.json_schema.clone(),
         };
         let body = serde_json::to_vec(&body).map_err(unwritable)?;
         self.append(ledger::Event::Intent(Box::new(intent)), Some(body)).await
@@ -507,9 +510,9 @@ pub(crate) fn refusal_of(error: &WorkerError) -> Refusal {
     Refusal { retry_after_s, ..Refusal::new(kind, error.to_string()) }
 }
 
-/// A person typed a hole's beginning up to the cursor, which may be inside a word.
-pub(crate) fn heals(ask: &Ask) -> bool {
-    matches!(ask, Ask::Fill { .. })
+/// A person typed a hole's beginning up to the cursor, which may be inside a word. A value that a schema admits begins by itself.
+pub(crate) fn heals(ask: &Ask, parameters: &Parameters) -> bool {
+    matches!(ask, Ask::Fill { .. }) && parameters.json_schema.is_none()
 }
 
 fn class(ask: &Ask) -> Class {

@@ -162,5 +162,6 @@ pub(crate) fn order(prompt: Vec<Token>, tokens_max: u32, scope: u64) -> Order {
         person: Digest(cache_scope),
         class: Class::Completion,
         digest_rows: false,
+        json_schema: None,
     }
 }

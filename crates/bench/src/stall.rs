@@ -100,6 +100,7 @@ fn order(prompt: Vec<Token>, person: u8, class: Class, tokens_max: u32) -> Order
         person: Digest([person; 32]),
         class,
         digest_rows: false,
+        json_schema: None,
     }
 }
 

@@ -7,6 +7,7 @@
 mod connection;
 mod device;
 mod drafts;
+mod grammar;
 mod kept;
 mod pace;
 mod queue;

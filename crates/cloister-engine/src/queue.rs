@@ -170,6 +170,7 @@ mod tests {
             class,
             digest_rows: false,
             credit: 1,
+            json_schema: None,
         })
     }
 

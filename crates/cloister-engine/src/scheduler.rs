@@ -20,6 +20,7 @@ use protocol::worker::{Class, Drafts, Failure, Generate, Stop, Times, ToWorker, 
 use sha2::{Digest as _, Sha256};
 
 use crate::drafts::{self, Acceptance, DRAFT_MAX, Pays};
+use crate::grammar::Grammars;
 use crate::kept::{self, Entries, Kept, shared_len};
 use crate::pace::{CHUNK_MAX, Pace};
 use crate::queue::{Queue, Shares, Waiting};
@@ -58,6 +59,7 @@ pub(crate) struct Scheduler {
     limits: Limits,
     replies: Replies,
     sampler: Sampler,
+    grammars: Grammars,
     slots: Vec<Slot>,
     queue: Queue,
     shares: Shares,
@@ -103,6 +105,7 @@ impl Scheduler {
             limits,
             replies,
             sampler: Sampler::default(),
+            grammars: Grammars::default(),
             slots,
             queue: Queue::default(),
             shares: Shares::default(),
@@ -192,6 +195,9 @@ impl Scheduler {
         if !request.prompt.iter().all(|&token| self.model.contains(token)) {
             return invalid("the prompt has a token that is not in the vocabulary");
         }
+        if request.heal && request.json_schema.is_some() {
+            return invalid("a text that goes on from an unfinished word is held to no schema");
+        }
         if request.stop.iter().any(String::is_empty) {
             return invalid("a stop string is empty");
         }
@@ -262,6 +268,16 @@ impl Scheduler {
     fn start(&mut self, waiting: Waiting) {
         let mut request = waiting.request;
         let (id, person) = (request.id, request.person);
+        let schema = request.json_schema.take();
+        let grammar = schema.map(|schema| self.grammars.of_schema(&self.model, &self.vocabulary, &schema));
+        let grammar = match grammar.transpose() {
+            Ok(grammar) => grammar,
+            Err(error) => {
+                self.shares.leave(person, false);
+                self.replies.failed(id, Failure::Invalid(error));
+                return;
+            }
+        };
         let healing =
             if request.heal { self.vocabulary.take_unfinished(&mut request.prompt) } else { Vec::new() };
         let Some((slot, reused)) = self.place(&request) else {
@@ -284,6 +300,7 @@ impl Scheduler {
             credit: request.credit,
             released: Released::new(request.stop.clone(), request.until),
             healing,
+            grammar,
             guess: None,
             acceptance: Acceptance::default(),
             drafts: Drafts::default(),
@@ -488,12 +505,13 @@ impl Scheduler {
                 rows.update(logit.to_le_bytes());
             }
         }
-        let (vocabulary, healing) = (&self.vocabulary, &running.healing);
-        let allowed = |token| healing.is_empty() || vocabulary.fits(token, healing);
-        let Some(token) = self.sampler.choose(logits, &running.request.sampling, running.chosen, allowed)
-        else {
-            self.fail(index, "no logit is finite");
-            return None;
+        let vocabulary = &self.vocabulary;
+        let token = match next(&mut self.sampler, vocabulary, logits, running) {
+            Ok(token) => token,
+            Err(failure) => {
+                self.fail_as(index, failure);
+                return None;
+            }
         };
         if let Some(guess) = running.guess.take() {
             running.acceptance.note(guess == token);
@@ -506,6 +524,13 @@ impl Scheduler {
             self.end(index, Stop::EndOfText);
             return None;
         }
+        let is_whole = match running.grammar.as_mut().map(|grammar| grammar.advance(token)).transpose() {
+            Ok(whole) => whole == Some(true),
+            Err(error) => {
+                self.fail_as(index, Failure::Invalid(error));
+                return None;
+            }
+        };
         let piece = vocabulary.piece(token);
         let spelled = piece.len().min(running.healing.len());
         running.healing.drain(..spelled);
@@ -515,6 +540,7 @@ impl Scheduler {
         let full = slot.held.len() + 1 >= usize::try_from(self.limits.sequence_tokens).unwrap_or(0);
         let ended = match stop {
             Some(stop) => Some(stop),
+            None if is_whole => Some(Stop::EndOfText),
             None if running.chosen >= running.request.tokens_max => Some(Stop::TokensMax),
             None if full => Some(Stop::ContextFull),
             None => None,
@@ -545,9 +571,13 @@ impl Scheduler {
     }
 
     fn fail(&mut self, index: usize, what: &str) {
+        self.fail_as(index, Failure::Engine(what.to_owned()));
+    }
+
+    fn fail_as(&mut self, index: usize, failure: Failure) {
         if let Some(running) = self.slots[index].running.take() {
             self.shares.leave(running.request.person, true);
-            self.replies.failed(running.request.id, Failure::Engine(what.to_owned()));
+            self.replies.failed(running.request.id, failure);
         }
     }
 
@@ -564,6 +594,33 @@ impl Scheduler {
             }
         }
     }
+}
+
+/// The token after a row: one that goes on spelling what is healed, and that the grammar admits.
+fn next(
+    sampler: &mut Sampler,
+    vocabulary: &Vocabulary,
+    logits: &[f32],
+    running: &mut Running,
+) -> Result<Token, Failure> {
+    let (sampling, step) = (&running.request.sampling, running.chosen);
+    let Some(grammar) = &mut running.grammar else {
+        let healing = &running.healing;
+        let allowed = |token| healing.is_empty() || vocabulary.fits(token, healing);
+        return sampler
+            .choose(logits, sampling, step, allowed)
+            .ok_or_else(|| Failure::Engine("no logit is finite".to_owned()));
+    };
+    // Mostly the likeliest token is admitted, and it alone is asked for.
+    if sampling.temperature <= 0.0
+        && let Some(token) = sampler.choose(logits, sampling, step, |_| true)
+        && grammar.admits(token).map_err(Failure::Invalid)?
+    {
+        return Ok(token);
+    }
+    let admitted = grammar.admitted().map_err(Failure::Invalid)?;
+    let token = sampler.choose(logits, sampling, step, |token| admitted.has(token));
+    token.ok_or_else(|| Failure::Invalid("the schema cannot be held to: it admits no token here".to_owned()))
 }
 
 /// Adds a token after what the slot holds; returns the number of its row, which has `logits` or has not.

@@ -8,6 +8,7 @@ use protocol::worker::{Drafts, Generate, Times, Token};
 use sha2::Sha256;
 
 use crate::drafts::Acceptance;
+use crate::grammar::Grammar;
 
 pub(crate) struct Slot {
     pub(crate) sequence: u32,
@@ -30,6 +31,8 @@ pub(crate) struct Running {
     pub(crate) released: Released,
     /// How the prompt's last word goes on being spelled: the next tokens have to fit.
     pub(crate) healing: Vec<u8>,
+    /// What the text is held to.
+    pub(crate) grammar: Option<Grammar>,
     /// The token expected next, whether or not it was evaluated.
     pub(crate) guess: Option<Token>,
     pub(crate) acceptance: Acceptance,

@@ -158,6 +158,9 @@ fn check(upstream: &Upstream, request: &Generate) -> Result<(), Failure> {
     if tokens > tokens_max {
         return Err(Failure::PromptTooLong { tokens, tokens_max });
     }
+    if request.json_schema.is_some() {
+        return Err(Failure::Invalid("an upstream engine is held to no schema: leave it out".to_owned()));
+    }
     if request.digest_rows {
         return Err(Failure::Invalid("an upstream engine shows no logits".to_owned()));
     }

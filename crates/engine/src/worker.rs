@@ -26,6 +26,9 @@ const PLACES_MAX: usize = 8;
 const EVENTS_MAX: usize = CREDIT as usize + PLACES_MAX + 8;
 /// Bytes of text that one message may hold: what a stop string held back, at most. Many messages can wait.
 const TEXT_BYTES_MAX: usize = 1 << 20;
+/// Of a worker that is older than schemas.
+const NO_SCHEMAS: &str =
+    "this deployment's engine is of a version that holds no answer to a schema: leave the schema out";
 /// Messages that can wait for the worker to read them.
 const OUTBOX_MAX: usize = 1024;
 
@@ -60,6 +63,8 @@ pub struct Order {
     pub class: Class,
     /// Whether [`Event::Done`] shall tell the rows of logits, for tests of reproducibility.
     pub digest_rows: bool,
+    /// What the text must be. Not together with `heal`.
+    pub json_schema: Option<String>,
 }
 
 /// Why a worker did not do what it was asked.
@@ -119,6 +124,8 @@ pub struct Generation {
 
 #[derive(Debug)]
 struct Shared {
+    /// What the worker speaks.
+    version: u32,
     outbox: mpsc::Sender<ToWorker>,
     next_id: AtomicU64,
     waiting: Mutex<Waiting>,
@@ -149,9 +156,13 @@ impl Worker {
             _ => return Err(WorkerError::Gone),
         };
         let (outbox, outbox_receiver) = mpsc::channel(OUTBOX_MAX);
-        let shared =
-            Arc::new(Shared { outbox, next_id: AtomicU64::new(1), waiting: Mutex::new(Waiting::default()) });
-        tokio::spawn(write_all(writing, outbox_receiver));
+        let shared = Arc::new(Shared {
+            version: ready.version,
+            outbox,
+            next_id: AtomicU64::new(1),
+            waiting: Mutex::new(Waiting::default()),
+        });
+        tokio::spawn(write_all(writing, ready.version, outbox_receiver));
         let weak = Arc::downgrade(&shared);
         tokio::spawn(async move {
             while let Ok(message) = receive(&mut reading).await {
@@ -221,6 +232,9 @@ impl Worker {
 
     /// Starts a generation.
     pub async fn generate(&self, order: Order) -> Result<Generation, WorkerError> {
+        if order.json_schema.is_some() && self.shared.version < 8 {
+            return Err(Failure::Invalid(NO_SCHEMAS.to_owned()).into());
+        }
         let id = self.shared.new_id();
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         {
@@ -246,6 +260,7 @@ impl Worker {
             class: order.class,
             digest_rows: order.digest_rows,
             credit: CREDIT,
+            json_schema: order.json_schema,
         };
         let message = ToWorker::Generate(Box::new(request));
         self.shared.outbox.send(message).await.map_err(|_| WorkerError::Gone)?;
@@ -369,17 +384,17 @@ impl Shared {
     }
 }
 
-async fn write_all(mut writing: OwnedWriteHalf, mut outbox: mpsc::Receiver<ToWorker>) {
+async fn write_all(mut writing: OwnedWriteHalf, version: u32, mut outbox: mpsc::Receiver<ToWorker>) {
     while let Some(message) = outbox.recv().await {
-        if send(&mut writing, &message).await.is_err() {
+        if send(&mut writing, version, &message).await.is_err() {
             return;
         }
     }
 }
 
-async fn send(writing: &mut OwnedWriteHalf, message: &ToWorker) -> Result<(), WorkerError> {
-    let bytes = frame::encode(message).map_err(too_long)?;
-    writing.write_all(&bytes).await.map_err(|_| WorkerError::Gone)
+async fn send(writing: &mut OwnedWriteHalf, version: u32, message: &ToWorker) -> Result<(), WorkerError> {
+    let frame = message.frame(version).ok_or_else(|| Failure::Invalid(NO_SCHEMAS.to_owned()))?;
+    writing.write_all(&frame.map_err(too_long)?).await.map_err(|_| WorkerError::Gone)
 }
 
 fn too_long(error: FrameError) -> WorkerError {

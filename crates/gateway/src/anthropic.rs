@@ -85,6 +85,7 @@ pub(crate) fn parse(body: &[u8]) -> Result<Call<Messages>, DialectError> {
         stop: stop_by(&fields, "stop_sequences")?,
         predict_ms_max: None,
         until: Until::End,
+        json_schema: None,
     };
     let form = Messages {
         tools: tools.clone(),

@@ -63,6 +63,7 @@ pub(crate) fn parse(body: &[u8], credential: Credential) -> Result<(Generate, bo
         stop: Vec::new(),
         predict_ms_max: None,
         until: protocol::worker::Until::End,
+        json_schema: None,
     };
     let request = Request {
         credential,

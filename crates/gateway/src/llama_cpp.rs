@@ -22,7 +22,7 @@ use serde_json::{Map, Value, json};
 use crate::dialect::{Call, Form, Frame, Head, ours};
 use crate::errors::Shape;
 use crate::fields::{DialectError, Fields, is_array, text_at};
-use crate::parameters::{context, deployment, sampling, stop, subject, timings, tokens_max, until};
+use crate::parameters::{context, deployment, sampling, schema, stop, subject, timings, tokens_max, until};
 
 /// Files in `input_extra`; llama.vim keeps 16.
 const EXTRA_MAX: usize = 256;
@@ -55,7 +55,7 @@ pub(crate) fn parse_infill(body: &[u8]) -> Result<Call<Native>, DialectError> {
     let suffix = fields.required_text("input_suffix")?;
     let extra = extra(&fields)?;
     let until = until(&fields, &prefix)?;
-    call(&fields, Ask::Fill { prefix, suffix, extra }, until)
+    call(&fields, Ask::Fill { prefix, suffix, extra }, until, None)
 }
 
 /// Reads the body of `POST /completion`. Special tokens spelled in the prompt are those tokens.
@@ -70,23 +70,29 @@ pub(crate) fn parse_completion(body: &[u8]) -> Result<Call<Native>, DialectError
     };
     let Some((place, raw)) = elements.first() else { return Err(fields.error("prompt", message)) };
     let prompt = text_at(place, raw).map_err(|_| fields.error("prompt", message))?;
-    for name in ["grammar", "json_schema"] {
-        if fields.raw(name).is_some_and(|raw| !matches!(raw.get(), "\"\"" | "{}")) {
-            return Err(fields.error(name, "is not enforced here: leave it out"));
-        }
+    if fields.raw("grammar").is_some_and(|raw| raw.get() != "\"\"") {
+        return Err(fields.error("grammar", "is not enforced here: leave it out, or send a `json_schema`"));
     }
+    // Clients mean none by an empty one.
+    let json_schema = schema(&fields, "json_schema")?.filter(|schema| schema != "{}");
     let until = until(&fields, &prompt)?;
-    call(&fields, Ask::Complete { prompt }, until)
+    call(&fields, Ask::Complete { prompt }, until, json_schema)
 }
 
 /// The fields that both have.
-fn call(fields: &Fields<'_>, ask: Ask, until: Until) -> Result<Call<Native>, DialectError> {
+fn call(
+    fields: &Fields<'_>,
+    ask: Ask,
+    until: Until,
+    json_schema: Option<String>,
+) -> Result<Call<Native>, DialectError> {
     let parameters = Parameters {
         sampling: sampling(fields)?,
         tokens_max: tokens_max(fields, &["n_predict", "max_tokens"])?,
         stop: stop(fields)?,
         predict_ms_max: predict_ms_max(fields)?,
         until,
+        json_schema,
     };
     let stream = fields.flag("stream")?;
     let count = fields.integer("n_cmpl", 1..=COUNT_MAX)?.unwrap_or(1);
@@ -379,7 +385,7 @@ mod tests {
             (r#"{"prompt":[1]}"#, "prompt"),
             (r#"{"prompt":[]}"#, "prompt"),
             (r#"{"prompt":"a","grammar":"root ::= \"x\""}"#, "grammar"),
-            (r#"{"prompt":"a","json_schema":{"type":"object"}}"#, "json_schema"),
+            (r#"{"prompt":"a","json_schema":[]}"#, "json_schema"),
             (r#"{"prompt":"a","stream":"no"}"#, "stream"),
             (r#"{"prompt":"a","n_predict":"5"}"#, "n_predict"),
         ] {

@@ -20,7 +20,10 @@ use serde_json::{Value, json};
 use crate::dialect::{Call, Form, Frame, Framing, Head, ours};
 use crate::errors::Shape;
 use crate::fields::{DialectError, Fields};
-use crate::parameters::{context, deployment, ended_of_itself, sampling, stop, subject, tokens_max, until};
+use crate::parameters::{
+    ANY_OBJECT, context, deployment, ended_of_itself, refuse_beside_tools, sampling, schema, stop, subject,
+    tokens_max, until,
+};
 use crate::tools::{self, CALLS_MAX};
 
 /// Messages of a conversation.
@@ -100,6 +103,16 @@ fn load(fields: &Fields<'_>, endpoint: Endpoint) -> Result<Asked, DialectError> 
     Ok(Asked::Load(endpoint, alias(fields)?))
 }
 
+/// `format`: `json`, or a JSON Schema.
+fn format(fields: &Fields<'_>) -> Result<Option<String>, DialectError> {
+    match fields.raw("format").map(RawValue::get) {
+        None | Some("\"\"") => Ok(None),
+        Some("\"json\"") => Ok(Some(ANY_OBJECT.to_owned())),
+        Some(text) if text.starts_with('{') => schema(fields, "format"),
+        Some(_) => Err(fields.error("format", "must be \"json\" or a JSON Schema")),
+    }
+}
+
 /// The fields that both have.
 fn call(fields: &Fields<'_>, ask: Ask, endpoint: Endpoint) -> Result<Asked, DialectError> {
     let empty = Box::<RawValue>::default();
@@ -108,9 +121,8 @@ fn call(fields: &Fields<'_>, ask: Ask, endpoint: Endpoint) -> Result<Asked, Dial
         "null" => Fields::of_body(b"{}")?,
         _ => Fields::of(fields.place("options"), options)?,
     };
-    if fields.raw("format").is_some_and(|raw| raw.get() != "\"\"") {
-        return Err(fields.error("format", "is not enforced here: leave it out"));
-    }
+    let json_schema = format(fields)?;
+    refuse_beside_tools(fields, "format", json_schema.as_ref(), &ask)?;
     refuse_list(fields, "images", "is not supported: only text is read here")?;
     let tokens_max = tokens_max(&options, &["num_predict"])?;
     let parameters = Parameters {
@@ -122,6 +134,7 @@ fn call(fields: &Fields<'_>, ask: Ask, endpoint: Endpoint) -> Result<Asked, Dial
             Ask::Fill { prefix, .. } | Ask::Complete { prompt: prefix } => until(fields, prefix)?,
             Ask::Chat { .. } => Until::End,
         },
+        json_schema,
     };
     let stream = fields.raw("stream").is_none() || fields.flag("stream")?;
     let tools = match &ask {
@@ -404,8 +417,8 @@ mod tests {
             (parse_generate as Parse, r#"{"prompt":1}"#, "prompt"),
             (parse_generate, r#"{"prompt":"a","suffix":1}"#, "suffix"),
             (parse_generate, r#"{"prompt":"a","raw":"yes"}"#, "raw"),
-            (parse_generate, r#"{"prompt":"a","format":"json"}"#, "format"),
-            (parse_generate, r#"{"prompt":"a","format":{"type":"object"}}"#, "format"),
+            (parse_generate, r#"{"prompt":"a","format":"yaml"}"#, "format"),
+            (parse_generate, r#"{"prompt":"a","format":[]}"#, "format"),
             (parse_generate, r#"{"prompt":"a","images":["x"]}"#, "images"),
             (parse_generate, r#"{"prompt":"a","context":[1]}"#, "context"),
             (parse_generate, r#"{"prompt":"a","options":[]}"#, "options"),

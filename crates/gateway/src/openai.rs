@@ -2,7 +2,7 @@
 //!
 //! What clients send beyond the API and is understood: llama.cpp's `top_k`, `min_p` and `n_predict`
 //! (llama.vim warms its chat with `n_predict: 0`); and for completions `until`, as `/infill` has it.
-//! `response_format`s other than text are refused, since an answer that ignores them would look as if it had obeyed.
+//! A `response_format` holds for tokens as they are chosen; not beside tools.
 //! `parallel_tool_calls` is passed over: a model calls as many as it likes.
 
 mod wording;
@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 
 use crate::dialect::Call;
 use crate::fields::{DialectError, Fields, is_array, text_at};
-use crate::parameters::{context, deployment, sampling, stop, subject, tokens_max, until};
+use crate::parameters::{
+    context, deployment, format, refuse_beside_tools, sampling, stop, subject, tokens_max, until,
+};
 use crate::tools::{self, CALLS_MAX};
 
 /// Messages of a conversation.
@@ -50,7 +52,6 @@ pub(crate) fn parse_chat(body: &[u8]) -> Result<Call<OpenAi>, DialectError> {
     let fields = Fields::of_body(body)?;
     let messages = messages(&fields)?;
     refuse_flag(&fields, "logprobs", "is not supported: leave it out or send false")?;
-    refuse_response_format(&fields)?;
     let tools = tools::offered(&fields, tools::functions(&fields)?, choice(&fields)?)?;
     call(
         &fields,
@@ -144,7 +145,9 @@ fn call(
             Ask::Fill { prefix, .. } | Ask::Complete { prompt: prefix } => until(fields, prefix)?,
             Ask::Chat { .. } => Until::End,
         },
+        json_schema: format(fields, "response_format")?,
     };
+    refuse_beside_tools(fields, "response_format", parameters.json_schema.as_ref(), &ask)?;
     let stream = fields.flag("stream")?;
     if stream && count > 1 {
         return Err(fields.error("n", "above 1 cannot be streamed"));
@@ -247,12 +250,6 @@ fn refuse_choice(fields: &Fields<'_>, name: &str, allowed: &[&str], why: &str) -
         Ok(choice) if allowed.contains(&choice.as_str()) => Ok(()),
         _ => Err(fields.error(name, &format!("must be one of {}: {why}", allowed.join(", ")))),
     }
-}
-
-fn refuse_response_format(fields: &Fields<'_>) -> Result<(), DialectError> {
-    let Some(raw) = fields.raw("response_format") else { return Ok(()) };
-    let format = Fields::of(fields.place("response_format"), raw)?;
-    refuse_choice(&format, "type", &["text"], "other formats are not enforced here")
 }
 
 #[cfg(test)]
@@ -371,9 +368,24 @@ mod tests {
             ),
             (r#"{"messages":[{"role":"user","content":"a"}],"max_tokens":"5"}"#, "max_tokens", "an integer"),
             (
-                r#"{"messages":[{"role":"user","content":"a"}],"response_format":{"type":"json_object"}}"#,
+                r#"{"messages":[{"role":"user","content":"a"}],"response_format":{"type":"grammar"}}"#,
                 "response_format.type",
-                "must be one of text",
+                "must be `text`, `json_object` or `json_schema`",
+            ),
+            (
+                r#"{"messages":[{"role":"user","content":"a"}],"response_format":{"type":"json_schema","json_schema":{}}}"#,
+                "response_format.json_schema.schema",
+                "is required",
+            ),
+            (
+                r#"{"messages":[{"role":"user","content":"a"}],"response_format":{"type":"json_object","schema":[]}}"#,
+                "response_format.schema",
+                "must be an object",
+            ),
+            (
+                r#"{"messages":[{"role":"user","content":"a"}],"response_format":{"type":"json_object"},"tools":[{"type":"function","function":{"name":"f"}}]}"#,
+                "response_format",
+                "together with `tools`",
             ),
         ] {
             let error = parse_chat(body.as_bytes()).unwrap_err();

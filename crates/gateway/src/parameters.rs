@@ -1,6 +1,6 @@
 //! Parameters that the dialects share.
 
-use assist::Subject;
+use assist::{Ask, Json, Subject};
 use protocol::worker::{Sampling, Stop, Until};
 
 use crate::fields::{DialectError, Fields, is_array, text_at};
@@ -16,6 +16,15 @@ pub(crate) const REPOSITORY_BYTES_MAX: usize = 512;
 
 /// Bytes of a file's path.
 pub(crate) const PATH_BYTES_MAX: usize = 1024;
+
+/// Objects within each other in a schema.
+pub(crate) const SCHEMA_DEPTH_MAX: usize = 24;
+
+/// Bytes of a schema that an answer must satisfy.
+const SCHEMA_BYTES_MAX: usize = 64 << 10;
+
+/// Where any JSON object will do.
+pub(crate) const ANY_OBJECT: &str = r#"{"type":"object"}"#;
 
 /// Bytes of a deployment's name, as asked.
 const MODEL_BYTES_MAX: usize = 256;
@@ -105,6 +114,57 @@ pub(crate) fn stop_by(fields: &Fields<'_>, name: &str) -> Result<Vec<String>, Di
     }
     stop.retain(|text| !text.is_empty());
     Ok(stop)
+}
+
+/// A JSON Schema by that name: an object, kept as it was written, since properties come in its order.
+pub(crate) fn schema(fields: &Fields<'_>, name: &str) -> Result<Option<String>, DialectError> {
+    let Some(schema) = fields.read::<Json>(name, "an object")? else { return Ok(None) };
+    if !matches!(schema, Json::Map(_)) {
+        return Err(fields.error(name, "must be an object: a JSON Schema"));
+    }
+    if schema.depth() > SCHEMA_DEPTH_MAX {
+        let message = format!("has more than {SCHEMA_DEPTH_MAX} objects within each other");
+        return Err(fields.error(name, &message));
+    }
+    let text = serde_json::to_string(&schema).unwrap_or_default();
+    if text.len() > SCHEMA_BYTES_MAX {
+        return Err(fields.error(name, &format!("is longer than {SCHEMA_BYTES_MAX} bytes")));
+    }
+    Ok(Some(text))
+}
+
+/// What an answer must be, of a field with a `type`: `text`; `json_object`, with a `schema` or without; `json_schema`, whose
+/// `schema` stands in the object of that name, or beside it.
+pub(crate) fn format(fields: &Fields<'_>, name: &str) -> Result<Option<String>, DialectError> {
+    let Some(raw) = fields.raw(name) else { return Ok(None) };
+    let format = Fields::of(fields.place(name), raw)?;
+    match format.required_text("type")?.as_str() {
+        "text" => Ok(None),
+        "json_object" => Ok(Some(schema(&format, "schema")?.unwrap_or_else(|| ANY_OBJECT.to_owned()))),
+        "json_schema" => {
+            let inner = match format.raw("json_schema") {
+                Some(raw) => Fields::of(format.place("json_schema"), raw)?,
+                None => format,
+            };
+            let schema = schema(&inner, "schema")?;
+            schema.map(Some).ok_or_else(|| inner.error("schema", "is required: a JSON Schema"))
+        }
+        _ => Err(format.error("type", "must be `text`, `json_object` or `json_schema`")),
+    }
+}
+
+/// A model that may call tools writes calls, which no schema of an answer admits.
+pub(crate) fn refuse_beside_tools(
+    fields: &Fields<'_>,
+    name: &str,
+    schema: Option<&String>,
+    ask: &Ask,
+) -> Result<(), DialectError> {
+    match ask {
+        Ask::Chat { tools, .. } if schema.is_some() && !tools.offered.is_empty() => Err(fields
+            .error(name, "cannot be had together with `tools`: send one of them, or `tool_choice` none")),
+        _ => Ok(()),
+    }
 }
 
 /// `until`: `"line"` or `"block"`, which ends before a line indented less than the one the hole is in;

@@ -12,7 +12,9 @@ use serde_json::value::RawValue;
 
 use crate::dialect::Call;
 use crate::fields::{DialectError, Fields, is_array, text_at};
-use crate::parameters::{context, deployment, sampling, stop, subject, tokens_max};
+use crate::parameters::{
+    context, deployment, format, refuse_beside_tools, sampling, stop, subject, tokens_max,
+};
 use crate::tools::{self, TOOLS_MAX};
 
 /// Items of an input.
@@ -52,23 +54,27 @@ pub(crate) fn parse(body: &[u8]) -> Result<Call<Responses>, DialectError> {
     if fields.flag("background")? {
         return Err(fields.error("background", "is not supported: nothing is stored here"));
     }
-    if let Some(raw) = fields.raw("text") {
-        refuse_format(&Fields::of(fields.place("text"), raw)?)?;
-    }
+    let json_schema = match fields.raw("text") {
+        Some(raw) => format(&Fields::of(fields.place("text"), raw)?, "format")?,
+        None => None,
+    };
     let instructions = fields.text("instructions")?;
     let mut messages = Vec::new();
     messages.extend(instructions.as_ref().map(|text| Message::new(Role::System, text.as_str())));
     input(&mut messages, &fields)?;
     let tools = tools::offered(&fields, functions(&fields)?, choice(&fields)?)?;
+    let ask = Ask::Chat { messages, tools: tools.clone() };
+    refuse_beside_tools(&fields, "text", json_schema.as_ref(), &ask)?;
     let parameters = Parameters {
         sampling: sampling(&fields)?,
         tokens_max: tokens_max(&fields, &["max_output_tokens"])?,
         stop: stop(&fields)?,
         predict_ms_max: None,
         until: Until::End,
+        json_schema,
     };
     let form = Responses {
-        tools: tools.clone(),
+        tools,
         instructions,
         parameters: parameters.clone(),
         reader: None,
@@ -79,7 +85,7 @@ pub(crate) fn parse(body: &[u8]) -> Result<Call<Responses>, DialectError> {
     };
     Ok(Call {
         deployment: deployment(&fields)?,
-        ask: Ask::Chat { messages, tools },
+        ask,
         parameters,
         subject: subject(&fields)?,
         context: context(&fields)?,
@@ -87,15 +93,6 @@ pub(crate) fn parse(body: &[u8]) -> Result<Call<Responses>, DialectError> {
         count: 1,
         form,
     })
-}
-
-fn refuse_format(text: &Fields<'_>) -> Result<(), DialectError> {
-    let Some(raw) = text.raw("format") else { return Ok(()) };
-    let format = Fields::of(text.place("format"), raw)?;
-    match format.required_text("type")?.as_str() {
-        "text" => Ok(()),
-        _ => Err(format.error("type", "must be `text`: other formats are not enforced here")),
-    }
 }
 
 fn functions(fields: &Fields<'_>) -> Result<Vec<Tool>, DialectError> {
@@ -260,8 +257,8 @@ mod tests {
             ),
             (
                 r#"{"input":"a","text":{"format":{"type":"json_schema"}}}"#,
-                "text.format.type",
-                "must be `text`",
+                "text.format.schema",
+                "is required",
             ),
             (r#"{"input":"a","tool_choice":"required"}"#, "tool_choice", "where there are no `tools`"),
             (

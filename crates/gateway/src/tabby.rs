@@ -67,6 +67,7 @@ pub(crate) fn parse_completion(body: &[u8]) -> Result<Call<Completion>, DialectE
         stop: stop(&fields)?,
         predict_ms_max: None,
         until,
+        json_schema: None,
     };
     let subject = match fields.raw("cloister") {
         Some(_) => subject(&fields)?,

@@ -3,6 +3,7 @@
 use assist::{Json, Message, Tool, ToolCall, ToolChoice, Tools};
 
 use crate::fields::{DialectError, Fields, text_at};
+use crate::parameters::SCHEMA_DEPTH_MAX;
 
 /// Tools of a request.
 pub(crate) const TOOLS_MAX: usize = 256;
@@ -12,9 +13,6 @@ const TOOLS_BYTES_MAX: usize = 1 << 20;
 
 /// Bytes of a tool's name.
 const NAME_BYTES_MAX: usize = 128;
-
-/// Objects within each other in a schema.
-const SCHEMA_DEPTH_MAX: usize = 24;
 
 /// Calls of one message.
 pub(crate) const CALLS_MAX: usize = 256;

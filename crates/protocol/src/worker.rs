@@ -14,13 +14,14 @@ use crate::ids::GenerationId;
 /// The version of this conversation.
 ///
 /// 7: [`WorkerSettings`] name a device.
-pub const VERSION: u32 = 7;
+/// 8: [`Generate`] has a schema.
+pub const VERSION: u32 = 8;
 
 /// The oldest version that a daemon speaks.
 pub const OLDEST: u32 = 6;
 
 /// Stands in every worker's program, so that its version is known before it runs. Programs without it speak version 6.
-pub const MARK: &str = "cloister worker protocol 7;";
+pub const MARK: &str = "cloister worker protocol 8;";
 
 /// A token's number in the model's vocabulary.
 pub type Token = i32;
@@ -64,6 +65,26 @@ pub enum ToWorker {
     },
 }
 
+impl ToWorker {
+    /// The message's frame, as that version has it; `None` where it has no words for it.
+    pub fn frame(&self, version: u32) -> Option<Result<Vec<u8>, FrameError>> {
+        let ToWorker::Generate(generate) = self else { return Some(frame::encode(self)) };
+        if version >= 8 {
+            return Some(frame::encode(self));
+        }
+        if generate.json_schema.is_some() {
+            return None;
+        }
+        // No schema is one byte, and the last.
+        let shorter = |frame: Vec<u8>| {
+            let payload = frame.get(frame::HEADER_BYTES..frame.len() - 1).unwrap_or_default();
+            let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+            [&length.to_le_bytes()[..], payload].concat()
+        };
+        Some(frame::encode(self).map(shorter))
+    }
+}
+
 /// A piece of a prompt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Part {
@@ -105,6 +126,9 @@ pub struct Generate {
     pub digest_rows: bool,
     /// Tokens that may be sent before the first [`ToWorker::Credit`].
     pub credit: u32,
+    /// The text is a value that this JSON Schema admits, or the beginning of one where it is cut off: tokens that do not
+    /// go on so are not chosen. Not together with `heal`. The last field: what older workers read ends before it.
+    pub json_schema: Option<String>,
 }
 
 /// What goes first where not everything can.
@@ -424,7 +448,7 @@ impl WorkerSettings {
     /// Their frame, as that version has it; `None` where it has no words for them.
     pub fn frame(&self, version: u32) -> Option<Result<Vec<u8>, FrameError>> {
         match version {
-            VERSION => Some(frame::encode(&WorkerSettings { version, ..self.clone() })),
+            7..=VERSION => Some(frame::encode(&WorkerSettings { version, ..self.clone() })),
             6 if self.device == Device::Cpu => {
                 let WorkerSettings { supervisor_pid, profile, context_tokens, slots, .. } = self;
                 let WorkerSettings { queue_max, threads, kept_bytes_max, speculation, accept, .. } = self;
@@ -457,6 +481,63 @@ mod tests {
     #[test]
     fn the_mark_says_the_version() {
         assert_eq!(MARK, format!("cloister worker protocol {VERSION};"));
+    }
+
+    /// What older workers read is what newer ones do, less the last byte.
+    #[test]
+    fn generations_of_version_7() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Old {
+            id: GenerationId,
+            prompt: Vec<Token>,
+            sampling: Sampling,
+            tokens_max: u32,
+            stop: Vec<String>,
+            predict_ms_max: Option<u32>,
+            until: Until,
+            heal: bool,
+            cache_scope: Digest,
+            person: Digest,
+            class: Class,
+            digest_rows: bool,
+            credit: u32,
+        }
+        #[derive(Debug, PartialEq, Deserialize)]
+        enum OldMessage {
+            Hello,
+            Tokenize,
+            Spell,
+            Generate(Box<Old>),
+        }
+        let generate = |json_schema| {
+            ToWorker::Generate(Box::new(Generate {
+                id: GenerationId(7),
+                prompt: vec![1, 300],
+                sampling: Sampling::GREEDY,
+                tokens_max: 9,
+                stop: vec!["x".to_owned()],
+                predict_ms_max: None,
+                until: Until::Line,
+                heal: true,
+                cache_scope: Digest([3; 32]),
+                person: Digest([4; 32]),
+                class: Class::Chat,
+                digest_rows: false,
+                credit: 256,
+                json_schema,
+            }))
+        };
+        for version in [6, 7] {
+            let frame = generate(None).frame(version).unwrap().unwrap();
+            let (header, payload) = frame.split_at(frame::HEADER_BYTES);
+            assert_eq!(frame::payload_len(header.try_into().unwrap()).unwrap(), payload.len());
+            let OldMessage::Generate(old) = frame::decode(payload).unwrap() else { panic!("{frame:?}") };
+            assert_eq!((old.id, old.person, old.credit), (GenerationId(7), Digest([4; 32]), 256));
+            assert!(generate(Some("{}".to_owned())).frame(version).is_none());
+        }
+        let whole = generate(Some("{}".to_owned())).frame(VERSION).unwrap().unwrap();
+        let read: ToWorker = frame::decode(&whole[frame::HEADER_BYTES..]).unwrap();
+        assert_eq!(read, generate(Some("{}".to_owned())));
     }
 
     /// As a daemon of version 6 wrote them.

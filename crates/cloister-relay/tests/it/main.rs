@@ -113,6 +113,7 @@ fn order() -> Order {
         person: Digest([1; 32]),
         class: Class::Completion,
         digest_rows: false,
+        json_schema: None,
     }
 }
 

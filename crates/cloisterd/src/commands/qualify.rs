@@ -318,7 +318,14 @@ async fn draw(
             (Ask::Chat { messages, tools: Tools::default() }, Vec::new(), Until::End)
         }
     };
-    let parameters = Parameters { sampling, tokens_max: Some(tokens_max), stop, predict_ms_max: None, until };
+    let parameters = Parameters {
+        sampling,
+        tokens_max: Some(tokens_max),
+        stop,
+        predict_ms_max: None,
+        until,
+        json_schema: None,
+    };
     let drawn = trial::draw(deployment, &ask, &parameters).await?;
     Ok(Drawn { text: drawn.text, tokens: drawn.tokens, ms: drawn.ms })
 }

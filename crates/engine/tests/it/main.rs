@@ -23,6 +23,7 @@ use testkit::places;
 mod experts;
 mod hostile;
 mod invariance;
+mod schemas;
 mod turns;
 
 fn settings() -> WorkerSettings {
@@ -74,6 +75,7 @@ fn order(prompt: Vec<Token>) -> Order {
         person: Digest([0; 32]),
         class: Class::Completion,
         digest_rows: false,
+        json_schema: None,
     }
 }
 

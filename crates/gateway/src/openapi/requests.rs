@@ -101,6 +101,16 @@ fn messages() -> Value {
     json!({"type": "array", "items": message, "minItems": 1, "maxItems": 2048})
 }
 
+/// What an answer must be. A schema may be one that cannot be held to: that is said, with status 400.
+fn format() -> Value {
+    let any = object(&[], json!({}));
+    let schema = object(&["schema"], json!({"schema": any}));
+    json!({"anyOf": [
+        object(&["type"], json!({"type": one_of(&["text", "json_object"])})),
+        object(&["type", "json_schema"], json!({"type": {"const": "json_schema"}, "json_schema": schema})),
+    ]})
+}
+
 pub(super) fn anything() -> Value {
     object(&[], json!({}))
 }
@@ -120,7 +130,7 @@ pub(super) fn chat() -> Value {
             "tools": tools(),
             "stream_options": maybe(object(&[], json!({"include_usage": flag()}))),
             "tool_choice": {"enum": ["auto", "none", null]},
-            "response_format": maybe(object(&[], json!({"type": {"const": "text"}}))),
+            "response_format": maybe(format()),
         }),
     );
     joined(&[shared(), sampling(), own])
@@ -209,8 +219,10 @@ pub(super) fn show() -> Value {
 fn ollama_shared() -> Value {
     let mut options = sampling();
     options["properties"]["num_predict"] = tokens();
-    let own =
-        object(&[], json!({"options": maybe(options), "format": {"enum": ["", null]}, "images": nothing()}));
+    let own = object(
+        &[],
+        json!({"options": maybe(options), "format": {"anyOf": [{"enum": ["", "json", null]}, object(&[], json!({}))]}, "images": nothing()}),
+    );
     joined(&[shared(), until(), own])
 }
 

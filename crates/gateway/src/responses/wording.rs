@@ -41,13 +41,24 @@ impl Responses {
             "reasoning": {"effort": null, "summary": null},
             "store": false,
             "temperature": self.parameters.sampling.temperature,
-            "text": {"format": {"type": "text"}},
+            "text": {"format": self.format()},
             "tool_choice": choice,
             "tools": tools.collect::<Vec<_>>(),
             "top_p": self.parameters.sampling.top_p,
             "truncation": "disabled",
             "usage": usage.map(usage_body),
         })
+    }
+
+    /// What was asked for, as this dialect has it.
+    fn format(&self) -> Value {
+        let schema = self.parameters.json_schema.as_deref().map(serde_json::from_str::<Value>);
+        match schema {
+            Some(schema) => {
+                json!({"type": "json_schema", "name": "answer", "schema": schema.unwrap_or_default()})
+            }
+            None => json!({"type": "text"}),
+        }
     }
 
     fn event(&mut self, name: &'static str, mut body: Value) -> Frame {
