@@ -244,14 +244,6 @@ fn refuse_flag(fields: &Fields<'_>, name: &str, message: &str) -> Result<(), Dia
     if fields.flag(name)? { Err(fields.error(name, message)) } else { Ok(()) }
 }
 
-fn refuse_choice(fields: &Fields<'_>, name: &str, allowed: &[&str], why: &str) -> Result<(), DialectError> {
-    let Some(raw) = fields.raw(name) else { return Ok(()) };
-    match serde_json::from_str::<String>(raw.get()) {
-        Ok(choice) if allowed.contains(&choice.as_str()) => Ok(()),
-        _ => Err(fields.error(name, &format!("must be one of {}: {why}", allowed.join(", ")))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use assist::Tool;
