@@ -80,4 +80,4 @@ try:
 except AuthenticationError:
     pass
 
-print(json.dumps({"records": records, "called": called_record}))
+print(json.dumps({"records": records, "replayed": [called_record]}))

@@ -44,6 +44,18 @@ told = asked + [called.message, {"role": "tool", "content": weather(**call.argum
 said = client.chat("coder", told, options={"num_predict": 40})
 assert said.done and said.message.content and said.prompt_eval_count > 60, said
 
+schema = {
+    "type": "object",
+    "properties": {"city": {"enum": ["Ulm", "Jena"]}, "degrees": {"type": "integer", "minimum": -50, "maximum": 50}},
+    "required": ["city", "degrees"],
+    "additionalProperties": False,
+}
+held = client.chat("coder", asked, format=schema)
+value = json.loads(held.message.content)
+assert value["city"] in ("Ulm", "Jena") and -50 <= value["degrees"] <= 50 and held.done_reason == "stop", held
+held = client.generate("coder", "Describe a point.", format="json", options=options)
+assert held.response.startswith("{"), held
+
 whole = client.generate("coder", "Say `yes`.", system="Answer in one word.", options=options)
 assert whole.response and whole.done, whole
 parts = list(client.generate("coder", "Say `yes`.", system="Answer in one word.", options=options, stream=True))
@@ -63,7 +75,7 @@ assert loaded.done_reason == "load" and loaded.response == "", loaded
 for wrong, status in [
     (lambda: client.chat("nobody", messages), 404),
     (lambda: client.embed("coder", "text"), 400),
-    (lambda: client.chat("coder", messages, format="json"), 400),
+    (lambda: client.chat("coder", messages, format="yaml"), 400),
     (lambda: client.show("nobody"), 404),
 ]:
     try:
@@ -72,4 +84,4 @@ for wrong, status in [
     except ResponseError as error:
         assert error.status_code == status and error.error, error
 
-print(json.dumps({"answers": 9}))
+print(json.dumps({"answers": 11}))

@@ -3,7 +3,10 @@
 import json
 import sys
 
+from typing import Literal
+
 from openai import BadRequestError, OpenAI
+from pydantic import BaseModel, ConfigDict, Field
 
 url, token = sys.argv[1:]
 client = OpenAI(base_url=url, api_key=token, max_retries=0, timeout=120)
@@ -100,6 +103,39 @@ items = [
 told = parsed(client.responses.with_raw_response.create(input=items, instructions="Be brief.", tools=[flat], **said))
 assert told.output, told
 
+
+
+# An answer that is held to a schema, by a model that would rather talk.
+class Finding(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    severity: Literal["info", "warning", "error"]
+    line: int
+    message: str = Field(max_length=40)
+
+
+asked = [{"role": "user", "content": "Report on this line 12: `X := Y / 0;`"}]
+kept = parsed(client.chat.completions.with_raw_response.parse(model="coder", messages=asked, response_format=Finding))
+held_record = records[-1]
+assert isinstance(kept.choices[0].message.parsed, Finding) and kept.choices[0].finish_reason == "stop", kept
+with client.chat.completions.stream(model="coder", messages=asked, response_format=Finding) as stream:
+    assert stream.get_final_completion().choices[0].message.parsed == kept.choices[0].message.parsed
+response = parsed(client.responses.with_raw_response.parse(model="coder", input=asked[0]["content"], text_format=Finding))
+assert isinstance(response.output_parsed, Finding), response
+any_object = {"type": "json_object"}
+kept = parsed(
+    client.chat.completions.with_raw_response.create(
+        model="coder", messages=asked, response_format=any_object, max_tokens=200
+    )
+)
+assert kept.choices[0].message.content.startswith("{"), kept
+for schema, words in (({"not": {}}, "cannot be held to"), ({"type": "thing"}, "cannot be held to")):
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    try:
+        client.chat.completions.create(model="coder", messages=asked, response_format=form)
+        raise AssertionError(f"a schema was passed over: {schema}")
+    except BadRequestError as error:
+        assert words in str(error), error
+
 try:
     client.responses.create(input="Go on.", previous_response_id=response.id, model="coder")
     raise AssertionError("a response was said to be stored")
@@ -112,4 +148,4 @@ try:
 except BadRequestError as error:
     assert "temperature" in str(error), error
 
-print(json.dumps({"records": records, "called": called_record}))
+print(json.dumps({"records": records, "replayed": [called_record, held_record]}))
