@@ -18,6 +18,10 @@ use crate::vocabulary::Vocabulary;
 /// Kept of what llguidance says of a schema, in characters.
 const MESSAGE_MAX: usize = 300;
 
+/// Expressions of a schema: each `pattern`, each `format`, each of `patternProperties`. What several admit together is found in
+/// memory of two to their number, which no fuel counts: 16 take 16 MiB, 20 took gigabytes.
+const EXPRESSIONS_MAX: usize = 12;
+
 /// What a schema may cost. Of fuel some 50,000 are spent a millisecond while it is read, and 14,000 for each token.
 const LIMITS: ParserLimits = ParserLimits {
     max_items_in_row: 2000,
@@ -69,6 +73,9 @@ impl Grammars {
         };
         let mut schema: Value =
             serde_json::from_str(schema).map_err(|error| format!("the schema is not JSON: {error}"))?;
+        if expressions(&schema) > EXPRESSIONS_MAX {
+            return Err(unheld(&format!("it has more than {EXPRESSIONS_MAX} of `pattern` and `format`")));
+        }
         schema.as_object_mut().ok_or("the schema is no object")?.insert(
             "x-guidance".to_owned(),
             // A model that may write blanks anywhere may write nothing else.
@@ -136,9 +143,41 @@ impl Admitted {
     }
 }
 
+fn expressions(schema: &Value) -> usize {
+    match schema {
+        Value::Object(object) => object
+            .iter()
+            .map(|(name, value)| {
+                let own = match (name.as_str(), value) {
+                    ("pattern" | "format", Value::String(_)) => 1,
+                    ("patternProperties", Value::Object(each)) => each.len(),
+                    _ => 0,
+                };
+                own + expressions(value)
+            })
+            .sum(),
+        Value::Array(array) => array.iter().map(expressions).sum(),
+        _ => 0,
+    }
+}
+
 /// What llguidance says, on one line.
 fn unheld(error: &impl Display) -> String {
     let text = error.to_string();
     let line = text.chars().map(|char| if char.is_control() { ' ' } else { char });
     format!("the schema cannot be held to: {}", line.take(MESSAGE_MAX).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expressions_are_counted_wherever_they_are() {
+        let schema = json!({
+            "properties": {"pattern": {"type": "string", "pattern": "a"}, "b": {"anyOf": [{"format": "date"}, true]}},
+            "patternProperties": {"^a": {}, "^b": {"pattern": "c"}},
+        });
+        assert_eq!(expressions(&schema), 5);
+    }
 }

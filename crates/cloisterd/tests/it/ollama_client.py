@@ -72,10 +72,13 @@ assert raw.response.startswith("X * 2;"), raw
 loaded = client.generate("coder", keep_alive=60)
 assert loaded.done_reason == "load" and loaded.response == "", loaded
 
+deep = {"type": "string"}
+for _ in range(30):
+    deep = {"items": deep}
 for wrong, status in [
     (lambda: client.chat("nobody", messages), 404),
     (lambda: client.embed("coder", "text"), 400),
-    (lambda: client.chat("coder", messages, format="yaml"), 400),
+    (lambda: client.chat("coder", messages, format=deep), 400),
     (lambda: client.show("nobody"), 404),
 ]:
     try:
