@@ -22,7 +22,10 @@ const FIRST_TOKEN_PAIRS: u64 = 9;
 const CONNECTIONS: usize = 200;
 
 pub(crate) fn measure(runtime: &Runtime, model: &str, quick: bool) -> Result<(), Failure> {
-    let server = Server::started(model)?;
+    let mut server = Server::new(model, &[])?;
+    // What compilers add is measured by `bench checks`.
+    server.configure("[limits]\ncompletion_check_ms_max = 0\n")?;
+    server.start()?;
     // The daemon's defaults.
     let bare = runtime.block_on(Bare::start(model, EngineProfile::Reproducible, 4, 4096))?;
     per_request(runtime, &server, &bare, if quick { 2 } else { PAIRS })?;

@@ -1,6 +1,6 @@
 //! The socket to the gateway: frames in on one thread, frames out on another, so that the scheduler
 //! waits for neither. The outbound queue is limited by the credit that the gateway gives. Texts are turned
-//! into tokens on the way in: nobody waits with that for an evaluation.
+//! into tokens on the way in, and schemas are read: nobody waits with that for an evaluation, and no evaluation for it.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -10,16 +10,25 @@ use std::thread;
 
 use llama::Model;
 use protocol::frame;
-use protocol::worker::{Failure, FromWorker, Part, ToWorker, Token};
+use protocol::worker::{Failure, FromWorker, Generate, Part, ToWorker, Token};
 use serde::de::DeserializeOwned;
+
+use crate::grammar::{Grammar, Grammars};
+use crate::vocabulary::Vocabulary;
 
 /// Bytes that the tokens of one request may spell: with their lengths, they fit a frame.
 const SPELLED_BYTES_MAX: usize = 4 << 20;
 
 /// Both directions, once the threads run. The inbox ends when the gateway is gone.
 pub(crate) struct Connection {
-    pub(crate) inbox: Receiver<ToWorker>,
+    pub(crate) inbox: Receiver<Inbound>,
     pub(crate) outbox: Sender<FromWorker>,
+}
+
+/// A message, and what a generation's schema comes to.
+pub(crate) struct Inbound {
+    pub(crate) message: ToWorker,
+    pub(crate) grammar: Option<Grammar>,
 }
 
 /// One frame; `None` at the end of the stream between frames.
@@ -35,12 +44,17 @@ pub(crate) fn read_frame<T: DeserializeOwned>(stream: &mut impl Read) -> io::Res
 }
 
 /// Starts the two threads. The jail is applied already, and binds them too.
-pub(crate) fn start(stream: UnixStream, model: Arc<Model>) -> io::Result<Connection> {
+pub(crate) fn start(
+    stream: UnixStream,
+    model: Arc<Model>,
+    vocabulary: Arc<Vocabulary>,
+) -> io::Result<Connection> {
     let (inbox_sender, inbox) = channel();
     let (outbox, outbox_receiver) = channel::<FromWorker>();
     let mut reading = stream.try_clone()?;
     let tokenized = outbox.clone();
     thread::Builder::new().name("reader".to_owned()).spawn(move || {
+        let mut grammars = Grammars::default();
         // A malformed frame ends the conversation like the end of the stream: the scheduler stops.
         while let Ok(Some(message)) = read_frame(&mut reading) {
             let sent = match message {
@@ -59,7 +73,20 @@ pub(crate) fn start(stream: UnixStream, model: Arc<Model>) -> io::Result<Connect
                         Err(error) => FromWorker::Failed { id, error: Failure::Invalid(error) },
                     })
                     .is_ok(),
-                message => inbox_sender.send(message).is_ok(),
+                ToWorker::Generate(mut request) => {
+                    match grammar(&mut grammars, &model, &vocabulary, &mut request) {
+                        Ok(grammar) => {
+                            let message = ToWorker::Generate(request);
+                            inbox_sender.send(Inbound { message, grammar }).is_ok()
+                        }
+                        Err(error) => {
+                            let failed =
+                                FromWorker::Failed { id: request.id, error: Failure::Invalid(error) };
+                            tokenized.send(failed).is_ok()
+                        }
+                    }
+                }
+                message => inbox_sender.send(Inbound { message, grammar: None }).is_ok(),
             };
             if !sent {
                 return;
@@ -76,6 +103,20 @@ pub(crate) fn start(stream: UnixStream, model: Arc<Model>) -> io::Result<Connect
         }
     })?;
     Ok(Connection { inbox, outbox })
+}
+
+/// What the text is held to, where it is; the schema itself is not needed any more.
+fn grammar(
+    grammars: &mut Grammars,
+    model: &Model,
+    vocabulary: &Vocabulary,
+    request: &mut Generate,
+) -> Result<Option<Grammar>, String> {
+    let Some(schema) = request.json_schema.take() else { return Ok(None) };
+    if request.heal {
+        return Err("a text that goes on from an unfinished word is held to no schema".to_owned());
+    }
+    grammars.of_schema(model, vocabulary, &schema).map(Some)
 }
 
 /// Each text's bytes. A token may be long, so few can spell more than a frame holds.

@@ -7,11 +7,15 @@ use protocol::Digest;
 use protocol::ids::GenerationId;
 use protocol::worker::{Class, Generate};
 
+use crate::grammar::Grammar;
+
 /// After that long a chat no longer lets completions go first.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) struct Waiting {
     pub(crate) request: Box<Generate>,
+    /// What its text is held to.
+    pub(crate) grammar: Option<Grammar>,
     pub(crate) since: Instant,
     /// As its person was told.
     told_ahead: Option<u32>,
@@ -91,8 +95,8 @@ impl Queue {
         self.waiting.len()
     }
 
-    pub(crate) fn push(&mut self, request: Box<Generate>) {
-        self.waiting.push(Waiting { request, since: Instant::now(), told_ahead: None });
+    pub(crate) fn push(&mut self, request: Box<Generate>, grammar: Option<Grammar>) {
+        self.waiting.push(Waiting { request, grammar, since: Instant::now(), told_ahead: None });
     }
 
     pub(crate) fn remove(&mut self, id: GenerationId) -> Option<Waiting> {
@@ -181,7 +185,7 @@ mod tests {
             [(1, 1, Class::Chat), (2, 1, Class::Chat), (3, 2, Class::Chat), (4, 1, Class::Completion)];
         for (id, person, class) in requests {
             shares.enter(Digest([person; 32]));
-            queue.push(request(id, person, class));
+            queue.push(request(id, person, class), None);
         }
         let mut told = Vec::new();
         queue.tell(&shares, |id, ahead| told.push((id.0, ahead)));

@@ -19,8 +19,9 @@ use protocol::released::Released;
 use protocol::worker::{Class, Drafts, Failure, Generate, Stop, Times, ToWorker, Token};
 use sha2::{Digest as _, Sha256};
 
+use crate::connection::Inbound;
 use crate::drafts::{self, Acceptance, DRAFT_MAX, Pays};
-use crate::grammar::Grammars;
+use crate::grammar::Grammar;
 use crate::kept::{self, Entries, Kept, shared_len};
 use crate::pace::{CHUNK_MAX, Pace};
 use crate::queue::{Queue, Shares, Waiting};
@@ -53,13 +54,12 @@ pub(crate) struct Limits {
 
 pub(crate) struct Scheduler {
     model: Arc<Model>,
-    vocabulary: Vocabulary,
+    vocabulary: Arc<Vocabulary>,
     context: Context,
     batch: Batch,
     limits: Limits,
     replies: Replies,
     sampler: Sampler,
-    grammars: Grammars,
     slots: Vec<Slot>,
     queue: Queue,
     shares: Shares,
@@ -81,6 +81,7 @@ struct Rows {
 impl Scheduler {
     pub(crate) fn new(
         model: Arc<Model>,
+        vocabulary: Arc<Vocabulary>,
         context: Context,
         limits: Limits,
         replies: Replies,
@@ -97,7 +98,7 @@ impl Scheduler {
             })
             .collect();
         Scheduler {
-            vocabulary: Vocabulary::of(&model),
+            vocabulary,
             model,
             context,
             batch: Batch::new(batch_tokens(limits.sequences)),
@@ -105,7 +106,6 @@ impl Scheduler {
             limits,
             replies,
             sampler: Sampler::default(),
-            grammars: Grammars::default(),
             slots,
             queue: Queue::default(),
             shares: Shares::default(),
@@ -117,7 +117,7 @@ impl Scheduler {
     }
 
     /// Serves until the gateway is gone.
-    pub(crate) fn run(&mut self, inbox: &Receiver<ToWorker>) {
+    pub(crate) fn run(&mut self, inbox: &Receiver<Inbound>) {
         loop {
             if !self.runnable() {
                 let Ok(message) = inbox.recv() else { return };
@@ -143,11 +143,11 @@ impl Scheduler {
             || self.slots.iter().any(|slot| slot.running.as_ref().is_some_and(Running::may_go_on))
     }
 
-    fn handle(&mut self, message: ToWorker) {
-        match message {
+    fn handle(&mut self, inbound: Inbound) {
+        match inbound.message {
             // The connection's opening checked the version; its reader makes tokens.
             ToWorker::Hello { .. } | ToWorker::Tokenize { .. } | ToWorker::Spell { .. } => {}
-            ToWorker::Generate(request) => self.enqueue(request),
+            ToWorker::Generate(request) => self.enqueue(request, inbound.grammar),
             ToWorker::Credit { id, tokens } => {
                 if let Some(running) = self.running_mut(id) {
                     running.credit = running.credit.saturating_add(tokens);
@@ -167,13 +167,13 @@ impl Scheduler {
             .find(|running| running.request.id == id)
     }
 
-    fn enqueue(&mut self, request: Box<Generate>) {
+    fn enqueue(&mut self, request: Box<Generate>, grammar: Option<Grammar>) {
         if let Err(error) = self.check(&request) {
             self.replies.failed(request.id, error);
             return;
         }
         self.shares.enter(request.person);
-        self.queue.push(request);
+        self.queue.push(request, grammar);
     }
 
     fn check(&self, request: &Generate) -> Result<(), Failure> {
@@ -194,9 +194,6 @@ impl Scheduler {
         }
         if !request.prompt.iter().all(|&token| self.model.contains(token)) {
             return invalid("the prompt has a token that is not in the vocabulary");
-        }
-        if request.heal && request.json_schema.is_some() {
-            return invalid("a text that goes on from an unfinished word is held to no schema");
         }
         if request.stop.iter().any(String::is_empty) {
             return invalid("a stop string is empty");
@@ -268,16 +265,6 @@ impl Scheduler {
     fn start(&mut self, waiting: Waiting) {
         let mut request = waiting.request;
         let (id, person) = (request.id, request.person);
-        let schema = request.json_schema.take();
-        let grammar = schema.map(|schema| self.grammars.of_schema(&self.model, &self.vocabulary, &schema));
-        let grammar = match grammar.transpose() {
-            Ok(grammar) => grammar,
-            Err(error) => {
-                self.shares.leave(person, false);
-                self.replies.failed(id, Failure::Invalid(error));
-                return;
-            }
-        };
         let healing =
             if request.heal { self.vocabulary.take_unfinished(&mut request.prompt) } else { Vec::new() };
         let Some((slot, reused)) = self.place(&request) else {
@@ -300,7 +287,7 @@ impl Scheduler {
             credit: request.credit,
             released: Released::new(request.stop.clone(), request.until),
             healing,
-            grammar,
+            grammar: waiting.grammar,
             guess: None,
             acceptance: Acceptance::default(),
             drafts: Drafts::default(),

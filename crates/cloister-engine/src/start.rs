@@ -20,6 +20,7 @@ use crate::drafts::Pays;
 use crate::pace::Pace;
 use crate::replies::Replies;
 use crate::scheduler::{Limits, Scheduler, batch_tokens};
+use crate::vocabulary::Vocabulary;
 
 /// Says among the program's bytes which version it speaks: daemons read it there.
 #[used]
@@ -95,7 +96,8 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
         Some(_) => return Err("the first message is no greeting".into()),
         None => return Ok(()),
     }
-    let connection = connection::start(socket, Arc::clone(&model))?;
+    let vocabulary = Arc::new(Vocabulary::of(&model));
+    let connection = connection::start(socket, Arc::clone(&model), Arc::clone(&vocabulary))?;
     let replies = Replies(connection.outbox);
     let mut ready = ready(
         &settings,
@@ -119,7 +121,7 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
     };
     let pays = Pays::new(settings.speculation, &costs);
     let pace = costs.last().map_or_else(|| Pace::new(1, 0), |cost| Pace::new(cost.tokens, cost.us));
-    Scheduler::new(model, context, limits, replies, pace, pays).run(&connection.inbox);
+    Scheduler::new(model, vocabulary, context, limits, replies, pace, pays).run(&connection.inbox);
     Ok(())
 }
 
