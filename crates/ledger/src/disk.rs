@@ -146,11 +146,21 @@ impl Disk for RealDisk {
     fn lock(&self) -> io::Result<Lock> {
         let directory = File::open(&self.root)?;
         rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(Box::new(directory))
+        Ok(Box::new(Locked(directory)))
     }
 
     fn directory(&self) -> Option<&Path> {
         Some(&self.root)
+    }
+}
+
+/// Unlocked by name: a program that another thread is about to start holds the descriptor, too, until it runs.
+struct Locked(File);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // What cannot be unlocked is when its last descriptor is closed.
+        let _ = self.0.unlock();
     }
 }
 

@@ -285,6 +285,14 @@ impl Incoming {
     }
 }
 
+impl Drop for Incoming {
+    /// Unlocked by name: a program that another thread is about to start holds the descriptor, too, until it runs.
+    fn drop(&mut self) {
+        // What cannot be unlocked is when its last descriptor is closed.
+        let _ = self.directory.unlock();
+    }
+}
+
 /// An import under way.
 struct Staging<'a> {
     vault: &'a Vault,

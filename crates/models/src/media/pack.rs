@@ -123,6 +123,15 @@ struct Looked {
     file: File,
 }
 
+/// Unlocked by name when it goes, as imports are.
+struct Locked(File);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
 /// Packs into the folder `out`, which is made when it is missing. `progress` gets bytes done and all
 /// bytes: each file is read to be hashed, and read again to be copied where that is needed.
 pub fn pack(out: &Path, packing: &Packing, progress: &mut dyn FnMut(u64, u64)) -> Result<Packed, PackError> {
@@ -133,8 +142,8 @@ pub fn pack(out: &Path, packing: &Packing, progress: &mut dyn FnMut(u64, u64)) -
         .recursive(true)
         .create(&blobs)
         .map_err(|source| failed(&blobs, "cannot be made", source))?;
-    let lock = File::open(out).map_err(|source| failed(out, "cannot be opened", source))?;
-    match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+    let lock = Locked(File::open(out).map_err(|source| failed(out, "cannot be opened", source))?);
+    match rustix::fs::flock(&lock.0, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(rustix::io::Errno::WOULDBLOCK) => return Err(PackError::Busy(out.to_owned())),
         Err(error) => return Err(failed(out, "cannot be locked", error.into())),
