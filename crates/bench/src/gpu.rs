@@ -195,7 +195,6 @@ async fn bits(bare: &Bare, prompt: &impl Fn(usize, usize) -> Vec<Token>) -> Resu
     const TOKENS: u32 = 64;
     let order = |number: usize, scope: u64| Order {
         digest_rows: true,
-        json_schema: None,
         ..bare::order(prompt(number, PROMPT_TOKENS - number), TOKENS, scope)
     };
     let (mut alone, mut again, mut reused) = (Vec::new(), Vec::new(), Vec::new());

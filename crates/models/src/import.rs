@@ -249,7 +249,7 @@ fn verify_signature(medium: &Medium, policy: &ImportPolicy<'_>) -> Result<Option
 struct Incoming {
     path: PathBuf,
     /// Locked while this lives: two that write to one copy would each vouch for the other's bytes.
-    directory: File,
+    directory: Locked,
 }
 
 impl Incoming {
@@ -269,7 +269,7 @@ impl Incoming {
             Err(rustix::io::Errno::WOULDBLOCK) => return Err(StageError::Busy(path)),
             Err(error) => return Err(failed("cannot be locked", error.into())),
         }
-        Ok(Incoming { path, directory: File::from(directory) })
+        Ok(Incoming { path, directory: Locked(File::from(directory)) })
     }
 
     fn clean(&self) -> Result<usize, StageError> {
@@ -280,16 +280,19 @@ impl Incoming {
             std::fs::remove_file(entry.path()).map_err(|source| failed("cannot be cleaned", source))?;
             removed += 1;
         }
-        self.directory.sync_all().map_err(|source| failed("cannot be synced", source))?;
+        self.directory.0.sync_all().map_err(|source| failed("cannot be synced", source))?;
         Ok(removed)
     }
 }
 
-impl Drop for Incoming {
-    /// Unlocked by name: a program that another thread is about to start holds the descriptor, too, until it runs.
+/// A locked file or folder. Unlocked by name: a program that another thread is about to start holds the descriptor, too,
+/// until it runs.
+pub(crate) struct Locked(pub(crate) File);
+
+impl Drop for Locked {
     fn drop(&mut self) {
         // What cannot be unlocked is when its last descriptor is closed.
-        let _ = self.directory.unlock();
+        let _ = self.0.unlock();
     }
 }
 
@@ -762,7 +765,7 @@ impl Staging<'_> {
             .and_then(|directory| directory.sync_all())
             .map_err(|source| failed(blobs, source))?;
         let incoming = &self.incoming;
-        incoming.directory.sync_all().map_err(|source| failed(incoming.path.clone(), source))
+        incoming.directory.0.sync_all().map_err(|source| failed(incoming.path.clone(), source))
     }
 }
 

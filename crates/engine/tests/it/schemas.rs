@@ -113,6 +113,8 @@ async fn hostile_schemas_are_refused_or_bounded() {
         ("{".to_owned(), true),
         (r#"{"type":"thing"}"#.to_owned(), true),
         (r#"{"not":{"type":"string"}}"#.to_owned(), true),
+        (r#"{"if":{"type":"string"},"then":{"maxLength":2}}"#.to_owned(), true),
+        (r#"{"oneOf":[{"type":"integer"},{"type":"number"}]}"#.to_owned(), true),
         (r##"{"$ref":"https://example.org/schema"}"##.to_owned(), true),
         (r##"{"$ref":"#/$defs/none"}"##.to_owned(), true),
         (r#"{"type":"string","pattern":"("}"#.to_owned(), true),

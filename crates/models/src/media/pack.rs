@@ -18,6 +18,7 @@ use super::names::{self, NameError, shown};
 use super::tree::{Opened, Tree, TreeError};
 use super::{SIGNATURE_BYTES_MAX, parent_and_name, sbom};
 use crate::hashing::{hash_range, read_range};
+use crate::import::Locked;
 use crate::object::{Kind, Name, Role};
 use gguf::{Gguf, GgufError};
 
@@ -121,15 +122,6 @@ struct Looked {
     described: Described,
     path: PathBuf,
     file: File,
-}
-
-/// Unlocked by name when it goes, as imports are.
-struct Locked(File);
-
-impl Drop for Locked {
-    fn drop(&mut self) {
-        let _ = self.0.unlock();
-    }
 }
 
 /// Packs into the folder `out`, which is made when it is missing. `progress` gets bytes done and all
