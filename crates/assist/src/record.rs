@@ -38,6 +38,10 @@ pub(crate) struct IntentBody {
     pub(crate) heal: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) json_schema: Option<String>,
+    /// The language whose syntax the engine held the answer to, as far as it can be. What stands before the answer is a part
+    /// of what was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) syntax: Option<String>,
 }
 
 /// The body of a result leaf.
@@ -87,6 +91,26 @@ enum AskedText<'a> {
         prefix: &'a str,
         suffix: &'a str,
     },
+}
+
+/// The text before what answers it, of what a body keeps; empty for a conversation.
+pub(crate) fn text_before(prompt_text: &str) -> String {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Kept {
+        Complete {
+            prompt: String,
+        },
+        Fill {
+            prefix: String,
+        },
+        #[serde(other)]
+        Chat,
+    }
+    match serde_json::from_str(prompt_text) {
+        Ok(Kept::Complete { prompt: before } | Kept::Fill { prefix: before }) => before,
+        Ok(Kept::Chat) | Err(_) => String::new(),
+    }
 }
 
 /// What went with it: what the client sent, and what was found.

@@ -4,11 +4,11 @@
 
 use engine::{Deployment, Order};
 use ledger::{Event, Outcome, Record, ReplayOutcome};
-use protocol::worker::{Class, Stop, Token};
+use protocol::worker::{Class, Stop, Syntax, Token};
 use protocol::{Digest, RecordNumber};
 use serde::Serialize;
 
-use crate::record::{Engine, IntentBody, OutputBody};
+use crate::record::{self, Engine, IntentBody, OutputBody};
 use crate::{House, walk};
 
 /// What a replay found.
@@ -77,6 +77,7 @@ impl House {
             ReplayError::Unreadable(record, "its leaf names neither a model nor an upstream".to_owned())
         })?;
         let body: IntentBody = parse_body(record, &leaf)?;
+        let before = body.opening.prompt_text.as_deref().map(record::text_before).unwrap_or_default();
         let (stop, recorded) = self.recorded_output(record)?;
         let deployment = self.deployment_for(record, intent, model).await?;
         let ended_by_itself = !matches!(stop, Stop::Deadline | Stop::Cancelled);
@@ -94,6 +95,7 @@ impl House {
             class: Class::Chat,
             digest_rows: false,
             json_schema: body.json_schema,
+            syntax: body.syntax.map(|language| Syntax { language, before }),
         };
         let failed = |error: engine::WorkerError| ReplayError::Engine(record, error.to_string());
         let generation = deployment.worker.generate(order).await.map_err(failed)?;

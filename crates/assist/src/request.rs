@@ -1,6 +1,7 @@
 //! What a client asks, free of any dialect.
 
 use identity::Credential;
+use languages::Language;
 use protocol::worker::{Sampling, Until};
 
 use crate::{ToolCall, Tools};
@@ -150,4 +151,7 @@ pub struct Parameters {
     pub until: Until,
     /// A JSON Schema, as text: the answer is a value that it admits, or the beginning of one where it is cut off.
     pub json_schema: Option<String>,
+    /// The language whose syntax the answer goes on in, where the engine knows it; of holes and texts that go on only, whose
+    /// text before must be all of the file that stands there. Not beside `json_schema`.
+    pub syntax: Option<Language>,
 }

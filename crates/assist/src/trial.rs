@@ -40,6 +40,7 @@ pub async fn draw(deployment: &Deployment, ask: &Ask, parameters: &Parameters) -
         class: Class::Chat,
         digest_rows: false,
         json_schema: parameters.json_schema.clone(),
+        syntax: walk::syntax(deployment, ask, parameters),
     };
     let generation = deployment.worker.generate(order).await.map_err(|error| error.to_string())?;
     let output = walk::drain(generation).await.map_err(|error| error.to_string())?;

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use engine::{Deployment, Generation, Order, Unavailable, WorkerError};
 use identity::{Asked, Asking, Credential, LabelSet, Principal, Verb};
+use languages::Language;
 use ledger::{Block, Commitment, Entry, Intent, Opening, Outcome, Receipt, Salt, Salts};
-use protocol::worker::{Class, Failure, Stop};
+use protocol::worker::{Class, Failure, Stop, Syntax};
 use protocol::{Digest, RecordNumber};
 use retrieval::{Found, Passage};
 use sha2::{Digest as _, Sha256};
@@ -21,6 +22,8 @@ use crate::{
     context,
 };
 
+/// Languages whose syntax engines know.
+const SYNTAXES: [Language; 2] = [Language::Ada, Language::Vhdl];
 /// A block holds at most that many tokens,
 const BLOCK_TOKENS_MAX: usize = 32;
 /// and waits at most that long.
@@ -75,6 +78,7 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
             class: class(&request.ask),
             digest_rows: false,
             json_schema: request.parameters.json_schema.clone(),
+            syntax: syntax(&deployment, &request.ask, &request.parameters),
         };
         let receipt = house
             .write_intent(
@@ -333,6 +337,7 @@ impl House {
             until: parameters.until,
             heal: heals(&request.ask, parameters),
             json_schema: parameters.json_schema.clone(),
+            syntax: syntax(deployment, &request.ask, parameters).map(|syntax| syntax.language),
         };
         let body = serde_json::to_vec(&body).map_err(unwritable)?;
         self.append(ledger::Event::Intent(Box::new(intent)), Some(body)).await
@@ -513,6 +518,19 @@ pub(crate) fn refusal_of(error: &WorkerError) -> Refusal {
 /// A person typed a hole's beginning up to the cursor, which may be inside a word. A value that a schema admits begins by itself.
 pub(crate) fn heals(ask: &Ask, parameters: &Parameters) -> bool {
     matches!(ask, Ask::Fill { .. }) && parameters.json_schema.is_none()
+}
+
+/// What the answer is held to, where its engine knows the language.
+pub(crate) fn syntax(deployment: &Deployment, ask: &Ask, parameters: &Parameters) -> Option<Syntax> {
+    let language = parameters.syntax.filter(|language| SYNTAXES.contains(language))?;
+    let before = match ask {
+        Ask::Fill { prefix, .. } => prefix,
+        Ask::Complete { prompt } => prompt,
+        Ask::Chat { .. } => return None,
+    };
+    // An upstream's relay speaks as a worker does, and holds to nothing.
+    let is_known = deployment.worker.knows_syntax() && deployment.facts.model().is_some();
+    is_known.then(|| Syntax { language: language.name().to_owned(), before: before.clone() })
 }
 
 fn class(ask: &Ask) -> Class {

@@ -163,5 +163,6 @@ pub(crate) fn order(prompt: Vec<Token>, tokens_max: u32, scope: u64) -> Order {
         class: Class::Completion,
         digest_rows: false,
         json_schema: None,
+        syntax: None,
     }
 }

@@ -101,6 +101,7 @@ fn order(prompt: Vec<Token>, person: u8, class: Class, tokens_max: u32) -> Order
         class,
         digest_rows: false,
         json_schema: None,
+        syntax: None,
     }
 }
 

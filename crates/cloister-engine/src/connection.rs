@@ -10,7 +10,7 @@ use std::thread;
 
 use llama::Model;
 use protocol::frame;
-use protocol::worker::{Failure, FromWorker, Generate, Part, ToWorker, Token};
+use protocol::worker::{Failure, FromWorker, Generate, Part, Syntax, ToWorker, Token};
 use serde::de::DeserializeOwned;
 
 use crate::grammar::{Grammar, Grammars};
@@ -105,18 +105,31 @@ pub(crate) fn start(
     Ok(Connection { inbox, outbox })
 }
 
-/// What the text is held to, where it is; the schema itself is not needed any more.
+/// What the text is held to, where it is; what it was read from is not needed any more.
 fn grammar(
     grammars: &mut Grammars,
     model: &Model,
     vocabulary: &Vocabulary,
     request: &mut Generate,
 ) -> Result<Option<Grammar>, String> {
-    let Some(schema) = request.json_schema.take() else { return Ok(None) };
-    if request.heal {
-        return Err("a text that goes on from an unfinished word is held to no schema".to_owned());
+    match (request.json_schema.take(), request.syntax.take()) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => Err("a text is held to a schema or to a syntax, not to both".to_owned()),
+        (Some(_), None) if request.heal => {
+            Err("a text that goes on from an unfinished word is held to no schema".to_owned())
+        }
+        (Some(schema), None) => grammars.of_schema(model, vocabulary, &schema).map(Some),
+        (None, Some(Syntax { language, mut before })) => {
+            if request.heal {
+                // What is chosen again stands at the end of both.
+                let healed = vocabulary.take_unfinished(&mut request.prompt.clone());
+                if before.as_bytes().ends_with(&healed) {
+                    before.truncate(before.len() - healed.len());
+                }
+            }
+            grammars.of_syntax(model, vocabulary, &language, &before)
+        }
     }
-    grammars.of_schema(model, vocabulary, &schema).map(Some)
 }
 
 /// Each text's bytes. A token may be long, so few can spell more than a frame holds.

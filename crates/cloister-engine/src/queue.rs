@@ -175,6 +175,7 @@ mod tests {
             digest_rows: false,
             credit: 1,
             json_schema: None,
+            syntax: None,
         })
     }
 

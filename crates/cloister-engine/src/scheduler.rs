@@ -513,6 +513,7 @@ impl Scheduler {
         }
         let is_whole = match running.grammar.as_mut().map(|grammar| grammar.advance(token)).transpose() {
             Ok(whole) => whole == Some(true),
+            Err(_) if running.grammar.take_if(|grammar| grammar.is_help).is_some() => false,
             Err(error) => {
                 self.fail_as(index, Failure::Invalid(error));
                 return None;
@@ -590,24 +591,27 @@ fn next(
     logits: &[f32],
     running: &mut Running,
 ) -> Result<Token, Failure> {
-    let (sampling, step) = (&running.request.sampling, running.chosen);
-    let Some(grammar) = &mut running.grammar else {
-        let healing = &running.healing;
-        let allowed = |token| healing.is_empty() || vocabulary.fits(token, healing);
-        return sampler
-            .choose(logits, sampling, step, allowed)
-            .ok_or_else(|| Failure::Engine("no logit is finite".to_owned()));
-    };
-    // Mostly the likeliest token is admitted, and it alone is asked for.
-    if sampling.temperature <= 0.0
-        && let Some(token) = sampler.choose(logits, sampling, step, |_| true)
-        && grammar.admits(token).map_err(Failure::Invalid)?
-    {
-        return Ok(token);
+    let (sampling, step, healing) = (&running.request.sampling, running.chosen, &running.healing);
+    let spells = |token| healing.is_empty() || vocabulary.fits(token, healing);
+    let free = sampler.choose(logits, sampling, step, spells);
+    let free = free.ok_or_else(|| Failure::Engine("no logit is finite".to_owned()))?;
+    let Some(grammar) = &mut running.grammar else { return Ok(free) };
+    // Mostly it is admitted, and then it alone is asked for.
+    let held = grammar.admits(free).and_then(|is_admitted| {
+        if is_admitted {
+            return Ok(free);
+        }
+        let admitted = grammar.admitted()?;
+        let token = sampler.choose(logits, sampling, step, |token| spells(token) && admitted.has(token));
+        token.ok_or_else(|| "the schema cannot be held to: it admits no token here".to_owned())
+    });
+    match held {
+        Err(_) if grammar.is_help => {
+            running.grammar = None;
+            Ok(free)
+        }
+        held => held.map_err(Failure::Invalid),
     }
-    let admitted = grammar.admitted().map_err(Failure::Invalid)?;
-    let token = sampler.choose(logits, sampling, step, |token| admitted.has(token));
-    token.ok_or_else(|| Failure::Invalid("the schema cannot be held to: it admits no token here".to_owned()))
 }
 
 /// Adds a token after what the slot holds; returns the number of its row, which has `logits` or has not.

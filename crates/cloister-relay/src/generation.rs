@@ -161,6 +161,9 @@ fn check(upstream: &Upstream, request: &Generate) -> Result<(), Failure> {
     if request.json_schema.is_some() {
         return Err(Failure::Invalid("an upstream engine is held to no schema: leave it out".to_owned()));
     }
+    if request.syntax.is_some() {
+        return Err(Failure::Invalid("an upstream engine is held to no syntax".to_owned()));
+    }
     if request.digest_rows {
         return Err(Failure::Invalid("an upstream engine shows no logits".to_owned()));
     }

@@ -9,8 +9,8 @@ use protocol::Digest;
 use protocol::frame::{self, FrameError};
 use protocol::ids::GenerationId;
 use protocol::worker::{
-    Class, Drafts, Failure, FromWorker, Generate, OLDEST, Part, Ready, Sampling, Stop, Times, ToWorker,
-    Token, Until, VERSION,
+    Class, Drafts, Failure, FromWorker, Generate, OLDEST, Part, Ready, Sampling, Stop, Syntax, Times,
+    ToWorker, Token, Until, VERSION,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -29,6 +29,7 @@ const TEXT_BYTES_MAX: usize = 1 << 20;
 /// Of a worker that is older than schemas.
 const NO_SCHEMAS: &str =
     "this deployment's engine is of a version that holds no answer to a schema: leave the schema out";
+const NO_SYNTAX: &str = "this deployment's engine is of a version that holds no answer to a syntax";
 /// Messages that can wait for the worker to read them.
 const OUTBOX_MAX: usize = 1024;
 
@@ -65,6 +66,8 @@ pub struct Order {
     pub digest_rows: bool,
     /// What the text must be. Not together with `heal`.
     pub json_schema: Option<String>,
+    /// How the text goes on; only where the worker [knows](Worker::knows_syntax) any.
+    pub syntax: Option<Syntax>,
 }
 
 /// Why a worker did not do what it was asked.
@@ -230,10 +233,18 @@ impl Worker {
         self.shared.lock().generations.len()
     }
 
+    /// Whether answers can be held to the syntax of a language that the worker knows.
+    pub fn knows_syntax(&self) -> bool {
+        self.shared.version >= 9
+    }
+
     /// Starts a generation.
     pub async fn generate(&self, order: Order) -> Result<Generation, WorkerError> {
         if order.json_schema.is_some() && self.shared.version < 8 {
             return Err(Failure::Invalid(NO_SCHEMAS.to_owned()).into());
+        }
+        if order.syntax.is_some() && !self.knows_syntax() {
+            return Err(Failure::Invalid(NO_SYNTAX.to_owned()).into());
         }
         let id = self.shared.new_id();
         let (sender, events) = mpsc::channel(EVENTS_MAX);
@@ -261,6 +272,7 @@ impl Worker {
             digest_rows: order.digest_rows,
             credit: CREDIT,
             json_schema: order.json_schema,
+            syntax: order.syntax,
         };
         let message = ToWorker::Generate(Box::new(request));
         self.shared.outbox.send(message).await.map_err(|_| WorkerError::Gone)?;

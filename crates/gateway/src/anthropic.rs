@@ -86,6 +86,7 @@ pub(crate) fn parse(body: &[u8]) -> Result<Call<Messages>, DialectError> {
         predict_ms_max: None,
         until: Until::End,
         json_schema: None,
+        syntax: None,
     };
     let form = Messages {
         tools: tools.clone(),

@@ -64,6 +64,7 @@ pub(crate) fn parse(body: &[u8], credential: Credential) -> Result<(Generate, bo
         predict_ms_max: None,
         until: protocol::worker::Until::End,
         json_schema: None,
+        syntax: None,
     };
     let request = Request {
         credential,

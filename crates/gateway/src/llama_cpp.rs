@@ -93,6 +93,7 @@ fn call(
         predict_ms_max: predict_ms_max(fields)?,
         until,
         json_schema,
+        syntax: None,
     };
     let stream = fields.flag("stream")?;
     let count = fields.integer("n_cmpl", 1..=COUNT_MAX)?.unwrap_or(1);

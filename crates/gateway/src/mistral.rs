@@ -32,6 +32,7 @@ pub(crate) fn parse_fim(body: &[u8]) -> Result<Call<Fim>, DialectError> {
         predict_ms_max: None,
         until: until(&fields, &prefix)?,
         json_schema: None,
+        syntax: None,
     };
     if fields.integer("min_tokens", 0..=i64::from(u32::MAX))?.is_some_and(|tokens| tokens > 0) {
         return Err(fields.error("min_tokens", "is not supported: leave it out"));

@@ -135,6 +135,7 @@ fn call(fields: &Fields<'_>, ask: Ask, endpoint: Endpoint) -> Result<Asked, Dial
             Ask::Chat { .. } => Until::End,
         },
         json_schema,
+        syntax: None,
     };
     let stream = fields.raw("stream").is_none() || fields.flag("stream")?;
     let tools = match &ask {

@@ -146,6 +146,7 @@ fn call(
             Ask::Chat { .. } => Until::End,
         },
         json_schema: format(fields, "response_format")?,
+        syntax: None,
     };
     refuse_beside_tools(fields, "response_format", parameters.json_schema.as_ref(), &ask)?;
     let stream = fields.flag("stream")?;

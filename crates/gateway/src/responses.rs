@@ -72,6 +72,7 @@ pub(crate) fn parse(body: &[u8]) -> Result<Call<Responses>, DialectError> {
         predict_ms_max: None,
         until: Until::End,
         json_schema,
+        syntax: None,
     };
     let form = Responses {
         tools,

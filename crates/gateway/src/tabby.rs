@@ -68,6 +68,7 @@ pub(crate) fn parse_completion(body: &[u8]) -> Result<Call<Completion>, DialectE
         predict_ms_max: None,
         until,
         json_schema: None,
+        syntax: None,
     };
     let subject = match fields.raw("cloister") {
         Some(_) => subject(&fields)?,

@@ -15,13 +15,14 @@ use crate::ids::GenerationId;
 ///
 /// 7: [`WorkerSettings`] name a device.
 /// 8: [`Generate`] has a schema.
-pub const VERSION: u32 = 8;
+/// 9: [`Generate`] has a syntax.
+pub const VERSION: u32 = 9;
 
 /// The oldest version that a daemon speaks.
 pub const OLDEST: u32 = 6;
 
 /// Stands in every worker's program, so that its version is known before it runs. Programs without it speak version 6.
-pub const MARK: &str = "cloister worker protocol 8;";
+pub const MARK: &str = "cloister worker protocol 9;";
 
 /// A token's number in the model's vocabulary.
 pub type Token = i32;
@@ -69,15 +70,15 @@ impl ToWorker {
     /// The message's frame, as that version has it; `None` where it has no words for it.
     pub fn frame(&self, version: u32) -> Option<Result<Vec<u8>, FrameError>> {
         let ToWorker::Generate(generate) = self else { return Some(frame::encode(self)) };
-        if version >= 8 {
-            return Some(frame::encode(self));
-        }
-        if generate.json_schema.is_some() {
+        // What a version has no field for is one byte where it is absent, and the last.
+        let beyond = [(8, generate.json_schema.is_some()), (9, generate.syntax.is_some())];
+        let beyond = beyond.into_iter().filter(|(since, _)| version < *since);
+        let unknown = beyond.clone().count();
+        if beyond.into_iter().any(|(_, is_there)| is_there) {
             return None;
         }
-        // No schema is one byte, and the last.
         let shorter = |frame: Vec<u8>| {
-            let payload = frame.get(frame::HEADER_BYTES..frame.len() - 1).unwrap_or_default();
+            let payload = frame.get(frame::HEADER_BYTES..frame.len() - unknown).unwrap_or_default();
             let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
             [&length.to_le_bytes()[..], payload].concat()
         };
@@ -127,8 +128,23 @@ pub struct Generate {
     /// Tokens that may be sent before the first [`ToWorker::Credit`].
     pub credit: u32,
     /// The text is a value that this JSON Schema admits, or the beginning of one where it is cut off: tokens that do not
-    /// go on so are not chosen. Not together with `heal`. The last field: what older workers read ends before it.
+    /// go on so are not chosen. Not together with `heal`. What workers of version 7 read ends before it.
     pub json_schema: Option<String>,
+    /// The text goes on as a language's syntax allows. Not together with `json_schema`. What workers of version 8 read ends
+    /// before it.
+    pub syntax: Option<Syntax>,
+}
+
+/// A language's syntax, and where in a text an answer begins.
+///
+/// Worker and model need not obey it to the end: a text that is not of the language as the worker knows it, before or where
+/// it no longer can be, goes on as the model writes it. What the compiler says is what counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Syntax {
+    /// `ada` or `vhdl`; any other is refused.
+    pub language: String,
+    /// The text from its file's beginning to where the answer goes on.
+    pub before: String,
 }
 
 /// What goes first where not everything can.
@@ -483,9 +499,9 @@ mod tests {
         assert_eq!(MARK, format!("cloister worker protocol {VERSION};"));
     }
 
-    /// What older workers read is what newer ones do, less the last byte.
+    /// What older workers read is what newer ones do, less the last bytes.
     #[test]
-    fn generations_of_version_7() {
+    fn generations_of_older_versions() {
         #[derive(Debug, PartialEq, Deserialize)]
         struct Old {
             id: GenerationId,
@@ -503,13 +519,13 @@ mod tests {
             credit: u32,
         }
         #[derive(Debug, PartialEq, Deserialize)]
-        enum OldMessage {
+        enum OldMessage<T> {
             Hello,
             Tokenize,
             Spell,
-            Generate(Box<Old>),
+            Generate(T),
         }
-        let generate = |json_schema| {
+        let generate = |json_schema, syntax| {
             ToWorker::Generate(Box::new(Generate {
                 id: GenerationId(7),
                 prompt: vec![1, 300],
@@ -525,19 +541,29 @@ mod tests {
                 digest_rows: false,
                 credit: 256,
                 json_schema,
+                syntax,
             }))
         };
+        let schema = || Some("{}".to_owned());
+        let syntax = || Some(Syntax { language: "ada".to_owned(), before: String::new() });
         for version in [6, 7] {
-            let frame = generate(None).frame(version).unwrap().unwrap();
+            let frame = generate(None, None).frame(version).unwrap().unwrap();
             let (header, payload) = frame.split_at(frame::HEADER_BYTES);
             assert_eq!(frame::payload_len(header.try_into().unwrap()).unwrap(), payload.len());
-            let OldMessage::Generate(old) = frame::decode(payload).unwrap() else { panic!("{frame:?}") };
+            let OldMessage::<Old>::Generate(old) = frame::decode(payload).unwrap() else {
+                panic!("{frame:?}")
+            };
             assert_eq!((old.id, old.person, old.credit), (GenerationId(7), Digest([4; 32]), 256));
-            assert!(generate(Some("{}".to_owned())).frame(version).is_none());
+            assert!(generate(schema(), None).frame(version).is_none());
+            assert!(generate(None, syntax()).frame(version).is_none());
         }
-        let whole = generate(Some("{}".to_owned())).frame(VERSION).unwrap().unwrap();
+        let frame = generate(schema(), None).frame(8).unwrap().unwrap();
+        let read: OldMessage<(Old, Option<String>)> = frame::decode(&frame[frame::HEADER_BYTES..]).unwrap();
+        assert!(matches!(read, OldMessage::Generate((old, of)) if old.credit == 256 && of == schema()));
+        assert!(generate(None, syntax()).frame(8).is_none());
+        let whole = generate(schema(), syntax()).frame(VERSION).unwrap().unwrap();
         let read: ToWorker = frame::decode(&whole[frame::HEADER_BYTES..]).unwrap();
-        assert_eq!(read, generate(Some("{}".to_owned())));
+        assert_eq!(read, generate(schema(), syntax()));
     }
 
     /// As a daemon of version 6 wrote them.

@@ -250,7 +250,7 @@ impl WayResult {
         let draws: u64 = drawn.iter().map(|answer| u64::from(answer.draws)).sum();
         let ms: Vec<u64> = drawn.iter().map(|answer| answer.ms).collect();
         WayResult {
-            way: settings.way.name(),
+            way: settings.way_name(),
             sampling: settings.sampling,
             samples: settings.samples.max(1),
             tokens_max: settings.tokens_max,
@@ -575,6 +575,7 @@ mod tests {
         Settings {
             form: Form::Completion,
             way,
+            syntax: false,
             sampling: Sampling { seed: u64::MAX, temperature: 0.2, ..Sampling::GREEDY },
             samples,
             tokens_max: 8,

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, fmt, future::Future, sync::Arc};
 
-use languages::{Diagnostic, Severity};
+use languages::{Diagnostic, Language, Severity};
 use protocol::{Digest, worker::Sampling};
 use sha2::{Digest as _, Sha256};
 use tokio::{
@@ -20,6 +20,8 @@ use crate::{
     tool::with_causes,
 };
 
+/// Added to a way's name where answers are held to a syntax.
+const SYNTAX: &str = "+syntax";
 /// Steps of a procedure for one task.
 pub const STEPS_MAX: usize = 256;
 /// So many tasks in a row without an answer of the model's end a run: it is gone.
@@ -27,18 +29,20 @@ pub const UNANSWERED_MAX: u32 = 32;
 
 /// What answers questions. Closures that return a future are models.
 pub trait Model: Send + Sync + 'static {
-    /// One answer of at most `tokens_max` tokens; an error says why there is none.
+    /// One answer of at most `tokens_max` tokens, held to a language's syntax where the engine knows it; an error says why
+    /// there is none.
     fn draw(
         &self,
         question: Question,
         sampling: Sampling,
         tokens_max: u32,
+        syntax: Option<Language>,
     ) -> impl Future<Output = Result<Drawn, String>> + Send;
 }
 
 impl<F, A> Model for F
 where
-    F: Fn(Question, Sampling, u32) -> A + Send + Sync + 'static,
+    F: Fn(Question, Sampling, u32, Option<Language>) -> A + Send + Sync + 'static,
     A: Future<Output = Result<Drawn, String>> + Send,
 {
     fn draw(
@@ -46,8 +50,9 @@ where
         question: Question,
         sampling: Sampling,
         tokens_max: u32,
+        syntax: Option<Language>,
     ) -> impl Future<Output = Result<Drawn, String>> + Send {
-        self(question, sampling, tokens_max)
+        self(question, sampling, tokens_max, syntax)
     }
 }
 
@@ -259,6 +264,8 @@ pub struct Settings {
     pub form: Form,
     /// How they are answered.
     pub way: Way,
+    /// Whether answers are held to the syntax of the task's language.
+    pub syntax: bool,
     /// How tokens are chosen; its seed is the run's.
     pub sampling: Sampling,
     /// Answers that are judged for each task, from 1: pass@k needs at least k, and a temperature.
@@ -390,8 +397,14 @@ impl Settings {
             form: task.question(self.form).form().to_owned(),
             sampling: draws.candidate(0),
             tokens_max: self.tokens_max,
-            way: self.way.name(),
+            way: self.way_name(),
         }
+    }
+
+    /// The way's name with all that its answers depend on: a part of [`Key`].
+    #[must_use]
+    pub fn way_name(&self) -> String {
+        self.way.name() + if self.syntax { SYNTAX } else { "" }
     }
 }
 
@@ -433,6 +446,7 @@ impl<M: Model> Work<M> {
             errors: None,
             unchecked: None,
         };
+        let syntax = self.settings.syntax.then(|| task.unit(form, "").language);
         let mut procedure = self.settings.way.begin(task, form, draws);
         let mut step = procedure.next(Heard::Nothing);
         // Errors of the answers that were checked: the way may end with any of them.
@@ -442,7 +456,7 @@ impl<M: Model> Work<M> {
                 Step::Draw { question, sampling, tokens_max } => {
                     let turn = self.slots.acquire().await;
                     let tokens_max = tokens_max.unwrap_or(self.settings.tokens_max);
-                    let drawn = self.model.draw(question, sampling, tokens_max).await;
+                    let drawn = self.model.draw(question, sampling, tokens_max, syntax).await;
                     drop(turn);
                     match drawn {
                         Ok(drawn) => {

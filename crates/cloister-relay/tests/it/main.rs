@@ -114,6 +114,7 @@ fn order() -> Order {
         class: Class::Completion,
         digest_rows: false,
         json_schema: None,
+        syntax: None,
     }
 }
 

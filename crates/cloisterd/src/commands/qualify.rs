@@ -116,6 +116,10 @@ enum WayName {
     BestOf,
     /// Likewise, each mended by the compiler's words.
     Repair,
+    /// The first answer, held to the language's syntax as it is written (Ada and VHDL, in completions).
+    PlainSyntax,
+    /// Repair of answers that are.
+    RepairSyntax,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -175,9 +179,10 @@ impl Qualify {
             let slots = usize::try_from(deployment.ready.slots).unwrap_or(1);
             let of = Arc::clone(&deployment);
             let max_tokens = self.max_tokens;
-            let draws = Arc::new(move |question: Question, sampling: Sampling, tokens_max: u32| {
+            let draws = Arc::new(move |question: Question, sampling: Sampling, tokens_max: u32, syntax| {
                 let deployment = Arc::clone(&of);
-                async move { draw(&deployment, question, sampling, tokens_max.min(max_tokens)).await }
+                let tokens_max = tokens_max.min(max_tokens);
+                async move { draw(&deployment, question, sampling, tokens_max, syntax).await }
             });
             for suite in &suites {
                 let facts = Facts {
@@ -187,9 +192,10 @@ impl Qualify {
                     toolchains: place.toolchains(suite),
                     made_at: Timestamp::now().to_string(),
                 };
-                let settings = |way| Run {
+                let settings = |way: WayName| Run {
                     form: self.form.into(),
-                    way,
+                    way: self.way(way),
+                    syntax: matches!(way, WayName::PlainSyntax | WayName::RepairSyntax),
                     sampling: Sampling { seed: self.seed, ..Sampling::GREEDY },
                     samples: 1,
                     tokens_max: self.max_tokens,
@@ -198,10 +204,10 @@ impl Qualify {
                     slots,
                     judges: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
                 };
-                let mut report = Report::new(suite, &settings(Way::Plain), facts);
+                let mut report = Report::new(suite, &settings(WayName::Plain), facts);
                 for way in &self.ways {
-                    let settings = settings(self.way(*way));
-                    let bar = output::counted(&format!("{} {}", suite.name, settings.way.name()));
+                    let settings = settings(*way);
+                    let bar = output::counted(&format!("{} {}", suite.name, settings.way_name()));
                     let ran = run(
                         suite,
                         Arc::clone(&draws),
@@ -246,9 +252,9 @@ impl Qualify {
     fn way(&self, name: WayName) -> Way {
         let (n, temperature) = (self.candidates, self.temperature);
         match name {
-            WayName::Plain => Way::Plain,
+            WayName::Plain | WayName::PlainSyntax => Way::Plain,
             WayName::BestOf => Way::BestOf { n, temperature },
-            WayName::Repair => {
+            WayName::Repair | WayName::RepairSyntax => {
                 let limits =
                     languages::Limits { candidates_max: n, temperature, ..languages::Limits::default() };
                 Repair { limits }.into()
@@ -306,6 +312,7 @@ async fn draw(
     question: Question,
     sampling: Sampling,
     tokens_max: u32,
+    syntax: Option<languages::Language>,
 ) -> Result<Drawn, String> {
     let (ask, stop, until) = match question {
         Question::Complete { prompt, stop } => (Ask::Complete { prompt }, stop, Until::End),
@@ -325,6 +332,7 @@ async fn draw(
         predict_ms_max: None,
         until,
         json_schema: None,
+        syntax,
     };
     let drawn = trial::draw(deployment, &ask, &parameters).await?;
     Ok(Drawn { text: drawn.text, tokens: drawn.tokens, ms: drawn.ms })

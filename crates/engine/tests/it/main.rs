@@ -76,6 +76,7 @@ fn order(prompt: Vec<Token>) -> Order {
         class: Class::Completion,
         digest_rows: false,
         json_schema: None,
+        syntax: None,
     }
 }
 

@@ -141,6 +141,7 @@ fn settings(way: Way) -> Settings {
         form: Form::Completion,
         way,
         sampling: Sampling { seed: 7, ..Sampling::GREEDY },
+        syntax: false,
         samples: 1,
         tokens_max: 64,
         model: Digest([1; 32]),
@@ -150,7 +151,11 @@ fn settings(way: Way) -> Settings {
     }
 }
 
-type Answer = Box<dyn Fn(Question, Sampling, u32) -> std::future::Ready<Result<Drawn, String>> + Send + Sync>;
+type Answer = Box<
+    dyn Fn(Question, Sampling, u32, Option<languages::Language>) -> std::future::Ready<Result<Drawn, String>>
+        + Send
+        + Sync,
+>;
 
 /// A model that answers by its question's number, and how often it was asked.
 fn model(
