@@ -24,6 +24,7 @@ mod experts;
 mod hostile;
 mod invariance;
 mod schemas;
+mod syntax;
 mod turns;
 
 fn settings() -> WorkerSettings {
