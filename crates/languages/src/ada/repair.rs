@@ -28,6 +28,7 @@ pub(crate) const KINDS: &[Kind] = &[
     Kind::new("a word for another", words::should_be),
     Kind::new("a string in single quotes", words::single_quotes),
     Kind::new("mixed logical operators", words::mixed_operators),
+    Kind::new("parentheses around a minus", words::unary_minus),
     Kind::new("a missing word", words::missing),
     Kind::new("a misspelt name", names::misspelt),
     Kind::new("a function of another language", names::foreign_function),

@@ -122,6 +122,7 @@ fn adas_mistakes_are_mended() {
         ("a word for another", "   Y : Integer;\nbegin\n   Y = 3;\n   return Y;"),
         ("a word for another", "begin\n   if N <> 3 then\n      return 1;\n   end if;\n   return 2;"),
         ("a string in single quotes", "   Y : String := 'abc';\nbegin\n   return Y'Length;"),
+        ("parentheses around a minus", "begin\n   return N * -abs (N);"),
         (
             "mixed logical operators",
             "begin\n   if N = 1 and N = 2 or N = 3 then\n      return 1;\n   end if;\n   return 2;",

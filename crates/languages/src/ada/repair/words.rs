@@ -164,6 +164,16 @@ pub(super) fn mixed_operators(draft: &Draft<'_>, report: &Report<'_>) -> Option<
     report.says("mixed logical operators").then(|| group(draft, report.token))?
 }
 
+/// `A * -1` needs parentheses around its second operand.
+pub(super) fn unary_minus(draft: &Draft<'_>, report: &Report<'_>) -> Option<Vec<Edit>> {
+    let minus = report.token;
+    if !report.says("parentheses required for unary minus") || !draft.is(minus, "-") {
+        return None;
+    }
+    let end = draft.end(primary_end(draft, minus + 1).checked_sub(1)?);
+    Some(vec![insert(draft.start(minus), "("), insert(end, ")")])
+}
+
 /// `missing ";"`, and `"loop" expected`.
 pub(super) fn missing(draft: &Draft<'_>, report: &Report<'_>) -> Option<Vec<Edit>> {
     let message = report.messages.first()?;
