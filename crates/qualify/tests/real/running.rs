@@ -123,6 +123,25 @@ pub(crate) const TESTS: &[Test] = &[
             assert!(matches!(answer.verdict, Verdict::DoesNotCompile { .. }));
         }
     }),
+    ("a run may hold answers to the syntax of the task's language, and such answers are kept apart", || {
+        let ground = Ground::new();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("answers.jsonl");
+        let suite = tasks::ada();
+        let held: Arc<std::sync::Mutex<Vec<Option<languages::Language>>>> = Arc::default();
+        let noted = Arc::clone(&held);
+        let model: Arc<Answer> = Arc::new(Box::new(move |_, _, _, syntax| {
+            noted.lock().unwrap().push(syntax);
+            std::future::ready(Ok(Drawn { text: "2 * N".to_owned(), tokens: 10, ms: 5 }))
+        }));
+        let free = settings(Way::Plain);
+        let syntax = Settings { syntax: true, ..settings(Way::Plain) };
+        assert_eq!([free.way_name(), syntax.way_name()], ["plain", "plain+syntax"]);
+        for settings in [&free, &syntax, &syntax] {
+            plainly(&ground, &suite, &model, settings.clone(), &path).unwrap();
+        }
+        assert_eq!(*held.lock().unwrap(), [None, Some(languages::Language::Ada)]);
+    }),
 ];
 
 /// Six tasks like the one of Python.
@@ -163,7 +182,7 @@ fn model(
 ) -> (Arc<Answer>, Arc<AtomicU32>) {
     let asked = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&asked);
-    let model: Answer = Box::new(move |_, sampling, _| {
+    let model: Answer = Box::new(move |_, sampling, _, _| {
         let number = counted.fetch_add(1, Ordering::SeqCst);
         std::future::ready(answer(number, sampling).map(|text| Drawn { text, tokens: 10, ms: 5 }))
     });
