@@ -270,7 +270,7 @@ mod tests {
                 ("procedure P is begin if X then null; elif", " Y then null; end if; end P;"),
                 ("procedure P is begin if X then null; else if Y then null; end if; end ", "P;"),
                 ("procedure P is begin A", "[1] := 2; end P;"),
-                ("procedure P is X : Integer; for", " I in 1 .. 2 loop null; end loop; begin null; end P;"),
+                ("procedure P is X : Integer; fo", "r I in 1 .. 2 loop null; end loop; begin null; end P;"),
                 ("procedure P is X_1 : Integer; Y_", " : Integer; begin null; end P;"),
                 ("procedure P is begin Sum :", " Integer; end P;"),
                 ("procedure P is begin loop exit when A and B ", "or C; end loop; end P;"),
