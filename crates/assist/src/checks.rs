@@ -189,7 +189,14 @@ impl House {
         };
         let (check, said) = self.look(&text, checker).await;
         self.write_check(record, &check).await?;
-        Ok((check, said))
+        let (project, rules) = (Project::default(), Rules::default());
+        let further = Language::further_checker(&text.unit(&text.text, &project, &rules));
+        let is_clean = check.reason.is_none() && !said.iter().any(|one| one.severity == Severity::Error);
+        let Some(further) = further.filter(|_| is_clean) else { return Ok((check, said)) };
+        let (deeper, more) = self.look(&text, further).await;
+        self.write_check(record, &deeper).await?;
+        // Where it did not run, the leaf says so, and the first one's word is what there is.
+        Ok(if deeper.reason.is_none() { (deeper, more) } else { (check, said) })
     }
 
     /// The first checker whose programs are here, or else the first, which then says what is missing.

@@ -175,6 +175,7 @@ impl Assist {
                         },
                         tokens_max: Some(draw.tokens_max),
                         until: Until::End,
+                        syntax: Some(language),
                         ..request.parameters.clone()
                     };
                     let ask = match &chat {

@@ -98,18 +98,12 @@ pub(crate) fn text_before(prompt_text: &str) -> String {
     #[derive(Deserialize)]
     #[serde(rename_all = "snake_case")]
     enum Kept {
-        Complete {
-            prompt: String,
-        },
-        Fill {
-            prefix: String,
-        },
-        #[serde(other)]
-        Chat,
+        Complete { prompt: String },
+        Fill { prefix: String },
     }
     match serde_json::from_str(prompt_text) {
         Ok(Kept::Complete { prompt: before } | Kept::Fill { prefix: before }) => before,
-        Ok(Kept::Chat) | Err(_) => String::new(),
+        Err(_) => String::new(),
     }
 }
 

@@ -122,13 +122,18 @@ fn grammar(
         (None, Some(Syntax { language, mut before })) => {
             if request.heal {
                 // What is chosen again stands at the end of both.
-                let healed = vocabulary.take_unfinished(&mut request.prompt.clone());
-                if before.as_bytes().ends_with(&healed) {
-                    before.truncate(before.len() - healed.len());
-                }
+                cut_end(&mut before, &vocabulary.take_unfinished(&mut request.prompt.clone()));
             }
             grammars.of_syntax(model, vocabulary, &language, &before)
         }
+    }
+}
+
+/// Takes `end` off a text, if it ends so and is a text without it.
+fn cut_end(text: &mut String, end: &[u8]) {
+    let at = text.len() - if text.as_bytes().ends_with(end) { end.len() } else { 0 };
+    if text.is_char_boundary(at) {
+        text.truncate(at);
     }
 }
 
@@ -164,4 +169,19 @@ fn tokenize(model: &Model, parts: &[Part]) -> Result<Vec<Token>, String> {
         }
     }
     Ok(tokens)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn an_end_that_begins_inside_a_character_stays() {
+        let after = |text: &str, end: &[u8]| {
+            let mut text = text.to_owned();
+            super::cut_end(&mut text, end);
+            text
+        };
+        assert_eq!(after("Items'Ran", b"Ran"), "Items'");
+        assert_eq!(after("Items", b"Range"), "Items");
+        assert_eq!(after("\u{e9}t", b"\xa9t"), "\u{e9}t");
+    }
 }

@@ -29,6 +29,8 @@ pub struct Checker {
     pub version: &'static [&'static str],
     /// What must not even be handed to the program.
     pub(crate) refuse: Option<fn(&Unit<'_>) -> Option<Diagnostic>>,
+    /// Whether it looks at a whole unit, too, that the first has nothing against.
+    pub(crate) further: Option<fn(&Unit<'_>) -> bool>,
     pub(crate) plan: fn(&Unit<'_>) -> Option<Plan>,
     pub(crate) library: Option<fn(&[PathBuf]) -> Plan>,
     pub(crate) read: fn(&Unit<'_>, &Written<'_>) -> Vec<Diagnostic>,
@@ -184,6 +186,12 @@ impl Language {
     /// The checkers of the language, the first being the one to ask while a person types.
     pub fn checkers(self) -> &'static [Checker] {
         self.pack().checkers
+    }
+
+    /// The checker that looks at a whole unit once the first has nothing against it, where this is one for it.
+    pub fn further_checker(unit: &Unit<'_>) -> Option<&'static Checker> {
+        let looks = |checker: &&Checker| checker.further.is_some_and(|looks| looks(unit));
+        unit.language.checkers().iter().find(looks)
     }
 
     /// All checkers that there are.

@@ -3,22 +3,28 @@
 use std::path::{Path, PathBuf};
 
 use jail::tool::Launcher;
-use languages::{Checker, Diagnostic, Project, Unit, Written};
+use languages::{Checker, Diagnostic, Language, Project, Severity, Unit, Written};
 
 use crate::judge::LIMITS;
 pub use crate::tool::NotRun;
 use crate::tool::{Run, Scratch, need, succeeded};
 
-/// What the first checker of the unit's language says, which is the quick one. It is run in a folder of its own below
-/// `scratch_root`, which is gone afterwards. An empty answer is a clean unit; everything that keeps a checker from
-/// saying so is an error.
+/// What the first checker of the unit's language says, which is the quick one, and where that finds no error, what the
+/// further one does, if there is one. Each is run in a folder of its own below `scratch_root`, which is gone afterwards. An
+/// empty answer is a clean unit; everything that keeps a checker from saying so is an error.
 pub fn opinion(
     launcher: &Launcher<'_>,
     scratch_root: &Path,
     unit: &Unit<'_>,
 ) -> Result<Vec<Diagnostic>, NotRun> {
     let checker = unit.language.checkers().first().ok_or_else(|| no_checker(unit))?;
-    opinion_of(launcher, scratch_root, checker, unit)
+    let said = opinion_of(launcher, scratch_root, checker, unit)?;
+    match Language::further_checker(unit) {
+        Some(further) if !said.iter().any(|one| one.severity == Severity::Error) => {
+            opinion_of(launcher, scratch_root, further, unit)
+        }
+        _ => Ok(said),
+    }
 }
 
 /// What one checker says.

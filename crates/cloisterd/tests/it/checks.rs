@@ -205,8 +205,11 @@ fn generation_goes_on_until_the_compiler_is_content_or_says_what_is_left() {
     let rounds = answer["rounds"].as_array().unwrap();
     assert!(!rounds.is_empty());
     for round in rounds {
-        let document = house.explain(round["record"].as_u64().unwrap());
+        let record = round["record"].as_u64().unwrap();
+        let document = house.explain(record);
         assert!(kinds(&document).contains(&"check"), "{document}");
+        // What a draw was held to is a part of its record.
+        assert_eq!(house.server.replay(record).unwrap()["matches"], true);
     }
     house.server.verify().unwrap();
 }

@@ -9,6 +9,7 @@ pub(super) const CHECKERS: &[Checker] = &[Checker {
     claims: "assembles for this machine; not linked, not run",
     version: &["--version"],
     refuse: None,
+    further: None,
     plan,
     library: None,
     read,

@@ -36,6 +36,7 @@ pub(crate) const fn gcc(
         claims: CLAIMS,
         version,
         refuse: None,
+        further: None,
         plan,
         library: None,
         read,
@@ -45,7 +46,18 @@ pub(crate) const fn gcc(
 pub(crate) const fn clang(plan: fn(&Unit<'_>) -> Option<Plan>) -> Checker {
     let (programs, version) = (&["clang"], &["--version"]);
     let (name, package) = ("clang", "clang");
-    Checker { name, programs, package, claims: CLAIMS, version, refuse: None, plan, library: None, read }
+    Checker {
+        name,
+        programs,
+        package,
+        claims: CLAIMS,
+        version,
+        refuse: None,
+        further: None,
+        plan,
+        library: None,
+        read,
+    }
 }
 
 fn plan_gcc(unit: &Unit<'_>) -> Option<Plan> {

@@ -12,6 +12,7 @@ pub(super) const CHECKERS: &[Checker] = &[Checker {
     claims: "legal in GnuCOBOL's dialect, with the copybooks that are there; not run",
     version: &["--version"],
     refuse: None,
+    further: None,
     plan,
     library: None,
     read,

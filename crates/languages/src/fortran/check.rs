@@ -12,6 +12,7 @@ pub(super) const CHECKERS: &[Checker] = &[Checker {
     claims: "legal by the compiler's rules, with the modules that are there; not linked, not run",
     version: &["-dumpfullversion"],
     refuse: None,
+    further: None,
     plan,
     library: None,
     read,

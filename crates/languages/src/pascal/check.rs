@@ -13,6 +13,7 @@ pub(super) const CHECKERS: &[Checker] = &[Checker {
     claims: "legal by the compiler's rules, with the units that are there; not linked, not run",
     version: &["-iV"],
     refuse: None,
+    further: None,
     plan,
     library: None,
     read,

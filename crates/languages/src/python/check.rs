@@ -9,6 +9,7 @@ pub(super) const CHECKERS: &[Checker] = &[Checker {
     claims: "compiles; names, types and imports are not looked at; not run",
     version: &["--version"],
     refuse: None,
+    further: None,
     plan,
     library: None,
     read,

@@ -12,6 +12,7 @@ pub(super) const CHECKERS: &[Checker] = &[Checker {
     claims: "legal as a crate of this one file; other crates and modules are not known; not run",
     version: &["--version"],
     refuse: None,
+    further: None,
     plan,
     library: None,
     read,

@@ -15,6 +15,7 @@ pub(super) const CHECKERS: &[Checker] = &[
         claims: "legal by the language's rules; not elaborated, not simulated",
         version: &["--version"],
         refuse: Some(refuse),
+        further: None,
         plan,
         library: Some(library),
         read,
@@ -26,6 +27,7 @@ pub(super) const CHECKERS: &[Checker] = &[
         claims: "the last entity elaborates with its generics' defaults and can be synthesised; not simulated",
         version: &["--version"],
         refuse: Some(refuse),
+        further: Some(is_hardware),
         plan: plan_synthesis,
         library: Some(library),
         read,
@@ -113,7 +115,8 @@ fn plan(unit: &Unit<'_>) -> Option<Plan> {
 }
 
 fn plan_synthesis(unit: &Unit<'_>) -> Option<Plan> {
-    let top = last_entity(unit)?;
+    let written = words(unit);
+    let top = written[last_entity(&written)?];
     let more = SWITCHES.map(str::to_owned).into_iter().chain(switches(unit, accepts_switch));
     Some(match library_of(unit) {
         Some(library) => {
@@ -134,23 +137,37 @@ pub(super) fn accepts_switch(switch: &str) -> bool {
     matches!(switch, "-fsynopsys" | "-fexplicit") || is_plain_switch(switch, &["--warn-"])
 }
 
-/// The name behind the last `entity` that is followed by `is`.
-fn last_entity<'t>(unit: &Unit<'t>) -> Option<&'t str> {
-    let written: Vec<&str> = Lexer::new(&unit.language.pack().lexis, unit.text)
-        .map(|lexeme| &unit.text[lexeme.start..lexeme.end])
-        .collect();
+/// Whether the last entity can be expected to become hardware: it has ports, which a test bench has not, its architecture is
+/// here, and each of its generics has a default.
+fn is_hardware(unit: &Unit<'_>) -> bool {
+    let written = words(unit);
+    let Some(name) = last_entity(&written) else { return false };
+    let is = |word: &&str, other: &str| word.eq_ignore_ascii_case(other);
+    let end = written[name..].iter().position(|word| is(word, "architecture"));
+    let (declaration, rest) = written[name..].split_at(end.unwrap_or(written.len() - name));
+    let Some(ports) = declaration.iter().position(|word| is(word, "port")) else { return false };
+    let count = |symbol: &str| declaration[..ports].iter().filter(|word| **word == symbol).count();
+    rest.get(2..4).is_some_and(|of| is(&of[0], "of") && is(&&*of[1], written[name]))
+        // A default is a colon more, and an equals sign.
+        && count(":") == 2 * count("=")
+}
+
+/// Where the name of the last `entity` stands that is followed by `is`.
+fn last_entity(written: &[&str]) -> Option<usize> {
     let is_name = |name: &str| {
         name.starts_with(|first: char| first.is_ascii_alphabetic())
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     };
-    written.windows(3).rev().find_map(|three| match three {
-        [entity, name, is]
-            if entity.eq_ignore_ascii_case("entity") && is.eq_ignore_ascii_case("is") && is_name(name) =>
-        {
-            Some(*name)
-        }
-        _ => None,
-    })
+    let begins = |three: &[&str]| {
+        matches!(three, [entity, name, is]
+            if entity.eq_ignore_ascii_case("entity") && is.eq_ignore_ascii_case("is") && is_name(name))
+    };
+    written.windows(3).rposition(begins).map(|at| at + 1)
+}
+
+fn words<'t>(unit: &Unit<'t>) -> Vec<&'t str> {
+    let lexemes = Lexer::new(&unit.language.pack().lexis, unit.text);
+    lexemes.map(|lexeme| &unit.text[lexeme.start..lexeme.end]).collect()
 }
 
 /// Lines such as `unit.vhd:3:39: no declaration for "x"` and `unit.vhd:8:3:warning: infinite loop`. That the library has

@@ -210,6 +210,32 @@ fn ghdl_looks_at_a_unit() {
     );
 }
 
+/// A unit that is legal is synthesised, too, where it is meant for that: what infers a latch is not clean.
+#[test]
+fn a_whole_unit_of_hardware_is_synthesised() {
+    let further = |text: &str| {
+        let (project, rules) = (Project::default(), Rules::default());
+        let unit = Unit { language: Language::Vhdl, file_name: None, text, project: &project, rules: &rules };
+        Language::further_checker(&unit).map(|checker| checker.name)
+    };
+    let entity = ENTITY.replace("¤c", "a");
+    assert_eq!(further(&entity), Some("ghdl-synth"));
+    let latch = entity.replace(
+        "\tb <= not a;",
+        "  ¤process (a) begin\n    if a = '1' then b <= a; end if;\n  end process;",
+    );
+    assert_marked(Language::Vhdl, "ghdl-synth", None, &latch, "latch");
+    for other in [
+        "entity bench is\nend entity;\narchitecture r of bench is\n  component c is port (x : in bit); end component;\nbegin\nend;\n",
+        "package p is\n  constant k : integer := 3;\nend package;\n",
+        &entity.replace("architecture r of e is", "architecture r of f is"),
+        &entity.replace("  port (", "  generic (n : integer);\n  port ("),
+    ] {
+        assert_eq!(further(other), None, "{other}");
+    }
+    assert!(further(&entity.replace("  port (", "  generic (n : integer := 4);\n  port (")).is_some());
+}
+
 #[test]
 fn ghdl_knows_the_project() {
     let (source, library) = (Folder::new(), Folder::new());
