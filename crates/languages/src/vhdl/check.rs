@@ -147,7 +147,7 @@ fn is_hardware(unit: &Unit<'_>) -> bool {
     let (declaration, rest) = written[name..].split_at(end.unwrap_or(written.len() - name));
     let Some(ports) = declaration.iter().position(|word| is(word, "port")) else { return false };
     let count = |symbol: &str| declaration[..ports].iter().filter(|word| **word == symbol).count();
-    rest.get(2..4).is_some_and(|of| is(&of[0], "of") && is(&&*of[1], written[name]))
+    rest.get(2..4).is_some_and(|of| is(&of[0], "of") && is(&of[1], written[name]))
         // A default is a colon more, and an equals sign.
         && count(":") == 2 * count("=")
 }
