@@ -28,36 +28,22 @@ pub(crate) const fn gcc(
     plan: fn(&Unit<'_>) -> Option<Plan>,
 ) -> Checker {
     let programs: &'static [&'static str] = if program.len() == 3 { &["gcc"] } else { &["g++"] };
-    let version = &["-dumpfullversion"];
-    Checker {
-        name: program,
-        programs,
-        package,
-        claims: CLAIMS,
-        version,
-        refuse: None,
-        further: None,
-        plan,
-        library: None,
-        read,
-    }
+    compiler(program, programs, package, &["-dumpfullversion"], plan)
 }
 
 pub(crate) const fn clang(plan: fn(&Unit<'_>) -> Option<Plan>) -> Checker {
-    let (programs, version) = (&["clang"], &["--version"]);
-    let (name, package) = ("clang", "clang");
-    Checker {
-        name,
-        programs,
-        package,
-        claims: CLAIMS,
-        version,
-        refuse: None,
-        further: None,
-        plan,
-        library: None,
-        read,
-    }
+    compiler("clang", &["clang"], "clang", &["--version"], plan)
+}
+
+const fn compiler(
+    name: &'static str,
+    programs: &'static [&'static str],
+    package: &'static str,
+    version: &'static [&'static str],
+    plan: fn(&Unit<'_>) -> Option<Plan>,
+) -> Checker {
+    let (refuse, further, library) = (None, None, None);
+    Checker { name, programs, package, claims: CLAIMS, version, refuse, further, plan, library, read }
 }
 
 fn plan_gcc(unit: &Unit<'_>) -> Option<Plan> {
