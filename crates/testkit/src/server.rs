@@ -274,10 +274,21 @@ impl Server {
         succeeded("cloisterd", arguments, &output)
     }
 
-    /// Runs an administration command, whatever comes of it.
+    /// Runs an administration command, whatever comes of it. One that does not end fails: a daemon that serves where
+    /// it should refuse would keep the tests waiting for ever.
     pub fn cloisterd_output(&self, arguments: &[&str]) -> Result<Output, Failure> {
-        let mut command = self.daemon_command()?;
-        Ok(command.arg("--data").arg(self.data()).args(arguments).stdin(Stdio::null()).output()?)
+        const SECONDS: &str = "600";
+        const TIMED_OUT: i32 = 124;
+        let command = self.daemon_command()?;
+        let mut bounded = Command::new("timeout");
+        bounded.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        bounded.arg(SECONDS).arg(command.get_program()).arg("--data").arg(self.data()).args(arguments);
+        let output = bounded.stdin(Stdio::null()).output()?;
+        if output.status.code() == Some(TIMED_OUT) {
+            let words = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("cloisterd {} ran for {SECONDS} s:\n{words}", arguments.join(" ")).into());
+        }
+        Ok(output)
     }
 
     /// Runs a people's command against this server, whatever comes of it.

@@ -98,7 +98,12 @@ fn a_flipped_byte_in_the_ledger() {
 #[test]
 fn a_flipped_byte_in_the_model_or_the_engine_is_refused() {
     let server = answered();
-    let blob = largest(&server.data().join("models/blobs"));
+    let lock = server.data().join("deployments.lock");
+    let text = fs::read_to_string(&lock).unwrap();
+    let model = text.lines().find_map(|line| line.strip_prefix("model = \"sha256:")?.strip_suffix('"'));
+    let blob = server.data().join("models/blobs").join(format!("sha256-{}", model.unwrap()));
+    let kept = text.lines().find_map(|line| line.strip_prefix("engine_build = \"sha256:")?.strip_suffix('"'));
+    let kept = server.data().join("models/blobs").join(format!("sha256-{}", kept.unwrap()));
     let original = fs::read(&blob).unwrap();
     flip(&blob, 1000);
     let serve = server.cloisterd_output(&["serve"]).unwrap();
@@ -108,9 +113,13 @@ fn a_flipped_byte_in_the_model_or_the_engine_is_refused() {
     fs::remove_file(&blob).unwrap();
     testkit_write(&blob, &original);
     server.cloisterd(&["model", "verify", "coder"]).unwrap();
+    // The copy of the engine that answers again when another one is installed.
+    flip(&kept, 1000);
+    let verify = server.cloisterd_output(&["model", "verify", "coder"]).unwrap();
+    let words = String::from_utf8_lossy(&verify.stderr).into_owned();
+    assert!(!verify.status.success() && words.contains("copy of the engine"), "{words}");
+    flip(&kept, 1000);
     // Another lock than the one that the ledger knows.
-    let lock = server.data().join("deployments.lock");
-    let text = fs::read_to_string(&lock).unwrap();
     testkit_write(&lock, text.replace("slots = 8", "slots = 9").as_bytes());
     assert!(refused(&server).contains("model restore-lock"), "{}", refused(&server));
     fs::remove_file(&lock).unwrap();
@@ -150,7 +159,7 @@ fn a_flipped_byte_in_the_model_or_the_engine_is_refused() {
 
 fn refused(server: &Server) -> String {
     let serve = server.cloisterd_output(&["serve"]).unwrap();
-    assert!(!serve.status.success());
+    assert!(!serve.status.success(), "it served");
     String::from_utf8_lossy(&serve.stderr).into_owned()
 }
 
