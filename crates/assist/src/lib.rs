@@ -315,7 +315,7 @@ impl Assist {
                 begin_of_text: ready.map(|ready| ready.begin_of_text_spelling.clone()).unwrap_or_default(),
                 end_of_text: ready.map(|ready| ready.end_of_text_spelling.clone()).unwrap_or_default(),
                 fill: ready.is_some_and(|ready| ready.fill.is_some()),
-                tools: ready.and_then(|ready| ToolFormat::of_template(ready.model.chat_template.as_deref())),
+                tools: ready.and_then(|ready| walk::tool_format(&facts, ready)),
                 up: ready.is_some(),
                 training_data: facts.training_data.clone(),
             }

@@ -8,7 +8,7 @@ use protocol::worker::{FillTokens, Part, Token};
 use retrieval::{Found, Passage};
 
 use crate::template::{self, Surroundings, TemplateError};
-use crate::{Ask, Extra, ToolChoice, ToolFormat};
+use crate::{Ask, Extra, ToolChoice, walk};
 
 /// Tokens of a hole's surroundings at most, beside other files: what a plain CPU reads in a few seconds.
 const SURROUNDINGS_TOKENS: usize = 2048;
@@ -95,7 +95,7 @@ pub(crate) async fn build(
                 end_of_text: &ready.end_of_text_spelling,
             };
             let template = ready.model.chat_template.as_deref();
-            let format = ToolFormat::of_template(template);
+            let format = walk::tool_format(&deployment.facts, ready);
             // A model that knows no tools may go without, where it need not call one.
             let offered = if format.is_some() { tools.offered.as_slice() } else { &[] };
             let opening = format.map_or_else(

@@ -23,6 +23,9 @@ pub struct Tool {
     pub description: Option<String>,
     /// The JSON schema of its arguments.
     pub parameters: Json,
+    /// Whether a call that must be made is held to that schema, and refused where the engine cannot.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strict: bool,
 }
 
 /// A call that a model made.
@@ -64,6 +67,15 @@ impl Tools {
         self.offered.iter().any(|tool| tool.name == name)
     }
 
+    /// Those that can be called.
+    fn callable(&self) -> impl Iterator<Item = &Tool> {
+        let named = match &self.choice {
+            ToolChoice::Named(name) => Some(name),
+            ToolChoice::Auto | ToolChoice::Required => None,
+        };
+        self.offered.iter().filter(move |tool| named.is_none_or(|name| tool.name == *name))
+    }
+
     /// The one tool that can be called, where there is one.
     fn only(&self) -> Option<&str> {
         match (&self.choice, self.offered.as_slice()) {
@@ -74,9 +86,15 @@ impl Tools {
     }
 }
 
-/// How a model writes calls.
+/// How a model writes calls, and whether its engine can hold it to one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ToolFormat {
+pub struct ToolFormat {
+    style: Style,
+    is_held: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Style {
     /// `<tool_call>{"name": …, "arguments": {…}}</tool_call>`, as Hermes and Qwen 2.5 were trained.
     Tagged,
     /// A JSON object alone, or in a code block: what models of templates that say nothing else mostly do.
@@ -84,19 +102,31 @@ pub enum ToolFormat {
 }
 
 impl ToolFormat {
-    /// What a chat template teaches; `None` where it knows no tools.
-    pub fn of_template(template: Option<&str>) -> Option<ToolFormat> {
+    /// What a chat template teaches; `None` where it knows no tools. `holds_schemas` says whether the engine can hold an
+    /// answer to a JSON Schema.
+    pub fn of_template(template: Option<&str>, holds_schemas: bool) -> Option<ToolFormat> {
         let template = template.filter(|template| template.contains("tools"))?;
-        Some(if template.contains(json_calls::TAG) { ToolFormat::Tagged } else { ToolFormat::Bare })
+        let style = if template.contains(json_calls::TAG) { Style::Tagged } else { Style::Bare };
+        Some(ToolFormat { style, is_held: holds_schemas })
     }
 
-    /// The beginning of the answer, where a tool must be called: nothing else can follow it. `None` where this format has
-    /// no beginning that says so.
+    fn is_tagged(self) -> bool {
+        self.style == Style::Tagged
+    }
+
+    /// The beginning of the answer, where a tool must be called. `None` where neither a beginning nor the engine can see to
+    /// it that a call follows.
     pub(crate) fn opening(self, tools: &Tools) -> Option<Vec<Part>> {
-        match (self, &tools.choice) {
+        match (self.style, &tools.choice) {
             (_, ToolChoice::Auto) => Some(Vec::new()),
-            (ToolFormat::Tagged, _) => Some(json_calls::opening(tools.only())),
-            (ToolFormat::Bare, _) => None,
+            (Style::Tagged, _) if self.is_held => Some(json_calls::tag()),
+            (Style::Tagged, _) => Some(json_calls::opening(tools.only())),
+            (Style::Bare, _) => self.is_held.then(Vec::new),
         }
+    }
+
+    /// What the answer is held to behind [`opening`](ToolFormat::opening): a JSON Schema.
+    pub(crate) fn schema(self, tools: &Tools) -> Option<String> {
+        (self.is_held && tools.choice != ToolChoice::Auto).then(|| json_calls::schema(tools))
     }
 }

@@ -39,7 +39,7 @@ pub async fn draw(deployment: &Deployment, ask: &Ask, parameters: &Parameters) -
         person: Digest([0; 32]),
         class: Class::Chat,
         digest_rows: false,
-        json_schema: parameters.json_schema.clone(),
+        json_schema: walk::json_schema(deployment, ask, parameters),
         syntax: walk::syntax(deployment, ask, parameters),
     };
     let generation = deployment.worker.generate(order).await.map_err(|error| error.to_string())?;

@@ -7,7 +7,8 @@ use engine::{Deployment, Generation, Order, Unavailable, WorkerError};
 use identity::{Asked, Asking, Credential, LabelSet, Principal, Verb};
 use languages::Language;
 use ledger::{Block, Commitment, Entry, Intent, Opening, Outcome, Receipt, Salt, Salts};
-use protocol::worker::{Class, Failure, Stop, Syntax};
+use protocol::control::DeploymentFacts;
+use protocol::worker::{Class, Failure, Ready, Stop, Syntax};
 use protocol::{Digest, RecordNumber};
 use retrieval::{Found, Passage};
 use sha2::{Digest as _, Sha256};
@@ -18,10 +19,12 @@ use crate::prompt::{self, Prompt, PromptError, Rooms};
 use crate::provenance::{Known, Provenance, Withheld};
 use crate::record::{self, BlockBody, Engine, IntentBody, Output};
 use crate::{
-    Answer, Ask, Event, Findings, House, Parameters, PassagePlace, Refusal, RefusalKind, Request, Usage,
-    context,
+    Answer, Ask, Event, Findings, House, Parameters, PassagePlace, Refusal, RefusalKind, Request, ToolFormat,
+    Usage, context,
 };
 
+/// Since this version workers hold answers to schemas.
+const SCHEMAS_SINCE: u32 = 8;
 /// Languages whose syntax engines know.
 const SYNTAXES: [Language; 2] = [Language::Ada, Language::Vhdl];
 /// A block holds at most that many tokens,
@@ -77,7 +80,7 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
             person: Digest(Sha256::digest(&principal.name).into()),
             class: class(&request.ask),
             digest_rows: false,
-            json_schema: request.parameters.json_schema.clone(),
+            json_schema: json_schema(&deployment, &request.ask, &request.parameters),
             syntax: syntax(&deployment, &request.ask, &request.parameters),
         };
         let receipt = house
@@ -336,7 +339,7 @@ impl House {
             predict_ms_max: parameters.predict_ms_max,
             until: parameters.until,
             heal: heals(&request.ask, parameters),
-            json_schema: parameters.json_schema.clone(),
+            json_schema: json_schema(deployment, &request.ask, parameters),
             syntax: syntax(deployment, &request.ask, parameters).map(|syntax| syntax.language),
         };
         let body = serde_json::to_vec(&body).map_err(unwritable)?;
@@ -518,6 +521,23 @@ pub(crate) fn refusal_of(error: &WorkerError) -> Refusal {
 /// A person typed a hole's beginning up to the cursor, which may be inside a word. A value that a schema admits begins by itself.
 pub(crate) fn heals(ask: &Ask, parameters: &Parameters) -> bool {
     matches!(ask, Ask::Fill { .. }) && parameters.json_schema.is_none()
+}
+
+/// How a deployment's model calls tools; `None` where its template knows none. An upstream's relay speaks as a worker does,
+/// and holds to no schema.
+pub(crate) fn tool_format(facts: &DeploymentFacts, ready: &Ready) -> Option<ToolFormat> {
+    let holds_schemas = facts.model().is_some() && ready.version >= SCHEMAS_SINCE;
+    ToolFormat::of_template(ready.model.chat_template.as_deref(), holds_schemas)
+}
+
+/// The schema that the answer is held to: what the client sent, or that of the calls one of which must be made. The gateway
+/// lets no request have both.
+pub(crate) fn json_schema(deployment: &Deployment, ask: &Ask, parameters: &Parameters) -> Option<String> {
+    let of_calls = || match ask {
+        Ask::Chat { tools, .. } => tool_format(&deployment.facts, &deployment.ready)?.schema(tools),
+        Ask::Complete { .. } | Ask::Fill { .. } => None,
+    };
+    parameters.json_schema.clone().or_else(of_calls)
 }
 
 /// What the answer is held to, where its engine knows the language.

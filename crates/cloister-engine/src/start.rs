@@ -120,7 +120,7 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
         reproducible,
     };
     let pays = Pays::new(settings.speculation, &costs);
-    let pace = costs.last().map_or_else(|| Pace::new(1, 0), |cost| Pace::new(cost.tokens, cost.us));
+    let pace = Pace::new(&costs);
     Scheduler::new(model, vocabulary, context, limits, replies, pace, pays).run(&connection.inbox);
     Ok(())
 }

@@ -395,7 +395,8 @@ mod tests {
             Message::new(Role::User, "Go on."),
         ];
         let parameters = serde_json::from_str(r#"{"type":"object","properties":{}}"#).unwrap();
-        let read = Tool { name: "Read".into(), description: Some("Reads.".into()), parameters };
+        let read =
+            Tool { name: "Read".into(), description: Some("Reads.".into()), parameters, strict: false };
         let tools = Tools { offered: vec![read], choice: ToolChoice::Required };
         assert!(call.ask == Ask::Chat { messages, tools });
         assert_eq!((call.parameters.tokens_max, call.stream), (Some(512), true));

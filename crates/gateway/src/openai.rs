@@ -280,7 +280,7 @@ mod tests {
             message(Role::User, "c"),
         ];
         let empty = serde_json::from_str(r#"{"type":"object","properties":{}}"#).unwrap();
-        let offered = vec![Tool { name: "f".into(), description: None, parameters: empty }];
+        let offered = vec![Tool { name: "f".into(), description: None, parameters: empty, strict: false }];
         assert!(call.ask == Ask::Chat { messages, tools: Tools { offered, choice: ToolChoice::Auto } });
         assert_eq!(call.deployment.as_deref(), Some("coder"));
         assert!(call.stream && call.form.include_usage);
@@ -402,7 +402,8 @@ mod tests {
             Message::result("c1".into(), "r".into()),
         ];
         let parameters = serde_json::from_str(r#"{"b":1,"a":{}}"#).unwrap();
-        let offered = vec![Tool { name: "f".into(), description: Some("d".into()), parameters }];
+        let offered =
+            vec![Tool { name: "f".into(), description: Some("d".into()), parameters, strict: true }];
         let tools = Tools { offered, choice: ToolChoice::Named("f".into()) };
         assert!(call.ask == Ask::Chat { messages, tools });
         assert_eq!(call.count, 3);

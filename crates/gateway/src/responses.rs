@@ -227,7 +227,8 @@ mod tests {
             Message::result("call_1".into(), "a.ads".into()),
         ];
         let parameters = serde_json::from_str(r#"{"type":"object"}"#).unwrap();
-        let shell = Tool { name: "shell".into(), description: Some("Runs.".into()), parameters };
+        let shell =
+            Tool { name: "shell".into(), description: Some("Runs.".into()), parameters, strict: false };
         let tools = Tools { offered: vec![shell], choice: ToolChoice::Auto };
         assert!(call.ask == Ask::Chat { messages, tools });
         assert_eq!((call.parameters.tokens_max, call.stream), (Some(64), true));

@@ -58,7 +58,8 @@ pub(crate) fn tool(fields: &Fields<'_>, schema: &str) -> Result<Tool, DialectErr
         }
         Some(_) => return Err(fields.error(schema, "must be an object")),
     };
-    Ok(Tool { name: name(fields)?, description: fields.text("description")?, parameters })
+    let (name, description, strict) = (name(fields)?, fields.text("description")?, fields.flag("strict")?);
+    Ok(Tool { name, description, parameters, strict })
 }
 
 /// A tool's name.

@@ -19,7 +19,8 @@ use protocol::Digest;
 use sha2::{Digest as _, Sha256};
 
 use crate::deployment::{DeploymentsError, FILE_BYTES_MAX, Lock};
-use crate::import::INCOMING;
+use crate::hashing::hash_range;
+use crate::import::{INCOMING, open_plain};
 
 const CHUNK_BYTES: usize = 1 << 20;
 /// A proof carries a leaf, hashes and a checkpoint.
@@ -90,6 +91,17 @@ impl Vault {
     /// Where a file lies.
     pub fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.root.join("blobs").join(format!("sha256-{}", digest.hex()))
+    }
+
+    /// Whether what lies under a digest still is what the digest says: it reads all of it.
+    pub fn holds(&self, digest: &Digest) -> Result<bool, VaultError> {
+        let path = self.blob_path(digest);
+        let read = || hash_range(&open_plain(&path)?, 0, u64::MAX, &mut |_| ());
+        match read() {
+            Ok((found, _)) => Ok(found == *digest),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(io(&path, "cannot be read", source)),
+        }
     }
 
     /// Keeps bytes under their digest: a worker program, so that what it answered can be answered again.

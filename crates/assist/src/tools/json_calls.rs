@@ -3,7 +3,7 @@
 use protocol::worker::Part;
 use serde::Deserialize;
 
-use super::Tools;
+use super::{Tool, Tools};
 use crate::Json;
 
 /// Opens a call in the tagged form.
@@ -23,6 +23,62 @@ pub(super) fn opening(name: Option<&str>) -> Vec<Part> {
             vec![template("<tool_call>\n{\"name\": \""), Part::Text(escaped), template("\", \"arguments\":")]
         }
     }
+}
+
+/// The tag alone, behind which a call is held to its [`schema`].
+pub(super) fn tag() -> Vec<Part> {
+    vec![Part::Template(format!("{TAG}\n"))]
+}
+
+/// The JSON Schema of a call of one of the tools that can be called: by its name, with arguments that its own schema admits
+/// where that is strict, and any object otherwise.
+pub(super) fn schema(tools: &Tools) -> String {
+    let (strict, free): (Vec<&Tool>, Vec<&Tool>) = tools.callable().partition(|tool| tool.strict);
+    let mut calls = Vec::new();
+    for (at, tool) in strict.into_iter().enumerate() {
+        let mut arguments = tool.parameters.clone();
+        refer(&mut arguments, &format!("#/anyOf/{at}/properties/arguments"));
+        calls.push(call_schema(&[tool], arguments));
+    }
+    if !free.is_empty() {
+        calls.push(call_schema(&free, map([("type", text("object"))])));
+    }
+    serde_json::to_string(&map([("anyOf", Json::List(calls))])).unwrap_or_default()
+}
+
+/// Of a call of one of some tools.
+fn call_schema(tools: &[&Tool], arguments: Json) -> Json {
+    let names = tools.iter().map(|tool| text(&tool.name)).collect();
+    map([
+        ("type", text("object")),
+        ("properties", map([("name", map([("enum", Json::List(names))])), ("arguments", arguments)])),
+        ("required", Json::List(vec![text("name"), text("arguments")])),
+        ("additionalProperties", Json::Bool(false)),
+    ])
+}
+
+/// Has a schema's references to itself, `#/…`, lead to where it stands in another.
+fn refer(schema: &mut Json, place: &str) {
+    match schema {
+        Json::Map(entries) => {
+            for (key, value) in entries {
+                match value {
+                    Json::Text(to) if key == "$ref" && to.starts_with('#') => to.replace_range(..1, place),
+                    inner => refer(inner, place),
+                }
+            }
+        }
+        Json::List(items) => items.iter_mut().for_each(|item| refer(item, place)),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) => {}
+    }
+}
+
+fn text(text: &str) -> Json {
+    Json::Text(text.to_owned())
+}
+
+fn map<const N: usize>(entries: [(&str, Json); N]) -> Json {
+    Json::Map(entries.map(|(key, value)| (key.to_owned(), value)).into())
 }
 
 /// A call as models write it.
@@ -109,10 +165,15 @@ pub(super) fn may_be_call(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Tool, ToolChoice};
+    use crate::ToolChoice;
 
     fn tools(names: &[&str]) -> Tools {
-        let tool = |name: &&str| Tool { name: (*name).to_owned(), description: None, parameters: Json::Null };
+        let tool = |name: &&str| Tool {
+            name: (*name).to_owned(),
+            description: None,
+            parameters: Json::Null,
+            strict: false,
+        };
         Tools { offered: names.iter().map(tool).collect(), choice: ToolChoice::Auto }
     }
 
@@ -146,6 +207,30 @@ mod tests {
         ] {
             assert_eq!(read(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn what_a_call_is_held_to() {
+        let mut tools = tools(&["f", "g", "h"]);
+        let schema = |tools: &Tools| serde_json::from_str::<serde_json::Value>(&schema(tools)).unwrap();
+        let call = |names: &[&str], arguments: serde_json::Value| {
+            serde_json::json!({
+                "type": "object", "properties": {"name": {"enum": names}, "arguments": arguments},
+                "required": ["name", "arguments"], "additionalProperties": false,
+            })
+        };
+        let object = serde_json::json!({"type": "object"});
+        tools.choice = ToolChoice::Required;
+        assert_eq!(schema(&tools), serde_json::json!({"anyOf": [call(&["f", "g", "h"], object.clone())]}));
+        tools.offered[1].strict = true;
+        tools.offered[1].parameters =
+            serde_json::from_str(r##"{"properties": {"a": {"$ref": "#/$defs/b"}}}"##).unwrap();
+        let strict =
+            serde_json::json!({"properties": {"a": {"$ref": "#/anyOf/0/properties/arguments/$defs/b"}}});
+        let strict = call(&["g"], strict);
+        assert_eq!(schema(&tools), serde_json::json!({"anyOf": [strict, call(&["f", "h"], object.clone())]}));
+        tools.choice = ToolChoice::Named("h".to_owned());
+        assert_eq!(schema(&tools), serde_json::json!({"anyOf": [call(&["h"], object)]}));
     }
 
     #[test]

@@ -131,7 +131,7 @@ impl CallReader {
     fn begins(&self, ended: bool) -> Begins {
         let held = self.held.as_str();
         let undecided = |len: usize| if ended { Begins::Text(len) } else { Begins::Undecided };
-        if self.format == Some(ToolFormat::Tagged) {
+        if self.format.is_some_and(ToolFormat::is_tagged) {
             if let Some(inner) = held.strip_prefix(TAG) {
                 let end = inner.find(TAG_END).map(|end| (end, TAG.len() + end + TAG_END.len()));
                 return match end {
@@ -159,11 +159,9 @@ impl CallReader {
         // Text, to where something else may begin: the next line or a tag.
         let first = held.chars().next().map_or(1, char::len_utf8);
         let line = held.find('\n').map_or(held.len(), |end| end + 1);
-        let tag = match self.format {
-            Some(ToolFormat::Tagged) => {
-                held.get(first..).and_then(|rest| rest.find('<')).map(|at| first + at)
-            }
-            _ => None,
+        let tag = match self.format.is_some_and(ToolFormat::is_tagged) {
+            true => held.get(first..).and_then(|rest| rest.find('<')).map(|at| first + at),
+            false => None,
         };
         // A fence is looked at whole, to know whether a block begins or ends.
         let fence = "```".starts_with(held) || held.starts_with("```");
@@ -231,12 +229,27 @@ mod tests {
     use crate::{Json, Tool, ToolChoice};
 
     fn tools(choice: ToolChoice) -> Tools {
-        let tool = |name: &str| Tool { name: name.to_owned(), description: None, parameters: Json::Null };
+        let tool = |name: &str| Tool {
+            name: name.to_owned(),
+            description: None,
+            parameters: Json::Null,
+            strict: false,
+        };
         Tools { offered: vec![tool("f"), tool("g")], choice }
     }
 
+    const TAGGED: &str = "tools <tool_call>";
+
+    fn tagged(is_held: bool) -> Option<ToolFormat> {
+        ToolFormat::of_template(Some(TAGGED), is_held)
+    }
+
     fn read(choice: ToolChoice, answer: &str) -> (String, Vec<String>) {
-        let reader = CallReader::new(Some(ToolFormat::Tagged), tools(choice));
+        read_with(tagged(false), choice, answer)
+    }
+
+    fn read_with(format: Option<ToolFormat>, choice: ToolChoice, answer: &str) -> (String, Vec<String>) {
+        let reader = CallReader::new(format, tools(choice));
         let (text, calls) = reader.read(answer);
         (text, calls.into_iter().map(|(name, arguments)| name + &arguments).collect())
     }
@@ -289,13 +302,19 @@ mod tests {
             read(named.clone(), " {\"x\": 2}}\n</tool_call>"),
             (String::new(), vec![r#"g{"x":2}"#.to_owned()])
         );
+        // Held to a schema, all of it comes from the model but the tag, and nothing comes behind.
+        let (answer, called) = (r#"{"name": "g", "arguments": {"x": 2}}"#, vec![r#"g{"x":2}"#.to_owned()]);
+        let bare = ToolFormat::of_template(Some("tools"), true);
+        for format in [tagged(true), bare] {
+            assert_eq!(read_with(format, ToolChoice::Required, answer), (String::new(), called.clone()));
+        }
         // The prompt's words are not the model's.
         assert_eq!(read(named, " nothing"), (" nothing".to_owned(), vec![]));
     }
 
     #[test]
     fn only_what_may_be_a_call_is_held() {
-        let mut reader = CallReader::new(Some(ToolFormat::Tagged), tools(ToolChoice::Auto));
+        let mut reader = CallReader::new(tagged(false), tools(ToolChoice::Auto));
         let text = |text: &str| vec![Piece::Text(text.to_owned())];
         assert_eq!(reader.push("Use x <"), text("Use x "));
         assert_eq!(reader.push(" y"), text("< y"));
@@ -304,7 +323,7 @@ mod tests {
         assert_eq!(reader.push("\"na"), vec![]);
         assert_eq!(reader.push("ughty\": 1"), text("{\"naughty\": 1"));
         assert_eq!(reader.finish(), vec![]);
-        let mut plain = CallReader::new(Some(ToolFormat::Tagged), Tools::default());
+        let mut plain = CallReader::new(tagged(false), Tools::default());
         assert_eq!(plain.push("<tool_call>"), text("<tool_call>"));
     }
 
@@ -320,7 +339,7 @@ mod tests {
         ) {
             let answer = parts.concat();
             let whole = read(ToolChoice::Auto, &answer);
-            let mut reader = CallReader::new(Some(ToolFormat::Tagged), tools(ToolChoice::Auto));
+            let mut reader = CallReader::new(tagged(false), tools(ToolChoice::Auto));
             let mut pieces = Vec::new();
             let characters: Vec<char> = answer.chars().collect();
             for chunk in characters.chunks(size) {

@@ -78,6 +78,46 @@ told = parsed(
 )
 assert told.choices[0].message.content or told.choices[0].message.tool_calls, told
 
+# One that is strict is called as its schema says, whatever the model would rather write.
+strict = {
+    "name": "measure",
+    "description": "Measures a voltage.",
+    "strict": True,
+    "parameters": {
+        "type": "object",
+        "properties": {"channel": {"$ref": "#/$defs/channel"}, "samples": {"type": "integer"}},
+        "required": ["channel", "samples"],
+        "additionalProperties": False,
+        "$defs": {"channel": {"enum": ["K7", "Q9"]}},
+    },
+}
+both = [{"type": "function", "function": function}, {"type": "function", "function": strict}]
+asking_both = [{"role": "user", "content": "Measure the voltage of the battery ten times."}]
+for choice in ("required", {"type": "function", "function": {"name": "measure"}}):
+    held = parsed(
+        client.chat.completions.with_raw_response.create(
+            model="coder", messages=asking_both, tools=both, tool_choice=choice, max_tokens=64
+        )
+    )
+    (measured,) = held.choices[0].message.tool_calls
+    arguments = json.loads(measured.function.arguments)
+    if measured.function.name == "measure":
+        assert set(arguments) == {"channel", "samples"} and arguments["channel"] in ("K7", "Q9"), arguments
+        assert isinstance(arguments["samples"], int), arguments
+assert measured.function.name == "measure", measured
+strict_record = records[-1]
+unheld = {**strict, "parameters": {"type": "object", "if": {"required": ["a"]}, "then": {"required": ["b"]}}}
+try:
+    client.chat.completions.create(
+        model="coder",
+        messages=asking_both,
+        tools=[{"type": "function", "function": unheld}],
+        tool_choice="required",
+    )
+    raise AssertionError("a schema that cannot be held to was taken")
+except BadRequestError as error:
+    assert "cannot be held to" in str(error), error
+
 # The same in the other shape.
 question = messages[0]["content"]
 said = {"model": "coder", "max_output_tokens": 40}
@@ -148,4 +188,4 @@ try:
 except BadRequestError as error:
     assert "temperature" in str(error), error
 
-print(json.dumps({"records": records, "replayed": [called_record, held_record]}))
+print(json.dumps({"records": records, "replayed": [called_record, strict_record, held_record]}))

@@ -48,7 +48,7 @@ fn tool(schema: &str) -> Value {
     object(
         &["name"],
         json!({"name": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[^\\s\\x00-\\x1f\\x7f]+$"},
-        "description": text(), schema: maybe(object(&[], json!({})))}),
+        "description": text(), "strict": flag(), schema: maybe(object(&[], json!({})))}),
     )
 }
 

@@ -15,7 +15,7 @@ impl Responses {
         let tools = self.tools.offered.iter().map(|tool| {
             json!({
                 "type": "function", "name": tool.name, "description": tool.description,
-                "parameters": tool.parameters, "strict": false,
+                "parameters": tool.parameters, "strict": tool.strict,
             })
         });
         let choice = match &self.tools.choice {

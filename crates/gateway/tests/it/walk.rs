@@ -297,7 +297,7 @@ impl Walk for ScriptedWalk {
             begin_of_text: String::new(),
             end_of_text: "<|im_end|>".to_owned(),
             fill: true,
-            tools: Some(assist::ToolFormat::Tagged),
+            tools: assist::ToolFormat::of_template(Some("tools <tool_call>"), false),
             up: true,
             training_data: "undisclosed".to_owned(),
         }]

@@ -305,7 +305,7 @@ fn tried(
 ) -> Result<Lock, Box<dyn Error>> {
     let program = settings.engine_program()?;
     let engine_build = compose::frozen_program(settings)?.digest;
-    if !vault.blob_path(&engine_build).exists() {
+    if !vault.holds(&engine_build)? {
         let kept = vault.keep(&mut File::open(&program)?)?;
         if kept != engine_build {
             return Err(format!("{} changed while it was read", program.display()).into());

@@ -5,7 +5,7 @@ use models::deployment::Lock;
 
 use crate::commands::Outcome;
 use crate::data::Data;
-use crate::output;
+use crate::output::{self, Hinted};
 use crate::settings::Settings;
 use crate::{compose, served};
 
@@ -40,6 +40,12 @@ impl Verify {
                     })?;
                     bar.finish_and_clear();
                     compose::frozen_program(&settings)?.expect(deployment.engine_build)?;
+                    if !vault.holds(&deployment.engine_build)? {
+                        let hint = format!("`cloisterd model deploy {}` keeps it anew", deployment.alias);
+                        let what = "the vault's copy of the engine, which answers again what this deployment answered \
+                                    when another engine is installed, is damaged or missing";
+                        return Err(Hinted::new(what, hint).into());
+                    }
                     output::line(&format!(
                         "{}: model {} and engine {} are as locked, promoted and deployed by the ledger",
                         deployment.alias, deployment.model, deployment.engine_build
