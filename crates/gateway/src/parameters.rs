@@ -21,7 +21,7 @@ pub(crate) const PATH_BYTES_MAX: usize = 1024;
 pub(crate) const SCHEMA_DEPTH_MAX: usize = 24;
 
 /// Bytes of a schema that an answer must satisfy.
-const SCHEMA_BYTES_MAX: usize = 64 << 10;
+pub(crate) const SCHEMA_BYTES_MAX: usize = 64 << 10;
 
 /// Where any JSON object will do.
 pub(crate) const ANY_OBJECT: &str = r#"{"type":"object"}"#;

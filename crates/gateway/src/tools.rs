@@ -3,7 +3,7 @@
 use assist::{Json, Message, Tool, ToolCall, ToolChoice, Tools};
 
 use crate::fields::{DialectError, Fields, text_at};
-use crate::parameters::SCHEMA_DEPTH_MAX;
+use crate::parameters::{SCHEMA_BYTES_MAX, SCHEMA_DEPTH_MAX};
 
 /// Tools of a request.
 pub(crate) const TOOLS_MAX: usize = 256;
@@ -84,6 +84,10 @@ pub(crate) fn offered(
     }
     let Some(choice) = choice else { return Ok(Tools::default()) };
     let tools = Tools { offered: tools, choice };
+    if held_bytes(&tools) > SCHEMA_BYTES_MAX {
+        let message = format!("has more than {SCHEMA_BYTES_MAX} bytes of schemas that a call is held to");
+        return Err(fields.error("tools", &message));
+    }
     match &tools.choice {
         ToolChoice::Named(name) if !tools.has(name) => {
             Err(fields.error("tool_choice", "must name one of `tools`"))
@@ -93,6 +97,20 @@ pub(crate) fn offered(
         }
         _ => Ok(tools),
     }
+}
+
+/// Bytes of the schemas that a call which must be made is held to.
+fn held_bytes(tools: &Tools) -> usize {
+    let is_held = |tool: &&Tool| {
+        tool.strict
+            && match &tools.choice {
+                ToolChoice::Auto => false,
+                ToolChoice::Required => true,
+                ToolChoice::Named(name) => tool.name == *name,
+            }
+    };
+    let bytes = |tool: &Tool| serde_json::to_string(&tool.parameters).unwrap_or_default().len();
+    tools.offered.iter().filter(is_held).map(bytes).sum()
 }
 
 /// OpenAI's `tool_choice`; `None` has no tools called. `named` reads the name out of an object that names a function, whose
@@ -128,6 +146,30 @@ pub(crate) fn add_call(messages: &mut Vec<Message>, call: ToolCall) {
         _ => {
             let turn = Message::new(assist::Role::Assistant, "");
             messages.push(Message { tool_calls: vec![call], ..turn });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_schemas_that_a_call_is_held_to_are_counted() {
+        let tool = |name: &str, strict| Tool {
+            name: name.to_owned(),
+            description: None,
+            parameters: Json::Text("12345678".to_owned()),
+            strict,
+        };
+        let offered = vec![tool("f", true), tool("g", false), tool("h", true)];
+        for (choice, bytes) in [
+            (ToolChoice::Auto, 0),
+            (ToolChoice::Required, 20),
+            (ToolChoice::Named("f".to_owned()), 10),
+            (ToolChoice::Named("g".to_owned()), 0),
+        ] {
+            assert_eq!(held_bytes(&Tools { offered: offered.clone(), choice }), bytes);
         }
     }
 }

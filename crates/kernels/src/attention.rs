@@ -4,9 +4,12 @@
 //! the same cells and in order. A row's result is a chain over its own visible blocks, and a merge of its
 //! segments in order: which rows and segments are computed together, and by whom, changes nothing.
 
+#[cfg(all(target_arch = "x86_64", target_feature = "avx2", target_feature = "fma", target_feature = "f16c"))]
+mod wide;
+
 use std::ops::Range;
 
-use bytemuck::cast_slice;
+use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
 
 use crate::lanes::Floats;
 
@@ -48,14 +51,20 @@ pub struct Part<'a> {
 
 /// Room for a block's keys and values as floats.
 pub struct Scratch {
-    keys: Vec<f32>,
-    values: Vec<f32>,
+    keys: Vec<Line>,
+    values: Vec<Line>,
 }
+
+/// A cache line: a vector that lies in two of them is loaded in twice the time.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(64))]
+struct Line([f32; 16]);
 
 impl Scratch {
     /// For heads of any size.
     pub fn new() -> Scratch {
-        Scratch { keys: vec![0.0; CELLS * HEAD_MAX], values: vec![0.0; CELLS * HEAD_MAX] }
+        let lines = vec![Line([0.0; 16]); CELLS * HEAD_MAX / 16];
+        Scratch { keys: lines.clone(), values: lines }
     }
 }
 
@@ -88,6 +97,30 @@ impl<'a> Part<'a> {
 
     fn values(&mut self) -> &mut [[f32; LANES]] {
         self.floats[2..].as_chunks_mut().0
+    }
+
+    /// Takes in a block's scores: by what the values so far shrink, and the weights of the block's.
+    #[inline(always)]
+    fn weigh(&mut self, scores: Scores) -> (f32, [f32; CELLS]) {
+        let mut lanes = [0.0; LANES];
+        let [a, b, c, d] = scores;
+        let before = self.floats[0];
+        let greatest = a.max(b).max(c.max(d)).max(Floats::splat(before)).greatest();
+        let shrink = if greatest == before { 1.0 } else { exp(before - greatest) };
+        self.floats[0] = greatest;
+
+        let mut weights = [0.0; CELLS];
+        let mut sum = Floats::splat(0.0);
+        for (score, weights) in scores.into_iter().zip(weights.as_chunks_mut().0) {
+            let weight = score.sub(Floats::splat(greatest)).exp();
+            weight.store(weights);
+            sum = sum.add(weight);
+        }
+        sum.store(&mut lanes);
+        let [a, b, c, d, e, f, g, h] = lanes;
+        let sum = ((a + b) + (c + d)) + ((e + f) + (g + h));
+        self.floats[1] = self.floats[1].mul_add(shrink, sum);
+        (shrink, weights)
     }
 
     /// Adds what was seen of the cells that follow.
@@ -136,6 +169,46 @@ pub fn segment(
     scratch: &mut Scratch,
     parts: &mut [Part<'_>],
 ) -> bool {
+    #[cfg(all(
+        target_arch = "x86_64",
+        target_feature = "avx2",
+        target_feature = "fma",
+        target_feature = "f16c"
+    ))]
+    if let Some(wide) = wide::Wide::of_head(keys.head) {
+        return blocks(&wide, keys, values, cells, scale, queries, scratch, parts);
+    }
+    blocks(&Eights, keys, values, cells, scale, queries, scratch, parts)
+}
+
+/// How a block of cells is computed: by which vectors, and so how its keys are laid out.
+trait Vectors {
+    /// Keys as floats.
+    fn fill_keys(&self, floats: &mut [f32], keys: Cache<'_>, cells: Range<usize>);
+    /// Scores of a block's cells. A score is the sum of eight chains, each over every eighth value of the head.
+    fn scores(&self, query: &[f32], keys: &[f32], scale: f32, mask: &Mask) -> Scores;
+    /// `sums * shrink`, then each cell's weighted values, in order.
+    fn add_values(&self, sums: &mut [f32], shrink: f32, weights: &[f32; CELLS], values: &[f32]);
+}
+
+/// What is added to a block's scores, half floats.
+type Mask = [[u16; LANES]; CELLS / LANES];
+type Scores = [Floats; CELLS / LANES];
+
+#[expect(clippy::too_many_arguments, reason = "those of `segment`")]
+#[inline(always)]
+fn blocks(
+    vectors: &impl Vectors,
+    keys: Cache<'_>,
+    values: Cache<'_>,
+    cells: Range<usize>,
+    scale: f32,
+    queries: &[Query<'_>],
+    scratch: &mut Scratch,
+    parts: &mut [Part<'_>],
+) -> bool {
+    let floats = [&mut scratch.keys, &mut scratch.values].map(|lines| cast_slice_mut(lines));
+    let [keys_of_block, values_of_block]: [&mut [f32]; 2] = floats;
     let mut in_order = queries.iter().all(|query| {
         cells.start == 0 || query.mask[cells.start] == HIDDEN || query.mask[cells.start - 1] != HIDDEN
     });
@@ -151,12 +224,13 @@ pub fn segment(
                 continue;
             };
             if !filled {
-                fill(&mut scratch.keys, keys, block.clone());
-                fill(&mut scratch.values, values, block.clone());
+                vectors.fill_keys(keys_of_block, keys, block.clone());
+                fill(values_of_block, values, block.clone());
                 filled = true;
             }
-            let scores = scores(query.values, &scratch.keys, scale, mask);
-            accumulate(part, scores, &scratch.values);
+            let scores = vectors.scores(query.values, keys_of_block, scale, mask);
+            let (shrink, weights) = part.weigh(scores);
+            vectors.add_values(&mut part.floats[2..], shrink, &weights, values_of_block);
         }
     }
     in_order
@@ -178,76 +252,58 @@ fn fill(floats: &mut [f32], cache: Cache<'_>, cells: Range<usize>) {
     }
 }
 
-/// A score is the sum of eight chains, each over every eighth value of the head.
-#[inline(always)]
-fn scores(
-    query: &[f32],
-    keys: &[f32],
-    scale: f32,
-    mask: &[[u16; LANES]; CELLS / LANES],
-) -> [Floats; CELLS / LANES] {
-    let query = query.as_chunks::<LANES>().0;
-    let head = query.len() * LANES;
-    std::array::from_fn(|group| {
-        let keys: [&[[f32; LANES]]; LANES] = std::array::from_fn(|cell| {
-            let start = (group * LANES + cell) * head;
-            &keys[start..start + head].as_chunks().0[..query.len()]
-        });
-        let mut sums = [Floats::splat(0.0); LANES];
-        for (index, query) in query.iter().enumerate() {
-            let query = Floats::load(query);
-            for (sum, key) in sums.iter_mut().zip(keys) {
-                *sum = query.mul_add(Floats::load(&key[index]), *sum);
+/// By vectors of eight.
+struct Eights;
+
+impl Vectors for Eights {
+    #[inline(always)]
+    fn fill_keys(&self, floats: &mut [f32], keys: Cache<'_>, cells: Range<usize>) {
+        fill(floats, keys, cells);
+    }
+
+    #[inline(always)]
+    fn scores(&self, query: &[f32], keys: &[f32], scale: f32, mask: &Mask) -> Scores {
+        let query = query.as_chunks::<LANES>().0;
+        let head = query.len() * LANES;
+        std::array::from_fn(|group| {
+            let keys: [&[[f32; LANES]]; LANES] = std::array::from_fn(|cell| {
+                let start = (group * LANES + cell) * head;
+                &keys[start..start + head].as_chunks().0[..query.len()]
+            });
+            let mut sums = [Floats::splat(0.0); LANES];
+            for (index, query) in query.iter().enumerate() {
+                let query = Floats::load(query);
+                for (sum, key) in sums.iter_mut().zip(keys) {
+                    *sum = query.mul_add(Floats::load(&key[index]), *sum);
+                }
             }
+            Floats::sums(sums).mul_add(Floats::splat(scale), Floats::halves(&mask[group]))
+        })
+    }
+
+    #[inline(always)]
+    fn add_values(&self, sums: &mut [f32], shrink: f32, weights: &[f32; CELLS], values: &[f32]) {
+        let head = sums.len();
+        let (many, few) = sums.as_chunks_mut().0.as_chunks_mut::<8>();
+        for (index, sums) in many.iter_mut().enumerate() {
+            add_values(sums, shrink, weights, &values[index * 8 * LANES..], head);
         }
-        Floats::sums(sums).mul_add(Floats::splat(scale), Floats::halves(&mask[group]))
-    })
-}
-
-#[inline(always)]
-fn accumulate(part: &mut Part<'_>, scores: [Floats; CELLS / LANES], values: &[f32]) {
-    let mut lanes = [0.0; LANES];
-    let [a, b, c, d] = scores;
-    a.max(b).max(c.max(d)).store(&mut lanes);
-    let before = part.floats[0];
-    let greatest = lanes.into_iter().fold(before, f32::max);
-    let shrink = if greatest == before { 1.0 } else { exp(before - greatest) };
-    part.floats[0] = greatest;
-
-    let mut weights = [0.0; CELLS];
-    let mut sum = Floats::splat(0.0);
-    for (score, weights) in scores.into_iter().zip(weights.as_chunks_mut().0) {
-        let weight = score.sub(Floats::splat(greatest)).exp();
-        weight.store(weights);
-        sum = sum.add(weight);
-    }
-    sum.store(&mut lanes);
-    let [a, b, c, d, e, f, g, h] = lanes;
-    let sum = ((a + b) + (c + d)) + ((e + f) + (g + h));
-    part.floats[1] = part.floats[1].mul_add(shrink, sum);
-
-    let shrink = Floats::splat(shrink);
-    let sums = part.values();
-    let head = sums.len() * LANES;
-    let (wide, narrow) = sums.as_chunks_mut::<8>();
-    for (index, sums) in wide.iter_mut().enumerate() {
-        add_values(sums, shrink, &weights, &values[index * 64..], head);
-    }
-    let done = wide.len() * 64;
-    for (index, sums) in narrow.iter_mut().enumerate() {
-        add_values(std::array::from_mut(sums), shrink, &weights, &values[done + index * LANES..], head);
+        let done = many.len() * 8 * LANES;
+        for (index, sums) in few.iter_mut().enumerate() {
+            add_values(std::array::from_mut(sums), shrink, weights, &values[done + index * LANES..], head);
+        }
     }
 }
 
-/// `sums * shrink`, then each cell's weighted values, in order.
 #[inline(always)]
 fn add_values<const N: usize>(
     sums: &mut [[f32; LANES]; N],
-    shrink: Floats,
+    shrink: f32,
     weights: &[f32; CELLS],
     values: &[f32],
     head: usize,
 ) {
+    let shrink = Floats::splat(shrink);
     let mut floats: [Floats; N] = std::array::from_fn(|index| Floats::load(&sums[index]).mul(shrink));
     for (weight, values) in weights.iter().zip(values.chunks(head)) {
         let weight = Floats::splat(*weight);
@@ -258,5 +314,55 @@ fn add_values<const N: usize>(
     }
     for (sum, floats) in sums.iter_mut().zip(floats) {
         floats.store(sum);
+    }
+}
+
+#[cfg(all(
+    test,
+    target_arch = "x86_64",
+    target_feature = "avx2",
+    target_feature = "fma",
+    target_feature = "f16c"
+))]
+mod tests {
+    use super::*;
+
+    /// Only where the processor has both; elsewhere there is one way only.
+    #[test]
+    fn wide_vectors_change_no_bit() {
+        let mut state = 1_u32;
+        let mut draw = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let [_, _, low, high] = state.to_ne_bytes();
+            f32::from(i16::from_ne_bytes([low, high])) / 10_000.0
+        };
+        for head in [16, 48, 64, 80, 128, 208, HEAD_MAX] {
+            let Some(wide) = wide::Wide::of_head(head) else { continue };
+            let cells = 4 * CELLS;
+            let mut cache = || {
+                let halves = (0..cells * head).map(|_| half::f16::from_f32(draw()));
+                halves.flat_map(half::f16::to_le_bytes).collect::<Vec<u8>>()
+            };
+            let (keys, values) = (cache(), cache());
+            let of = |bytes| Cache { bytes, stride: 2 * head, head };
+            let query: Vec<f32> = (0..head).map(|_| draw()).collect();
+            let mask: Vec<u16> = (0..cells).map(|cell| if cell > 100 { HIDDEN } else { 0 }).collect();
+            let queries = [Query { values: &query, mask: &mask }];
+            let come_to = |vectors: &dyn Fn(&mut Scratch, &mut [Part<'_>]) -> bool| {
+                let mut floats = vec![0.0; Part::floats(head)];
+                let mut part = Part::new(&mut floats);
+                part.clear();
+                assert!(vectors(&mut Scratch::new(), &mut [part]));
+                floats.into_iter().map(f32::to_bits).collect::<Vec<u32>>()
+            };
+            let (keys, values) = (of(&keys), of(&values));
+            let eights = come_to(&|scratch, parts| {
+                blocks(&Eights, keys, values, 0..cells, 0.125, &queries, scratch, parts)
+            });
+            let wide = come_to(&|scratch, parts| {
+                blocks(&wide, keys, values, 0..cells, 0.125, &queries, scratch, parts)
+            });
+            assert_eq!(eights, wide, "{head}");
+        }
     }
 }

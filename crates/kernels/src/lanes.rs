@@ -8,7 +8,7 @@
 //! - [`Words`]: 16 signed words. `pairs`: products, two summed in an int, exact. `pairs_of_rows`: vector `i` gets
 //!   words `2 * i` and `2 * i + 1` of each row. `halves_…`: of each pair the even and the odd one, twice or widened.
 //! - [`Ints`]: 8 signed ints. `sums`: of eight vectors, the sum of each one's lanes.
-//! - [`Floats`]: 8 floats. `mul_add` rounds once.
+//! - [`Floats`]: 8 floats. `mul_add` rounds once. `greatest`: of the lanes, none of which is NaN.
 
 #[cfg(all(target_arch = "x86_64", target_feature = "avx2", target_feature = "fma", target_feature = "f16c"))]
 #[path = "lanes/avx2.rs"]
@@ -21,6 +21,8 @@ mod own;
 )))]
 #[path = "lanes/portable.rs"]
 mod own;
+#[cfg(all(target_arch = "x86_64", target_feature = "avx2", target_feature = "fma", target_feature = "f16c"))]
+pub(crate) mod wide;
 
 pub(crate) use own::{Bytes, Floats, Ints, Words, prefetch};
 

@@ -7,6 +7,8 @@
 
 mod simple;
 mod supers;
+#[cfg(all(target_arch = "x86_64", target_feature = "avx2", target_feature = "fma", target_feature = "f16c"))]
+mod wide;
 
 use std::ops::Range;
 

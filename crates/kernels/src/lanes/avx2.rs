@@ -9,7 +9,7 @@ pub(crate) struct Words(__m256i);
 #[derive(Clone, Copy)]
 pub(crate) struct Ints(__m256i);
 #[derive(Clone, Copy)]
-pub(crate) struct Floats(__m256);
+pub(crate) struct Floats(pub(super) __m256);
 
 /// One call of an intrinsic that works on values alone.
 macro_rules! lanes {
@@ -340,6 +340,15 @@ impl Floats {
     #[inline(always)]
     pub(crate) fn max(self, other: Floats) -> Floats {
         Floats(lanes!(_mm256_max_ps(self.0, other.0)))
+    }
+
+    #[inline(always)]
+    pub(crate) fn greatest(self) -> f32 {
+        lanes!({
+            let four = _mm_max_ps(_mm256_castps256_ps128(self.0), _mm256_extractf128_ps::<1>(self.0));
+            let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)))
+        })
     }
 
     #[inline(always)]

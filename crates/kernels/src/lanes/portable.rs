@@ -226,6 +226,10 @@ impl Floats {
         Floats(from_fn(|lane| if self.0[lane] > other.0[lane] { self.0[lane] } else { other.0[lane] }))
     }
 
+    pub(crate) fn greatest(self) -> f32 {
+        self.0.into_iter().fold(f32::NEG_INFINITY, f32::max)
+    }
+
     pub(crate) fn mul_add(self, factor: Floats, summand: Floats) -> Floats {
         Floats(from_fn(|lane| self.0[lane].mul_add(factor.0[lane], summand.0[lane])))
     }

@@ -29,6 +29,21 @@ pub(super) fn product<B: Simple>(
     columns: usize,
     write: &mut impl FnMut(usize, usize, &[f32]),
 ) {
+    #[cfg(all(
+        target_arch = "x86_64",
+        target_feature = "avx2",
+        target_feature = "fma",
+        target_feature = "f16c"
+    ))]
+    let rows = match crate::lanes::wide::proof() {
+        Some(proof) if columns >= super::wide::COLUMNS_MIN => {
+            super::wide::simple::<B>(proof, weights, rows.clone(), activations, columns, write)..rows.end
+        }
+        _ => rows,
+    };
+    if rows.is_empty() {
+        return;
+    }
     let blocks = activations.row_bytes / size_of::<Q8_0>();
     let offsets = offsets(B::OFFSET, activations, columns);
     let mut packed = vec![Packed::ZERO; if columns < COLUMNS_PACKED_MIN { 0 } else { blocks }];
@@ -64,7 +79,7 @@ pub(super) fn product<B: Simple>(
 }
 
 /// For each block of each column, what the format's offset adds to an integer sum.
-fn offsets(offset: i32, activations: Matrix<'_>, columns: usize) -> Vec<i32> {
+pub(super) fn offsets(offset: i32, activations: Matrix<'_>, columns: usize) -> Vec<i32> {
     if offset == 0 {
         return vec![0; columns * (activations.row_bytes / size_of::<Q8_0>())];
     }
@@ -110,16 +125,17 @@ fn scaled(exact: Ints, scales: Floats, activations: &Q8_0, sum: Floats) -> Float
 
 /// A block of eight rows, laid out so that a vector holds four weights of each.
 #[derive(Clone, Copy)]
-struct Packed {
-    quads: [[u8; 32]; 8],
-    scales: [f32; ROWS],
+#[repr(align(64))]
+pub(super) struct Packed {
+    pub(super) quads: [[u8; 32]; 8],
+    pub(super) scales: [f32; ROWS],
 }
 
 impl Packed {
-    const ZERO: Packed = Packed { quads: [[0; 32]; 8], scales: [0.0; ROWS] };
+    pub(super) const ZERO: Packed = Packed { quads: [[0; 32]; 8], scales: [0.0; ROWS] };
 
     #[inline(always)]
-    fn fill<B: Simple>(&mut self, blocks: [&B; ROWS]) {
+    pub(super) fn fill<B: Simple>(&mut self, blocks: [&B; ROWS]) {
         // A loop and not `map`: its closures are not compiled into their place.
         let mut weights = [Bytes::quad([0; 4]); ROWS];
         for row in 0..ROWS {

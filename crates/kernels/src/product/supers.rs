@@ -21,6 +21,8 @@ pub(super) trait Super: Pod {
     const SUB_BLOCK: usize;
     /// Groups of four products of two pairs each whose sums stay inside 16 bits.
     const QUADS_IN_WORDS: usize;
+    /// Whether weights have minima, with a scale of their own; else each is 32 less than its bits say.
+    const HAS_MINIMA: bool;
     /// The weights, in order, each in a byte of its own.
     fn weights(&self) -> [Bytes; 8];
     /// For each 16 weights their scale, and what their sum of activations is multiplied by.
@@ -30,7 +32,14 @@ pub(super) trait Super: Pod {
     /// Scales of the two, half floats.
     fn halves(&self) -> (u16, u16);
     /// A chain's step: what the two sums come to.
-    fn value(products: Ints, offsets: Ints, scales: Floats, minima: Floats) -> Floats;
+    #[inline(always)]
+    fn value(products: Ints, offsets: Ints, scales: Floats, minima: Floats) -> Floats {
+        if Self::HAS_MINIMA {
+            minima.neg_mul_add(offsets.floats(), scales.mul(products.floats()))
+        } else {
+            scales.mul(products.sub(offsets.times_32()).floats())
+        }
+    }
 }
 
 pub(super) fn product<B: Super>(
@@ -40,6 +49,18 @@ pub(super) fn product<B: Super>(
     columns: usize,
     write: &mut impl FnMut(usize, usize, &[f32]),
 ) {
+    #[cfg(all(
+        target_arch = "x86_64",
+        target_feature = "avx2",
+        target_feature = "fma",
+        target_feature = "f16c"
+    ))]
+    let rows = match crate::lanes::wide::proof() {
+        Some(proof) if columns >= super::wide::COLUMNS_MIN => {
+            super::wide::supers::<B>(proof, weights, rows.clone(), activations, columns, write)..rows.end
+        }
+        _ => rows,
+    };
     let blocks = activations.row_bytes / size_of::<Q8K>();
     let mut packed = vec![Packed::ZERO; if columns < COLUMNS_PACKED_MIN { 0 } else { blocks }];
     for first in rows.clone().step_by(ROWS) {
@@ -57,7 +78,7 @@ pub(super) fn product<B: Super>(
         }
         for (index, block) in packed.iter_mut().enumerate() {
             weights.foresee(first + ROWS, index, size_of::<B>());
-            block.fill(eight.map(|row| &row[index]));
+            block.fill(eight.map(|row| &row[index]), FOURS_AT_ONCE);
         }
         let mut column = 0;
         while column < columns {
@@ -95,18 +116,19 @@ fn eight_rows<B: Super>(rows: [&[B]; ROWS], activations: &[Q8K], foresee: impl F
 
 /// A block of eight rows, laid out so that a vector holds four weights of each.
 #[derive(Clone, Copy)]
-struct Packed {
-    quads: [[u8; 32]; QUADS],
+#[repr(align(64))]
+pub(super) struct Packed {
+    pub(super) quads: [[u8; 32]; QUADS],
     /// Of each sub-block, for each row: its scale, as an int or, where products come in pairs of words, twice.
-    scales: [[i16; 2 * ROWS]; 16],
+    pub(super) scales: [[i16; 2 * ROWS]; 16],
     /// For each two times 16 weights, for each row: what the two sums of activations are multiplied by.
-    offsets: [[i16; 2 * ROWS]; 8],
-    halves: [f32; ROWS],
-    minima: [f32; ROWS],
+    pub(super) offsets: [[i16; 2 * ROWS]; 8],
+    pub(super) halves: [f32; ROWS],
+    pub(super) minima: [f32; ROWS],
 }
 
 impl Packed {
-    const ZERO: Packed = Packed {
+    pub(super) const ZERO: Packed = Packed {
         quads: [[0; 32]; QUADS],
         scales: [[0; 2 * ROWS]; 16],
         offsets: [[0; 2 * ROWS]; 8],
@@ -115,7 +137,7 @@ impl Packed {
     };
 
     #[inline(always)]
-    fn fill<B: Super>(&mut self, blocks: [&B; ROWS]) {
+    pub(super) fn fill<B: Super>(&mut self, blocks: [&B; ROWS], scales_are_ints: bool) {
         // Loops and not `map`: its closures are not compiled into their place.
         let mut weights = [[Bytes::quad([0; 4]); ROWS]; 8];
         let (mut scales, mut offsets) = ([Words::splat(0); ROWS], [Words::splat(0); ROWS]);
@@ -134,7 +156,7 @@ impl Packed {
             words.store(to);
         }
         for (pair, words) in Words::pairs_of_rows(scales).into_iter().enumerate() {
-            let [even, odd] = if FOURS_AT_ONCE { words.halves_as_ints() } else { words.halves_twice() };
+            let [even, odd] = if scales_are_ints { words.halves_as_ints() } else { words.halves_twice() };
             if B::SUB_BLOCK == 32 {
                 even.store(&mut self.scales[pair]);
             } else {
@@ -234,15 +256,10 @@ fn twice(packed: &[u8; 12]) -> (Words, Words) {
     (Words::twice(scales), Words::twice(minima))
 }
 
-/// As formats with minima have it.
-#[inline(always)]
-fn less_minima(products: Ints, offsets: Ints, scales: Floats, minima: Floats) -> Floats {
-    minima.neg_mul_add(offsets.floats(), scales.mul(products.floats()))
-}
-
 impl Super for Q4K {
     const SUB_BLOCK: usize = 32;
     const QUADS_IN_WORDS: usize = 8;
+    const HAS_MINIMA: bool = true;
 
     #[inline(always)]
     fn weights(&self) -> [Bytes; 8] {
@@ -268,16 +285,12 @@ impl Super for Q4K {
     fn halves(&self) -> (u16, u16) {
         (self.d, self.dmin)
     }
-
-    #[inline(always)]
-    fn value(products: Ints, offsets: Ints, scales: Floats, minima: Floats) -> Floats {
-        less_minima(products, offsets, scales, minima)
-    }
 }
 
 impl Super for Q5K {
     const SUB_BLOCK: usize = 32;
     const QUADS_IN_WORDS: usize = 4;
+    const HAS_MINIMA: bool = true;
 
     #[inline(always)]
     fn weights(&self) -> [Bytes; 8] {
@@ -305,17 +318,12 @@ impl Super for Q5K {
     fn halves(&self) -> (u16, u16) {
         (self.d, self.dmin)
     }
-
-    #[inline(always)]
-    fn value(products: Ints, offsets: Ints, scales: Floats, minima: Floats) -> Floats {
-        less_minima(products, offsets, scales, minima)
-    }
 }
 
-/// A weight is its six bits less 32.
 impl Super for Q6K {
     const SUB_BLOCK: usize = 16;
     const QUADS_IN_WORDS: usize = 2;
+    const HAS_MINIMA: bool = false;
 
     #[inline(always)]
     fn weights(&self) -> [Bytes; 8] {
@@ -352,10 +360,5 @@ impl Super for Q6K {
     #[inline(always)]
     fn halves(&self) -> (u16, u16) {
         (self.d, 0)
-    }
-
-    #[inline(always)]
-    fn value(products: Ints, offsets: Ints, scales: Floats, _minima: Floats) -> Floats {
-        scales.mul(products.sub(offsets.times_32()).floats())
     }
 }
