@@ -53,6 +53,12 @@ pub(crate) fn recalled(place: &Place, ranked: &[Snippet], k: usize) -> bool {
     ranked.iter().take(k).any(|snippet| snippet.tells(place))
 }
 
+/// How like an expected line, normalised, the most alike of the snippets' lines is; 0 without any.
+pub(crate) fn nearest(language: Language, expected: &str, snippets: &[Snippet]) -> f64 {
+    let lines = snippets.iter().flat_map(|snippet| snippet.text.lines());
+    lines.map(|line| similarity(&normalised(language, line), expected)).fold(0.0, f64::max)
+}
+
 pub(crate) fn mean(values: &[f64]) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "places")]
     let count = values.len() as f64;
@@ -109,6 +115,21 @@ mod tests {
             assert!(close(similarity(one, other), expected), "{one} {other}");
             assert!(close(similarity(other, one), expected), "{other} {one}");
         }
+    }
+
+    #[test]
+    fn the_nearest_line_is_any_of_any_snippet() {
+        let snippet = |text: &str| Snippet {
+            file_name: "a.ads".into(),
+            text: text.into(),
+            first_line: 1,
+            last_line: 2,
+            parts: Vec::new(),
+        };
+        let snippets = [snippet("one\n"), snippet("two\n  Open_VALVE (x);\n")];
+        assert!(close(nearest(Language::Ada, "open_valve (x);", &snippets), 1.0));
+        assert!(close(nearest(Language::Ada, "onx", &snippets), 2.0 / 3.0));
+        assert!(close(nearest(Language::Ada, "one", &[]), 0.0));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Variant;
 use super::answers::Answered;
-use super::measures::{bootstrap, first_line, mean, names, normalised, recalled, similarity};
+use super::measures::{bootstrap, first_line, mean, names, nearest, normalised, recalled, similarity};
 use super::places::Place;
 use super::snippet::Snippet;
 use super::source::Language;
@@ -27,6 +27,8 @@ pub(crate) struct Outcome {
     recalled: [bool; 4],
     /// Within what went into the prompt.
     recalled_in_prompt: bool,
+    /// How like the expected line the most alike of the lines is that went into the prompt.
+    nearest: f64,
     has_snippets: bool,
     answered: Answered,
     retrieval_ms: f64,
@@ -50,6 +52,7 @@ impl Outcome {
             similarity: similarity(&answer, &expected),
             recalled: RANKS.map(|rank| recalled(&place, ranked, rank)),
             recalled_in_prompt: recalled(&place, used, used.len()),
+            nearest: nearest(place.language, &expected, used),
             has_snippets: !used.is_empty(),
             place,
             variant,
@@ -76,6 +79,7 @@ pub(crate) struct Figures {
     /// By rank. None for ways without snippets.
     recall: Option<BTreeMap<usize, f64>>,
     recall_in_prompt: Option<f64>,
+    nearest: Option<f64>,
     prompt_tokens_p50: f64,
     answer_ms_p50: f64,
     answer_ms_p95: f64,
@@ -131,6 +135,7 @@ fn figures_of(language: Language, variant: Variant, own: &[&Outcome], base: &[&O
         similarity_difference: difference(|outcome| outcome.similarity),
         recall: with_snippets.then(|| RANKS.iter().copied().zip((0..RANKS.len()).map(recall_at)).collect()),
         recall_in_prompt: with_snippets.then(|| mean(&all(|outcome| part(outcome.recalled_in_prompt)))),
+        nearest: with_snippets.then(|| mean(&all(|outcome| outcome.nearest))),
         prompt_tokens_p50: prompt_tokens.median(),
         answer_ms_p50: answer_ms.median(),
         answer_ms_p95: answer_ms.at(95),
@@ -156,16 +161,20 @@ pub(crate) fn print(outcomes: &[Outcome], variants: &[Variant], with_answers: bo
             continue;
         }
         println!(
-            "\n| {}, {} places: the declaration is among the first | 1 | 3 | 5 | 10 | in the prompt | chosen in, p50 | p95 |\n\
-             |---|---|---|---|---|---|---|---|",
+            "\n| {}, {} places: the declaration is among the first | 1 | 3 | 5 | 10 | in the prompt | the line most alike | chosen in, p50 | p95 |\n\
+             |---|---|---|---|---|---|---|---|---|",
             language.name(),
             first.places
         );
         for row in &rows {
-            let (Some(recall), Some(in_prompt)) = (&row.recall, row.recall_in_prompt) else { continue };
+            let (Some(recall), Some(in_prompt), Some(nearest)) =
+                (&row.recall, row.recall_in_prompt, row.nearest)
+            else {
+                continue;
+            };
             let recall: Vec<String> = recall.values().map(|part| format!("{:.0} %", part * 100.0)).collect();
             println!(
-                "| {} | {} | {:.0} % | {:.1} ms | {:.1} ms |",
+                "| {} | {} | {:.0} % | {nearest:.3} | {:.1} ms | {:.1} ms |",
                 row.variant,
                 recall.join(" | "),
                 in_prompt * 100.0,

@@ -73,6 +73,8 @@ fn neovim() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/lsp_neovim.lua");
     let output = Command::new("nvim")
         .args(["--headless", "-u", "NONE", "-i", "NONE", "-n", "-c", &format!("luafile {script}")])
+        // A script that fails comes here.
+        .args(["-c", "cquit"])
         .envs([
             ("LSP_TEST_PROGRAM", places::program("cloister").unwrap().as_os_str()),
             ("LSP_TEST_SERVER", format!("unix:{}", server.socket().display()).as_ref()),

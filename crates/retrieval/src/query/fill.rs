@@ -31,6 +31,13 @@ const LINES_BEFORE: usize = 14;
 const LINES_BEHIND: usize = 5;
 /// What the first similar piece is worth, the best definition being 1.
 const SIMILAR_WEIGHT: f64 = 0.45;
+/// Pieces among which those of files that are named like this one are looked for,
+const SIMILAR_LOOKED_AT: usize = 48;
+/// and how much more such a one is worth.
+const KIN_WEIGHT: f64 = 1.0;
+/// Lines of a similar piece, and at each which of them they may begin.
+const SIMILAR_LINES: usize = 16;
+const SIMILAR_STEP: usize = 4;
 /// Bytes of all definitions at most.
 const DEFINITIONS_BYTES_MAX: usize = 3200;
 /// What is worth less than this of the best is not worth its room.
@@ -366,21 +373,69 @@ impl<'a, 'q> Around<'a, 'q> {
     }
 
     fn similar(&self) -> Result<Vec<Passage>, IndexError> {
-        let mut passages = Vec::new();
-        for (rank, hit) in self.readable.similar(&self.words(), SIMILAR_MAX)?.into_iter().enumerate() {
-            let language = hit.text(|fields| fields.language);
-            let is_related = self.language.is_none_or(|own| related(own, language));
+        let words = self.words();
+        let own = path_words(self.query.path.unwrap_or_default());
+        let mut hits: Vec<(f64, Hit<'a>)> = Vec::new();
+        for hit in self.readable.similar(&words, SIMILAR_LOOKED_AT)? {
+            let is_related = self.language.is_none_or(|own| related(own, hit.text(|fields| fields.language)));
             if self.is_own(&hit) || self.is_open(&hit) || !is_related {
                 continue;
             }
+            // Who writes one of several files that do alike things looks at the others.
+            let kin = 1.0 + KIN_WEIGHT * alike(&own, &path_words(hit.path()));
+            hits.push((hit.score * kin, hit));
+        }
+        hits.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.place().cmp(&b.1.place())));
+        let mut passages = Vec::new();
+        for (rank, (_, hit)) in hits.into_iter().take(SIMILAR_MAX).enumerate() {
             let mut passage = hit.passage(Why::Similar);
             let near = if self.is_near(&hit) { 1.2 } else { 1.0 };
             let visible = if hit.is_in(&self.units) { 1.3 } else { 1.0 };
             passage.score = fused(rank, SIMILAR_WEIGHT) * near * visible;
+            narrow(&mut passage, &words);
             passages.push(passage);
         }
         Ok(passages)
     }
+}
+
+/// The words that a path is made of.
+fn path_words(path: &str) -> BTreeSet<String> {
+    let words = path.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.map(str::to_ascii_lowercase).collect()
+}
+
+/// The part of two sets' words that is in both.
+fn alike(one: &BTreeSet<String>, other: &BTreeSet<String>) -> f64 {
+    let both = one.intersection(other).count();
+    let either = (one.len() + other.len() - both).max(1);
+    #[expect(clippy::cast_precision_loss, reason = "words of a path")]
+    let part = both as f64 / either as f64;
+    part
+}
+
+/// Of a long piece the lines with most of the words.
+fn narrow(passage: &mut Passage, wanted: &Words) {
+    let lines: Vec<&str> = passage.text.split_inclusive('\n').collect();
+    if lines.len() <= SIMILAR_LINES || passage.first_line == 0 {
+        return;
+    }
+    let place = |word: &str| wanted.iter().position(|(wanted, _)| wanted == word);
+    let words_of = |line: &&str| languages::tokens(line).filter_map(|token| place(&token.text)).collect();
+    let found: Vec<Vec<usize>> = lines.iter().map(words_of).collect();
+    let worth = |first: usize| {
+        let words: BTreeSet<&usize> = found[first..first + SIMILAR_LINES].iter().flatten().collect();
+        words.into_iter().map(|&word| wanted[word].1).sum::<f32>()
+    };
+    let firsts = (0..=lines.len() - SIMILAR_LINES).step_by(SIMILAR_STEP);
+    // Of equal ones the first.
+    let better = |best: (f32, usize), next: (f32, usize)| if next.0 > best.0 { next } else { best };
+    let (_, first) = firsts.map(|first| (worth(first), first)).fold((0.0, 0), better);
+    let text = lines[first..first + SIMILAR_LINES].concat();
+    let number = |lines: usize| u32::try_from(lines).unwrap_or(u32::MAX);
+    passage.first_line += number(first);
+    passage.last_line = passage.first_line + number(SIMILAR_LINES - 1);
+    passage.text = text;
 }
 
 /// Once each: what is found for two reasons is better than for one.

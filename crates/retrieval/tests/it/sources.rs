@@ -41,6 +41,37 @@ fn a_keystroke_in_a_word_finds_the_same() {
     assert!(!find(prefix).is_empty());
 }
 
+/// Of a long body what is like the cursor's lines, and of two alike the one in the file that is named like this one.
+#[test]
+fn of_a_similar_piece_the_lines_that_matter_are_shown() {
+    let body = |unit: &str| {
+        let step = |number: usize| format!("      Prepare_{unit}_{number} (Step_{number});\n");
+        let (before, behind) =
+            ((1..40).map(step).collect::<String>(), (41..80).map(step).collect::<String>());
+        let alike =
+            "      Open_Valve (Pump);\n      Await_Flow (Pump, Timeout);\n      Close_Valve (Pump);\n";
+        format!(
+            "package body {unit} is\n   procedure Run is\n   begin\n{before}{alike}{behind}   end Run;\nend {unit};\n"
+        )
+    };
+    let (coarse, fine) = (body("Coarse"), body("Fine"));
+    let lab = Lab::new(&[("tank_fill_coarse.adb", &coarse), ("other/fine.adb", &fine)]);
+    lab.build(1);
+    let prefix = "package body Drain is\n   procedure Run is\n   begin\n      Open_Valve (Pump);\n      \
+        Await_Flow (Pump, Timeout);\n      ";
+    let found = lab
+        .readable(1)
+        .for_fill(&fill("tank_fill_drain.adb", prefix, "\n   end Run;\nend Drain;\n"))
+        .unwrap();
+    let similar = |why: &Why| matches!(why, Why::Similar);
+    let first = found.passages.iter().find(|passage| passage.why.iter().any(similar)).unwrap();
+    assert_eq!(first.path, "tank_fill_coarse.adb");
+    assert!(first.text.contains("Close_Valve (Pump);"), "{}", first.text);
+    let lines: Vec<&str> = coarse.lines().collect();
+    let shown = &lines[first.first_line as usize - 1..first.last_line as usize];
+    assert!(shown.len() <= 16 && first.text.lines().eq(shown.iter().copied()), "{first:?}");
+}
+
 #[test]
 fn search_definitions_references_and_lines() {
     let lab = Lab::new(&[
