@@ -50,22 +50,21 @@ fn of_a_similar_piece_the_lines_that_matter_are_shown() {
             ((1..40).map(step).collect::<String>(), (41..80).map(step).collect::<String>());
         let alike =
             "      Open_Valve (Pump);\n      Await_Flow (Pump, Timeout);\n      Close_Valve (Pump);\n";
-        format!(
-            "package body {unit} is\n   procedure Run is\n   begin\n{before}{alike}{behind}   end Run;\nend {unit};\n"
-        )
+        format!("package body {unit} is\nbegin\n{before}{alike}{behind}end {unit};\n")
     };
     let (coarse, fine) = (body("Coarse"), body("Fine"));
     let lab = Lab::new(&[("tank_fill_coarse.adb", &coarse), ("other/fine.adb", &fine)]);
     lab.build(1);
-    let prefix = "package body Drain is\n   procedure Run is\n   begin\n      Open_Valve (Pump);\n      \
+    let prefix = "package body Drain is\n   procedure Empty is\n   begin\n      Open_Valve (Pump);\n      \
         Await_Flow (Pump, Timeout);\n      ";
     let found = lab
         .readable(1)
-        .for_fill(&fill("tank_fill_drain.adb", prefix, "\n   end Run;\nend Drain;\n"))
+        .for_fill(&fill("tank_fill_drain.adb", prefix, "\n   end Empty;\nend Drain;\n"))
         .unwrap();
     let similar = |why: &Why| matches!(why, Why::Similar);
-    let first = found.passages.iter().find(|passage| passage.why.iter().any(similar)).unwrap();
-    assert_eq!(first.path, "tank_fill_coarse.adb");
+    let first = found.passages.iter().find(|passage| passage.why.iter().any(similar));
+    let first = first.unwrap_or_else(|| panic!("{:#?}", found.passages));
+    assert_eq!(first.path, "tank_fill_coarse.adb", "{:#?}", found.passages);
     assert!(first.text.contains("Close_Valve (Pump);"), "{}", first.text);
     let lines: Vec<&str> = coarse.lines().collect();
     let shown = &lines[first.first_line as usize - 1..first.last_line as usize];
