@@ -8,8 +8,8 @@ use super::{Matrix, ROWS};
 use crate::blocks::{Q8_0, Q8K, SUPER_BLOCK};
 use crate::lanes::wide::{Bytes, Floats, Ints, Proof, Words};
 
-/// Columns from which on it pays.
-pub(super) const COLUMNS_MIN: usize = 4;
+/// Columns from which on it pays: a whole tile.
+pub(super) const COLUMNS_MIN: usize = TILE;
 /// Rows that are formed together.
 const TWICE: usize = 2 * ROWS;
 /// Columns that are formed together: as many as registers hold.
