@@ -68,7 +68,7 @@ impl Tools {
     }
 
     /// Those that can be called.
-    fn callable(&self) -> impl Iterator<Item = &Tool> {
+    pub fn callable(&self) -> impl Iterator<Item = &Tool> {
         let named = match &self.choice {
             ToolChoice::Named(name) => Some(name),
             ToolChoice::Auto | ToolChoice::Required => None,

@@ -101,16 +101,11 @@ pub(crate) fn offered(
 
 /// Bytes of the schemas that a call which must be made is held to.
 fn held_bytes(tools: &Tools) -> usize {
-    let is_held = |tool: &&Tool| {
-        tool.strict
-            && match &tools.choice {
-                ToolChoice::Auto => false,
-                ToolChoice::Required => true,
-                ToolChoice::Named(name) => tool.name == *name,
-            }
-    };
+    if tools.choice == ToolChoice::Auto {
+        return 0;
+    }
     let bytes = |tool: &Tool| serde_json::to_string(&tool.parameters).unwrap_or_default().len();
-    tools.offered.iter().filter(is_held).map(bytes).sum()
+    tools.callable().filter(|tool| tool.strict).map(bytes).sum()
 }
 
 /// OpenAI's `tool_choice`; `None` has no tools called. `named` reads the name out of an object that names a function, whose

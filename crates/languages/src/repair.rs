@@ -79,29 +79,42 @@ pub fn fixes(
 
 /// Mends what no compiler refuses. Ada: code in the hole that takes an array to begin at 1 or 0, which its type does not
 /// promise, works on a copy that does. VHDL: an output that nothing drives is driven by the one signal of its subtype that
-/// is read nowhere. `None`: there is nothing of that.
+/// is read nowhere, a signal that a combinational process computes in steps is a variable there, and one that it
+/// assigns on some paths has a value on all. `None`: there is nothing of that.
 pub fn finish(language: Language, text: &str, hole: Range<usize>) -> Option<Fixed> {
     if text.len() > TEXT_BYTES_MAX || text.get(hole.clone()).is_none() {
         return None;
     }
     let draft = Draft::new(language, text, hole, false);
-    let (edits, what) = match language {
-        Language::Ada => (ada::repair::rebase(&draft)?, "an array taken to begin at 1"),
-        Language::Vhdl => (vhdl::repair::drive(&draft)?, "an output that nothing drives"),
+    let edits: Vec<(Edit, &'static str)> = match language {
+        Language::Ada => named(ada::repair::rebase(&draft), "an array taken to begin at 1").collect(),
+        Language::Vhdl => named(vhdl::repair::drive(&draft), "an output that nothing drives")
+            .chain(named(vhdl::repair::as_variables(&draft), "a signal used as a variable"))
+            .chain(named(vhdl::repair::without_latches(&draft), "a latch"))
+            .collect(),
         _ => return None,
     };
-    if !edits.iter().all(|edit| draft.allows(edit)) {
+    if edits.is_empty() || !edits.iter().all(|(edit, _)| draft.allows(edit)) {
         return None;
     }
-    draft.apply(edits.into_iter().map(|edit| (edit, what)).collect())
+    draft.apply(edits)
 }
 
-/// Whether the text, though it compiles, cannot be all that was asked for: an output of VHDL that nothing drives.
+fn named(edits: Option<Vec<Edit>>, what: &'static str) -> impl Iterator<Item = (Edit, &'static str)> {
+    edits.into_iter().flatten().map(move |edit| (edit, what))
+}
+
+/// Whether the text, though it compiles, cannot be all that was asked for: an output of VHDL that nothing drives, an
+/// input that nothing reads, or a signal that a combinational process computes of itself, or keeps.
 pub fn is_unfinished(language: Language, text: &str, hole: Range<usize>) -> bool {
-    language == Language::Vhdl
-        && text.len() <= TEXT_BYTES_MAX
-        && text.get(hole.clone()).is_some()
-        && vhdl::repair::undriven(&Draft::new(language, text, hole, false)).next().is_some()
+    if language != Language::Vhdl || text.len() > TEXT_BYTES_MAX || text.get(hole.clone()).is_none() {
+        return false;
+    }
+    let draft = Draft::new(language, text, hole, false);
+    vhdl::repair::undriven(&draft).next().is_some()
+        || vhdl::repair::has_unread(&draft)
+        || vhdl::repair::has_stepwise(&draft)
+        || vhdl::repair::has_latch(&draft)
 }
 
 /// What of `answer` belongs between `prefix` and `suffix`: without Markdown fences, without a signature or an `is` that

@@ -1,13 +1,15 @@
 //! Mechanical repair of VHDL, by GHDL's words.
 
 mod outputs;
+mod processes;
 mod structure;
 mod types;
 mod words;
 
 use crate::repair::Kind;
 
-pub(crate) use outputs::{drive, undriven};
+pub(crate) use outputs::{drive, has_unread, undriven};
+pub(crate) use processes::{as_variables, has_latch, has_stepwise, without_latches};
 pub(crate) use structure::trim;
 
 /// In the order in which they are tried for a report.
@@ -32,4 +34,5 @@ pub(crate) const KINDS: &[Kind] = &[
     Kind::new("operands of different types", types::operands_fix),
     Kind::new("a missing conversion", types::conversion),
     Kind::new("a missing choice", structure::others),
+    Kind::new("a latch", processes::latch),
 ];

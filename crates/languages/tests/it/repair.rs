@@ -15,7 +15,12 @@ fn check(language: Language, text: &str) -> Vec<Diagnostic> {
     let folder = tempfile::tempdir().expect("a folder");
     let (name, program, arguments): (_, _, &[&str]) = match language {
         Language::Ada => ("unit.adb", "gcc", &["-c", "-gnatc", "-gnat2022", "-gnatef"]),
-        _ => ("unit.vhd", "ghdl", &["-s", "--std=08"]),
+        // Elaborates `e`, too, and synthesises it.
+        _ => (
+            "unit.vhd",
+            "sh",
+            &["-c", "ghdl -s --std=08 \"$0\" && ghdl --synth --std=08 --out=none \"$0\" -e e"],
+        ),
     };
     let mut file = File::create(folder.path().join(name)).expect("a file");
     file.write_all(text.as_bytes()).expect("room on the disk");
@@ -392,17 +397,123 @@ fn arrays_begin_where_the_code_takes_them_to() {
     assert_eq!(finish(Language::Ada, &ranged, before.len()..before.len() + hole.len()), None);
 }
 
+/// The entity with those inputs only that the architecture's body names.
+fn entity(body: &str) -> String {
+    let named = |names: &[&str]| {
+        let is_named = |name: &&str| body.split(|c: char| !c.is_alphanumeric()).any(|word| word == *name);
+        names.iter().copied().filter(is_named).collect::<Vec<_>>().join(", ")
+    };
+    let bits = named(&["clk", "a", "b"]);
+    let vectors = named(&["v", "w"]);
+    ENTITY.replace("clk, a, b", &bits).replace("v, w", &vectors)
+}
+
+#[test]
+fn an_architecture_that_leaves_a_port_alone_is_unfinished() {
+    let whole = "begin\n  z <= v when clk else w;\n  y <= a and b;\nend architecture;\n";
+    for (body, is_known) in [
+        (whole.to_owned(), true),
+        (whole.replace(" and b", ""), false),
+        (whole.replace("y <= ", "-- y <= "), false),
+    ] {
+        let hole = ENTITY.len()..ENTITY.len() + body.len();
+        let text = format!("{ENTITY}{body}");
+        assert_ne!(is_unfinished(Language::Vhdl, &text, hole), is_known, "{body}");
+        assert_ne!(is_unfinished(Language::Vhdl, &text, 0..text.len()), is_known, "{body}");
+    }
+}
+
 #[test]
 fn outputs_are_driven_by_what_was_made_for_them() {
     let hole = "  signal n : std_logic;\nbegin\n  z <= v;\n  n <= not a;";
-    let text = format!("{ENTITY}{hole}\nend architecture;\n");
-    let place = ENTITY.len()..ENTITY.len() + hole.len();
+    let entity = entity(hole);
+    let text = format!("{entity}{hole}\nend architecture;\n");
+    let place = entity.len()..entity.len() + hole.len();
     assert!(is_unfinished(Language::Vhdl, &text, place.clone()));
     let fixed = finish(Language::Vhdl, &text, place).unwrap();
     assert_eq!(&fixed.text[fixed.hole.clone()], format!("{hole}\n  y <= n;"));
     assert!(!is_unfinished(Language::Vhdl, &fixed.text, fixed.hole.clone()));
     let remarks = check(Language::Vhdl, &fixed.text);
     assert!(!remarks.iter().any(|remark| remark.severity == Severity::Error), "{remarks:?}");
+}
+
+#[test]
+fn latches_are_given_what_remains() {
+    for (hole, mended) in [
+        (
+            "begin\n  process (all)\n  begin\n    if a = '0' then\n      y <= '0';\n    elsif (a = '1') then\n      y <= b;\n    end if;\n  end process;\n  z <= v;",
+            "    else\n      y <= b;",
+        ),
+        (
+            "begin\n  process (all)\n  begin\n    if v(1 downto 0) = \"00\" then\n      y <= a;\n    elsif v(1 downto 0) = \"01\" then\n      y <= b;\n    elsif v(1 downto 0) = \"10\" then\n      y <= '0';\n    elsif v(1 downto 0) = \"11\" then\n      y <= '1';\n    end if;\n  end process;\n  z <= v;",
+            "    else\n      y <= '1';",
+        ),
+        (
+            "begin\n  y <= a when v = \"0000\" else b when v = \"0001\";\n  z <= v;",
+            "  y <= a when v = \"0000\" else b;",
+        ),
+        (
+            "begin\n  process (all)\n  begin\n    if a = '1' then\n      y <= b;\n    end if;\n  end process;\n  z <= v;",
+            "  begin\n    y <= '0';\n    if",
+        ),
+    ] {
+        let (text, kinds) = mend(Language::Vhdl, ENTITY, hole, "\nend architecture;\n");
+        assert_eq!(kinds, ["a latch"], "{text}");
+        assert!(text.contains(mended), "{text}");
+    }
+}
+
+#[test]
+fn a_latch_that_the_compiler_does_not_see_is_given_what_remains() {
+    let hole = "  type state_type is (idle, busy, done);\n  signal state, next_state : state_type;\nbegin\n  process (clk)\n  begin\n    if rising_edge(clk) then\n      state <= next_state;\n    end if;\n  end process;\n  step : process (all)\n  begin\n    case state is\n      when idle =>\n        if a = '1' then\n          next_state <= busy;\n        end if;\n      when busy =>\n        next_state <= done;\n      when done =>\n        if b = '1' then\n          next_state <= idle;\n        end if;\n    end case;\n  end process;\n  y <= '1' when state = busy else '0';\n  z <= v;";
+    let entity = entity(hole);
+    let text = format!("{entity}{hole}\nend architecture;\n");
+    let place = entity.len()..entity.len() + hole.len();
+    assert!(is_unfinished(Language::Vhdl, &text, place.clone()));
+    let fixed = finish(Language::Vhdl, &text, place.clone()).unwrap();
+    assert!(fixed.text.contains("  begin\n    next_state <= state;\n    case"), "{}", fixed.text);
+    assert!(!is_unfinished(Language::Vhdl, &fixed.text, fixed.hole));
+    let remarks = check(Language::Vhdl, &fixed.text);
+    assert!(!remarks.iter().any(|remark| remark.severity == Severity::Error), "{remarks:?}");
+    let wanted = text.replace("step :", "latch:");
+    assert_eq!(finish(Language::Vhdl, &wanted, place), None);
+}
+
+#[test]
+fn signals_that_are_used_as_variables_become_variables() {
+    let least = "begin\n  process (v, w)\n  begin\n    z <= v;\n    if unsigned(w) < unsigned(z) then\n      z <= w;\n    end if;\n  end process;\n  y <= a;";
+    let ones = "  signal count : unsigned(3 downto 0);\nbegin\n  process (v)\n  begin\n    for i in v'range loop\n      if v(i) = '1' then\n        count <= count + 1;\n      end if;\n    end loop;\n  end process;\n  z <= std_logic_vector(count);\n  y <= a;";
+    for (hole, expected) in [
+        (
+            least,
+            "  process (all)\n    variable z_value : std_logic_vector(3 downto 0);\n  begin\n    z_value := v;\n    if unsigned(w) < unsigned(z_value) then\n      z_value := w;\n    end if;\n    z <= z_value;\n  end process;",
+        ),
+        (
+            ones,
+            "    variable count_value : unsigned(3 downto 0);\n  begin\n    count_value := (others => '0');\n    for i in v'range loop\n      if v(i) = '1' then\n        count_value := count_value + 1;",
+        ),
+    ] {
+        let entity = entity(hole);
+        let text = format!("{entity}{hole}\nend architecture;\n");
+        let place = entity.len()..entity.len() + hole.len();
+        assert!(is_unfinished(Language::Vhdl, &text, place.clone()));
+        let fixed = finish(Language::Vhdl, &text, place).unwrap();
+        assert!(fixed.text.contains(expected), "{}", fixed.text);
+        assert!(!is_unfinished(Language::Vhdl, &fixed.text, fixed.hole.clone()));
+        let remarks = check(Language::Vhdl, &fixed.text);
+        assert!(!remarks.iter().any(|remark| remark.severity == Severity::Error), "{remarks:?}");
+    }
+    // What goes through a signal once comes to its value; a register keeps its own.
+    for hole in [
+        "  signal s : std_logic;\nbegin\n  process (all)\n  begin\n    s <= a and b;\n    y <= s;\n  end process;\n  z <= v;",
+        "  signal s : unsigned(3 downto 0);\nbegin\n  process (clk)\n  begin\n    if rising_edge(clk) then\n      s <= s + 1;\n    end if;\n  end process;\n  y <= a;\n  z <= std_logic_vector(s);",
+    ] {
+        let entity = entity(hole);
+        let text = format!("{entity}{hole}\nend architecture;\n");
+        let place = entity.len()..entity.len() + hole.len();
+        assert!(!is_unfinished(Language::Vhdl, &text, place.clone()));
+        assert_eq!(finish(Language::Vhdl, &text, place), None);
+    }
 }
 
 #[test]

@@ -1,10 +1,16 @@
-//! Outputs that nothing drives: legal, and never what was asked for.
+//! Ports that are left alone: legal, and hardly ever what was asked for.
+
+use std::ops::Range;
 
 use crate::repair::expressions::{is_assignment, primary_end};
 use crate::repair::{Draft, Edit, insert};
 
-/// Drives each output that nothing drives by the one signal of its subtype that is assigned and read nowhere.
+/// Drives each output that nothing drives by the one signal of its subtype that is assigned and read nowhere, where the
+/// hole is the inner part of an architecture.
 pub(crate) fn drive(draft: &Draft<'_>) -> Option<Vec<Edit>> {
+    if body(draft).start > draft.hole_tokens().start {
+        return None;
+    }
     let hole = &draft.text[draft.hole.clone()];
     let end = draft.hole.start + hole.trim_end().len();
     let words: String = undriven(draft)
@@ -17,25 +23,43 @@ pub(crate) fn drive(draft: &Draft<'_>) -> Option<Vec<Edit>> {
     (!words.is_empty()).then(|| vec![insert(end, words)])
 }
 
-/// The outputs of the hole's entity that nothing in the hole drives, with their subtypes.
+/// The outputs of the last architecture's entity that nothing in the hole drives, with their subtypes.
 pub(crate) fn undriven<'d>(draft: &'d Draft<'_>) -> impl Iterator<Item = (&'d str, String)> + 'd {
-    outputs(draft).into_iter().filter(|(name, _)| !is_driven(draft, name))
+    let body = body(draft);
+    ports(draft, "out").into_iter().filter(move |(name, _)| !is_driven(draft, body.clone(), name))
 }
 
-fn outputs<'d>(draft: &'d Draft<'_>) -> Vec<(&'d str, String)> {
+/// Whether what of the last architecture is in the hole reads none of some input.
+pub(crate) fn has_unread(draft: &Draft<'_>) -> bool {
+    let is_named = |name| body(draft).any(|at| draft.is(at, name));
+    ports(draft, "in").into_iter().any(|(name, _)| !is_named(name))
+}
+
+/// The last `architecture` that is followed by its name and its entity's.
+fn architecture(draft: &Draft<'_>) -> Option<usize> {
+    let end = draft.hole_tokens().end;
+    (0..end).rev().find(|at| draft.is(*at, "architecture") && draft.is(at + 2, "of"))
+}
+
+/// What of the last architecture is in the hole.
+fn body(draft: &Draft<'_>) -> Range<usize> {
     let hole = draft.hole_tokens();
+    hole.start.max(architecture(draft).map_or(0, |at| at + 4)).min(hole.end)..hole.end
+}
+
+/// The ports of that mode of the last architecture's entity, with their subtypes.
+fn ports<'d>(draft: &'d Draft<'_>, of: &str) -> Vec<(&'d str, String)> {
     let mut found = Vec::new();
-    let architecture =
-        (0..hole.start).rev().find(|at| draft.is(*at, "architecture") && draft.is(at + 2, "of"));
-    let Some(entity) = architecture.map(|at| draft.word(at + 3)) else { return found };
-    let head = (0..hole.start).find(|at| draft.is(*at, "entity") && draft.is(at + 1, entity));
+    let Some(architecture) = architecture(draft) else { return found };
+    let entity = draft.word(architecture + 3);
+    let head = (0..architecture).rev().find(|at| draft.is(*at, "entity") && draft.is(at + 1, entity));
     let port =
-        head.and_then(|head| (head..hole.start).find(|at| draft.is(*at, "port") && draft.is(at + 1, "(")));
+        head.and_then(|head| (head..architecture).find(|at| draft.is(*at, "port") && draft.is(at + 1, "(")));
     let Some((port, close)) = port.and_then(|port| Some((port, draft.close(port + 1)?))) else {
         return found;
     };
     for mode in port..close {
-        if !draft.is(mode, "out") || !draft.is(mode.wrapping_sub(1), ":") {
+        if !draft.is(mode, of) || !draft.is(mode.wrapping_sub(1), ":") {
             continue;
         }
         let subtype = written(draft, mode + 1);
@@ -57,16 +81,17 @@ fn written(draft: &Draft<'_>, token: usize) -> String {
         .join(" ")
 }
 
-/// Whether the name is assigned to in the hole, or handed to an instance.
-fn is_driven(draft: &Draft<'_>, name: &str) -> bool {
-    draft.hole_tokens().any(|at| {
+/// Whether the name is assigned to in these tokens, or handed to an instance.
+fn is_driven(draft: &Draft<'_>, mut tokens: Range<usize>, name: &str) -> bool {
+    tokens.any(|at| {
         draft.is(at, name) && (is_target(draft, at) || draft.is_any(at.wrapping_sub(1), &["=>", "(", ","]))
     })
 }
 
-fn is_target(draft: &Draft<'_>, token: usize) -> bool {
+/// Whether a name is assigned to that begins at the token.
+pub(super) fn is_target(draft: &Draft<'_>, token: usize) -> bool {
     let behind = primary_end(draft, token);
-    draft.is(behind, "<=") && is_assignment(draft, behind)
+    draft.is_name(token) && draft.is(behind, "<=") && is_assignment(draft, behind)
 }
 
 /// Signals of the hole with that subtype that are assigned and read nowhere.

@@ -11,7 +11,7 @@ fn at_end(draft: &Draft<'_>, words: &str) -> Edit {
 }
 
 /// Before the token, on a line of its own.
-fn before(draft: &Draft<'_>, token: usize, words: &str) -> Edit {
+pub(super) fn before(draft: &Draft<'_>, token: usize, words: &str) -> Edit {
     let at = draft.start(token);
     match at <= draft.hole.end {
         true => insert(at, format!("{words}\n{}", draft.indentation(at))),
@@ -217,7 +217,7 @@ pub(super) fn undeclared(draft: &Draft<'_>, report: &Report<'_>) -> Option<Vec<E
 }
 
 /// The subtype of a declaration with its constraint.
-fn subtype_of(draft: &Draft<'_>, name: &str, until: usize) -> Option<String> {
+pub(super) fn subtype_of(draft: &Draft<'_>, name: &str, until: usize) -> Option<String> {
     let at = (0..until).rev().find(|at| draft.is(*at, name) && draft.is_any(at + 1, &[":", ","]))?;
     let colon = (at..until).find(|colon| draft.is(*colon, ":"))?;
     let start = colon + 1 + usize::from(draft.is_any(colon + 1, &["in", "out", "inout", "buffer"]));

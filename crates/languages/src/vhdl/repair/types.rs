@@ -8,7 +8,7 @@ use crate::repair::expressions::{
 use crate::repair::{Draft, Edit, Report, insert, replace};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Type {
+pub(super) enum Type {
     Bit,
     Vector,
     Unsigned,
@@ -18,7 +18,7 @@ enum Type {
     Unknown,
 }
 
-fn named(subtype: &str) -> Type {
+pub(super) fn named(subtype: &str) -> Type {
     match simple(subtype).to_ascii_lowercase().as_str() {
         "std_logic" | "std_ulogic" => Type::Bit,
         "std_logic_vector" | "std_ulogic_vector" => Type::Vector,
