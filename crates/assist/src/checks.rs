@@ -104,6 +104,32 @@ struct Text {
     source: Option<String>,
 }
 
+/// What whole texts that are made from draws are, and stand in.
+pub(crate) struct Whole<'a> {
+    /// Their language.
+    pub(crate) language: Language,
+    /// Of their file; empty where there is none.
+    pub(crate) path: &'a str,
+    /// The source that the file belongs to.
+    pub(crate) source: Option<&'a SourceFacts>,
+}
+
+impl Whole<'_> {
+    fn text(&self, text: &str) -> Text {
+        let path = Some(self.path).filter(|path| !path.is_empty());
+        Text {
+            language: self.language,
+            file_name: path.map(file_name),
+            path: path.map(str::to_owned),
+            answer: 0..text.len(),
+            lines: (1, 1 + line_breaks(text.trim_end_matches('\n'))),
+            before: None,
+            text: text.to_owned(),
+            source: self.source.map(|source| source.name.clone()),
+        }
+    }
+}
+
 impl House {
     /// The source that a request's file belongs to, of those that this person may read.
     pub(crate) fn source_of(&self, request: &Request, asking: &Asking<'_>) -> Option<SourceFacts> {
@@ -166,25 +192,13 @@ impl House {
     /// What a checker says of a whole text that was made from a record's draw; its leaf is durable when this returns.
     pub(crate) async fn look_at(
         &self,
-        language: Language,
-        path: &str,
-        source: Option<&SourceFacts>,
+        whole: &Whole<'_>,
         text: &str,
         record: RecordNumber,
     ) -> Result<(Check, Vec<Diagnostic>), Refusal> {
-        let path = Some(path).filter(|path| !path.is_empty());
-        let text = Text {
-            language,
-            file_name: path.map(file_name),
-            path: path.map(str::to_owned),
-            answer: 0..text.len(),
-            lines: (1, 1 + line_breaks(text.trim_end_matches('\n'))),
-            before: None,
-            text: text.to_owned(),
-            source: source.map(|source| source.name.clone()),
-        };
-        let Some(checker) = self.checker(language) else {
-            let message = format!("no checker of {} is known", language.name());
+        let text = whole.text(text);
+        let Some(checker) = self.checker(text.language) else {
+            let message = format!("no checker of {} is known", text.language.name());
             return Err(Refusal::new(crate::RefusalKind::Invalid, message).of(record));
         };
         let (check, said) = self.look(&text, checker).await;
@@ -197,6 +211,23 @@ impl House {
         self.write_check(record, &deeper).await?;
         // Where it did not run, the leaf says so, and the first one's word is what there is.
         Ok(if deeper.reason.is_none() { (deeper, more) } else { (check, said) })
+    }
+
+    /// How a whole text behaves, in the same way; `None`: it cannot be driven, or was not.
+    pub(crate) async fn drive(
+        &self,
+        whole: &Whole<'_>,
+        text: &str,
+        record: RecordNumber,
+    ) -> Result<Option<Vec<Diagnostic>>, Refusal> {
+        let text = whole.text(text);
+        let (project, rules) = (Project::default(), Rules::default());
+        let Some(driver) = Language::driver(&text.unit(&text.text, &project, &rules)) else {
+            return Ok(None);
+        };
+        let (check, said) = self.look(&text, driver).await;
+        self.write_check(record, &check).await?;
+        Ok(check.reason.is_none().then_some(said))
     }
 
     /// The first checker whose programs are here, or else the first, which then says what is missing.

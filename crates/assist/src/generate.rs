@@ -10,7 +10,7 @@ use protocol::worker::{Sampling, Until};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use crate::checks::Check;
+use crate::checks::{Check, Whole};
 use crate::provenance::Traced;
 use crate::{
     Ask, Assist, Findings, Message, Parameters, PassagePlace, Refusal, RefusalKind, Request, Role, Tools,
@@ -82,8 +82,20 @@ pub struct Generated {
     /// What was found out about it.
     #[serde(flatten)]
     pub findings: Findings,
+    /// How many draws behave like it, where they were driven.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agreement: Option<Agreement>,
     /// All that was tried.
     pub rounds: Vec<Round>,
+}
+
+/// Draws that the compiler had nothing against, and how many of them behave like the one that is shown.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Agreement {
+    /// Clean draws.
+    pub clean: u32,
+    /// Those that behave the same, the one that is shown included.
+    pub agree: u32,
 }
 
 impl Assist {
@@ -156,6 +168,7 @@ impl Assist {
             // A statement is drawn anew by filling a hole.
             limits.spans_max = 0;
         }
+        let whole = Whole { language, path, source: source.as_ref() };
         let mut rounds = Rounds::new(language, prefix, suffix, limits);
         let mut views: Vec<Round> = Vec::new();
         // Of the newest draw, and the check of each round.
@@ -215,7 +228,7 @@ impl Assist {
                 }
                 Want::Check(text) => {
                     let record = record.ok_or_else(Refusal::broken)?;
-                    let looked = self.house.look_at(language, path, source.as_ref(), text, record).await?;
+                    let looked = self.house.look_at(&whole, text, record).await?;
                     let (check, said) = looked;
                     let is_checked = check.reason.is_none();
                     checks.push(check);
@@ -234,9 +247,18 @@ impl Assist {
                         return Err(Refusal::broken());
                     }
                 }
+                Want::Drive(text) => {
+                    let record = record.ok_or_else(Refusal::broken)?;
+                    match self.house.drive(&whole, text, record).await? {
+                        Some(said) => rounds.driven(&said),
+                        None => rounds.not_driven(),
+                    }
+                }
                 Want::Done(best) => {
                     let best = best.and_then(|best| generated(best, prefix, &checks, &views));
-                    return best.ok_or_else(Refusal::broken);
+                    let agreement =
+                        rounds.agreement().map(|one| Agreement { clean: one.clean, agree: one.agree });
+                    return best.map(|best| Generated { agreement, ..best }).ok_or_else(Refusal::broken);
                 }
             }
         }
@@ -287,6 +309,7 @@ fn generated(best: &languages::Best, prefix: &str, checks: &[Check], rounds: &[R
         clauses: clauses.unwrap_or_default().to_owned(),
         record: rounds.get(best.round)?.record,
         findings: found(checks.get(best.round).cloned()),
+        agreement: None,
         rounds: rounds.to_vec(),
     })
 }
@@ -305,6 +328,7 @@ fn unchecked(
         clauses: String::new(),
         record,
         findings: found(check),
+        agreement: None,
         rounds: Vec::new(),
     })
 }

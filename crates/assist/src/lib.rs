@@ -50,7 +50,8 @@ pub use checks::{Check, Remark};
 pub use context::Lookup;
 pub use decisions::{CLIENT_BYTES_MAX, Decided, PATH_BYTES_MAX};
 pub use generate::{
-    CANDIDATES_MAX, DIALECT as GENERATE_DIALECT, FIXES_MAX, Generate, Generated, Round, SPANS_MAX, Step,
+    Agreement, CANDIDATES_MAX, DIALECT as GENERATE_DIALECT, FIXES_MAX, Generate, Generated, Round, SPANS_MAX,
+    Step,
 };
 pub use json::Json;
 pub use ledger::{Choice, Filter, Receipt};

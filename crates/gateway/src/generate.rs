@@ -55,6 +55,7 @@ pub(crate) fn parse(body: &[u8], credential: Credential) -> Result<(Generate, bo
         temperature: if sampling.temperature > 0.0 { sampling.temperature } else { default.temperature },
         seed: sampling.seed,
         clauses: true,
+        agree: count("agree", 1, CANDIDATES_MAX, default.agree)?,
         ..default
     };
     let parameters = assist::Parameters {

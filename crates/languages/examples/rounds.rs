@@ -58,7 +58,7 @@ fn wanted(rounds: &Rounds) -> Value {
             "prefix": draw.prefix, "suffix": draw.suffix, "temperature": draw.temperature, "seed": draw.seed,
             "tokens_max": draw.tokens_max, "is_span": draw.is_span,
         }}),
-        Want::Check(text) => json!({"check": text}),
+        Want::Check(text) | Want::Drive(text) => json!({"check": text}),
         Want::Done(best) => {
             let rounds = rounds.rounds().iter().map(|round| {
                 let kind = match &round.kind {

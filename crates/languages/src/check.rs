@@ -31,6 +31,8 @@ pub struct Checker {
     pub(crate) refuse: Option<fn(&Unit<'_>) -> Option<Diagnostic>>,
     /// Whether it looks at a whole unit, too, that the first has nothing against.
     pub(crate) further: Option<fn(&Unit<'_>) -> bool>,
+    /// Whether it does not judge, but says how a unit behaves: in one note, equal for two that behave the same.
+    pub(crate) drives: bool,
     pub(crate) plan: fn(&Unit<'_>) -> Option<Plan>,
     pub(crate) library: Option<fn(&[PathBuf]) -> Plan>,
     pub(crate) read: fn(&Unit<'_>, &Written<'_>) -> Vec<Diagnostic>,
@@ -192,6 +194,12 @@ impl Language {
     pub fn further_checker(unit: &Unit<'_>) -> Option<&'static Checker> {
         let looks = |checker: &&Checker| checker.further.is_some_and(|looks| looks(unit));
         unit.language.checkers().iter().find(looks)
+    }
+
+    /// What says how a unit behaves, where there is something that can.
+    pub fn driver(unit: &Unit<'_>) -> Option<&'static Checker> {
+        let drives = |checker: &&Checker| checker.drives && checker.plan(unit).is_some();
+        unit.language.checkers().iter().find(drives)
     }
 
     /// All checkers that there are.

@@ -42,6 +42,6 @@ pub use check::{Checker, Diagnostic, Plan, Project, Rules, Severity, Unit, Writt
 pub use language::{Language, fold};
 pub use parse::{Chunk, ChunkKind, Definition, Parsed, SymbolKind, TEXT_BYTES_MAX, parse, windows};
 pub use repair::{Fixed, finish, fixes, is_unfinished, trim};
-pub use rounds::{Best, Draw, Limits, Round, RoundKind, Rounds, Want};
+pub use rounds::{Agreement, Best, Draw, Limits, Round, RoundKind, Rounds, Want};
 pub use surroundings::{Named, Surroundings, surroundings};
 pub use tokens::{TOKEN_BYTES_MAX, Token, tokens};

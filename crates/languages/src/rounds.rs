@@ -5,6 +5,7 @@
 //! The order: a greedy draw; its [`fixes`], each compiled; the statement of the first error drawn anew, with the
 //! compiler's words above it as a comment that is not kept; further draws at a temperature, each with its fixes. The
 //! first text without an error that is whole ends it, after what [`finish`] mends of it, if the compiler takes that, too.
+//! Where several draws have to agree, each such text is driven, and further ones are drawn, until so many behave the same.
 
 use std::ops::Range;
 
@@ -30,6 +31,9 @@ pub struct Limits {
     pub seed: u64,
     /// Whether context clauses may be put before the unit.
     pub clauses: bool,
+    /// Draws that must come to the same behaviour before it is taken, where what is written can be driven; if there are not
+    /// so many, what most come to. 1: the first clean text is taken.
+    pub agree: u32,
 }
 
 impl Default for Limits {
@@ -43,6 +47,7 @@ impl Default for Limits {
             temperature: 0.6,
             seed: 0,
             clauses: true,
+            agree: 1,
         }
     }
 }
@@ -54,6 +59,8 @@ pub enum Want<'a> {
     Draw(&'a Draw),
     /// To have the compiler look at this text: [`Rounds::checked`] takes what it said.
     Check(&'a str),
+    /// To have this text driven, by [`Language::driver`]: [`Rounds::driven`] takes what it said, or [`Rounds::not_driven`].
+    Drive(&'a str),
     /// Nothing more. `None`: no draw was ever fed back.
     Done(Option<&'a Best>),
 }
@@ -89,6 +96,15 @@ pub struct Best {
     pub stub: bool,
     /// Which of [`Rounds::rounds`] it came of.
     pub round: usize,
+}
+
+/// How many clean draws there were, and how many of them behave like the best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Agreement {
+    /// Draws that came to a clean text.
+    pub clean: u32,
+    /// Of them, those that behave like the best, itself included.
+    pub agree: u32,
 }
 
 /// Where a text came from.
@@ -127,6 +143,10 @@ pub struct Rounds {
     rounds: Vec<Round>,
     best: Option<Best>,
     best_line: u32,
+    /// The newest draw of the whole hole, and the clean text that came of it so far.
+    drawn: String,
+    clean: Option<Best>,
+    candidates: Vec<Candidate>,
     step: Step,
     draws: u32,
     spans: u32,
@@ -137,7 +157,20 @@ pub struct Rounds {
 enum Step {
     Draw { draw: Draw, into: Option<Span> },
     Check { kind: RoundKind, text: String, hole: Range<usize>, stub: bool },
+    Drive { best: Best },
     Done,
+}
+
+/// A clean text, and how it behaves.
+#[derive(Clone, Debug)]
+struct Candidate {
+    /// The draw that it came of.
+    drawn: String,
+    best: Best,
+    /// `None`: it breaks off, or leaves an output without a value, and behaves like no other.
+    behaviour: Option<String>,
+    /// Draws of the same text.
+    draws: u32,
 }
 
 /// Bytes of a text that are drawn anew.
@@ -175,6 +208,9 @@ impl Rounds {
             rounds: Vec::new(),
             best: None,
             best_line: 0,
+            drawn: String::new(),
+            clean: None,
+            candidates: Vec::new(),
             step: Step::Draw { draw: first, into: None },
             draws: 1,
             spans: 0,
@@ -187,6 +223,7 @@ impl Rounds {
         match &self.step {
             Step::Draw { draw, .. } => Want::Draw(draw),
             Step::Check { text, .. } => Want::Check(text),
+            Step::Drive { best } => Want::Drive(&best.text),
             Step::Done => Want::Done(self.best.as_ref()),
         }
     }
@@ -211,6 +248,13 @@ impl Rounds {
                 let hole = self.prefix.len()..self.prefix.len() + answer.len();
                 self.fixes = 0;
                 let text = format!("{}{answer}{}", self.prefix, self.suffix);
+                let is_it = |known: &&mut Candidate| known.drawn == text || known.best.text == text;
+                if let Some(known) = self.candidates.iter_mut().find(is_it) {
+                    known.draws += 1;
+                    return self.agreed();
+                }
+                self.drawn.clone_from(&text);
+                self.clean = None;
                 (text, hole, RoundKind::Drawn(self.draws - 1), false)
             }
             Some(Span { text, hole, bytes, stub }) => {
@@ -266,21 +310,21 @@ impl Rounds {
             self.best = Some(Best { text: text.clone(), hole: hole.clone(), errors: count, stub, round });
             self.best_line = line;
         }
+        if count == 0 && !stub {
+            let round = self.rounds.len() - 1;
+            self.clean = Some(Best { text: text.clone(), hole: hole.clone(), errors: 0, stub, round });
+        }
         if count == 0 {
             if !is_finished && let Some(finished) = finish(self.language, &text, hole) {
                 let (text, hole, kind) = (finished.text, finished.hole, RoundKind::Finished);
                 self.step = Step::Check { kind, text, hole, stub: stub_before };
-            } else if stub {
-                // What only stands for an answer is one when there is no better.
-                self.another();
+            } else {
+                self.settle();
             }
             return;
         }
         if is_finished {
-            if self.best.as_ref().is_some_and(|best| best.stub) {
-                self.another();
-            }
-            return;
+            return self.settle();
         }
         if self.fixes < self.limits.fixes_max
             && let Some(fixed) = fixes(self.language, &text, hole.clone(), diagnostics, self.limits.clauses)
@@ -295,6 +339,69 @@ impl Rounds {
         if !self.span(&text, &hole, stub, diagnostics) {
             self.another();
         }
+    }
+
+    /// What the driver said of it: an error or a warning is no behaviour. Without effect unless a text is to be driven.
+    pub fn driven(&mut self, diagnostics: &[Diagnostic]) {
+        let Step::Drive { best } = std::mem::replace(&mut self.step, Step::Done) else { return };
+        let breaks_off = diagnostics.iter().any(|one| one.severity != Severity::Note);
+        let behaviour = diagnostics.first().filter(|_| !breaks_off).map(|note| note.message.clone());
+        self.candidates.push(Candidate { drawn: self.drawn.clone(), best, behaviour, draws: 1 });
+        self.agreed();
+    }
+
+    /// That it cannot be driven: then the first clean text is taken. Without effect unless a text is to be driven.
+    pub fn not_driven(&mut self) {
+        let Step::Drive { best } = std::mem::replace(&mut self.step, Step::Done) else { return };
+        self.best = Some(best);
+    }
+
+    /// How many draws the best is like; `None` where none was driven.
+    pub fn agreement(&self) -> Option<Agreement> {
+        let best = self.leading()?;
+        let clean = self.candidates.iter().map(|one| one.draws).sum();
+        Some(Agreement { clean, agree: self.alike(best) })
+    }
+
+    /// A draw came to its end: with a clean text or without.
+    fn settle(&mut self) {
+        match self.clean.take() {
+            // What only stands for an answer is one when there is no better.
+            None => self.another(),
+            Some(best) if self.limits.agree > 1 => self.step = Step::Drive { best },
+            Some(_) => self.step = Step::Done,
+        }
+    }
+
+    /// Takes what enough draws agree on, or has another drawn.
+    fn agreed(&mut self) {
+        match self.leading() {
+            Some(leading) if leading.behaviour.is_some() && self.alike(leading) >= self.limits.agree => {
+                self.conclude();
+            }
+            _ => self.another(),
+        }
+    }
+
+    /// The first of those that most draws behave like.
+    fn leading(&self) -> Option<&Candidate> {
+        self.candidates.iter().rev().max_by_key(|one| (one.behaviour.is_some(), self.alike(one)))
+    }
+
+    /// Draws that behave like it, itself included.
+    fn alike(&self, one: &Candidate) -> u32 {
+        let alike = |other: &&Candidate| match &one.behaviour {
+            Some(behaviour) => other.behaviour.as_ref() == Some(behaviour),
+            None => other.drawn == one.drawn,
+        };
+        self.candidates.iter().filter(alike).map(|other| other.draws).sum()
+    }
+
+    fn conclude(&mut self) {
+        if let Some(leading) = self.leading() {
+            self.best = Some(leading.best.clone());
+        }
+        self.step = Step::Done;
     }
 
     /// Has the statement of the text's first error drawn anew.
@@ -332,8 +439,7 @@ impl Rounds {
     /// Has the whole hole drawn once more, while there are draws left.
     fn another(&mut self) {
         if self.draws >= self.limits.candidates_max {
-            self.step = Step::Done;
-            return;
+            return self.conclude();
         }
         let draw = Draw {
             prefix: self.prefix.clone(),

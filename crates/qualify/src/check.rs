@@ -27,6 +27,16 @@ pub fn opinion(
     }
 }
 
+/// How the unit behaves, as its language's driver says.
+pub fn behaviour(
+    launcher: &Launcher<'_>,
+    scratch_root: &Path,
+    unit: &Unit<'_>,
+) -> Result<Vec<Diagnostic>, NotRun> {
+    let driver = Language::driver(unit).ok_or_else(|| no_checker(unit))?;
+    opinion_of(launcher, scratch_root, driver, unit)
+}
+
 /// What one checker says.
 pub fn opinion_of(
     launcher: &Launcher<'_>,

@@ -113,6 +113,19 @@ impl Place {
 
     /// What the site's own compiler says of a unit, with its project's files beside it: no tests are seen.
     pub fn opinion(&self, unit: &SourceUnit) -> Result<Vec<languages::Diagnostic>, NotRun> {
+        self.beside_its_files(unit, |unit| check::opinion(&self.launcher, &self.scratch_root, unit))
+    }
+
+    /// How a unit behaves, likewise.
+    pub fn behaviour(&self, unit: &SourceUnit) -> Result<Vec<languages::Diagnostic>, NotRun> {
+        self.beside_its_files(unit, |unit| check::behaviour(&self.launcher, &self.scratch_root, unit))
+    }
+
+    fn beside_its_files<T>(
+        &self,
+        unit: &SourceUnit,
+        what: impl FnOnce(&Unit<'_>) -> Result<T, NotRun>,
+    ) -> Result<T, NotRun> {
         let files = if unit.files.is_empty() { None } else { Some(Scratch::new(&self.scratch_root)?) };
         let mut project = Project::default();
         if let Some(files) = &files {
@@ -132,7 +145,7 @@ impl Place {
             project: &project,
             rules: &rules,
         };
-        check::opinion(&self.launcher, &self.scratch_root, &unit)
+        what(&unit)
     }
 
     /// What the toolchains that judge a suite say of their versions, for a report: `gnatmake: GNATMAKE 12.2.0`, or why not.

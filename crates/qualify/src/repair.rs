@@ -22,9 +22,11 @@ pub struct Repair {
 
 impl Method for Repair {
     fn name(&self) -> String {
-        let Limits { candidates_max, fixes_max, spans_max, span_tokens_max, temperature, .. } = &self.limits;
+        let Limits { candidates_max, fixes_max, spans_max, span_tokens_max, temperature, agree, .. } =
+            &self.limits;
+        let agree = if *agree > 1 { format!("agree={agree},") } else { String::new() };
         format!(
-            "repair-{candidates_max}@{temperature},fixes={fixes_max},spans={spans_max}x{span_tokens_max},rules={VERSION}"
+            "repair-{candidates_max}@{temperature},{agree}fixes={fixes_max},spans={spans_max}x{span_tokens_max},rules={VERSION}"
         )
     }
 
@@ -77,6 +79,10 @@ impl Procedure for Repairing {
                     self.rounds.drawn(&unit.text[unit.hole]);
                 }
             }
+            Heard::Opinion(said) if matches!(self.rounds.want(), Want::Drive(_)) => match said {
+                Ok(said) => self.rounds.driven(said),
+                Err(_) => self.rounds.not_driven(),
+            },
             Heard::Opinion(Ok(said)) => self.rounds.checked(said),
             // Without a compiler nothing can be repaired.
             Heard::Opinion(Err(_)) => return Step::Done { answer: self.best() },
@@ -84,6 +90,7 @@ impl Procedure for Repairing {
         match self.rounds.want() {
             Want::Done(_) => Step::Done { answer: self.best() },
             Want::Check(text) => Step::Check { answer: self.answer(text) },
+            Want::Drive(text) => Step::Drive { answer: self.answer(text) },
             Want::Draw(draw) => {
                 let mut sampling = self.draws.candidate(self.drawn);
                 if self.drawn > 0 {

@@ -106,7 +106,7 @@ pub enum Heard<'a> {
     Nothing,
     /// [`Step::Draw`]: the answer.
     Drawn(&'a Drawn),
-    /// [`Step::Check`]: what the compiler says, or why it says nothing.
+    /// [`Step::Check`] or [`Step::Drive`]: what was said, or why nothing.
     Opinion(Result<&'a [Diagnostic], &'a str>),
 }
 
@@ -124,6 +124,11 @@ pub enum Step {
     },
     /// Asks the compiler about the unit of an answer.
     Check {
+        /// The answer.
+        answer: String,
+    },
+    /// Has the unit of an answer driven, to see how it behaves.
+    Drive {
         /// The answer.
         answer: String,
     },
@@ -487,6 +492,16 @@ impl<M: Model> Work<M> {
                             answer.unchecked = Some(reason.clone());
                             procedure.next(Heard::Opinion(Err(&reason)))
                         }
+                    }
+                }
+                Step::Drive { answer: text } => {
+                    let unit = task.unit(form, &text);
+                    let behaviour = self.blocking(task, move |place, _| {
+                        place.behaviour(&unit).map_err(|error| with_causes(&error))
+                    });
+                    match behaviour.await.and_then(|behaviour| behaviour) {
+                        Ok(said) => procedure.next(Heard::Opinion(Ok(&said))),
+                        Err(reason) => procedure.next(Heard::Opinion(Err(&reason))),
                     }
                 }
                 Step::Done { answer: text } => {

@@ -35,6 +35,10 @@ pub(crate) struct Generate {
     /// Draws at most, the first included
     #[arg(long, value_name = "N")]
     candidates: Option<u32>,
+    /// Draws that must behave the same when they are simulated, before one is taken; 1 takes the first that compiles. VHDL
+    /// whose ports are bits and vectors
+    #[arg(long, value_name = "N")]
+    agree: Option<u32>,
     /// Tokens of a draw at most
     #[arg(long, value_name = "N")]
     max_tokens: Option<u32>,
@@ -69,6 +73,8 @@ struct Asked<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     candidates: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    agree: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     max_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f32>,
@@ -99,7 +105,15 @@ struct Generated {
     record: u64,
     #[serde(flatten)]
     findings: Findings,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agreement: Option<Agreement>,
     rounds: Value,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Agreement {
+    clean: u32,
+    agree: u32,
 }
 
 impl Generate {
@@ -126,6 +140,7 @@ impl Generate {
             language: self.language.as_deref(),
             model: deployment.as_deref(),
             candidates: self.candidates,
+            agree: self.agree,
             max_tokens: self.max_tokens,
             temperature: self.temperature,
             seed: self.seed,
@@ -162,6 +177,9 @@ impl Generate {
         }
         for line in findings::lines(&generated.findings) {
             session.output.say(line);
+        }
+        if let Some(Agreement { clean, agree }) = generated.agreement {
+            session.output.say(format!("{agree} of {clean} clean draws behave so when they are simulated"));
         }
         if let Some(out) = self.out.as_ref().filter(|_| is_clean) {
             file::write(out, generated.unit.as_bytes())?;

@@ -49,9 +49,12 @@ pub(crate) struct Qualify {
     /// In which ways; each later one is compared with the first.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [WayName::Plain, WayName::Repair])]
     ways: Vec<WayName>,
-    /// Answers drawn at most in the ways best-of and repair.
+    /// Answers drawn at most in the ways best-of, repair and agree.
     #[arg(long, value_name = "N", default_value_t = 4)]
     candidates: u32,
+    /// Answers that must behave the same in the way agree.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    agree: u32,
     /// With which those after the first are drawn.
     #[arg(long, value_name = "T", default_value_t = 0.6)]
     temperature: f32,
@@ -116,6 +119,9 @@ enum WayName {
     BestOf,
     /// Likewise, each mended by the compiler's words.
     Repair,
+    /// Repair, until some of what is clean behave the same when they are simulated with drawn inputs (VHDL), or by what most
+    /// come to.
+    Agree,
     /// The first answer, held to the language's syntax as it is written (Ada and VHDL, in completions).
     PlainSyntax,
     /// Repair of answers that are.
@@ -254,9 +260,14 @@ impl Qualify {
         match name {
             WayName::Plain | WayName::PlainSyntax => Way::Plain,
             WayName::BestOf => Way::BestOf { n, temperature },
-            WayName::Repair | WayName::RepairSyntax => {
-                let limits =
-                    languages::Limits { candidates_max: n, temperature, ..languages::Limits::default() };
+            WayName::Repair | WayName::RepairSyntax | WayName::Agree => {
+                let agree = if name == WayName::Agree { self.agree } else { 1 };
+                let limits = languages::Limits {
+                    candidates_max: n,
+                    temperature,
+                    agree,
+                    ..languages::Limits::default()
+                };
                 Repair { limits }.into()
             }
         }

@@ -315,6 +315,7 @@ pub(super) fn generate() -> Value {
         json!({
             "prefix": text(), "suffix": text(), "instruction": text_of(4096), "language": one_of(&Language::ALL.map(Language::name)),
             "candidates": integer(1, i64::from(CANDIDATES_MAX)),
+            "agree": integer(1, i64::from(CANDIDATES_MAX)),
             "fixes": integer(0, i64::from(FIXES_MAX)),
             "spans": integer(0, i64::from(SPANS_MAX)),
             "max_tokens": tokens(), "temperature": number(0.0, 2.0), "seed": integer(i64::MIN, i64::MAX),

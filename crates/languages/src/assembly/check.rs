@@ -10,6 +10,7 @@ pub(super) const CHECKERS: &[Checker] = &[Checker {
     version: &["--version"],
     refuse: None,
     further: None,
+    drives: false,
     plan,
     library: None,
     read,

@@ -43,7 +43,19 @@ const fn compiler(
     plan: fn(&Unit<'_>) -> Option<Plan>,
 ) -> Checker {
     let (refuse, further, library) = (None, None, None);
-    Checker { name, programs, package, claims: CLAIMS, version, refuse, further, plan, library, read }
+    Checker {
+        name,
+        programs,
+        package,
+        claims: CLAIMS,
+        version,
+        refuse,
+        further,
+        drives: false,
+        plan,
+        library,
+        read,
+    }
 }
 
 fn plan_gcc(unit: &Unit<'_>) -> Option<Plan> {

@@ -14,6 +14,7 @@ pub(super) const CHECKERS: &[Checker] = &[Checker {
     version: &["-iV"],
     refuse: None,
     further: None,
+    drives: false,
     plan,
     library: None,
     read,

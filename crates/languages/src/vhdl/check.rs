@@ -1,7 +1,8 @@
-//! GHDL's opinion: analysis, and synthesis.
+//! GHDL's opinion: analysis, and synthesis, and how a unit behaves.
 
 use std::path::PathBuf;
 
+use super::drive;
 use crate::check::{
     Checker, Columns, Diagnostic, Format, Plan, Severity, Unit, Written, is_plain_switch, remarks, switches,
 };
@@ -16,6 +17,7 @@ pub(super) const CHECKERS: &[Checker] = &[
         version: &["--version"],
         refuse: Some(refuse),
         further: None,
+        drives: false,
         plan,
         library: Some(library),
         read,
@@ -28,9 +30,24 @@ pub(super) const CHECKERS: &[Checker] = &[
         version: &["--version"],
         refuse: Some(refuse),
         further: Some(is_hardware),
+        drives: false,
         plan: plan_synthesis,
         library: Some(library),
         read,
+    },
+    Checker {
+        name: "ghdl-drive",
+        programs: &["ghdl"],
+        package: "ghdl",
+        claims: "simulated with drawn inputs, and its outputs digested to compare it with others; whether they are right is \
+                 not known",
+        version: &["--version"],
+        refuse: Some(refuse),
+        further: None,
+        drives: true,
+        plan: drive::plan,
+        library: Some(library),
+        read: drive::read,
     },
 ];
 
@@ -105,7 +122,7 @@ shift 2
 ghdl -a "$@" --workdir=library --work=work unit.vhd && ghdl --synth "$@" --workdir=library --work=work --out=none "$top"
 "#;
 
-const SWITCHES: [&str; 3] = ["--std=08", "-frelaxed", "-fno-caret-diagnostics"];
+pub(super) const SWITCHES: [&str; 3] = ["--std=08", "-frelaxed", "-fno-caret-diagnostics"];
 
 fn plan(unit: &Unit<'_>) -> Option<Plan> {
     let library = library_of(unit).map(|library| [format!("--workdir={library}"), "--work=work".to_owned()]);
@@ -129,7 +146,7 @@ fn plan_synthesis(unit: &Unit<'_>) -> Option<Plan> {
     })
 }
 
-fn library_of<'a>(unit: &Unit<'a>) -> Option<&'a str> {
+pub(super) fn library_of<'a>(unit: &Unit<'a>) -> Option<&'a str> {
     unit.project.library.as_deref().and_then(|library| library.to_str())
 }
 
@@ -153,7 +170,7 @@ fn is_hardware(unit: &Unit<'_>) -> bool {
 }
 
 /// Where the name of the last `entity` stands that is followed by `is`.
-fn last_entity(written: &[&str]) -> Option<usize> {
+pub(super) fn last_entity(written: &[&str]) -> Option<usize> {
     let is_name = |name: &str| {
         name.starts_with(|first: char| first.is_ascii_alphabetic())
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
@@ -165,7 +182,7 @@ fn last_entity(written: &[&str]) -> Option<usize> {
     written.windows(3).rposition(begins).map(|at| at + 1)
 }
 
-fn words<'t>(unit: &Unit<'t>) -> Vec<&'t str> {
+pub(super) fn words<'t>(unit: &Unit<'t>) -> Vec<&'t str> {
     let lexemes = Lexer::new(&unit.language.pack().lexis, unit.text);
     lexemes.map(|lexeme| &unit.text[lexeme.start..lexeme.end]).collect()
 }

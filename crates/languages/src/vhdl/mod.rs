@@ -1,6 +1,7 @@
 //! VHDL.
 
 mod check;
+mod drive;
 mod outline;
 pub(crate) mod repair;
 pub(crate) mod tree;

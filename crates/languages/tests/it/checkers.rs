@@ -236,6 +236,78 @@ fn a_whole_unit_of_hardware_is_synthesised() {
     assert!(further(&entity.replace("  port (", "  generic (n : integer := 4);\n  port (")).is_some());
 }
 
+const COUNTER: &str = "library ieee;
+use ieee.std_logic_1164.all;
+use ieee.numeric_std.all;
+
+entity counter is
+  port (
+    clk, reset_n : in std_logic;
+    step : in unsigned(3 downto 0);
+    count : out std_logic_vector(7 downto 0)
+  );
+end entity;
+
+architecture rtl of counter is
+  signal value : unsigned(7 downto 0);
+begin
+  process (clk)
+  begin
+    if rising_edge(clk) then
+      if reset_n = '0' then
+        value <= (others => '0');
+      else
+        value <= value + step;
+      end if;
+    end if;
+  end process;
+  count <= std_logic_vector(value);
+end architecture;
+";
+
+#[test]
+fn texts_that_behave_the_same_have_the_same_note() {
+    let driven = |text: &str| -> Vec<(Severity, String)> {
+        let said = alone(Language::Vhdl, "ghdl-drive", None, text);
+        said.into_iter().map(|one| (one.severity, one.message)).collect()
+    };
+    let note = driven(COUNTER);
+    assert!(note[0].1.starts_with("outputs at 800 times: sha256:"), "{note:?}");
+    assert!(note.len() == 1 && note[0].0 == Severity::Note, "{note:?}");
+    assert_eq!(driven(COUNTER), note);
+    // Written otherwise, it is the same; one that counts otherwise is not.
+    let with_variable = COUNTER
+        .replace("  process (clk)\n", "  process (clk)\n    variable next_value : unsigned(7 downto 0);\n")
+        .replace("value <= value + step;", "next_value := value + step;\n        value <= next_value;");
+    assert_eq!(driven(&with_variable), note);
+    assert_ne!(driven(&COUNTER.replace("value + step", "value - step")), note);
+    // Without a reset it never has a value, and what breaks off has no behaviour.
+    let unset = driven(&COUNTER.replace("(others => '0')", "value"));
+    assert_eq!((unset[1].0, unset[1].1.as_str()), (Severity::Warning, "an output has no value"));
+    let breaks =
+        driven(&COUNTER.replace("value <= value + step;", "value <= to_unsigned(1 / to_integer(step), 8);"));
+    assert!(breaks.len() == 1 && breaks[0].0 == Severity::Error, "{breaks:?}");
+    // Combinational logic has no clock.
+    let gate = "entity gate is\n  port (a, b : in bit; v : in bit_vector(0 to 3); y : out bit; z : out bit_vector(0 to 3));\nend entity;\n\narchitecture rtl of gate is\nbegin\n  y <= a and b;\n  z <= v xor (b & b & b & b);\nend architecture;\n";
+    let note = driven(gate);
+    assert!(note[0].1.starts_with("outputs at 400 times: sha256:"), "{note:?}");
+    assert_eq!(driven(&gate.replace("a and b", "not (not a or not b)")), note);
+    assert_ne!(driven(&gate.replace("a and b", "a or b")), note);
+    // Nothing is said of ports whose values are not known how to draw.
+    let (project, rules) = (Project::default(), Rules::default());
+    for (text, can) in [
+        (gate.to_owned(), true),
+        (gate.replace("bit_vector(0 to 3)", "integer"), false),
+        (gate.replace("0 to 3", "0 to 99999"), false),
+        (gate.replace("y : out", "y : inout"), false),
+        (gate.replace(" y : out bit;", "").replace(" z : out bit_vector(0 to 3)", " u : in bit"), false),
+    ] {
+        let unit =
+            Unit { language: Language::Vhdl, file_name: None, text: &text, project: &project, rules: &rules };
+        assert_eq!(Language::driver(&unit).is_some(), can, "{text}");
+    }
+}
+
 #[test]
 fn ghdl_knows_the_project() {
     let (source, library) = (Folder::new(), Folder::new());

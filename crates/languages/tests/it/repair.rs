@@ -550,6 +550,7 @@ fn play(answers: &[&str], limits: Limits) -> Rounds {
                 let remarks = check(Language::Ada, text);
                 rounds.checked(&remarks);
             }
+            Want::Drive(_) => rounds.not_driven(),
             Want::Done(_) => return rounds,
         }
     }
@@ -582,6 +583,56 @@ fn a_span_is_drawn_anew_before_the_whole() {
     rounds.drawn("null;");
     let Want::Check(text) = rounds.want() else { panic!() };
     assert_eq!(text, format!("{FUNCTION}begin\n   null;\n   return N;{END}"));
+}
+
+#[test]
+fn what_enough_draws_agree_on_is_taken() {
+    let note = |behaviour: &str| Diagnostic {
+        severity: Severity::Note,
+        line: None,
+        column: None,
+        file: None,
+        message: behaviour.to_owned(),
+    };
+    let limits = Limits { candidates_max: 5, agree: 2, ..Limits::default() };
+    // Each draw with what it behaves like; a mark of exclamation breaks off.
+    let play = |draws: &[(&str, &str)]| {
+        let mut rounds = Rounds::new(Language::C, "", "", limits.clone());
+        let mut draws = draws.iter();
+        let mut behaviour = "";
+        loop {
+            match rounds.want() {
+                Want::Draw(_) => {
+                    let (text, how) = draws.next().unwrap();
+                    behaviour = how;
+                    rounds.drawn(text);
+                }
+                Want::Check(_) => rounds.checked(&[]),
+                Want::Drive(_) if behaviour == "!" => {
+                    rounds.driven(&[Diagnostic { severity: Severity::Error, ..note("") }]);
+                }
+                Want::Drive(_) => rounds.driven(&[note(behaviour)]),
+                Want::Done(best) => {
+                    let agreement = rounds.agreement().unwrap();
+                    return (best.unwrap().text.clone(), agreement.agree, agreement.clean, draws.len());
+                }
+            }
+        }
+    };
+    let taken = |text: &str, agree, clean, left| (text.to_owned(), agree, clean, left);
+    assert_eq!(play(&[("a", "1"), ("b", "2"), ("c", "2"), ("d", "1")]), taken("b", 2, 3, 1));
+    // A text that is drawn again speaks for itself.
+    assert_eq!(play(&[("a", "1"), ("b", "2"), ("b", "")]), taken("b", 2, 3, 0));
+    // Where none agree it is the first that behaves at all.
+    let draws = [("a", "!"), ("b", "2"), ("c", "3"), ("a", ""), ("d", "4")];
+    assert_eq!(play(&draws), taken("b", 1, 5, 0));
+    let mut rounds = Rounds::new(Language::C, "", "", limits.clone());
+    rounds.drawn("a");
+    rounds.checked(&[]);
+    assert_eq!(rounds.want(), Want::Drive("a"));
+    rounds.not_driven();
+    assert!(matches!(rounds.want(), Want::Done(Some(best)) if best.text == "a"));
+    assert_eq!(rounds.agreement(), None);
 }
 
 #[test]
@@ -677,8 +728,9 @@ proptest! {
     }
 
     #[test]
-    fn rounds_always_end(answers in prop::collection::vec("[a-z;:= \n]{0,40}", 1..12), errors in prop::collection::vec(0u32..3, 1..12)) {
-        let mut rounds = Rounds::new(Language::Ada, FUNCTION, END, Limits::default());
+    fn rounds_always_end(answers in prop::collection::vec("[a-z;:= \n]{0,40}", 1..12), errors in prop::collection::vec(0u32..3, 1..12), agree in 1u32..4) {
+        let limits = Limits { agree, ..Limits::default() };
+        let mut rounds = Rounds::new(Language::Ada, FUNCTION, END, limits);
         let mut answers = answers.iter().cycle();
         let mut errors = errors.iter().cycle();
         let mut steps = 0;
@@ -687,6 +739,11 @@ proptest! {
             prop_assert!(steps < 200);
             match rounds.want() {
                 Want::Draw(_) => rounds.drawn(answers.next().unwrap()),
+                Want::Drive(text) => {
+                    let message = text.len().to_string();
+                    let severity = if text.len() % 3 == 0 { Severity::Warning } else { Severity::Note };
+                    rounds.driven(&[Diagnostic { severity, line: None, column: None, file: None, message }]);
+                }
                 Want::Check(_) => {
                     let remark = |line| Diagnostic {
                         severity: Severity::Error,

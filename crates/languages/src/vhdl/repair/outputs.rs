@@ -26,13 +26,16 @@ pub(crate) fn drive(draft: &Draft<'_>) -> Option<Vec<Edit>> {
 /// The outputs of the last architecture's entity that nothing in the hole drives, with their subtypes.
 pub(crate) fn undriven<'d>(draft: &'d Draft<'_>) -> impl Iterator<Item = (&'d str, String)> + 'd {
     let body = body(draft);
-    ports(draft, "out").into_iter().filter(move |(name, _)| !is_driven(draft, body.clone(), name))
+    ports(draft)
+        .into_iter()
+        .filter(move |port| port.mode == "out" && !is_driven(draft, body.clone(), port.name))
+        .map(|port| (port.name, port.subtype))
 }
 
 /// Whether what of the last architecture is in the hole reads none of some input.
 pub(crate) fn has_unread(draft: &Draft<'_>) -> bool {
     let is_named = |name| body(draft).any(|at| draft.is(at, name));
-    ports(draft, "in").into_iter().any(|(name, _)| !is_named(name))
+    ports(draft).iter().any(|port| port.mode == "in" && !is_named(port.name))
 }
 
 /// The last `architecture` that is followed by its name and its entity's.
@@ -47,8 +50,19 @@ fn body(draft: &Draft<'_>) -> Range<usize> {
     hole.start.max(architecture(draft).map_or(0, |at| at + 4)).min(hole.end)..hole.end
 }
 
-/// The ports of that mode of the last architecture's entity, with their subtypes.
-fn ports<'d>(draft: &'d Draft<'_>, of: &str) -> Vec<(&'d str, String)> {
+/// A port of an entity.
+pub(crate) struct Port<'d> {
+    /// As it is written.
+    pub(crate) name: &'d str,
+    /// `in` where it says none.
+    pub(crate) mode: &'d str,
+    /// In lower case, a blank between its words.
+    pub(crate) subtype: String,
+}
+
+/// The ports of the last architecture's entity.
+pub(crate) fn ports<'d>(draft: &'d Draft<'_>) -> Vec<Port<'d>> {
+    const MODES: [&str; 5] = ["in", "out", "inout", "buffer", "linkage"];
     let mut found = Vec::new();
     let Some(architecture) = architecture(draft) else { return found };
     let entity = draft.word(architecture + 3);
@@ -58,17 +72,20 @@ fn ports<'d>(draft: &'d Draft<'_>, of: &str) -> Vec<(&'d str, String)> {
     let Some((port, close)) = port.and_then(|port| Some((port, draft.close(port + 1)?))) else {
         return found;
     };
-    for mode in port..close {
-        if !draft.is(mode, of) || !draft.is(mode.wrapping_sub(1), ":") {
-            continue;
-        }
-        let subtype = written(draft, mode + 1);
-        let mut name = mode - 2;
-        found.push((draft.word(name), subtype.clone()));
-        while draft.is(name - 1, ",") && name > port + 2 {
+    for colon in (port + 2..close).filter(|at| draft.is(*at, ":")) {
+        let mode = MODES.into_iter().find(|mode| draft.is(colon + 1, mode));
+        let subtype = written(draft, colon + 1 + usize::from(mode.is_some()));
+        let first = found.len();
+        let mut name = colon - 1;
+        loop {
+            let subtype = subtype.clone();
+            found.push(Port { name: draft.word(name), mode: mode.unwrap_or("in"), subtype });
+            if name < port + 4 || !draft.is(name - 1, ",") {
+                break;
+            }
             name -= 2;
-            found.push((draft.word(name), subtype.clone()));
         }
+        found[first..].reverse();
     }
     found
 }
