@@ -588,6 +588,7 @@ mod tests {
                     said.push(error(Severity::Warning));
                     procedure.next(Heard::Opinion(Ok(&said)))
                 }
+                Step::Drive { answer } => panic!("{answer}"),
                 Step::Done { answer } => return (answer.parse().unwrap(), drawn),
             }
         }

@@ -186,7 +186,7 @@ fn foreign_is_refused() {
     let ground = Ground::new();
     let (project, rules) = (Project::default(), Rules::default());
     for text in attempts::FOREIGN {
-        for name in ["ghdl", "ghdl-synth"] {
+        for name in ["ghdl", "ghdl-synth", "ghdl-drive"] {
             let checker = checker(Language::Vhdl, name);
             let language = Language::Vhdl;
             let unit = Unit { language, file_name: None, text, project: &project, rules: &rules };

@@ -214,6 +214,30 @@ fn generation_goes_on_until_the_compiler_is_content_or_says_what_is_left() {
     house.server.verify().unwrap();
 }
 
+/// What draws have to agree on is simulated, and how many agree is told.
+#[test]
+fn draws_of_hardware_can_be_asked_to_agree() {
+    let house = House::new("completion_check_ms_max = 0");
+    let gate = "library ieee;\nuse ieee.std_logic_1164.all;\n\nentity gate is\n  port (a, b : in std_logic; y : out std_logic);\n\
+                end entity;\n\narchitecture rtl of gate is\nbegin\n  -- y is high when both a and b are\n  y <= a";
+    let asked = |agree: u32| {
+        json!({
+            "prefix": gate, "suffix": ";\nend architecture;\n", "language": "vhdl", "candidates": 3, "agree": agree,
+            "max_tokens": 8, "spans": 0,
+        })
+    };
+    let answer = house.post("/v1/cloister/generate", &asked(2));
+    let agreement = &answer["agreement"];
+    let clean = answer["checks"][0]["errors"] == 0;
+    assert!(clean && agreement["agree"].as_u64() >= Some(1), "{answer}");
+    assert!(agreement["clean"].as_u64() >= agreement["agree"].as_u64(), "{answer}");
+    let document = house.explain(answer["record"].as_u64().unwrap());
+    assert!(document["related"].to_string().contains("ghdl-drive"), "{document}");
+    let answer = house.post("/v1/cloister/generate", &asked(1));
+    assert!(answer["agreement"].is_null() && answer["unit"].is_string(), "{answer}");
+    house.server.verify().unwrap();
+}
+
 /// A repository's own rules are the compiler's, too.
 #[test]
 fn rules_of_a_source_are_checked() {

@@ -56,6 +56,9 @@ pub(super) fn read(_unit: &Unit<'_>, written: &Written<'_>) -> Vec<Diagnostic> {
         let first = words.lines().find(|line| line.contains("error"));
         return first.map(|line| remark(Severity::Error, line)).into_iter().collect();
     }
+    if lines.is_empty() {
+        return vec![remark(Severity::Error, "the simulation ends before its outputs are looked at")];
+    }
     let mut hash = Sha256::new();
     for line in &lines {
         hash.update(line.as_bytes());

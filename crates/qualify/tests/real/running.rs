@@ -5,10 +5,12 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
+use languages::Limits;
 use protocol::{Digest, worker::Sampling};
 use qualify::{
     answers::Answers,
     judge::Verdict,
+    repair::Repair,
     report::{Facts, Report},
     run::{Drawn, Ran, RunError, Settings, Way, run},
     suite::{Form, Question, Suite},
@@ -107,6 +109,24 @@ pub(crate) const TESTS: &[Test] = &[
         );
         let bytes = report.to_json().unwrap();
         assert_eq!(Report::from_json(&bytes).unwrap(), report);
+    }),
+    ("of answers that the compiler takes, what enough of them behave like is taken", || {
+        let ground = Ground::new();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("answers.jsonl");
+        let suite = tasks::vhdl();
+        let run = |agree| {
+            let (model, _) = model(|number, _| {
+                let value = ["a", "not a", "a nand a", "b"][usize::try_from(number).unwrap()];
+                Ok(format!("begin\n  y <= {value};"))
+            });
+            let way = Repair { limits: Limits { agree, ..Limits::default() } };
+            let ran = plainly(&ground, &suite, &model, settings(way.into()), &path).unwrap();
+            let answer = &ran.answers[0];
+            (answer.verdict == Verdict::Passed, answer.draws, answer.text.clone())
+        };
+        assert_eq!(run(1), (false, 1, "begin\n  y <= a;".to_owned()));
+        assert_eq!(run(2), (true, 3, "begin\n  y <= not a;".to_owned()));
     }),
     ("without a checker the first answer stays, and says why", || {
         let ground = Ground::new();

@@ -75,6 +75,7 @@ pub(super) fn of(language: Language, checker: &Checker) -> Vec<Attempt> {
     match (language, checker.name) {
         (Language::Ada, _) => ada(),
         (Language::Vhdl, "ghdl-synth") => vhdl_synthesis(),
+        (Language::Vhdl, "ghdl-drive") => vhdl_simulation(),
         (Language::Vhdl, _) => vhdl(),
         (Language::Verilog, _) => verilog(),
         (Language::C, _) => c(),
@@ -241,6 +242,85 @@ fn vhdl_synthesis() -> Vec<Attempt> {
         ),
     ]);
     all
+}
+
+fn vhdl_simulation() -> Vec<Attempt> {
+    let process = |declarations: &str, body: &str| {
+        format!(
+            "use std.textio.all;\nentity e is port (a : in bit; o : out bit); end;\narchitecture r of e is\nbegin\n  \
+             process (a)\n{declarations}  begin\n{body}    o <= a;\n  end process;\nend;\n"
+        )
+    };
+    let file = |mode: &str, path: &str, body: &str| {
+        let declarations = format!("    file h : text open {mode} is \"{path}\";\n    variable l : line;\n");
+        process(&declarations, body)
+    };
+    vec![
+        reads(
+            "a file, read while it runs",
+            file(
+                "read_mode",
+                "{OUTSIDE}/secret.h",
+                "    readline(h, l);\n    report l.all severity failure;\n",
+            ),
+        ),
+        reads(
+            "a file, told as an output",
+            file(
+                "read_mode",
+                "{OUTSIDE}/secret.h",
+                "    readline(h, l);\n    write(output, \"outputs \" & l.all & LF);\n",
+            ),
+        ),
+        writes(
+            "a file, written while it runs",
+            file("write_mode", "{OUTSIDE}/made", "    write(l, string'(\"made\"));\n    writeline(h, l);\n"),
+        ),
+        wants(
+            "a file, made longer while it runs",
+            file(
+                "append_mode",
+                "{OUTSIDE}/secret.h",
+                "    write(l, string'(\"made\"));\n    writeline(h, l);\n",
+            ),
+        ),
+        wants("a device without end", file("read_mode", "/dev/zero", "    readline(h, l);\n")),
+        wants("a loop without end", process("", "    loop null; end loop;\n")),
+        wants("words without end", process("", "    loop report \"again and again and again\"; end loop;\n")),
+        wants("words of a test's end", process("", "    std.env.finish(0);\n")),
+        wants(
+            "a memory that grows",
+            process(
+                "    type p is access bit_vector;\n    variable v : p;\n",
+                "    loop v := new bit_vector(0 to 99999999); end loop;\n",
+            ),
+        ),
+        wants(
+            "a function in itself",
+            process(
+                "    function f (n : integer) return integer is begin return f (n) + 1; end;\n",
+                "    report integer'image (f (1));\n",
+            ),
+        ),
+        wants(
+            "a signal that never rests",
+            "entity e is port (a : in bit; o : out bit); end;\narchitecture r of e is\n  signal s : bit;\nbegin\n  \
+             s <= not s;\n  o <= s and a;\nend;\n",
+        ),
+        wants(
+            "a signal of all",
+            "entity e is port (a : in bit; o : out bit); end;\narchitecture r of e is\n  \
+             signal s : bit_vector(0 to 2147483646);\nbegin\n  s <= (others => a);\n  o <= s(1);\nend;\n",
+        ),
+        wants(
+            "an entity in itself",
+            "entity e is port (a : in bit; o : out bit); end;\narchitecture r of e is\nbegin\n  u : entity work.e port map (a, o);\nend;\n",
+        ),
+        wants(
+            "the name of the bench",
+            "entity cloister_drive is port (a : in bit; o : out bit); end;\narchitecture r of cloister_drive is\nbegin\n  o <= a;\nend;\n",
+        ),
+    ]
 }
 
 fn verilog() -> Vec<Attempt> {
