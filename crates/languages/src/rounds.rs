@@ -275,9 +275,8 @@ impl Rounds {
 
     /// What the compiler said of it. Without effect unless a check is wanted.
     pub fn checked(&mut self, diagnostics: &[Diagnostic]) {
-        let Step::Check { kind, text, hole, stub } = std::mem::replace(&mut self.step, Step::Done) else {
-            return;
-        };
+        let Step::Check { kind, text, hole, stub } = self.step.clone() else { return };
+        self.step = Step::Done;
         let mut errors: Vec<&Diagnostic> = Vec::new();
         for diagnostic in diagnostics.iter().filter(|one| one.severity == Severity::Error) {
             if !errors.contains(&diagnostic) {
@@ -343,7 +342,7 @@ impl Rounds {
 
     /// What the driver said of it: an error or a warning is no behaviour. Without effect unless a text is to be driven.
     pub fn driven(&mut self, diagnostics: &[Diagnostic]) {
-        let Step::Drive { best } = std::mem::replace(&mut self.step, Step::Done) else { return };
+        let Step::Drive { best } = self.step.clone() else { return };
         let breaks_off = diagnostics.iter().any(|one| one.severity != Severity::Note);
         let behaviour = diagnostics.first().filter(|_| !breaks_off).map(|note| note.message.clone());
         self.candidates.push(Candidate { drawn: self.drawn.clone(), best, behaviour, draws: 1 });
@@ -352,8 +351,9 @@ impl Rounds {
 
     /// That it cannot be driven: then the first clean text is taken. Without effect unless a text is to be driven.
     pub fn not_driven(&mut self) {
-        let Step::Drive { best } = std::mem::replace(&mut self.step, Step::Done) else { return };
+        let Step::Drive { best } = self.step.clone() else { return };
         self.best = Some(best);
+        self.step = Step::Done;
     }
 
     /// How many draws the best is like; `None` where none was driven.

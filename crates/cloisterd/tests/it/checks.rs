@@ -222,7 +222,7 @@ fn draws_of_hardware_can_be_asked_to_agree() {
                 end entity;\n\narchitecture rtl of gate is\nbegin\n  -- y is high when both a and b are\n  y <= a";
     let asked = |agree: u32| {
         json!({
-            "prefix": gate, "suffix": ";\nend architecture;\n", "language": "vhdl", "candidates": 3, "agree": agree,
+            "prefix": gate, "suffix": "\nend architecture;\n", "language": "vhdl", "candidates": 3, "agree": agree,
             "max_tokens": 8, "spans": 0,
         })
     };

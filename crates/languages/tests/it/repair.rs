@@ -627,9 +627,14 @@ fn what_enough_draws_agree_on_is_taken() {
     let draws = [("a", "!"), ("b", "2"), ("c", "3"), ("a", ""), ("d", "4")];
     assert_eq!(play(&draws), taken("b", 1, 5, 0));
     let mut rounds = Rounds::new(Language::C, "", "", limits.clone());
+    // What is not wanted has no effect.
+    rounds.checked(&[]);
     rounds.drawn("a");
+    rounds.driven(&[]);
+    assert_eq!(rounds.want(), Want::Check("a"));
     rounds.checked(&[]);
     assert_eq!(rounds.want(), Want::Drive("a"));
+    rounds.checked(&[]);
     rounds.not_driven();
     assert!(matches!(rounds.want(), Want::Done(Some(best)) if best.text == "a"));
     assert_eq!(rounds.agreement(), None);
