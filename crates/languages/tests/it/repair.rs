@@ -421,6 +421,10 @@ fn an_architecture_that_leaves_a_port_alone_is_unfinished() {
         assert_ne!(is_unfinished(Language::Vhdl, &text, hole), is_known, "{body}");
         assert_ne!(is_unfinished(Language::Vhdl, &text, 0..text.len()), is_known, "{body}");
     }
+    // A hole within a statement is not all of it.
+    let text = format!("{ENTITY}{whole}");
+    let at = text.find(" and b").unwrap();
+    assert!(!is_unfinished(Language::Vhdl, &text, at..at + 6));
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub(crate) fn drive(draft: &Draft<'_>) -> Option<Vec<Edit>> {
     (!words.is_empty()).then(|| vec![insert(end, words)])
 }
 
-/// The outputs of the last architecture's entity that nothing in the hole drives, with their subtypes.
+/// The outputs of the last architecture's entity that nothing in it drives, with their subtypes.
 pub(crate) fn undriven<'d>(draft: &'d Draft<'_>) -> impl Iterator<Item = (&'d str, String)> + 'd {
     let body = body(draft);
     ports(draft)
@@ -32,7 +32,7 @@ pub(crate) fn undriven<'d>(draft: &'d Draft<'_>) -> impl Iterator<Item = (&'d st
         .map(|port| (port.name, port.subtype))
 }
 
-/// Whether what of the last architecture is in the hole reads none of some input.
+/// Whether the last architecture reads none of some input.
 pub(crate) fn has_unread(draft: &Draft<'_>) -> bool {
     let is_named = |name| body(draft).any(|at| draft.is(at, name));
     ports(draft).iter().any(|port| port.mode == "in" && !is_named(port.name))
@@ -44,10 +44,12 @@ fn architecture(draft: &Draft<'_>) -> Option<usize> {
     (0..end).rev().find(|at| draft.is(*at, "architecture") && draft.is(at + 2, "of"))
 }
 
-/// What of the last architecture is in the hole.
+/// The tokens of the architecture that the hole is in, or that ends it, behind its name.
 fn body(draft: &Draft<'_>) -> Range<usize> {
     let hole = draft.hole_tokens();
-    hole.start.max(architecture(draft).map_or(0, |at| at + 4)).min(hole.end)..hole.end
+    let begins = |at: &usize| draft.is(*at, "architecture") && draft.is(at + 2, "of");
+    let end = (hole.end..draft.len()).find(begins).unwrap_or(draft.len());
+    architecture(draft).map_or(0, |at| at + 4).min(end)..end
 }
 
 /// A port of an entity.
