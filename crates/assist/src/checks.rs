@@ -213,7 +213,7 @@ impl House {
         Ok(if deeper.reason.is_none() { (deeper, more) } else { (check, said) })
     }
 
-    /// How a whole text behaves, in the same way; `None`: it cannot be driven, or was not.
+    /// How a whole text behaves, in the same way: nothing is said of one that does not end. `None`: it cannot be driven.
     pub(crate) async fn drive(
         &self,
         whole: &Whole<'_>,
@@ -227,7 +227,7 @@ impl House {
         };
         let (check, said) = self.look(&text, driver).await;
         self.write_check(record, &check).await?;
-        Ok(check.reason.is_none().then_some(said))
+        Ok(Some(said))
     }
 
     /// The first checker whose programs are here, or else the first, which then says what is missing.

@@ -340,7 +340,7 @@ impl Rounds {
         }
     }
 
-    /// What the driver said of it: an error or a warning is no behaviour. Without effect unless a text is to be driven.
+    /// What the driver said of it: an error or a warning is no behaviour, and neither is silence. Without effect unless a text is to be driven.
     pub fn driven(&mut self, diagnostics: &[Diagnostic]) {
         let Step::Drive { best } = self.step.clone() else { return };
         let breaks_off = diagnostics.iter().any(|one| one.severity != Severity::Note);

@@ -138,19 +138,16 @@ impl<'a> Driven<'a> {
                      else {name} <= '{idle}'; end if;\n"
                 )
             }
-            (None, None) => format!("      draw(state);\n      {name} <= {};\n", self.bit("20")),
+            (None, None) => format!("      draw(state);\n      {name} <= {};\n", self.bit()),
             (None, Some(_)) => format!(
                 "      for i in {name}'range loop\n        draw(state);\n        {name}(i) <= {};\n      end loop;\n",
-                self.bit("20")
+                self.bit()
             ),
         }
     }
 
-    fn bit(&self, number: &str) -> String {
-        match self.base.starts_with("bit") {
-            true => format!("to_bit(state({number}))"),
-            false => format!("state({number})"),
-        }
+    fn bit(&self) -> &'static str {
+        if self.base.starts_with("bit") { "to_bit(state(20))" } else { "state(20)" }
     }
 
     fn image(&self) -> String {

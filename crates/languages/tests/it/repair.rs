@@ -480,6 +480,7 @@ fn a_latch_that_the_compiler_does_not_see_is_given_what_remains() {
     let remarks = check(Language::Vhdl, &fixed.text);
     assert!(!remarks.iter().any(|remark| remark.severity == Severity::Error), "{remarks:?}");
     let wanted = text.replace("step :", "latch:");
+    assert!(!is_unfinished(Language::Vhdl, &wanted, place.clone()));
     assert_eq!(finish(Language::Vhdl, &wanted, place), None);
 }
 
@@ -615,6 +616,8 @@ fn what_enough_draws_agree_on_is_taken() {
                 Want::Drive(_) if behaviour == "!" => {
                     rounds.driven(&[Diagnostic { severity: Severity::Error, ..note("") }]);
                 }
+                // It did not end.
+                Want::Drive(_) if behaviour == "…" => rounds.driven(&[]),
                 Want::Drive(_) => rounds.driven(&[note(behaviour)]),
                 Want::Done(best) => {
                     let agreement = rounds.agreement().unwrap();
@@ -628,7 +631,7 @@ fn what_enough_draws_agree_on_is_taken() {
     // A text that is drawn again speaks for itself.
     assert_eq!(play(&[("a", "1"), ("b", "2"), ("b", "")]), taken("b", 2, 3, 0));
     // Where none agree it is the first that behaves at all.
-    let draws = [("a", "!"), ("b", "2"), ("c", "3"), ("a", ""), ("d", "4")];
+    let draws = [("a", "!"), ("b", "2"), ("c", "…"), ("a", ""), ("d", "4")];
     assert_eq!(play(&draws), taken("b", 1, 5, 0));
     let mut rounds = Rounds::new(Language::C, "", "", limits.clone());
     // What is not wanted has no effect.

@@ -61,13 +61,18 @@ pub(crate) fn without_latches(draft: &Draft<'_>) -> Option<Vec<Edit>> {
 
 /// Whether a combinational process keeps a signal on some path.
 pub(crate) fn has_latch(draft: &Draft<'_>) -> bool {
-    combinational(draft).any(|process| kept(draft, &process, false).next().is_some())
+    !speaks_of_latches(draft)
+        && combinational(draft).any(|process| kept(draft, &process, false).next().is_some())
 }
 
-/// Has the process assign, on every path, all that it assigns on one. Where the text speaks of latches they may be wanted.
+/// Then they may be wanted.
+fn speaks_of_latches(draft: &Draft<'_>) -> bool {
+    draft.text.to_ascii_lowercase().contains("latch")
+}
+
+/// Has the process assign, on every path, all that it assigns on one.
 fn rested(draft: &Draft<'_>, process: &Process) -> Vec<Edit> {
-    let is_wanted = draft.text.to_ascii_lowercase().contains("latch");
-    if is_wanted || process.is_clocked(draft) || kept(draft, process, false).next().is_none() {
+    if speaks_of_latches(draft) || process.is_clocked(draft) || kept(draft, process, false).next().is_none() {
         return Vec::new();
     }
     let mut edits = exhaustive_chains(draft, process.body());
