@@ -210,7 +210,11 @@ impl House {
         let (deeper, more) = self.look(&text, further).await;
         self.write_check(record, &deeper).await?;
         // Where it did not run, the leaf says so, and the first one's word is what there is.
-        Ok(if deeper.reason.is_none() { (deeper, more) } else { (check, said) })
+        Ok(if deeper.reason.is_none() {
+            (deeper, said.into_iter().chain(more).collect())
+        } else {
+            (check, said)
+        })
     }
 
     /// How a whole text behaves, in the same way: nothing is said of one that does not end. `None`: it cannot be driven.

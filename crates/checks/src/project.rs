@@ -17,6 +17,8 @@ const ENTRIES_MAX: usize = 100_000;
 const DEPTH_MAX: usize = 32;
 /// Bytes of all files of a source that a check is granted.
 const COPY_BYTES_MAX: u64 = 256 << 20;
+/// Of a file that is read here.
+const TEXT_BYTES_MAX: u64 = 256 << 10;
 /// Folders that a compiler is given.
 const DIRECTORIES_MAX: usize = 400;
 
@@ -122,7 +124,21 @@ impl Listing {
             (own.as_deref() != Some(directory), std::cmp::Reverse(shared(directory)))
         });
         let directories = directories.into_iter().take(DIRECTORIES_MAX).map(Path::to_owned).collect();
-        Project { directory: own.filter(|own| own.is_dir()), directories, library }
+        Project { directory: own.filter(|own| own.is_dir()), directories, library, specification: None }
+    }
+
+    /// The text of a file of that name: in the directory, or else the one that there is.
+    pub fn text(&self, directory: Option<&Path>, name: &str) -> Option<String> {
+        let beside = directory.map(|directory| directory.join(name));
+        let mut named = self.files.iter().filter(|file| file.file_name().is_some_and(|other| other == name));
+        let file = match beside.and_then(|beside| self.files.iter().find(|file| **file == beside)) {
+            Some(file) => file,
+            None => named.next().filter(|_| named.next().is_none())?,
+        };
+        let mut text = String::new();
+        let file = fs::File::open(file).ok()?;
+        let read = file.take(TEXT_BYTES_MAX + 1).read_to_string(&mut text).ok()?;
+        (read as u64 <= TEXT_BYTES_MAX).then_some(text)
     }
 }
 

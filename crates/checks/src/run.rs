@@ -121,7 +121,11 @@ impl Runner {
     fn version(&self, checker: &Checker) -> String {
         let Some(program) = checker.programs.first() else { return String::new() };
         let arguments = checker.version.iter().map(|word| (*word).to_owned()).collect();
-        let stated = self.run(&Plan { files: Vec::new(), program, arguments }, &[], Limits::default());
+        let stated = self.run(
+            &Plan { files: Vec::new(), program, arguments, executes: false },
+            &[],
+            Limits::default(),
+        );
         let line = match stated {
             Ok(outcome) => {
                 let words = if outcome.stdout.bytes.is_empty() { outcome.stderr } else { outcome.stdout };
@@ -178,7 +182,7 @@ impl Runner {
             toolchain: self.site.paths.clone(),
             read_only: read_only.to_vec(),
             scratch: folder.to_owned(),
-            scratch_executes: false,
+            scratch_executes: plan.executes,
             finds_itself,
             stdin: None,
             limits,

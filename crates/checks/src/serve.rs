@@ -148,6 +148,11 @@ pub fn serve(stream: UnixStream, serving: Serving) -> io::Result<()> {
     Ok(())
 }
 
+/// What an order has looked at.
+fn unit<'a>(order: &'a Order, language: Language, project: &'a Project, rules: &'a Rules) -> Unit<'a> {
+    Unit { language, file_name: order.file_name.as_deref(), text: &order.text, project, rules }
+}
+
 impl Server {
     fn carry_out(self: &Arc<Server>, order: &Order) -> Result<Ran, String> {
         let started = Instant::now();
@@ -164,13 +169,7 @@ impl Server {
         let Surroundings { project, listed, library, against } =
             self.surroundings(order, language, checker)?;
         let rules = order.source.as_deref().map(&self.serving.rules).unwrap_or_default();
-        let unit = Unit {
-            language,
-            file_name: order.file_name.as_deref(),
-            text: &order.text,
-            project: &project,
-            rules: &rules,
-        };
+        let unit = unit(order, language, &project, &rules);
         let plan = checker.plan(&unit).ok_or("this checker has nothing to say of such a text")?;
         let copies = listed.iter().filter_map(|listed| Some(listed.copies.as_ref().ok()?.root.clone()));
         let read_only: Vec<PathBuf> = copies.chain(project.library.clone()).collect();
@@ -229,7 +228,11 @@ impl Server {
             },
         };
         let folder = library.as_ref().map(|folder| folder.path().to_owned());
-        let project = listing.project(order.path.as_deref(), folder);
+        let mut project = listing.project(order.path.as_deref(), folder);
+        let declared = Language::declared_in(&unit(order, language, &project, &Rules::default()));
+        if let Some(name) = declared {
+            project.specification = listing.text(project.directory.as_deref(), &name);
+        }
         Ok(Surroundings {
             project,
             listed: Some(Arc::clone(&listed)),

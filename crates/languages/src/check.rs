@@ -29,13 +29,21 @@ pub struct Checker {
     pub version: &'static [&'static str],
     /// What must not even be handed to the program.
     pub(crate) refuse: Option<fn(&Unit<'_>) -> Option<Diagnostic>>,
-    /// Whether it looks at a whole unit, too, that the first has nothing against.
-    pub(crate) further: Option<fn(&Unit<'_>) -> bool>,
-    /// Whether it does not judge, but says how a unit behaves: in one note, equal for two that behave the same.
-    pub(crate) drives: bool,
+    pub(crate) purpose: Purpose,
     pub(crate) plan: fn(&Unit<'_>) -> Option<Plan>,
     pub(crate) library: Option<fn(&[PathBuf]) -> Plan>,
     pub(crate) read: fn(&Unit<'_>, &Written<'_>) -> Vec<Diagnostic>,
+}
+
+/// What a checker is asked for.
+#[derive(Clone, Copy)]
+pub(crate) enum Purpose {
+    /// To judge a unit.
+    Judge,
+    /// To judge, too, a whole unit that the first has nothing against, where this is one for it.
+    JudgeFurther(fn(&Unit<'_>) -> bool),
+    /// Not to judge, but to say how a unit behaves: in one note, equal for two that behave the same.
+    Behave,
 }
 
 /// The text that is looked at, and where it stands.
@@ -62,6 +70,8 @@ pub struct Project {
     pub directories: Vec<PathBuf>,
     /// What [`Checker::library`] made of the project.
     pub library: Option<PathBuf>,
+    /// What is in the file that [`Language::declared_in`] names, if it is there.
+    pub specification: Option<String>,
 }
 
 /// A repository's coding rules, as far as a toolchain checks them.
@@ -83,6 +93,8 @@ pub struct Plan {
     pub program: &'static str,
     /// Its arguments.
     pub arguments: Vec<String>,
+    /// Whether what is made in that folder is run, too.
+    pub executes: bool,
 }
 
 /// What a run wrote.
@@ -174,6 +186,7 @@ impl Plan {
             files: vec![(file_name.to_owned(), unit.text.to_owned())],
             program,
             arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+            executes: false,
         }
     }
 
@@ -190,16 +203,27 @@ impl Language {
         self.pack().checkers
     }
 
-    /// The checker that looks at a whole unit once the first has nothing against it, where this is one for it.
+    /// The name of the file that declares what a unit is the body of, where that is another file.
+    pub fn declared_in(unit: &Unit<'_>) -> Option<String> {
+        match unit.language {
+            Language::Ada => crate::ada::specification_name(unit),
+            _ => None,
+        }
+    }
+
+    /// The checker that looks at a whole unit once the first has nothing against it, where this may be one
+    /// for it; it has no plan where it turns out that it is none.
     pub fn further_checker(unit: &Unit<'_>) -> Option<&'static Checker> {
-        let looks = |checker: &&Checker| checker.further.is_some_and(|looks| looks(unit));
+        let looks =
+            |checker: &&Checker| matches!(checker.purpose, Purpose::JudgeFurther(looks) if looks(unit));
         unit.language.checkers().iter().find(looks)
     }
 
     /// What says how a unit behaves, where there is something that can.
     pub fn driver(unit: &Unit<'_>) -> Option<&'static Checker> {
-        let drives = |checker: &&Checker| checker.drives && checker.plan(unit).is_some();
-        unit.language.checkers().iter().find(drives)
+        let behaves =
+            |checker: &&Checker| matches!(checker.purpose, Purpose::Behave) && checker.plan(unit).is_some();
+        unit.language.checkers().iter().find(behaves)
     }
 
     /// All checkers that there are.

@@ -88,7 +88,7 @@ pub fn finish(language: Language, text: &str, hole: Range<usize>) -> Option<Fixe
     let draft = Draft::new(language, text, hole, false);
     let edits: Vec<(Edit, &'static str)> = match language {
         Language::Ada => named(ada::repair::rebase(&draft), "an array taken to begin at 1").collect(),
-        Language::Vhdl => named(vhdl::repair::drive(&draft), "an output that nothing drives")
+        Language::Vhdl => named(vhdl::repair::drive_outputs(&draft), "an output that nothing drives")
             .chain(named(vhdl::repair::as_variables(&draft), "a signal used as a variable"))
             .chain(named(vhdl::repair::without_latches(&draft), "a latch"))
             .collect(),

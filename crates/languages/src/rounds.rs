@@ -10,7 +10,7 @@
 use std::ops::Range;
 
 use crate::repair::Draft;
-use crate::{Diagnostic, Language, Severity, finish, fixes, is_unfinished, trim};
+use crate::{Diagnostic, Language, Severity, ada, finish, fixes, is_unfinished, trim};
 
 /// How much is tried.
 #[derive(Clone, Debug, PartialEq)]
@@ -456,8 +456,12 @@ impl Rounds {
 
 /// Whether the compiler takes the text and says that it will fail when it runs.
 fn foresees_failure(remark: &Diagnostic) -> bool {
-    const WORDS: &[&str] =
-        &["will be raised at run time", "infinite recursion", "constraints don't match target"];
+    const WORDS: &[&str] = &[
+        "will be raised at run time",
+        "infinite recursion",
+        "constraints don't match target",
+        ada::NO_RETURN,
+    ];
     remark.severity == Severity::Warning && WORDS.iter().any(|words| remark.message.contains(words))
 }
 

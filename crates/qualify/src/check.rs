@@ -10,7 +10,7 @@ pub use crate::tool::NotRun;
 use crate::tool::{Run, Scratch, need, succeeded};
 
 /// What the first checker of the unit's language says, which is the quick one, and where that finds no error, what the
-/// further one does, if there is one. Each is run in a folder of its own below `scratch_root`, which is gone afterwards. An
+/// further one does, too, if there is one. Each is run in a folder of its own below `scratch_root`, which is gone afterwards. An
 /// empty answer is a clean unit; everything that keeps a checker from saying so is an error.
 pub fn opinion(
     launcher: &Launcher<'_>,
@@ -19,9 +19,10 @@ pub fn opinion(
 ) -> Result<Vec<Diagnostic>, NotRun> {
     let checker = unit.language.checkers().first().ok_or_else(|| no_checker(unit))?;
     let said = opinion_of(launcher, scratch_root, checker, unit)?;
-    match Language::further_checker(unit) {
+    match Language::further_checker(unit).filter(|further| further.plan(unit).is_some()) {
         Some(further) if !said.iter().any(|one| one.severity == Severity::Error) => {
-            opinion_of(launcher, scratch_root, further, unit)
+            let more = opinion_of(launcher, scratch_root, further, unit)?;
+            Ok(said.into_iter().chain(more).collect())
         }
         _ => Ok(said),
     }
@@ -57,7 +58,7 @@ pub fn opinion_of(
     let run = Run {
         program: plan.program,
         arguments: &plan.arguments,
-        executes: false,
+        executes: plan.executes,
         read_only: &read_only,
         limits: LIMITS,
     };
@@ -96,7 +97,7 @@ mod tests {
     #[test]
     fn no_grant_lies_in_another() {
         let directories = ["/a/b", "/a", "/ab", "/a/b/c", "/a"].map(PathBuf::from).to_vec();
-        let project = Project { directories, directory: Some("/c".into()), library: None };
+        let project = Project { directories, directory: Some("/c".into()), ..Project::default() };
         assert_eq!(grants(&project), ["/a", "/ab", "/c"].map(PathBuf::from));
     }
 }

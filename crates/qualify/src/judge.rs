@@ -11,7 +11,7 @@ use jail::{
     spawn::Exit,
     tool::{End, Launcher, Limits, Outcome},
 };
-use languages::{Project, Rules, Severity, Unit};
+use languages::{Language, Project, Rules, Severity, Unit};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -73,6 +73,11 @@ impl Verdict {
     fn failed(reason: impl Into<String>) -> Verdict {
         Verdict::Failed { reason: reason.into() }
     }
+}
+
+/// A unit as a checker sees it.
+fn checked<'a>(unit: &'a SourceUnit, project: &'a Project, rules: &'a Rules) -> Unit<'a> {
+    Unit { language: unit.language, file_name: Some(&unit.file_name), text: &unit.text, project, rules }
 }
 
 /// Where and how tools are run.
@@ -138,14 +143,11 @@ impl Place {
             project.directories.dedup();
         }
         let rules = Rules::default();
-        let unit = Unit {
-            language: unit.language,
-            file_name: Some(&unit.file_name),
-            text: &unit.text,
-            project: &project,
-            rules: &rules,
-        };
-        what(&unit)
+        if let Some(declared) = Language::declared_in(&checked(unit, &project, &rules)) {
+            let is_it = |(name, _): &&(String, String)| name.rsplit('/').next() == Some(declared.as_str());
+            project.specification = unit.files.iter().find(is_it).map(|(_, text)| text.clone());
+        }
+        what(&checked(unit, &project, &rules))
     }
 
     /// What the toolchains that judge a suite say of their versions, for a report: `gnatmake: GNATMAKE 12.2.0`, or why not.

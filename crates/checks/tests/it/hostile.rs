@@ -246,7 +246,7 @@ fn odd_folders() {
         }
     }
     let before = ground.around();
-    let project = Project { directory: folders.first().cloned(), directories: folders, library: None };
+    let project = Project { directory: folders.first().cloned(), directories: folders, ..Project::default() };
     let rules = Rules::default();
     for (language, checker) in Language::all_checkers().filter(|(_, checker)| checker.name != "gnatprove") {
         ground::is_there(&ground.runner(), checker);
@@ -268,8 +268,12 @@ fn plans_stay() {
     let ground = Ground::new();
     let before = ground.around();
     for name in ["../outside/made", "/tmp/made", "..", ".", "", "a/b", "a\0b"] {
-        let plan =
-            Plan { files: vec![(name.to_owned(), String::new())], program: "true", arguments: Vec::new() };
+        let plan = Plan {
+            files: vec![(name.to_owned(), String::new())],
+            program: "true",
+            arguments: Vec::new(),
+            executes: false,
+        };
         assert!(matches!(ground.runner().run(&plan, &[], LIMITS), Err(NotRun::Scratch { .. })), "{name:?}");
     }
     assert_eq!(ground.around(), before);

@@ -70,7 +70,7 @@ fn main() -> ExitCode {
 /// On an older kernel root's processes cannot be counted, and then root runs no tools.
 fn refused_to_root() -> Option<String> {
     let ground = Ground::new();
-    let plan = Plan { files: Vec::new(), program: "true", arguments: Vec::new() };
+    let plan = Plan { files: Vec::new(), program: "true", arguments: Vec::new(), executes: false };
     let tried = ground.runner().run(&plan, &[], Limits::default());
     tried.err().map(|error| error.to_string()).filter(|reason| reason.contains("(Linux 6.14)"))
 }

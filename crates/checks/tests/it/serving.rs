@@ -26,6 +26,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a program that is missing is told with its package", missing),
     ("more than can wait is refused at once", too_many),
     ("a unit is checked against its project", project),
+    ("contracts of the project's own file are tried", contracts),
     ("of a source nothing is granted but its files", only_its_files),
     ("a source that cannot be used is told", unusable),
     ("a library of VHDL follows its project", library),
@@ -366,6 +367,47 @@ fn library() {
     let ran = served.check(unit("width")).unwrap();
     assert!(matches!(ran.against, Against::Unusable { .. }), "{ran:?}");
     until(|| ground.left_in_scratch(), Vec::is_empty);
+    served.end();
+}
+
+/// The specification lies in the source, the body is looked at: it runs in the folder of its own.
+fn contracts() {
+    let ground = Ground::new();
+    let root = ground.project.join("counts");
+    let specification = |claim: &str| {
+        format!(
+            "package Counts is\n   function Next (X : Natural) return Natural\n     with Pre => X < 1000, Post => {claim};\nend Counts;\n"
+        )
+    };
+    write(
+        &root.join("src/counts.ads"),
+        &specification("Next'Result = Help.Twice (X) - X + 1").replacen("", "with Help;\n", 1),
+    );
+    write(
+        &root.join("lib/help.ads"),
+        "package Help is\n   function Twice (X : Natural) return Natural;\nend Help;\n",
+    );
+    write(
+        &root.join("lib/help.adb"),
+        "package body Help is\n   function Twice (X : Natural) return Natural is (2 * X);\nend Help;\n",
+    );
+    let served = Served::new(&ground);
+    let body = |value: &str| {
+        let text = format!(
+            "package body Counts is\n   function Next (X : Natural) return Natural is\n     ({value});\nend Counts;\n"
+        );
+        let order = within("counts", "src/counts.adb", order("ada", "gnat-contracts", &text));
+        Order { file_name: Some("counts.adb".to_owned()), ..order }
+    };
+    let right = served.check(body("X + 1")).unwrap();
+    assert!(right.succeeded && right.stdout.starts_with(b"inputs Next X => "), "{}", said(&right));
+    assert!(!said(&right).contains("raised"), "{}", said(&right));
+    let wrong = said(&served.check(body("if X = 7 then 7 else X + 1")).unwrap());
+    assert!(wrong.contains("failed postcondition from counts.ads:4"), "{wrong}");
+    // Another package, and one without a specification: nothing is known to be called.
+    let other = body("X").text.replace("Counts", "Others");
+    let other = Order { text: other, file_name: Some("others.adb".to_owned()), ..body("X") };
+    assert_eq!(reason(served.check(other)), "this checker has nothing to say of such a text");
     served.end();
 }
 

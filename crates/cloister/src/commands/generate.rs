@@ -35,8 +35,8 @@ pub(crate) struct Generate {
     /// Draws at most, the first included
     #[arg(long, value_name = "N")]
     candidates: Option<u32>,
-    /// Draws that must behave the same when they are simulated, before one is taken; 1 takes the first that compiles. VHDL
-    /// whose ports are bits and vectors
+    /// Draws that must behave the same with drawn inputs, before one is taken; 1 takes the first that compiles. Ada whose
+    /// subprograms take scalars, strings, arrays and records, and VHDL whose ports are bits and vectors
     #[arg(long, value_name = "N")]
     agree: Option<u32>,
     /// Tokens of a draw at most
@@ -179,7 +179,7 @@ impl Generate {
             session.output.say(line);
         }
         if let Some(Agreement { clean, agree }) = generated.agreement {
-            session.output.say(format!("{agree} of {clean} clean draws behave so when they are simulated"));
+            session.output.say(format!("{agree} of {clean} clean draws behave so with drawn inputs"));
         }
         if let Some(out) = self.out.as_ref().filter(|_| is_clean) {
             file::write(out, generated.unit.as_bytes())?;

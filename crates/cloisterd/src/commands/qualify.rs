@@ -119,8 +119,7 @@ enum WayName {
     BestOf,
     /// Likewise, each mended by the compiler's words.
     Repair,
-    /// Repair, until some of what is clean behave the same when they are simulated with drawn inputs (VHDL), or by what most
-    /// come to.
+    /// Repair, until some of what is clean behave the same with drawn inputs (Ada and VHDL), or by what most come to.
     Agree,
     /// The first answer, held to the language's syntax as it is written (Ada and VHDL, in completions).
     PlainSyntax,

@@ -238,6 +238,34 @@ fn draws_of_hardware_can_be_asked_to_agree() {
     house.server.verify().unwrap();
 }
 
+/// What a unit of Ada claims is tried: a contract that does not hold is an error, whatever the compiler says.
+#[test]
+fn a_contract_that_does_not_hold_is_an_error() {
+    let house = House::new("completion_check_ms_max = 0");
+    let asked = |claim: &str| {
+        let unit = format!(
+            "package Doubles is\n   function Twice (X : Integer) return Integer\n     with Pre => X in 0 .. 1000, Post => {claim};\nend Doubles;\n\n\
+             package body Doubles is\n   function Twice (X : Integer) return Integer is\n   begin\n      return X + X;\n   end Twice;\n   --  Twice is "
+        );
+        json!({
+            "prefix": unit, "suffix": "\nend Doubles;\n", "language": "ada", "candidates": 1, "max_tokens": 4, "spans": 0,
+        })
+    };
+    let answer = house.post("/v1/cloister/generate", &asked("Twice'Result = 2 * X"));
+    assert_eq!(answer["checks"][0]["errors"], 0, "{answer}");
+    assert!(
+        answer["checks"][0]["claims"].as_str().unwrap().contains("no contract or assertion failed"),
+        "{answer}"
+    );
+    let answer = house.post("/v1/cloister/generate", &asked("Twice'Result < 40"));
+    assert_eq!(answer["checks"][0]["errors"], 1, "{answer}");
+    let remarks = answer["checks"][0]["remarks"].to_string();
+    assert!(remarks.contains("failed postcondition, with Twice X => "), "{answer}");
+    let document = house.explain(answer["record"].as_u64().unwrap());
+    assert!(document["related"].to_string().contains("gnat-contracts"), "{document}");
+    house.server.verify().unwrap();
+}
+
 /// A repository's own rules are the compiler's, too.
 #[test]
 fn rules_of_a_source_are_checked() {

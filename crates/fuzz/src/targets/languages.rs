@@ -1,7 +1,7 @@
 //! Sources, which the indexer cuts and the gateway looks at while people type, and what a toolchain writes of them. The
 //! first byte is the language.
 
-use languages::{Language, Project, Rules, Unit, Written};
+use languages::{Diagnostic, Language, Project, Rules, Unit, Written};
 
 pub(crate) fn run(bytes: &[u8]) {
     let Some((first, bytes)) = bytes.split_first() else { return };
@@ -35,7 +35,11 @@ pub(crate) fn run(bytes: &[u8]) {
         let written = Written { stdout: b"", stderr: bytes, succeeded: false };
         let found = checker.read(&unit, &written);
         assert!(!found.is_empty() && found.len() <= 100);
-        assert!(found.iter().all(|one| one.message.len() <= 512 && !one.message.contains(char::is_control)));
+        let fit = |one: &Diagnostic| one.message.len() <= 512 && !one.message.contains(char::is_control);
+        assert!(found.iter().all(fit));
+        // Programs that a plan makes write on standard output, and end well.
+        let found = checker.read(&unit, &Written { stdout: bytes, stderr: b"", succeeded: true });
+        assert!(found.len() <= 100 && found.iter().all(fit));
     }
     for block in languages::fenced(&text) {
         assert!(text.get(block.text).is_some());

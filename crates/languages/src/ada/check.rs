@@ -1,21 +1,22 @@
 //! GNAT's opinion, syntax and semantics without code; and GNATprove's, where a site has it.
 
+use super::drive;
+use crate::Language;
 use crate::check::{
-    Checker, Columns, Diagnostic, Format, Plan, Severity, Unit, Written, directories, is_plain_switch,
-    remarks, switches,
+    Checker, Columns, Diagnostic, Format, Plan, Purpose, Severity, Unit, Written, directories,
+    is_plain_switch, remarks, switches,
 };
 use crate::lexis::{Kind, Lexeme, Lexer};
 
 pub(super) const CHECKERS: &[Checker] = &[
     Checker {
         name: "gnat",
-        programs: &["gcc", "gnatchop", "gnatmake"],
+        programs: PROGRAMS,
         package: "gnat",
         claims: "legal by the language's rules; contracts are not proved; not elaborated, not run",
         version: &["-dumpfullversion"],
         refuse: None,
-        further: None,
-        drives: false,
+        purpose: Purpose::Judge,
         plan,
         library: None,
         read,
@@ -27,13 +28,40 @@ pub(super) const CHECKERS: &[Checker] = &[
         claims: "each check that is said to be proved is; what is not named was not looked at; not run",
         version: &["--version"],
         refuse: None,
-        further: None,
-        drives: false,
+        purpose: Purpose::Judge,
         plan: plan_proof,
         library: None,
         read: read_proof,
     },
+    Checker {
+        name: "gnat-contracts",
+        programs: PROGRAMS,
+        package: "gnat",
+        claims: "its visible subprograms were called with drawn inputs that fulfil their preconditions, and no contract or \
+                 assertion failed; with other inputs one may; not proved",
+        version: &["-dumpfullversion"],
+        refuse: None,
+        purpose: Purpose::JudgeFurther(drive::may_claim),
+        plan: drive::plan_claims,
+        library: None,
+        read: drive::read,
+    },
+    Checker {
+        name: "gnat-drive",
+        programs: PROGRAMS,
+        package: "gnat",
+        claims: "called with drawn inputs, and what came of it digested to compare it with others; whether it is right is not \
+                 known",
+        version: &["-dumpfullversion"],
+        refuse: None,
+        purpose: Purpose::Behave,
+        plan: drive::plan,
+        library: None,
+        read: drive::read,
+    },
 ];
+
+const PROGRAMS: &[&str] = &["gcc", "gnatchop", "gnatmake"];
 
 const SWITCHES: [&str; 5] = ["-c", "-gnatc", "-gnat2022", "-gnatef", "-gnatec=gnat.adc"];
 const PRAGMAS: &str = "gnat.adc";
@@ -175,9 +203,7 @@ fn read_proof(unit: &Unit<'_>, written: &Written<'_>) -> Vec<Diagnostic> {
 /// The name that GNAT gives the file of a text that is one unit; `None` when there are several, or it cannot be told.
 fn file_name(unit: &Unit<'_>) -> Option<String> {
     let given = unit.file_name.filter(|name| is_source_name(name));
-    let pack = unit.language.pack();
-    let words = Words { text: unit.text, lexemes: Lexer::new(&pack.lexis, unit.text).collect() };
-    match words.only_unit() {
+    match Words::of(unit.language, unit.text).only_unit() {
         Only::Unit { name, is_specification } => {
             let ending = if is_specification { "ads" } else { "adb" };
             let given = given.and_then(|given| given.rsplit_once('.'));
@@ -187,6 +213,16 @@ fn file_name(unit: &Unit<'_>) -> Option<String> {
         Only::Unfinished => given.map(str::to_owned),
         Only::Several => None,
     }
+}
+
+/// The name of the file that declares what the text is the one body of; `None` when it is no body of a package alone.
+pub(crate) fn specification_name(unit: &Unit<'_>) -> Option<String> {
+    let words = Words::of(unit.language, unit.text);
+    let is_body = (0..words.lexemes.len())
+        .find(|at| words.is(*at, "package"))
+        .is_some_and(|at| words.is(at + 1, "body"));
+    let name = file_name(unit).filter(|_| is_body && matches!(words.only_unit(), Only::Unit { .. }))?;
+    Some(name.strip_suffix(".adb")?.to_owned() + ".ads")
 }
 
 /// A plain name with an ending of Ada's.
@@ -211,24 +247,29 @@ enum Only {
     Several,
 }
 
-struct Words<'t> {
-    text: &'t str,
-    lexemes: Vec<Lexeme>,
+/// A text as its words.
+pub(super) struct Words<'t> {
+    pub(super) text: &'t str,
+    pub(super) lexemes: Vec<Lexeme>,
 }
 
-impl Words<'_> {
-    fn is(&self, at: usize, word: &str) -> bool {
+impl<'t> Words<'t> {
+    pub(super) fn of(language: Language, text: &'t str) -> Words<'t> {
+        Words { text, lexemes: Lexer::new(&language.pack().lexis, text).collect() }
+    }
+
+    pub(super) fn is(&self, at: usize, word: &str) -> bool {
         self.lexemes.get(at).is_some_and(|lexeme| {
             lexeme.kind == Kind::Keyword && self.text[lexeme.start..lexeme.end].eq_ignore_ascii_case(word)
         })
     }
 
-    fn symbol(&self, at: usize, symbol: u8) -> bool {
+    pub(super) fn symbol(&self, at: usize, symbol: u8) -> bool {
         self.lexemes.get(at).is_some_and(|lexeme| lexeme.kind == Kind::Symbol(symbol))
     }
 
     /// Behind the next semicolon that is in no parentheses.
-    fn behind_semicolon(&self, mut at: usize) -> usize {
+    pub(super) fn behind_semicolon(&self, mut at: usize) -> usize {
         let mut depth = 0usize;
         while at < self.lexemes.len() {
             match self.lexemes[at].kind {
@@ -243,7 +284,7 @@ impl Words<'_> {
     }
 
     /// The dotted name at a place, lower-case with dashes as GNAT's file names have it, and what is behind it.
-    fn name(&self, mut at: usize) -> Option<(String, usize)> {
+    pub(super) fn name(&self, mut at: usize) -> Option<(String, usize)> {
         let mut name = String::new();
         while let Some(lexeme) = self.lexemes.get(at).filter(|lexeme| lexeme.kind == Kind::Word) {
             name.push_str(&self.text[lexeme.start..lexeme.end]);

@@ -1,9 +1,13 @@
 //! Ada, and SPARK.
 
 mod check;
+mod drive;
 mod outline;
 pub(crate) mod repair;
 pub(crate) mod tree;
+
+pub(crate) use check::specification_name;
+pub(crate) use drive::NO_RETURN;
 
 use std::sync::OnceLock;
 

@@ -1,6 +1,8 @@
 //! The GNU assembler's opinion, for the machine that it runs on.
 
-use crate::check::{Checker, Columns, Diagnostic, Format, Plan, Unit, Written, directories, remarks};
+use crate::check::{
+    Checker, Columns, Diagnostic, Format, Plan, Purpose, Unit, Written, directories, remarks,
+};
 
 pub(super) const CHECKERS: &[Checker] = &[Checker {
     name: "as",
@@ -9,8 +11,7 @@ pub(super) const CHECKERS: &[Checker] = &[Checker {
     claims: "assembles for this machine; not linked, not run",
     version: &["--version"],
     refuse: None,
-    further: None,
-    drives: false,
+    purpose: Purpose::Judge,
     plan,
     library: None,
     read,

@@ -1,8 +1,8 @@
 //! The opinions of GCC and of Clang, for C and for C++.
 
 use crate::check::{
-    Checker, Columns, Diagnostic, Format, Plan, Unit, Written, directories, is_plain_switch, remarks,
-    switches,
+    Checker, Columns, Diagnostic, Format, Plan, Purpose, Unit, Written, directories, is_plain_switch,
+    remarks, switches,
 };
 
 pub(super) const CHECKERS: &[Checker] = &[gcc("gcc", "gcc", plan_gcc), clang(plan_clang)];
@@ -42,7 +42,7 @@ const fn compiler(
     version: &'static [&'static str],
     plan: fn(&Unit<'_>) -> Option<Plan>,
 ) -> Checker {
-    let (refuse, further, library) = (None, None, None);
+    let (refuse, library) = (None, None);
     Checker {
         name,
         programs,
@@ -50,8 +50,7 @@ const fn compiler(
         claims: CLAIMS,
         version,
         refuse,
-        further,
-        drives: false,
+        purpose: Purpose::Judge,
         plan,
         library,
         read,

@@ -1,8 +1,8 @@
 //! GnuCOBOL's opinion.
 
 use crate::check::{
-    Checker, Columns, Diagnostic, Format, Plan, Unit, Written, directories, is_plain_switch, remarks,
-    switches,
+    Checker, Columns, Diagnostic, Format, Plan, Purpose, Unit, Written, directories, is_plain_switch,
+    remarks, switches,
 };
 
 pub(super) const CHECKERS: &[Checker] = &[Checker {
@@ -12,8 +12,7 @@ pub(super) const CHECKERS: &[Checker] = &[Checker {
     claims: "legal in GnuCOBOL's dialect, with the copybooks that are there; not run",
     version: &["--version"],
     refuse: None,
-    further: None,
-    drives: false,
+    purpose: Purpose::Judge,
     plan,
     library: None,
     read,

@@ -1,8 +1,8 @@
 //! GNU Fortran's opinion.
 
 use crate::check::{
-    Checker, Columns, Diagnostic, Format, Plan, Unit, Written, directories, is_plain_switch, remarks,
-    switches,
+    Checker, Columns, Diagnostic, Format, Plan, Purpose, Unit, Written, directories, is_plain_switch,
+    remarks, switches,
 };
 
 pub(super) const CHECKERS: &[Checker] = &[Checker {
@@ -12,8 +12,7 @@ pub(super) const CHECKERS: &[Checker] = &[Checker {
     claims: "legal by the compiler's rules, with the modules that are there; not linked, not run",
     version: &["-dumpfullversion"],
     refuse: None,
-    further: None,
-    drives: false,
+    purpose: Purpose::Judge,
     plan,
     library: None,
     read,

@@ -1,8 +1,8 @@
 //! Free Pascal's opinion.
 
 use crate::check::{
-    Checker, Columns, Diagnostic, Format, Plan, Unit, Written, directories, is_plain_switch, remarks,
-    switches,
+    Checker, Columns, Diagnostic, Format, Plan, Purpose, Unit, Written, directories, is_plain_switch,
+    remarks, switches,
 };
 use crate::lexis::Lexer;
 
@@ -13,8 +13,7 @@ pub(super) const CHECKERS: &[Checker] = &[Checker {
     claims: "legal by the compiler's rules, with the units that are there; not linked, not run",
     version: &["-iV"],
     refuse: None,
-    further: None,
-    drives: false,
+    purpose: Purpose::Judge,
     plan,
     library: None,
     read,

@@ -1,6 +1,6 @@
 //! Python's own opinion, of syntax alone.
 
-use crate::check::{Checker, Columns, Diagnostic, Format, Plan, Unit, Written, remarks};
+use crate::check::{Checker, Columns, Diagnostic, Format, Plan, Purpose, Unit, Written, remarks};
 
 pub(super) const CHECKERS: &[Checker] = &[Checker {
     name: "python3",
@@ -9,8 +9,7 @@ pub(super) const CHECKERS: &[Checker] = &[Checker {
     claims: "compiles; names, types and imports are not looked at; not run",
     version: &["--version"],
     refuse: None,
-    further: None,
-    drives: false,
+    purpose: Purpose::Judge,
     plan,
     library: None,
     read,

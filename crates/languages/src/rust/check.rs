@@ -1,7 +1,7 @@
 //! rustc's opinion.
 
 use crate::check::{
-    Checker, Columns, Diagnostic, Format, Plan, Unit, Written, is_plain_switch, remarks, switches,
+    Checker, Columns, Diagnostic, Format, Plan, Purpose, Unit, Written, is_plain_switch, remarks, switches,
 };
 use crate::lexis::Lexer;
 
@@ -12,8 +12,7 @@ pub(super) const CHECKERS: &[Checker] = &[Checker {
     claims: "legal as a crate of this one file; other crates and modules are not known; not run",
     version: &["--version"],
     refuse: None,
-    further: None,
-    drives: false,
+    purpose: Purpose::Judge,
     plan,
     library: None,
     read,

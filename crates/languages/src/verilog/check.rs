@@ -1,8 +1,8 @@
 //! The opinions of Icarus Verilog, which is quick, and of Verilator, which lints.
 
 use crate::check::{
-    Checker, Columns, Diagnostic, Format, Plan, Severity, Unit, Written, directories, is_plain_switch,
-    remarks, switches,
+    Checker, Columns, Diagnostic, Format, Plan, Purpose, Severity, Unit, Written, directories,
+    is_plain_switch, remarks, switches,
 };
 
 pub(super) const CHECKERS: &[Checker] = &[
@@ -13,8 +13,7 @@ pub(super) const CHECKERS: &[Checker] = &[
         claims: "elaborates as far as Icarus Verilog knows SystemVerilog; not simulated",
         version: &["-V"],
         refuse: None,
-        further: None,
-        drives: false,
+        purpose: Purpose::Judge,
         plan,
         library: None,
         read,
@@ -26,8 +25,7 @@ pub(super) const CHECKERS: &[Checker] = &[
         claims: "elaborates, and has no fault that Verilator's lint looks for; not simulated",
         version: &["--version"],
         refuse: None,
-        further: None,
-        drives: false,
+        purpose: Purpose::Judge,
         plan: plan_lint,
         library: None,
         read: read_lint,

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use super::drive;
 use crate::check::{
-    Checker, Columns, Diagnostic, Format, Plan, Severity, Unit, Written, is_plain_switch, remarks, switches,
+    Checker, Columns, Diagnostic, Format, Plan, Purpose, Severity, Unit, Written, is_plain_switch, remarks,
+    switches,
 };
 use crate::lexis::{Kind, Lexer};
 
@@ -16,8 +17,7 @@ pub(super) const CHECKERS: &[Checker] = &[
         claims: "legal by the language's rules; not elaborated, not simulated",
         version: &["--version"],
         refuse: Some(refuse),
-        further: None,
-        drives: false,
+        purpose: Purpose::Judge,
         plan,
         library: Some(library),
         read,
@@ -29,8 +29,7 @@ pub(super) const CHECKERS: &[Checker] = &[
         claims: "the last entity elaborates with its generics' defaults and can be synthesised; not simulated",
         version: &["--version"],
         refuse: Some(refuse),
-        further: Some(is_hardware),
-        drives: false,
+        purpose: Purpose::JudgeFurther(is_hardware),
         plan: plan_synthesis,
         library: Some(library),
         read,
@@ -43,8 +42,7 @@ pub(super) const CHECKERS: &[Checker] = &[
                  not known",
         version: &["--version"],
         refuse: Some(refuse),
-        further: None,
-        drives: true,
+        purpose: Purpose::Behave,
         plan: drive::plan,
         library: Some(library),
         read: drive::read,
@@ -84,7 +82,7 @@ exit 0
 fn library(files: &[PathBuf]) -> Plan {
     let files = files.iter().filter_map(|file| file.to_str()).take(LIBRARY_FILES_MAX);
     let arguments = ["-c", LIBRARY, "sh"].into_iter().chain(files).map(str::to_owned).collect();
-    Plan { files: Vec::new(), program: "sh", arguments }
+    Plan { files: Vec::new(), program: "sh", arguments, executes: false }
 }
 
 /// A foreign subprogram is code of the machine, which GHDL loads and calls.

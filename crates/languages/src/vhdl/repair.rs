@@ -8,7 +8,7 @@ mod words;
 
 use crate::repair::Kind;
 
-pub(crate) use outputs::{Port, drive, has_unread, ports, undriven};
+pub(crate) use outputs::{Port, drive_outputs, has_unread, ports, undriven};
 pub(crate) use processes::{as_variables, has_latch, has_stepwise, without_latches};
 pub(crate) use structure::trim;
 

@@ -308,6 +308,202 @@ fn texts_that_behave_the_same_have_the_same_note() {
     }
 }
 
+/// A package with one of each kind of type that is drawn.
+const LISTS: &str = "package Lists is
+   type Item is range -100 .. 100;
+   type Items is array (Positive range <>) of Item;
+   type Colour is (Red, Green, Blue);
+   subtype Small is Integer range 0 .. 9;
+   type Point is record
+      X, Y : Small;
+      Hue  : Colour;
+   end record;
+   type Grid is array (1 .. 2, Boolean) of Float;
+   type Matrix is array (Integer range <>, Integer range <>) of Long_Float;
+   type Money is delta 0.01 digits 8;
+   function Largest (Of_Items : Items) return Item
+     with Pre => Of_Items'Length > 0,
+          Post => (for all I in Of_Items'Range => Of_Items (I) <= Largest'Result);
+   function Mirrored (Text : String) return Boolean;
+   procedure Move (P : in out Point; By : Small; Done : out Boolean);
+   function Total (M : Matrix; G : Grid) return Long_Float;
+   function Next (C : Colour := Red; Sum : Money := 0.5) return Colour;
+end Lists;
+
+package body Lists is
+   function Largest (Of_Items : Items) return Item is
+      Found : Item := Of_Items (Of_Items'First);
+   begin
+      for I in Of_Items'Range loop
+         if Of_Items (I) > Found then
+            Found := Of_Items (I);
+         end if;
+      end loop;
+      return Found;
+   end Largest;
+   function Mirrored (Text : String) return Boolean is
+     (for all I in 0 .. Text'Length / 2 - 1 => Text (Text'First + I) = Text (Text'Last - I));
+   procedure Move (P : in out Point; By : Small; Done : out Boolean) is
+   begin
+      Done := P.X + By <= Small'Last;
+      if Done then
+         P.X := P.X + By;
+      end if;
+   end Move;
+   function Total (M : Matrix; G : Grid) return Long_Float is
+      Sum : Long_Float := Long_Float (G (1, True) - G (2, False));
+   begin
+      for R in M'Range (1) loop
+         for C in M'Range (2) loop
+            Sum := Sum + M (R, C);
+         end loop;
+      end loop;
+      return Sum;
+   end Total;
+   function Next (C : Colour := Red; Sum : Money := 0.5) return Colour is
+     (if Sum < 1.0 then C elsif C = Blue then Red else Colour'Succ (C));
+end Lists;
+";
+
+#[test]
+fn ada_that_behaves_the_same_has_the_same_note() {
+    let driven = |text: &str| -> Vec<(Severity, String)> {
+        let said = alone(Language::Ada, "gnat-drive", None, text);
+        said.into_iter().map(|one| (one.severity, one.message)).collect()
+    };
+    let note = driven(LISTS);
+    assert!(note.len() == 1 && note[0].0 == Severity::Note, "{note:?}");
+    // Less what has no precondition: calls with an empty list.
+    let calls: u32 = note[0].1.split(' ').nth(2).unwrap().parse().unwrap();
+    assert!((900..1000).contains(&calls), "{note:?}");
+    let otherwise = LISTS
+        .replace(
+            "         if Of_Items (I) > Found then\n            Found := Of_Items (I);\n         end if;\n",
+            "         Found := Item'Max (Found, Of_Items (I));\n",
+        )
+        .replace("P.X := P.X + By;", "P := (P.X + By, P.Y, P.Hue);");
+    assert_eq!(driven(&otherwise), note);
+    for (right, wrong) in [
+        ("'Length / 2 - 1", "'Length / 2 - 2"),
+        ("P.X + By <= Small'Last", "P.X + By < Small'Last"),
+        ("P.X := P.X + By", "P.Y := P.X + By"),
+        ("Sum + M (R, C)", "Sum - M (R, C)"),
+        ("G (2, False)", "G (1, False)"),
+        ("Sum < 1.0", "Sum <= 1.0"),
+        // What counts from 1 is right for most inputs.
+        ("Text (Text'First + I)", "Text (1 + I)"),
+    ] {
+        let other = driven(&LISTS.replace(right, wrong));
+        assert!(other.len() == 1 && other != note, "{wrong}: {other:?}");
+    }
+    // What does not come back is no error, and behaves like no other.
+    let endless =
+        driven(&LISTS.replace("Done := P.X + By <= Small'Last;", "while P.X = 3 loop null; end loop;"));
+    assert!(endless[0].1.starts_with("no return within its time: Move P => "), "{endless:?}");
+    assert_eq!((endless[0].0, endless[1].0), (Severity::Warning, Severity::Note));
+    let (project, rules) = (Project::default(), Rules::default());
+    let body = LISTS.split_once("package body").unwrap().1;
+    let alone = "with Ada.Text_IO;\nfunction Twice (X : Natural) return Natural is (2 * X);\n";
+    for (text, can) in [
+        (LISTS.to_owned(), true),
+        (alone.to_owned(), true),
+        (alone.replace("Natural", "Ada.Text_IO.File_Type"), false),
+        (alone.replace("Twice", "Cloister_Drive"), false),
+        ("procedure Main is\nbegin\n   null;\nend Main;\n".to_owned(), false),
+        (format!("package body{body}"), false),
+        (LISTS.split_once("package body").unwrap().0.to_owned(), false),
+        (LISTS.replacen("package Lists is", "generic\n   type T is private;\npackage Lists is", 1), false),
+    ] {
+        let unit =
+            Unit { language: Language::Ada, file_name: None, text: &text, project: &project, rules: &rules };
+        assert_eq!(Language::driver(&unit).is_some(), can, "{text}");
+    }
+}
+
+#[test]
+fn contracts_that_do_not_hold_are_errors() {
+    let judged = |text: &str| alone(Language::Ada, "gnat-contracts", None, text);
+    let errors = |text: &str| -> Vec<(Option<u32>, String)> {
+        let said = judged(text).into_iter().filter(|one| one.severity == Severity::Error);
+        said.map(|one| (one.line, one.message)).collect()
+    };
+    assert_eq!(errors(LISTS), []);
+    let wrong = LISTS.replace("if Of_Items (I) > Found", "if I > 2 and then Of_Items (I) > Found");
+    let found = errors(&wrong);
+    assert_eq!((found.len(), found[0].0), (1, Some(15)), "{found:?}");
+    assert!(found[0].1.starts_with("failed postcondition, with Largest Of_Items ( 1 .. "), "{found:?}");
+    // Its own claims, and preconditions of what it calls.
+    let claim =
+        LISTS.replace("      return Sum;", "      pragma Assert (M'Length (1) < 3);\n      return Sum;");
+    let found = errors(&claim);
+    assert!(found.len() == 1 && found[0].1.starts_with("failed assertion, with Total M ( "), "{found:?}");
+    let calls = LISTS.replace(
+        "is\n     (if Sum < 1.0 then",
+        "is\n     (if Largest ((1 .. 0 => 1)) = 0 then Red elsif Sum < 1.0 then",
+    );
+    let found = errors(&calls);
+    assert!(found.len() == 1 && found[0].1.starts_with("failed precondition, with Next C => "), "{found:?}");
+    // In SPARK, nothing is raised; elsewhere it may be meant.
+    let raises = LISTS.replace("Text (Text'First + I)", "Text (1 + I)");
+    assert_eq!(errors(&raises), []);
+    let spark = raises.replacen("package Lists is", "package Lists with SPARK_Mode is", 1);
+    let found = errors(&spark);
+    assert!(
+        found.len() == 1
+            && found[0].1.starts_with("raises CONSTRAINT_ERROR: index check failed, with Mirrored"),
+        "{found:?}"
+    );
+    assert_eq!(found[0].0, Some(34));
+    // It is asked where something is claimed, behind the first.
+    let (project, rules) = (Project::default(), Rules::default());
+    let further = |text: &str| {
+        let unit = Unit { language: Language::Ada, file_name: None, text, project: &project, rules: &rules };
+        Language::further_checker(&unit).map(|checker| checker.name)
+    };
+    assert_eq!(further(LISTS), Some("gnat-contracts"));
+    let unclaimed = LISTS.replace(
+        ",\n          Post => (for all I in Of_Items'Range => Of_Items (I) <= Largest'Result);",
+        ";",
+    );
+    assert_eq!(further(&unclaimed), None);
+    assert_eq!(further("package P with SPARK_Mode is\nend P;\n"), None);
+    // A body whose specification is another file.
+    let (specification, body) = LISTS.split_once("\npackage body").unwrap();
+    let body = format!("package body{body}")
+        .replace("if Of_Items (I) > Found", "if I > 2 and then Of_Items (I) > Found");
+    let folder = Folder::new();
+    folder.put("lists.ads", specification);
+    let apart = Project { directories: vec![folder.0.clone()], ..Project::default() };
+    let looked = |project: &Project| {
+        let unit = Unit {
+            language: Language::Ada,
+            file_name: Some("lists.adb"),
+            text: &body,
+            project,
+            rules: &rules,
+        };
+        assert_eq!(Language::declared_in(&unit).as_deref(), Some("lists.ads"));
+        assert_eq!(Language::further_checker(&unit).map(|checker| checker.name), Some("gnat-contracts"));
+        let checker = Language::further_checker(&unit).unwrap();
+        checker.plan(&unit).map(|_| check("gnat-contracts", &unit))
+    };
+    assert_eq!(looked(&apart), None);
+    let found = looked(&Project { specification: Some(specification.to_owned()), ..apart }).unwrap();
+    assert!(
+        found[0].message.starts_with("failed postcondition from lists.ads:15, with Largest"),
+        "{found:?}"
+    );
+    assert!(found[0].line.is_none() && found.len() == 2, "{found:?}");
+    // Nothing was called: that is said, and no error.
+    let none = LISTS.replace("Of_Items'Length > 0", "Of_Items'Length > 500");
+    let none = none.split_once("   function Mirrored").unwrap().0.to_owned()
+        + "end Lists;\n\npackage body Lists is\n"
+        + none.split_once("package body Lists is\n").unwrap().1.split_once("   function Mirrored").unwrap().0
+        + "end Lists;\n";
+    let said = judged(&none);
+    assert!(said.len() == 1 && said[0].severity == Severity::Warning, "{said:?}");
+}
+
 #[test]
 fn ghdl_knows_the_project() {
     let (source, library) = (Folder::new(), Folder::new());

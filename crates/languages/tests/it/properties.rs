@@ -143,6 +143,33 @@ proptest! {
     }
 
     #[test]
+    fn a_bench_may_write_anything(
+        lines in prop::collection::vec(
+            "(outputs |inputs |raised |bench)?(F |P.F |CONSTRAINT_ERROR|ASSERT_FAILURE)?( : )?(failed (pre|post)condition)?( from )?(unit.ada:[0-9]{0,12})?[^\n]{0,300}",
+            0..16,
+        ),
+        succeeded: bool,
+    ) {
+        let text = "package P with SPARK_Mode is\n   function F (A : Integer) return Integer with Pre => A > 0;\nend P;\npackage body P is\n   function F (A : Integer) return Integer is (A);\nend P;\n";
+        assert_read(text, b"", lines.join("\n").as_bytes(), succeeded);
+    }
+
+    #[test]
+    fn a_bench_of_any_declarations_names_them_alone(
+        types in prop::collection::vec("(sub)?type T[0-9] is (new )?(range 1 \\.\\. 9|\\(A, B\\)|array \\(T[0-9]( range <>)?(, T[0-9])?\\) of T[0-9]|record X, Y : T[0-9]; end record|T[0-9]( range 1 \\.\\. 2)?|digits 6|mod 8);", 0..6),
+        mode in "(in |out |in out )?",
+        mark in "(T[0-9]|Integer|String|Interfaces.Unsigned_8|Q.T|T1'Class)",
+    ) {
+        let types = types.join("\n");
+        let text = format!("package P is\n{types}\nprocedure F (A, B : {mode}{mark} := 1; C : Boolean);\nend P;\npackage body P is\nend P;\n");
+        let (project, rules) = (Project::default(), Rules::default());
+        let unit = Unit { language: Language::Ada, file_name: None, text: &text, project: &project, rules: &rules };
+        if let Some(plan) = Language::driver(&unit).and_then(|driver| driver.plan(&unit)) {
+            assert!(plan.executes && plan.files[1].1.contains("P.F (A => Given_A, B => Given_B, C => Given_C);"), "{text}");
+        }
+    }
+
+    #[test]
     fn what_was_there_before_is_not_new(
         found in prop::collection::vec((0u32..40, 1u32..9, 0usize..3), 0..30),
         at in 1u32..40,

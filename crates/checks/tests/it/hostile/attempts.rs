@@ -17,7 +17,9 @@ pub(super) const FOREIGN: [&str; 6] = [
 /// A text that each of the language's checkers finds right.
 pub(super) fn harmless(language: Language) -> &'static str {
     match language {
-        Language::Ada => "package P is\n   X : Integer := 1;\nend P;\n",
+        Language::Ada => {
+            "function P (A : Integer) return Integer is\n   pragma Assert (True);\nbegin\n   return A;\nend P;\n"
+        }
         Language::Vhdl => {
             "entity e is port (a : in bit; b : out bit); end;\narchitecture r of e is\nbegin\n  b <= not a;\nend;\n"
         }
@@ -73,6 +75,7 @@ pub(super) fn of_any(language: Language) -> Vec<Attempt> {
 /// What a language has for it.
 pub(super) fn of(language: Language, checker: &Checker) -> Vec<Attempt> {
     match (language, checker.name) {
+        (Language::Ada, "gnat-contracts" | "gnat-drive") => ada_calls(),
         (Language::Ada, _) => ada(),
         (Language::Vhdl, "ghdl-synth") => vhdl_synthesis(),
         (Language::Vhdl, "ghdl-drive") => vhdl_simulation(),
@@ -146,6 +149,119 @@ fn ada() -> Vec<Attempt> {
             let uses = lines(20_000, |number| format!("   X{number} := Y{number};"));
             format!("procedure U is\nbegin\n{uses}end U;\n")
         }),
+    ]
+}
+
+fn ada_calls() -> Vec<Attempt> {
+    let function = |clauses: &str, declarations: &str, body: &str| {
+        format!(
+            "{clauses}\nfunction U (A : Integer) return Integer is\n   pragma Assert (True);\n{declarations}begin\n{body}   return A;\nend U;\n"
+        )
+    };
+    let file = |what: &str, body: &str| {
+        let declarations = "   use Ada.Text_IO;\n   File : File_Type;\n";
+        function("with Ada.Text_IO;", declarations, &format!("   {what};\n{body}   Close (File);\n"))
+    };
+    let foreign = |name: &str, body: &str| {
+        let declarations = format!(
+            "   function {name} return Integer with Import, Convention => C, External_Name => \"{name}\";\n"
+        );
+        function("", &declarations, body)
+    };
+    let secret = "Open (File, In_File, \"{OUTSIDE}/secret.h\")";
+    vec![
+        reads("a file, read by a call", file(secret, "   Put_Line (Get_Line (File));\n")),
+        reads("a file, told by an exception", file(secret, "   raise Program_Error with Get_Line (File);\n")),
+        reads(
+            "a file, told by a failed assertion",
+            file(secret, "   pragma Assert (A = Integer'First, Get_Line (File));\n"),
+        ),
+        reads(
+            "a file, read while it elaborates",
+            "with Ada.Text_IO; use Ada.Text_IO;\npackage Q is\n   function F (A : Integer) return Integer;\nend Q;\n\
+             package body Q is\n   pragma Assert (True);\n   File : File_Type;\n   function F (A : Integer) return Integer is (A);\nbegin\n   \
+             Open (File, In_File, \"{OUTSIDE}/secret.h\");\n   Put_Line (Get_Line (File));\nend Q;\n",
+        ),
+        writes(
+            "a file, written by a call",
+            file("Create (File, Out_File, \"{OUTSIDE}/made\")", "   Put_Line (File, \"made\");\n"),
+        ),
+        wants(
+            "a file, made longer by a call",
+            file("Open (File, Append_File, \"{OUTSIDE}/secret.h\")", "   Put_Line (File, \"made\");\n"),
+        ),
+        wants("a file that fills its folder", {
+            let body = "   loop Put_Line (File, (1 .. 1_000_000 => 'x')); end loop;\n";
+            file("Create (File, Out_File, \"made\")", body)
+        }),
+        wants("a loop without end", function("", "", "   loop null; end loop;\n")),
+        wants("a wait without end", function("", "", "   delay 1.0E6;\n")),
+        wants(
+            "words without end",
+            function(
+                "with Ada.Text_IO;",
+                "",
+                "   loop Ada.Text_IO.Put_Line (\"outputs again\"); end loop;\n",
+            ),
+        ),
+        wants(
+            "a memory that grows",
+            function(
+                "",
+                "   type Block is array (1 .. 10_000_000) of Integer;\n   type Pointer is access Block;\n   P : Pointer;\n",
+                "   loop P := new Block'(others => 1); end loop;\n",
+            ),
+        ),
+        wants("a function in itself", function("", "", "   if U (A) = 1 then return 2; end if;\n")),
+        wants(
+            "tasks without end",
+            function(
+                "",
+                "   task type Idle;\n   task body Idle is begin loop delay 1.0; end loop; end Idle;\n   type Pointer is access Idle;\n   P : Pointer;\n",
+                "   loop P := new Idle; end loop;\n",
+            ),
+        ),
+        wants("processes without end", foreign("fork", "   loop if fork = 0 then null; end if; end loop;\n")),
+        wants(
+            "a signal to everyone",
+            function(
+                "",
+                "   function Kill (Whom, What : Integer) return Integer with Import, Convention => C, External_Name => \"kill\";\n",
+                "   if Kill (-1, 9) = 0 then return 1; end if;\n",
+            ),
+        ),
+        wants(
+            "a shell",
+            function(
+                "with Interfaces.C;",
+                "   function Run (Words : Interfaces.C.char_array) return Interfaces.C.int with Import, Convention => C, External_Name => \"system\";\n",
+                "   if Integer (Run (Interfaces.C.To_C (\"cat {OUTSIDE}/secret.h; echo made > {OUTSIDE}/made; setsid sleep 1000 &\"))) = 0 then return 1; end if;\n",
+            ),
+        ),
+        wants(
+            "instructions of the processor",
+            function(
+                "with System.Machine_Code;",
+                "",
+                "   System.Machine_Code.Asm (\"mov $0x3d, %%eax; syscall; hlt\", Volatile => True);\n",
+            ),
+        ),
+        wants(
+            "an output that says how it ended",
+            function(
+                "with Ada.Text_IO; with GNAT.OS_Lib;",
+                "",
+                "   Ada.Text_IO.Put_Line (\"raised X : unit.ada:4294967296 \" & ASCII.ESC & \"[31m\");\n   GNAT.OS_Lib.OS_Exit (0);\n",
+            ),
+        ),
+        wants(
+            "the name of the bench",
+            "function Cloister_Drive (A : Integer) return Integer is\nbegin\n   pragma Assert (True);\n   return A;\nend Cloister_Drive;\n",
+        ),
+        wants(
+            "a name of the bench's own",
+            function("with Ada.Text_IO;", "", "").replace(" U ", " Position ").replace(" U;", " Position;"),
+        ),
     ]
 }
 

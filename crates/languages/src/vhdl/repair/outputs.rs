@@ -7,7 +7,7 @@ use crate::repair::{Draft, Edit, insert};
 
 /// Drives each output that nothing drives by the one signal of its subtype that is assigned and read nowhere, where the
 /// hole is the inner part of an architecture.
-pub(crate) fn drive(draft: &Draft<'_>) -> Option<Vec<Edit>> {
+pub(crate) fn drive_outputs(draft: &Draft<'_>) -> Option<Vec<Edit>> {
     if body(draft).start > draft.hole_tokens().start {
         return None;
     }

@@ -1,0 +1,239 @@
+//! How a unit behaves: its visible subprograms are called with inputs that are drawn from one seed, always the same, so
+//! that two texts can be compared, and so that a contract that does not hold is found. What is right beyond its contracts
+//! is not known to it.
+
+mod bench;
+mod declarations;
+
+use std::fmt::Write as _;
+
+use sha2::{Digest as _, Sha256};
+
+use super::check::{Words, accepts_switch, specification_name};
+use crate::Language;
+use crate::check::{Diagnostic, Plan, Severity, Unit, Written, directories, switches};
+use declarations::declarations;
+
+const UNIT: &str = "unit.ada";
+const BENCH: &str = "cloister_drive";
+/// What a line of the bench's own begins with: what comes of a call, and with what it was called, and what it raised.
+const OUTPUTS: &str = "outputs ";
+const INPUTS: &str = "inputs ";
+const RAISED: &str = "raised ";
+/// The inputs do not fulfil the precondition of what was called: that says nothing of the unit.
+const REFUSED: &str = "refused";
+/// Its text speaks of SPARK: then nothing predefined may be raised.
+const SPARK: &str = "spark";
+/// What is said of a call that takes too long.
+pub(crate) const NO_RETURN: &str = "no return within its time";
+/// Units that are longer are not driven.
+const TEXT_BYTES_MAX: usize = 256 << 10;
+/// Failures that are told of one run.
+const FAILURES_MAX: usize = 4;
+/// Of what a program wrote, at most so much is read.
+const LINES_MAX: usize = 20_000;
+
+/// What is wrong with the unit is told by its own compilation; what is wrong with the bench is no fault of the unit. The
+/// bench may use the processor for three seconds and take eight.
+const DRIVE: &str = r#"
+mkdir units || exit 3
+gnatchop -gnat2022 -q -w -r "$1" units || exit 1
+shift
+cd units || exit 3
+gcc -c -gnata -gnat2022 -gnatws "$@" ./*.adb || exit 1
+gnatmake -q -gnata -gnat2022 -gnatws "$@" -I. ../cloister_drive.adb >bench.log 2>&1 || { echo "bench" ; exit 0; }
+ulimit -t 3
+timeout -s KILL 8 ./cloister_drive
+exit 0
+"#;
+
+/// Words of contracts, and of what the body itself claims.
+const CLAIMS: [&str; 12] = [
+    "assert",
+    "contract_cases",
+    "dynamic_predicate",
+    "invariant",
+    "loop_invariant",
+    "loop_variant",
+    "post",
+    "postcondition",
+    "predicate",
+    "spark_mode",
+    "subprogram_variant",
+    "type_invariant",
+];
+
+/// `None`: no body of the text is of a subprogram that can be called with drawn inputs.
+pub(super) fn plan(unit: &Unit<'_>) -> Option<Plan> {
+    let sources = Sources::of(unit)?;
+    let bench = bench::bench(&declarations(&sources.words())?, &sources.specification_name);
+    let arguments = ["-c", DRIVE, "sh", UNIT];
+    let mut plan = Plan::of(unit, UNIT, "sh", &arguments)
+        .with(directories(unit.project, "-I"))
+        .with(switches(unit, accepts_switch));
+    plan.files.push((format!("{BENCH}.adb"), bench));
+    plan.executes = true;
+    Some(plan)
+}
+
+/// Likewise, of a unit that claims something.
+pub(super) fn plan_claims(unit: &Unit<'_>) -> Option<Plan> {
+    Sources::of(unit).filter(|sources| has_claims(&sources.words()))?;
+    plan(unit)
+}
+
+/// Whether the unit claims something that a call can refute, or its specification may, which is not seen here.
+pub(super) fn may_claim(unit: &Unit<'_>) -> bool {
+    let is_apart = unit.file_name.is_some()
+        && unit.project.specification.is_none()
+        && specification_name(unit).is_some();
+    is_apart || plan_claims(unit).is_some()
+}
+
+fn has_claims(words: &Words<'_>) -> bool {
+    words.lexemes.iter().any(|lexeme| {
+        let word = &words.text[lexeme.start..lexeme.end];
+        CLAIMS.iter().any(|claim| word.eq_ignore_ascii_case(claim))
+    })
+}
+
+/// What a unit consists of: its specification, where that is a file of its own, before its own text.
+struct Sources {
+    text: String,
+    /// The file of the declarations that are called, as GNAT names it in its messages.
+    specification_name: String,
+}
+
+impl Sources {
+    fn of(unit: &Unit<'_>) -> Option<Sources> {
+        let apart =
+            unit.project.specification.as_deref().and_then(|text| Some((text, specification_name(unit)?)));
+        let (specification, specification_name) = apart.unwrap_or(("", UNIT.to_owned()));
+        let text = format!("{specification}\n{}", unit.text);
+        // Lines of a text alone are its own.
+        let text = if specification.is_empty() { unit.text.to_owned() } else { text };
+        (text.len() <= TEXT_BYTES_MAX).then_some(Sources { text, specification_name })
+    }
+
+    fn words(&self) -> Words<'_> {
+        Words::of(Language::Ada, &self.text)
+    }
+}
+
+/// One note: how many calls there were, and a digest of all that came of them. Before it an error for what was claimed and
+/// does not hold, and a warning where nothing could be called.
+pub(super) fn read(unit: &Unit<'_>, written: &Written<'_>) -> Vec<Diagnostic> {
+    let remark = |severity, message: &str| Diagnostic { severity, ..Diagnostic::error(message) };
+    if !written.succeeded {
+        let said = String::from_utf8_lossy(written.stderr);
+        let first = said.lines().find(|line| line.contains("error"));
+        return first.map(|line| remark(Severity::Error, line)).into_iter().collect();
+    }
+    let said = String::from_utf8_lossy(written.stdout);
+    let lines_max = u32::try_from(unit.text.lines().count()).unwrap_or(u32::MAX);
+    let mut run = Run { lines_max, ..Run::default() };
+    for line in said.lines().take(LINES_MAX) {
+        run.line(line);
+    }
+    let mut all = run.failures;
+    if run.calls == 0 && all.is_empty() && run.inputs.is_none() {
+        all.push(remark(Severity::Warning, "none of its subprograms could be called with drawn inputs"));
+        return all;
+    }
+    if let Some(inputs) = run.inputs {
+        run.hash.update(b"no return\n");
+        // What takes ever longer may be right.
+        if run.begun.1 <= bench::CALLS_SMALL {
+            all.push(remark(Severity::Warning, &format!("{NO_RETURN}: {inputs}")));
+        }
+    }
+    let digest: String = run.hash.finalize().iter().fold(String::new(), |mut text, byte| {
+        let _always_written = write!(text, "{byte:02x}");
+        text
+    });
+    all.push(remark(Severity::Note, &format!("outputs of {} calls: sha256:{digest}", run.calls)));
+    all
+}
+
+/// What was read of a run so far.
+#[derive(Default)]
+struct Run {
+    lines_max: u32,
+    is_spark: bool,
+    failures: Vec<Diagnostic>,
+    hash: Sha256,
+    calls: usize,
+    /// Of the call that did not come back yet.
+    inputs: Option<String>,
+    /// What was called last, and how many times.
+    begun: (String, u32),
+}
+
+impl Run {
+    fn line(&mut self, line: &str) {
+        if let Some(inputs) = line.strip_prefix(INPUTS) {
+            let called = inputs.split(' ').next().unwrap_or_default();
+            if self.begun.0 != called {
+                self.begun = (called.to_owned(), 0);
+            }
+            self.begun.1 += 1;
+            self.inputs = Some(inputs.to_owned());
+        } else if line == SPARK {
+            self.is_spark = true;
+        } else if line == REFUSED {
+            self.inputs = None;
+        } else if let Some(raised) = line.strip_prefix(RAISED) {
+            let inputs = self.inputs.take().unwrap_or_default();
+            let (name, message) = raised.split_once(" : ").unwrap_or((raised, ""));
+            if let Some(failure) = self.failure(name, message, &inputs) {
+                let is_known =
+                    |one: &Diagnostic| claim_of(one) == claim_of(&failure) && one.line == failure.line;
+                if self.failures.len() < FAILURES_MAX && !self.failures.iter().any(is_known) {
+                    self.failures.push(failure);
+                }
+            }
+            self.calls += 1;
+            self.hash.update(name.as_bytes());
+            self.hash.update(b"\n");
+        } else {
+            if line.starts_with(OUTPUTS) {
+                self.inputs = None;
+                self.calls += 1;
+            }
+            self.hash.update(line.as_bytes());
+            self.hash.update(b"\n");
+        }
+    }
+
+    /// What an exception says against the unit, such as `failed postcondition from unit.ada:5`, or `unit.ada:12 overflow check
+    /// failed`.
+    fn failure(&self, name: &str, message: &str, inputs: &str) -> Option<Diagnostic> {
+        let is_claim = name.ends_with("ASSERT_FAILURE") || name.ends_with("ASSERTION_ERROR");
+        let is_predefined = ["CONSTRAINT_ERROR", "PROGRAM_ERROR", "STORAGE_ERROR"].contains(&name);
+        if !(is_claim || self.is_spark && is_predefined) {
+            return None;
+        }
+        let place = message.split_once(&format!("{UNIT}:")).map(|(_, behind)| {
+            let digits = behind.find(|c: char| !c.is_ascii_digit()).unwrap_or(behind.len());
+            &behind[..digits]
+        });
+        let line = place.and_then(|digits| digits.parse().ok());
+        let line = line.filter(|line| (1..=self.lines_max).contains(line));
+        // What is in another file is told in words.
+        let what = place.map_or(message.to_owned(), |digits| {
+            let place = format!("{UNIT}:{digits}");
+            message.replace(&format!(" from {place}"), "").replace(&place, "")
+        });
+        let what = match (is_claim, what.trim()) {
+            (true, "") => "failed assertion".to_owned(),
+            (true, what) => what.to_owned(),
+            (false, what) => format!("raises {name}: {what}"),
+        };
+        Some(Diagnostic { line, ..Diagnostic::error(&format!("{what}, with {inputs}")) })
+    }
+}
+
+/// What failed, less with what.
+fn claim_of(diagnostic: &Diagnostic) -> &str {
+    diagnostic.message.split_once(", with ").map_or(diagnostic.message.as_str(), |(claim, _)| claim)
+}
