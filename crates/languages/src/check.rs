@@ -44,6 +44,8 @@ pub(crate) enum Purpose {
     JudgeFurther(fn(&Unit<'_>) -> bool),
     /// Not to judge, but to say how a unit behaves: in one note, equal for two that behave the same.
     Behave,
+    /// To run a unit, where this may be one for it, which does both.
+    Run(fn(&Unit<'_>) -> bool),
 }
 
 /// The text that is looked at, and where it stands.
@@ -214,15 +216,18 @@ impl Language {
     /// The checker that looks at a whole unit once the first has nothing against it, where this may be one
     /// for it; it has no plan where it turns out that it is none.
     pub fn further_checker(unit: &Unit<'_>) -> Option<&'static Checker> {
-        let looks =
-            |checker: &&Checker| matches!(checker.purpose, Purpose::JudgeFurther(looks) if looks(unit));
+        let looks = |checker: &&Checker| match checker.purpose {
+            Purpose::JudgeFurther(looks) | Purpose::Run(looks) => looks(unit),
+            Purpose::Judge | Purpose::Behave => false,
+        };
         unit.language.checkers().iter().find(looks)
     }
 
     /// What says how a unit behaves, where there is something that can.
     pub fn driver(unit: &Unit<'_>) -> Option<&'static Checker> {
-        let behaves =
-            |checker: &&Checker| matches!(checker.purpose, Purpose::Behave) && checker.plan(unit).is_some();
+        let behaves = |checker: &&Checker| {
+            matches!(checker.purpose, Purpose::Behave | Purpose::Run(_)) && checker.plan(unit).is_some()
+        };
         unit.language.checkers().iter().find(behaves)
     }
 

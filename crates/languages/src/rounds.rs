@@ -461,6 +461,7 @@ fn foresees_failure(remark: &Diagnostic) -> bool {
         "infinite recursion",
         "constraints don't match target",
         ada::NO_RETURN,
+        ada::CALLS_RAISE,
     ];
     remark.severity == Severity::Warning && WORDS.iter().any(|words| remark.message.contains(words))
 }

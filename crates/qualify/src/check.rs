@@ -11,7 +11,7 @@ use crate::tool::{Run, Scratch, need, succeeded};
 
 /// What the first checker of the unit's language says, which is the quick one, and where that finds no error, what the
 /// further one does, too, if there is one. Each is run in a folder of its own below `scratch_root`, which is gone afterwards. An
-/// empty answer is a clean unit; everything that keeps a checker from saying so is an error.
+/// answer without an error is a clean unit; everything that keeps a checker from saying so is an error.
 pub fn opinion(
     launcher: &Launcher<'_>,
     scratch_root: &Path,

@@ -11,7 +11,7 @@ use crate::{
 
 /// The version of what [`languages::fixes`] and [`Rounds`] do: a part of the way's name, so that answers of another are not
 /// taken for its own.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 /// Draws, mechanical fixes and spans drawn anew, with the compiler's words only.
 #[derive(Clone, Debug)]

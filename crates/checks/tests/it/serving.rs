@@ -396,7 +396,7 @@ fn contracts() {
         let text = format!(
             "package body Counts is\n   function Next (X : Natural) return Natural is\n     ({value});\nend Counts;\n"
         );
-        let order = within("counts", "src/counts.adb", order("ada", "gnat-contracts", &text));
+        let order = within("counts", "src/counts.adb", order("ada", "gnat-run", &text));
         Order { file_name: Some("counts.adb".to_owned()), ..order }
     };
     let right = served.check(body("X + 1")).unwrap();
@@ -404,6 +404,12 @@ fn contracts() {
     assert!(!said(&right).contains("raised"), "{}", said(&right));
     let wrong = said(&served.check(body("if X = 7 then 7 else X + 1")).unwrap());
     assert!(wrong.contains("failed postcondition from counts.ads:4"), "{wrong}");
+    // One that waits is ended by its own script, before the tool's time is over.
+    let waits = body("X")
+        .text
+        .replace(" is\n     (X);", " is\n   begin\n      delay 1.0E6;\n      return X;\n   end Next;");
+    let waits = served.check(Order { text: waits, ..body("X") }).unwrap();
+    assert!(waits.succeeded && said(&waits).matches("inputs Next").count() == 1, "{}", said(&waits));
     // Another package, and one without a specification: nothing is known to be called.
     let other = body("X").text.replace("Counts", "Others");
     let other = Order { text: other, file_name: Some("others.adb".to_owned()), ..body("X") };

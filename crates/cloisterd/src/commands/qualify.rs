@@ -49,9 +49,9 @@ pub(crate) struct Qualify {
     /// In which ways; each later one is compared with the first.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [WayName::Plain, WayName::Repair])]
     ways: Vec<WayName>,
-    /// Answers drawn at most in the ways best-of, repair and agree.
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    candidates: u32,
+    /// Answers drawn at most in the ways best-of and repair (4 unless said), and agree (6: two for each that must agree).
+    #[arg(long, value_name = "N")]
+    candidates: Option<u32>,
     /// Answers that must behave the same in the way agree.
     #[arg(long, value_name = "N", default_value_t = 3)]
     agree: u32,
@@ -255,18 +255,17 @@ impl Qualify {
     }
 
     fn way(&self, name: WayName) -> Way {
-        let (n, temperature) = (self.candidates, self.temperature);
+        let (n, temperature) = (self.candidates.unwrap_or(4), self.temperature);
         match name {
             WayName::Plain | WayName::PlainSyntax => Way::Plain,
             WayName::BestOf => Way::BestOf { n, temperature },
             WayName::Repair | WayName::RepairSyntax | WayName::Agree => {
-                let agree = if name == WayName::Agree { self.agree } else { 1 };
-                let limits = languages::Limits {
-                    candidates_max: n,
-                    temperature,
-                    agree,
-                    ..languages::Limits::default()
+                let (agree, candidates_max) = match name {
+                    WayName::Agree => (self.agree, self.candidates.unwrap_or(self.agree.saturating_mul(2))),
+                    _ => (1, n),
                 };
+                let limits =
+                    languages::Limits { candidates_max, temperature, agree, ..languages::Limits::default() };
                 Repair { limits }.into()
             }
         }

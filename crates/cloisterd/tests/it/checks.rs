@@ -262,7 +262,7 @@ fn a_contract_that_does_not_hold_is_an_error() {
     let remarks = answer["checks"][0]["remarks"].to_string();
     assert!(remarks.contains("failed postcondition, with Twice X => "), "{answer}");
     let document = house.explain(answer["record"].as_u64().unwrap());
-    assert!(document["related"].to_string().contains("gnat-contracts"), "{document}");
+    assert!(document["related"].to_string().contains("gnat-run"), "{document}");
     house.server.verify().unwrap();
 }
 

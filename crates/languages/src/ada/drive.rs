@@ -20,12 +20,19 @@ const BENCH: &str = "cloister_drive";
 const OUTPUTS: &str = "outputs ";
 const INPUTS: &str = "inputs ";
 const RAISED: &str = "raised ";
+/// Exceptions of the language's own checks.
+const PREDEFINED: [&str; 3] = ["CONSTRAINT_ERROR", "PROGRAM_ERROR", "STORAGE_ERROR"];
+/// From here on, numbers are larger.
+const LARGER: &str = "larger";
 /// The inputs do not fulfil the precondition of what was called: that says nothing of the unit.
 const REFUSED: &str = "refused";
 /// Its text speaks of SPARK: then nothing predefined may be raised.
 const SPARK: &str = "spark";
 /// What is said of a call that takes too long.
 pub(crate) const NO_RETURN: &str = "no return within its time";
+/// What is said where so many calls raise what the language predefines, of all: at least one of so many.
+pub(crate) const CALLS_RAISE: &str = " calls raise ";
+const RAISING_SHARE: usize = 3;
 /// Units that are longer are not driven.
 const TEXT_BYTES_MAX: usize = 256 << 10;
 /// Failures that are told of one run.
@@ -34,7 +41,7 @@ const FAILURES_MAX: usize = 4;
 const LINES_MAX: usize = 20_000;
 
 /// What is wrong with the unit is told by its own compilation; what is wrong with the bench is no fault of the unit. The
-/// bench may use the processor for three seconds and take eight.
+/// bench may use the processor for three seconds and take five.
 const DRIVE: &str = r#"
 mkdir units || exit 3
 gnatchop -gnat2022 -q -w -r "$1" units || exit 1
@@ -43,25 +50,9 @@ cd units || exit 3
 gcc -c -gnata -gnat2022 -gnatws "$@" ./*.adb || exit 1
 gnatmake -q -gnata -gnat2022 -gnatws "$@" -I. ../cloister_drive.adb >bench.log 2>&1 || { echo "bench" ; exit 0; }
 ulimit -t 3
-timeout -s KILL 8 ./cloister_drive
+timeout -s KILL 5 ./cloister_drive
 exit 0
 "#;
-
-/// Words of contracts, and of what the body itself claims.
-const CLAIMS: [&str; 12] = [
-    "assert",
-    "contract_cases",
-    "dynamic_predicate",
-    "invariant",
-    "loop_invariant",
-    "loop_variant",
-    "post",
-    "postcondition",
-    "predicate",
-    "spark_mode",
-    "subprogram_variant",
-    "type_invariant",
-];
 
 /// `None`: no body of the text is of a subprogram that can be called with drawn inputs.
 pub(super) fn plan(unit: &Unit<'_>) -> Option<Plan> {
@@ -76,25 +67,10 @@ pub(super) fn plan(unit: &Unit<'_>) -> Option<Plan> {
     Some(plan)
 }
 
-/// Likewise, of a unit that claims something.
-pub(super) fn plan_claims(unit: &Unit<'_>) -> Option<Plan> {
-    Sources::of(unit).filter(|sources| has_claims(&sources.words()))?;
-    plan(unit)
-}
-
-/// Whether the unit claims something that a call can refute, or its specification may, which is not seen here.
-pub(super) fn may_claim(unit: &Unit<'_>) -> bool {
-    let is_apart = unit.file_name.is_some()
-        && unit.project.specification.is_none()
-        && specification_name(unit).is_some();
-    is_apart || plan_claims(unit).is_some()
-}
-
-fn has_claims(words: &Words<'_>) -> bool {
-    words.lexemes.iter().any(|lexeme| {
-        let word = &words.text[lexeme.start..lexeme.end];
-        CLAIMS.iter().any(|claim| word.eq_ignore_ascii_case(claim))
-    })
+/// Whether there may be a plan: a specification that is another file is not seen here.
+pub(super) fn may_run(unit: &Unit<'_>) -> bool {
+    let is_apart = unit.project.specification.is_none() && specification_name(unit).is_some();
+    unit.file_name.is_some() && is_apart || plan(unit).is_some()
 }
 
 /// What a unit consists of: its specification, where that is a file of its own, before its own text.
@@ -143,9 +119,12 @@ pub(super) fn read(unit: &Unit<'_>, written: &Written<'_>) -> Vec<Diagnostic> {
     if let Some(inputs) = run.inputs {
         run.hash.update(b"no return\n");
         // What takes ever longer may be right.
-        if run.begun.1 <= bench::CALLS_SMALL {
+        if !run.is_larger {
             all.push(remark(Severity::Warning, &format!("{NO_RETURN}: {inputs}")));
         }
+    }
+    if let Some((raises, first)) = run.raised.filter(|(raises, _)| raises * RAISING_SHARE >= run.calls) {
+        all.push(remark(Severity::Warning, &format!("{raises} of {}{CALLS_RAISE}{first}", run.calls)));
     }
     let digest: String = run.hash.finalize().iter().fold(String::new(), |mut text, byte| {
         let _always_written = write!(text, "{byte:02x}");
@@ -163,21 +142,20 @@ struct Run {
     failures: Vec<Diagnostic>,
     hash: Sha256,
     calls: usize,
+    /// How many of them raised what the language predefines, and what the first of these says.
+    raised: Option<(usize, String)>,
     /// Of the call that did not come back yet.
     inputs: Option<String>,
-    /// What was called last, and how many times.
-    begun: (String, u32),
+    /// Whether larger numbers are drawn already.
+    is_larger: bool,
 }
 
 impl Run {
     fn line(&mut self, line: &str) {
         if let Some(inputs) = line.strip_prefix(INPUTS) {
-            let called = inputs.split(' ').next().unwrap_or_default();
-            if self.begun.0 != called {
-                self.begun = (called.to_owned(), 0);
-            }
-            self.begun.1 += 1;
             self.inputs = Some(inputs.to_owned());
+        } else if line == LARGER {
+            self.is_larger = true;
         } else if line == SPARK {
             self.is_spark = true;
         } else if line == REFUSED {
@@ -185,6 +163,10 @@ impl Run {
         } else if let Some(raised) = line.strip_prefix(RAISED) {
             let inputs = self.inputs.take().unwrap_or_default();
             let (name, message) = raised.split_once(" : ").unwrap_or((raised, ""));
+            if PREDEFINED.contains(&name) {
+                let says = || (0, format!("{name}: {message}, with {inputs}"));
+                self.raised.get_or_insert_with(says).0 += 1;
+            }
             if let Some(failure) = self.failure(name, message, &inputs) {
                 let is_known =
                     |one: &Diagnostic| claim_of(one) == claim_of(&failure) && one.line == failure.line;
@@ -209,8 +191,7 @@ impl Run {
     /// failed`.
     fn failure(&self, name: &str, message: &str, inputs: &str) -> Option<Diagnostic> {
         let is_claim = name.ends_with("ASSERT_FAILURE") || name.ends_with("ASSERTION_ERROR");
-        let is_predefined = ["CONSTRAINT_ERROR", "PROGRAM_ERROR", "STORAGE_ERROR"].contains(&name);
-        if !(is_claim || self.is_spark && is_predefined) {
+        if !(is_claim || self.is_spark && PREDEFINED.contains(&name)) {
             return None;
         }
         let place = message.split_once(&format!("{UNIT}:")).map(|(_, behind)| {

@@ -7,7 +7,7 @@ pub(crate) mod repair;
 pub(crate) mod tree;
 
 pub(crate) use check::specification_name;
-pub(crate) use drive::NO_RETURN;
+pub(crate) use drive::{CALLS_RAISE, NO_RETURN};
 
 use std::sync::OnceLock;
 

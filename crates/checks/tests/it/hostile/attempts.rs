@@ -75,7 +75,7 @@ pub(super) fn of_any(language: Language) -> Vec<Attempt> {
 /// What a language has for it.
 pub(super) fn of(language: Language, checker: &Checker) -> Vec<Attempt> {
     match (language, checker.name) {
-        (Language::Ada, "gnat-contracts" | "gnat-drive") => ada_calls(),
+        (Language::Ada, "gnat-run") => ada_calls(),
         (Language::Ada, _) => ada(),
         (Language::Vhdl, "ghdl-synth") => vhdl_synthesis(),
         (Language::Vhdl, "ghdl-drive") => vhdl_simulation(),

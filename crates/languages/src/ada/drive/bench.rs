@@ -3,14 +3,16 @@
 use std::fmt::Write as _;
 
 use super::declarations::{Declarations, Dimension, Parameter, Shape, Subprogram, Type};
-use super::{BENCH, INPUTS, OUTPUTS, RAISED, REFUSED, SPARK};
+use super::{BENCH, INPUTS, LARGER, OUTPUTS, RAISED, REFUSED, SPARK};
 
-/// Calls of a subprogram that has inputs. The last ones are with larger numbers: what takes a time that grows fast ends
-/// with these, behind what all have in common.
+/// Rounds: in each, each subprogram is called once, or most of them where there are several. The last ones are with larger
+/// numbers: what takes a time that grows fast ends with these, behind what all have in common.
 const CALLS: u32 = 200;
-pub(super) const CALLS_SMALL: u32 = 170;
+const CALLS_SMALL: u32 = 170;
+/// What is kept begins anew after so many rounds, so that not all calls find it full.
+const FRESH: u32 = 8;
 
-/// What draws and shows, for all types. Numbers are drawn by a xorshift of 32 bits.
+/// What draws and shows values, for all types. Numbers are drawn by a xorshift of 32 bits.
 const COMMON: &str = r#"
    use type Interfaces.Unsigned_32;
    State : Interfaces.Unsigned_32 := 16#2545F491#;
@@ -124,16 +126,44 @@ pub(super) fn bench(found: &Declarations<'_>, file_name: &str) -> String {
     if found.is_spark {
         put(format_args!("   Ada.Text_IO.Put_Line (\"{SPARK}\");\n"));
     }
-    for subprogram in &found.subprograms {
-        put(format_args!("{}", calls(subprogram, &found.types, file_name)));
+    for first in &found.initialisers {
+        put(format_args!("{}", call(&found.subprograms[*first], &found.types, file_name)));
     }
+    for (number, one) in found.types.iter().enumerate() {
+        if matches!(one.shape, Shape::Kept { is_limited: false }) {
+            put(format_args!("   Other_{number} := Kept_{number};\n   Fresh_{number} := Kept_{number};\n"));
+        }
+    }
+    put(format_args!(
+        "   for Round in 1 .. {CALLS} loop\n   if Round = {CALLS_SMALL} then\n      Larger := True;\n      Ada.Text_IO.Put_Line (\"{LARGER}\");\n   end if;\n"
+    ));
+    for (number, one) in found.types.iter().enumerate() {
+        if matches!(one.shape, Shape::Kept { is_limited: false }) {
+            put(format_args!(
+                "   if Round mod {FRESH} = 0 then\n      Other_{number} := Kept_{number};\n      Kept_{number} := Fresh_{number};\n   \
+                 end if;\n"
+            ));
+        }
+    }
+    for subprogram in &found.subprograms {
+        let call = call(subprogram, &found.types, file_name);
+        if found.subprograms.len() == 1 {
+            put(format_args!("{call}"));
+        } else {
+            put(format_args!("   if Below (4) > 0 then\n{call}   end if;\n"));
+        }
+    }
+    put(format_args!("   end loop;\n"));
     put(format_args!("end {BENCH};\n"));
     text
 }
 
-/// `Draw_N` and `Put_N`.
+/// `Draw_N` and `Put_N`; or `Kept_N` and `Other_N`.
 fn drawing(number: usize, one: &Type<'_>, types: &[Type<'_>]) -> String {
     let name = &one.name;
+    if matches!(one.shape, Shape::Kept { .. }) {
+        return format!("   Kept_{number}, Other_{number}, Fresh_{number} : {name};\n");
+    }
     let (draw, put) = match &one.shape {
         Shape::Discrete => (
             format!("return {name}'Val (Position ({name}'Pos ({name}'First), {name}'Pos ({name}'Last)));"),
@@ -158,6 +188,7 @@ fn drawing(number: usize, one: &Type<'_>, types: &[Type<'_>]) -> String {
         ),
         Shape::Record(components) => record(name, components),
         Shape::Array { dimensions, element } => array(name, dimensions, *element, types),
+        Shape::Kept { .. } => (String::new(), String::new()),
     };
     format!(
         "   function Draw_{number} return {name} is\n   begin\n      {draw}\n   end Draw_{number};\n\n   procedure Put_{number} (X : {name}) \
@@ -242,55 +273,54 @@ fn bounds(object: &str, shape: &Shape<'_>, types: &[Type<'_>]) -> String {
     }
 }
 
-fn calls(subprogram: &Subprogram<'_>, types: &[Type<'_>], file_name: &str) -> String {
+fn call(subprogram: &Subprogram<'_>, types: &[Type<'_>], file_name: &str) -> String {
     let Subprogram { name, qualified, parameters, result, lines } = subprogram;
     let (first, last) = (lines.start(), lines.end());
-    let object = |one: &Parameter<'_>| format!("Given_{}", one.name);
-    let calls = if parameters.is_empty() { 1 } else { CALLS };
-    let mut declared = String::new();
-    let mut shown = String::new();
-    for one in parameters {
-        let constant = if one.is_written { "" } else { "constant " };
-        let _always_written = writeln!(
-            declared,
-            "         {} : {constant}{} := Draw_{};",
-            object(one),
-            types[one.of].name,
-            one.of
-        );
-        if one.is_read {
+    let is_kept = |of: usize| matches!(types[of].shape, Shape::Kept { .. });
+    let (mut declared, mut shown, mut outputs) = (String::new(), String::new(), String::new());
+    let mut actuals = Vec::new();
+    for (number, one) in parameters.iter().enumerate() {
+        let Parameter { name, of, is_read, is_written } = one;
+        if is_kept(*of) {
+            let is_second = parameters[..number].iter().any(|other| other.of == *of);
+            actuals.push(format!("{name} => {}_{of}", if is_second { "Other" } else { "Kept" }));
+            continue;
+        }
+        let object = format!("Given_{name}");
+        let constant = if *is_written { "" } else { "constant " };
+        let _always_written =
+            writeln!(declared, "         {object} : {constant}{} := Draw_{of};", types[*of].name);
+        if *is_read {
             let _always_written = writeln!(
                 shown,
-                "         Put (\"{}\"{} & \" => \");\n         Put_{} ({});\n         Put (\" \");",
-                one.name,
-                bounds(&object(one), &types[one.of].shape, types),
-                one.of,
-                object(one)
+                "         Put (\"{name}\"{} & \" => \");\n         Put_{of} ({object});\n         Put (\" \");",
+                bounds(&object, &types[*of].shape, types),
             );
         }
+        if *is_written {
+            let _always_written = writeln!(outputs, "               Put_{of} ({object});");
+        }
+        actuals.push(format!("{name} => {object}"));
     }
-    let actuals: Vec<String> =
-        parameters.iter().map(|one| format!("{} => {}", one.name, object(one))).collect();
     let actuals = if actuals.is_empty() { String::new() } else { format!(" ({})", actuals.join(", ")) };
-    let mut outputs = String::new();
-    for one in parameters.iter().filter(|one| one.is_written) {
-        let _always_written = writeln!(outputs, "               Put_{} ({});", one.of, object(one));
-    }
+    let put = format!("               Put (\"{OUTPUTS}\");\n");
     let call = match result {
+        Some(of) if is_kept(*of) => {
+            format!(
+                "            begin\n               Kept_{of} := {qualified}{actuals};\n{put}{outputs}            end;\n"
+            )
+        }
         Some(of) => format!(
-            "            declare\n               Result : constant {} := {qualified}{actuals};\n            begin\n               Put \
-             (\"{OUTPUTS}\");\n               Put_{of} (Result);\n{outputs}            end;\n",
+            "            declare\n               Result : constant {} := {qualified}{actuals};\n            begin\n{put}               \
+             Put_{of} (Result);\n{outputs}            end;\n",
             types[*of].name
         ),
         None => format!(
-            "            begin\n               {qualified}{actuals};\n               Put (\"{OUTPUTS}\");\n{outputs}            end;\n"
+            "            begin\n               {qualified}{actuals};\n{put}{outputs}            end;\n"
         ),
     };
     format!(
-        "   Larger := False;
-   for Call in 1 .. {calls} loop
-      Larger := Call > {CALLS_SMALL};
-      begin
+        "      begin
       declare
 {declared}      begin
          Put (\"{INPUTS}{name} \");
@@ -310,7 +340,6 @@ fn calls(subprogram: &Subprogram<'_>, types: &[Type<'_>], file_name: &str) -> St
          --  No inputs, then.
          when others => null;
       end;
-   end loop;
 "
     )
 }

@@ -5,8 +5,9 @@ use std::ops::RangeInclusive;
 use super::super::check::Words;
 use crate::lexis::Kind;
 
-/// Subprograms of a unit that are driven.
-const SUBPROGRAMS_MAX: usize = 8;
+/// Subprograms of a unit that are driven, and types that are read.
+const SUBPROGRAMS_MAX: usize = 16;
+const TYPES_MAX: usize = 200;
 /// Parameters of one, and components of a record.
 const PARTS_MAX: usize = 12;
 /// Packages that are looked at, and words of a formal part.
@@ -22,6 +23,8 @@ pub(super) struct Declarations<'t> {
     /// A type comes behind those that it is made of.
     pub(super) types: Vec<Type<'t>>,
     pub(super) subprograms: Vec<Subprogram<'t>>,
+    /// Those of them that are called first, since they give what is kept a value.
+    pub(super) initialisers: Vec<usize>,
 }
 
 /// A type whose values can be drawn and shown.
@@ -46,6 +49,10 @@ pub(super) enum Shape<'t> {
         element: usize,
     },
     Record(Vec<(&'t str, usize)>),
+    /// A private type: its values are not drawn; an object of it is kept from call to call, and beside it another.
+    Kept {
+        is_limited: bool,
+    },
 }
 
 #[derive(Clone)]
@@ -80,9 +87,11 @@ pub(super) struct Parameter<'t> {
 pub(super) fn declarations<'t>(words: &Words<'t>) -> Option<Declarations<'t>> {
     let mut reader = Reader { words, package: None, types: Vec::new() };
     let (unit, subprograms) = reader.package().or_else(|| reader.library_subprogram())?;
-    let is_spark =
-        (0..words.lexemes.len()).any(|at| reader.is_word(at, "spark_mode") && !reader.is_word(at + 3, "off"));
-    let found = Declarations { unit, is_spark, types: reader.types, subprograms };
+    // `SPARK_Mode => Off`, or `pragma SPARK_Mode (Off)`.
+    let is_off = |at: usize| (at + 2..at + 4).any(|at| reader.is_word(at, "off"));
+    let is_spark = (0..words.lexemes.len()).any(|at| reader.is_word(at, "spark_mode") && !is_off(at));
+    let (subprograms, initialisers) = reader.with_values(subprograms);
+    let found = Declarations { unit, is_spark, types: reader.types, subprograms, initialisers };
     (!found.subprograms.is_empty() && !found.unit.eq_ignore_ascii_case(super::BENCH)).then_some(found)
 }
 
@@ -126,7 +135,8 @@ impl<'t> Reader<'_, 't> {
         const ENDS: [&str; 7] = ["private", "end", "package", "generic", "protected", "task", "begin"];
         let words = self.words;
         let mut found = Vec::new();
-        while at < words.lexemes.len() && !ENDS.iter().any(|word| words.is(at, word)) {
+        let is_over = |at: usize| at >= words.lexemes.len() || ENDS.iter().any(|word| words.is(at, word));
+        while !is_over(at) && found.len() < 2 * SUBPROGRAMS_MAX && self.types.len() < TYPES_MAX {
             let mut behind = words.behind_semicolon(at);
             if words.is(at, "type") || words.is(at, "subtype") {
                 if let Some(record) = self.record(at) {
@@ -139,8 +149,69 @@ impl<'t> Reader<'_, 't> {
             }
             at = behind.max(at + 1);
         }
-        found.truncate(SUBPROGRAMS_MAX);
         found
+    }
+
+    /// Those whose private types have a value from the beginning, and which of them give it where the type itself does not.
+    fn with_values(&self, mut all: Vec<Subprogram<'t>>) -> (Vec<Subprogram<'t>>, Vec<usize>) {
+        let is_kept = |of: usize| matches!(self.types[of].shape, Shape::Kept { .. });
+        all.retain(|one| {
+            let kept = |of: usize| one.parameters.iter().filter(|parameter| parameter.of == of).count();
+            // There are two objects of each, and one of what cannot be copied.
+            (0..self.types.len()).all(|of| match self.types[of].shape {
+                Shape::Kept { is_limited: true } => kept(of) <= 1 && one.result != Some(of),
+                Shape::Kept { is_limited: false } => kept(of) <= 2,
+                _ => true,
+            })
+        });
+        all.truncate(SUBPROGRAMS_MAX);
+        let gives = |one: &Subprogram<'_>, of: usize| {
+            let mut parameters = one.parameters.iter().filter(|parameter| is_kept(parameter.of));
+            let is_out = |parameter: &Parameter<'_>| parameter.of == of && !parameter.is_read;
+            match one.result {
+                Some(result) => result == of && parameters.next().is_none(),
+                None => parameters.next().is_some_and(is_out) && parameters.next().is_none(),
+            }
+        };
+        let without = |of: &usize| is_kept(*of) && !self.has_value(&self.types[*of].name);
+        let needed: Vec<usize> = (0..self.types.len()).filter(without).collect();
+        let has_giver = |of: &usize| all.iter().any(|one| gives(one, *of));
+        let (given, never): (Vec<usize>, Vec<usize>) = needed.into_iter().partition(has_giver);
+        all.retain(|one| {
+            !never.iter().any(|of| {
+                one.result == Some(*of) || one.parameters.iter().any(|parameter| parameter.of == *of)
+            })
+        });
+        let first = |of: &usize| all.iter().position(|one| gives(one, *of));
+        let initialisers = given.iter().filter_map(first).collect();
+        (all, initialisers)
+    }
+
+    /// Whether an object of a private type has a value where it is declared: by its full declaration, each component has.
+    fn has_value(&self, qualified: &str) -> bool {
+        let words = self.words;
+        let name = qualified.rsplit('.').next().unwrap_or(qualified);
+        let is_it =
+            |at: &usize| words.is(*at, "type") && self.is_word(at + 1, name) && words.is(at + 2, "is");
+        let Some(full) = (0..words.lexemes.len()).filter(is_it).nth(1) else { return false };
+        if words.is(full + 3, "access") {
+            return true;
+        }
+        let semicolon = words.behind_semicolon(full);
+        let Some(record) = (full + 3..semicolon).find(|at| words.is(*at, "record")) else { return false };
+        if words.is(record - 1, "null") {
+            return true;
+        }
+        let mut at = record + 1;
+        while !words.is(at, "end") {
+            let behind = words.behind_semicolon(at);
+            let has_value = (at..behind).any(|at| words.symbol(at, b':') && words.symbol(at + 1, b'='));
+            if !has_value && !words.is(at, "null") || behind <= at {
+                return false;
+            }
+            at = behind;
+        }
+        true
     }
 
     /// A body that is the first of the text's units, and has no package.
@@ -279,6 +350,14 @@ impl<'t> Reader<'_, 't> {
             Shape::Real
         } else if words.is(of, "array") {
             self.array(of + 1)?
+        } else if ["private", "tagged", "limited"].iter().any(|word| words.is(of, word)) {
+            let mut at = of + usize::from(words.is(of, "tagged"));
+            let is_limited = words.is(at, "limited");
+            at += usize::from(is_limited);
+            if !words.is(at, "private") {
+                return None;
+            }
+            Shape::Kept { is_limited }
         } else {
             let of = of + usize::from(words.is(of, "new"));
             let (of, behind) = self.mark(of)?;
@@ -292,6 +371,7 @@ impl<'t> Reader<'_, 't> {
             match &self.types[of].shape {
                 // One that is derived has operations of its own.
                 Shape::Unbounded if words.is(at, "type") => return None,
+                Shape::Kept { .. } => return None,
                 shape => shape.clone(),
             }
         };
@@ -343,10 +423,10 @@ impl<'t> Reader<'_, 't> {
         (is_whole && self.is_definite(element)).then_some(Shape::Array { dimensions, element })
     }
 
-    /// Whether an object of it needs no bounds.
+    /// Whether an object of it needs no bounds, and can be drawn.
     fn is_definite(&self, of: usize) -> bool {
         match &self.types[of].shape {
-            Shape::Text => false,
+            Shape::Text | Shape::Kept { .. } => false,
             Shape::Array { dimensions, .. } => {
                 !dimensions.iter().any(|one| matches!(one, Dimension::Open(_)))
             }
