@@ -78,16 +78,19 @@ pub fn fixes(
 }
 
 /// Mends what no compiler refuses. Ada: code in the hole that takes an array to begin at 1 or 0, which its type does not
-/// promise, works on a copy that does. VHDL: an output that nothing drives is driven by the one signal of its subtype that
+/// promise, works on a copy that does, and a String that grows is an Unbounded_String, for which `clauses` allows a context
+/// clause. VHDL: an output that nothing drives is driven by the one signal of its subtype that
 /// is read nowhere, a signal that a combinational process computes in steps is a variable there, and one that it
 /// assigns on some paths has a value on all. `None`: there is nothing of that.
-pub fn finish(language: Language, text: &str, hole: Range<usize>) -> Option<Fixed> {
+pub fn finish(language: Language, text: &str, hole: Range<usize>, clauses: bool) -> Option<Fixed> {
     if text.len() > TEXT_BYTES_MAX || text.get(hole.clone()).is_none() {
         return None;
     }
-    let draft = Draft::new(language, text, hole, false);
+    let draft = Draft::new(language, text, hole, clauses);
     let edits: Vec<(Edit, &'static str)> = match language {
-        Language::Ada => named(ada::repair::rebase(&draft), "an array taken to begin at 1").collect(),
+        Language::Ada => named(ada::repair::rebase(&draft), "an array taken to begin at 1")
+            .chain(named(ada::repair::unbounded(&draft), "a String that grows"))
+            .collect(),
         Language::Vhdl => named(vhdl::repair::drive_outputs(&draft), "an output that nothing drives")
             .chain(named(vhdl::repair::as_variables(&draft), "a signal used as a variable"))
             .chain(named(vhdl::repair::without_latches(&draft), "a latch"))

@@ -314,7 +314,7 @@ impl Rounds {
             self.clean = Some(Best { text: text.clone(), hole: hole.clone(), errors: 0, stub, round });
         }
         if count == 0 {
-            if !is_finished && let Some(finished) = finish(self.language, &text, hole) {
+            if !is_finished && let Some(finished) = finish(self.language, &text, hole, self.limits.clauses) {
                 let (text, hole, kind) = (finished.text, finished.hole, RoundKind::Finished);
                 self.step = Step::Check { kind, text, hole, stub: stub_before };
             } else {

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod names;
+mod strings;
 mod structure;
 mod types;
 mod words;
@@ -9,6 +10,7 @@ mod words;
 use crate::repair::Kind;
 
 pub(crate) use bounds::rebase;
+pub(crate) use strings::unbounded;
 pub(crate) use structure::trim;
 
 /// In the order in which they are tried for a report.

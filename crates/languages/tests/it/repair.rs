@@ -374,7 +374,7 @@ fn arrays_begin_where_the_code_takes_them_to() {
                 end loop;\n      return Total;";
     let behind = "\n   end Sum;\nbegin\n   if Sum ((1, 2), (3, 4)) /= 10 then\n      raise Program_Error;\n   end if;\nend P;\n";
     let text = format!("{before}{hole}{behind}");
-    let fixed = finish(Language::Ada, &text, before.len()..before.len() + hole.len()).unwrap();
+    let fixed = finish(Language::Ada, &text, before.len()..before.len() + hole.len(), true).unwrap();
     assert!(fixed.text.starts_with(before) && fixed.text.ends_with(behind));
     assert!(
         fixed.text.contains("Based_A : constant List (1 .. A'Length) := A;")
@@ -390,11 +390,42 @@ fn arrays_begin_where_the_code_takes_them_to() {
     let counted = text
         .replace("1 .. A'Length", "1 .. 2")
         .replace("Total : Integer", "L : List := (7, 8);\n      Total : Integer");
-    let fixed = finish(Language::Ada, &counted, before.len()..before.len() + hole.len() + 25).unwrap();
+    let fixed = finish(Language::Ada, &counted, before.len()..before.len() + hole.len() + 25, true).unwrap();
     assert!(fixed.text.contains("Based_A : constant List (1 .. A'Length) := A;"), "{}", fixed.text);
     assert!(fixed.text.contains("L : List (1 .. 2) := (7, 8);"), "{}", fixed.text);
     let ranged = text.replace("1 .. A'Length", "A'Range");
-    assert_eq!(finish(Language::Ada, &ranged, before.len()..before.len() + hole.len()), None);
+    assert_eq!(finish(Language::Ada, &ranged, before.len()..before.len() + hole.len(), true), None);
+}
+
+#[test]
+fn a_string_that_grows_is_unbounded() {
+    let before = "procedure P is\n   function Evens (Text : String) return String";
+    let hole = " is\n      Result : String := \"\";\n      I : Natural := 1;\n   begin\n      while I <= Text'Length loop\n         if I mod 2 = 0 \
+                then\n            Result := Result & Text (I);\n         end if;\n         I := I + 1;\n      end loop;\n      \
+                if Result'Length = 0 or else Result (1) = ' ' then\n         Result := \"!\" & Result;\n      end if;\n      return Result;";
+    let behind = "\n   end Evens;\nbegin\n   if Evens (\"a1b2c\") /= \"12\" then\n      raise Program_Error;\n   end if;\nend P;\n";
+    let text = format!("{before}{hole}{behind}");
+    let finished = |text: &str, clauses| {
+        let hole = before.len()..text.len() - behind.len();
+        finish(Language::Ada, text, hole, clauses)
+    };
+    let fixed = finished(&text, true).unwrap();
+    assert!(fixed.what.iter().all(|what| *what == "a String that grows"));
+    assert!(
+        fixed.text.starts_with("with Ada.Strings.Unbounded;\nprocedure P is") && fixed.text.ends_with(behind)
+    );
+    let remarks = check(Language::Ada, &fixed.text);
+    assert!(!remarks.iter().any(|remark| remark.severity == Severity::Error), "{remarks:?}\n{}", fixed.text);
+    // The clause is outside the hole; where it may not be put, nothing is done.
+    assert_eq!(finished(&text, false), None);
+    for other in [
+        text.replace("Result & Text (I)", "Text (I) & \"\"").replace("\"!\" & Result", "\"!\""),
+        text.replace("Result : String", "Result : constant String"),
+        // What is changed in place would not compile.
+        text.replace("return Result;", "Result (1) := 'x';\n      return Result;"),
+    ] {
+        assert_eq!(finished(&other, true), None, "{other}");
+    }
 }
 
 /// The entity with those inputs only that the architecture's body names.
@@ -434,7 +465,7 @@ fn outputs_are_driven_by_what_was_made_for_them() {
     let text = format!("{entity}{hole}\nend architecture;\n");
     let place = entity.len()..entity.len() + hole.len();
     assert!(is_unfinished(Language::Vhdl, &text, place.clone()));
-    let fixed = finish(Language::Vhdl, &text, place).unwrap();
+    let fixed = finish(Language::Vhdl, &text, place, true).unwrap();
     assert_eq!(&fixed.text[fixed.hole.clone()], format!("{hole}\n  y <= n;"));
     assert!(!is_unfinished(Language::Vhdl, &fixed.text, fixed.hole.clone()));
     let remarks = check(Language::Vhdl, &fixed.text);
@@ -474,14 +505,14 @@ fn a_latch_that_the_compiler_does_not_see_is_given_what_remains() {
     let text = format!("{entity}{hole}\nend architecture;\n");
     let place = entity.len()..entity.len() + hole.len();
     assert!(is_unfinished(Language::Vhdl, &text, place.clone()));
-    let fixed = finish(Language::Vhdl, &text, place.clone()).unwrap();
+    let fixed = finish(Language::Vhdl, &text, place.clone(), true).unwrap();
     assert!(fixed.text.contains("  begin\n    next_state <= state;\n    case"), "{}", fixed.text);
     assert!(!is_unfinished(Language::Vhdl, &fixed.text, fixed.hole));
     let remarks = check(Language::Vhdl, &fixed.text);
     assert!(!remarks.iter().any(|remark| remark.severity == Severity::Error), "{remarks:?}");
     let wanted = text.replace("step :", "latch:");
     assert!(!is_unfinished(Language::Vhdl, &wanted, place.clone()));
-    assert_eq!(finish(Language::Vhdl, &wanted, place), None);
+    assert_eq!(finish(Language::Vhdl, &wanted, place, true), None);
 }
 
 #[test]
@@ -502,7 +533,7 @@ fn signals_that_are_used_as_variables_become_variables() {
         let text = format!("{entity}{hole}\nend architecture;\n");
         let place = entity.len()..entity.len() + hole.len();
         assert!(is_unfinished(Language::Vhdl, &text, place.clone()));
-        let fixed = finish(Language::Vhdl, &text, place).unwrap();
+        let fixed = finish(Language::Vhdl, &text, place, true).unwrap();
         assert!(fixed.text.contains(expected), "{}", fixed.text);
         assert!(!is_unfinished(Language::Vhdl, &fixed.text, fixed.hole.clone()));
         let remarks = check(Language::Vhdl, &fixed.text);
@@ -517,7 +548,7 @@ fn signals_that_are_used_as_variables_become_variables() {
         let text = format!("{entity}{hole}\nend architecture;\n");
         let place = entity.len()..entity.len() + hole.len();
         assert!(!is_unfinished(Language::Vhdl, &text, place.clone()));
-        assert_eq!(finish(Language::Vhdl, &text, place), None);
+        assert_eq!(finish(Language::Vhdl, &text, place, true), None);
     }
 }
 
@@ -733,7 +764,7 @@ proptest! {
                 prop_assert_eq!(&fixed.text[..fixed.hole.start], &text[..start]);
             }
         }
-        if let Some(fixed) = finish(language, &text, start..end) {
+        if let Some(fixed) = finish(language, &text, start..end, true) {
             prop_assert!(fixed.text.starts_with(&text[..start]) && fixed.text.ends_with(&text[end..]));
         }
         let _ = trim(language, &text[..start], &text[start..end], &text[end..]);

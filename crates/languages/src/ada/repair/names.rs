@@ -182,7 +182,7 @@ pub(super) fn context_clause(draft: &Draft<'_>, report: &Report<'_>) -> Option<V
 }
 
 /// The begin of the library unit that the hole is in: the last one at a line's begin.
-fn unit_start(draft: &Draft<'_>) -> usize {
+pub(super) fn unit_start(draft: &Draft<'_>) -> usize {
     const BEGINS: &[&str] = &["package", "procedure", "function", "generic", "separate"];
     let found = (0..draft.hole_tokens().start).rev().find(|at| {
         let start = draft.start(*at);

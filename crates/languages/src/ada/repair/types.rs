@@ -371,6 +371,10 @@ pub(super) fn unconstrained(draft: &Draft<'_>, report: &Report<'_>) -> Option<Ve
         return None;
     }
     let subtype = draft.source(token..end);
+    let name = draft.word(token.wrapping_sub(2));
+    if simple(subtype).eq_ignore_ascii_case("string") && super::strings::grows(draft, name) {
+        return Some(vec![insert(draft.end(end - 1), " := \"\"")]);
+    }
     let fill = if simple(subtype).eq_ignore_ascii_case("string") { "' '" } else { "<>" };
     let bounds = bounds(draft, subtype)?;
     Some(vec![insert(draft.end(end - 1), format!(" := ({bounds} => {fill})"))])
