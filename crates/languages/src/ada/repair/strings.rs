@@ -72,11 +72,9 @@ pub(super) fn grows(draft: &Draft<'_>, name: &str) -> bool {
 fn is_plain(draft: &Draft<'_>, declaration: usize) -> bool {
     let name = draft.word(declaration);
     draft.hole_tokens().filter(|at| draft.is(*at, name)).all(|at| {
-        let is_other =
-            at != declaration && draft.is_any(at + 1, &[":", ","]) && draft.is(at.wrapping_sub(1), ",");
         let is_second = at != declaration && draft.is(at + 1, ":");
         let part = draft.close(at + 1).filter(|_| draft.is(at + 1, "("));
-        !is_other && !is_second && !part.is_some_and(|close| draft.is(close + 1, ":="))
+        !is_second && !part.is_some_and(|close| draft.is(close + 1, ":="))
     })
 }
 
