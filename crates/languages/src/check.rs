@@ -8,7 +8,10 @@
 mod moved;
 mod reading;
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
+
+use sha2::{Digest as _, Sha256};
 
 use crate::Language;
 
@@ -251,6 +254,14 @@ pub(crate) fn directories(project: &Project, switch: &str) -> Vec<String> {
         }
     }
     found
+}
+
+/// What a note tells of how a unit behaves: `sha256:` and 64 digits.
+pub(crate) fn digest(hash: Sha256) -> String {
+    hash.finalize().iter().fold("sha256:".to_owned(), |mut text, byte| {
+        let _always_written = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// The site's switches that this one checker knows.

@@ -37,7 +37,7 @@ pub(super) const CHECKERS: &[Checker] = &[
         name: "gnat-run",
         programs: PROGRAMS,
         package: "gnat",
-        claims: "its visible subprograms were called with drawn inputs that fulfil their preconditions, and no contract or \
+        claims: "what could be called of its visible subprograms was, with drawn inputs that fulfil preconditions, and no contract or \
                  assertion failed; with other inputs one may; not proved",
         version: &["-dumpfullversion"],
         refuse: None,

@@ -5,13 +5,11 @@
 mod bench;
 mod declarations;
 
-use std::fmt::Write as _;
-
 use sha2::{Digest as _, Sha256};
 
 use super::check::{Words, accepts_switch, specification_name};
 use crate::Language;
-use crate::check::{Diagnostic, Plan, Severity, Unit, Written, directories, switches};
+use crate::check::{Diagnostic, Plan, Severity, Unit, Written, digest, directories, switches};
 use declarations::declarations;
 
 const UNIT: &str = "unit.ada";
@@ -126,11 +124,8 @@ pub(super) fn read(unit: &Unit<'_>, written: &Written<'_>) -> Vec<Diagnostic> {
     if let Some((raises, first)) = run.raised.filter(|(raises, _)| raises * RAISING_SHARE >= run.calls) {
         all.push(remark(Severity::Warning, &format!("{raises} of {}{CALLS_RAISE}{first}", run.calls)));
     }
-    let digest: String = run.hash.finalize().iter().fold(String::new(), |mut text, byte| {
-        let _always_written = write!(text, "{byte:02x}");
-        text
-    });
-    all.push(remark(Severity::Note, &format!("outputs of {} calls: sha256:{digest}", run.calls)));
+    let digest = digest(run.hash);
+    all.push(remark(Severity::Note, &format!("outputs of {} calls: {digest}", run.calls)));
     all
 }
 

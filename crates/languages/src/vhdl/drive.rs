@@ -1,14 +1,12 @@
 //! How an entity behaves: GHDL simulates it with inputs that are drawn from one seed, always the same, so that two texts
 //! can be compared. What is right is not known to it.
 
-use std::fmt::Write as _;
-
 use sha2::{Digest as _, Sha256};
 
 use super::check::{SWITCHES, accepts_switch, last_entity, library_of, words};
 use super::repair::{Port, ports};
 use crate::Language;
-use crate::check::{Diagnostic, Plan, Severity, Unit, Written, switches};
+use crate::check::{Diagnostic, Plan, Severity, Unit, Written, digest, switches};
 use crate::repair::Draft;
 
 /// Draws of all inputs; fewer where the outputs are many.
@@ -64,12 +62,8 @@ pub(super) fn read(_unit: &Unit<'_>, written: &Written<'_>) -> Vec<Diagnostic> {
         hash.update(line.as_bytes());
         hash.update(b"\n");
     }
-    let digest: String = hash.finalize().iter().fold(String::new(), |mut text, byte| {
-        let _always_written = write!(text, "{byte:02x}");
-        text
-    });
-    let mut said =
-        vec![remark(Severity::Note, &format!("outputs at {} times: sha256:{digest}", lines.len()))];
+    let digest = digest(hash);
+    let mut said = vec![remark(Severity::Note, &format!("outputs at {} times: {digest}", lines.len()))];
     if lines.iter().skip(LINES_TO_BEGIN).any(|line| line.contains(['U', 'X'])) {
         said.push(remark(Severity::Warning, "an output has no value"));
     }
