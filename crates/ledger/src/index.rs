@@ -2,7 +2,7 @@
 //!
 //! It holds nothing of a body. It may be deleted, damaged or older than the log at any time: then it is made
 //! again. It is never trusted over the leaves: what a query returns is read from the leaves it names, and an
-//! index that named others is made again. So it needs no durability (`synchronous = off`), and it is written
+//! index that named others, or an intent without the result it has, is made again. So it needs no durability (`synchronous = off`), and it is written
 //! off the path of requests, in batches, with a pause after each.
 
 use std::collections::HashMap;
@@ -23,10 +23,11 @@ use crate::shared::Shared;
 pub(crate) const FILE: &str = "index.db";
 
 /// Raised whenever rows would be made otherwise: an index of another version is made again.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 /// Texts are kept once, in `words`; everything else is integers. `clock_ms` is the latest time of this leaf
-/// and all before it: it never falls, as the clock may, so a range of times is a range of leaves.
+/// and all before it: it never falls, as the clock may, so a range of times is a range of leaves. `seal` is of the
+/// leaf and its result: what no leaf tells is that an intent has none, so a row whose result was lost would pass.
 const SCHEMA: &str = "
 create table words (id integer primary key, text text not null unique) strict;
 create table leaves (
@@ -46,7 +47,8 @@ create table leaves (
     stop integer,
     prompt_tokens integer,
     answer_tokens integer,
-    result integer
+    result integer,
+    seal integer not null
 ) strict;
 create table labels (label integer not null, leaf integer not null, primary key (label, leaf)) strict, without rowid;
 create table progress (
@@ -66,7 +68,7 @@ create index leaves_repository on leaves (repository) where repository is not nu
 create index leaves_path on leaves (path) where path is not null;
 create index leaves_outcome on leaves (outcome) where outcome is not null;
 insert into progress values (1, 0, x'', 0, 0);
-pragma user_version = 1;
+pragma user_version = 2;
 ";
 
 /// Leaves of one transaction: some tens of milliseconds.
@@ -268,8 +270,8 @@ impl Index {
         self.connection
             .prepare_cached(
                 "insert into leaves (leaf, time_ms, clock_ms, kind, person, credential, action, dialect, model,
-                    deployment, repository, path, outcome, stop, prompt_tokens, answer_tokens)
-                 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                    deployment, repository, path, outcome, stop, prompt_tokens, answer_tokens, seal)
+                 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
             )?
             .execute(params![
                 sql(row.leaf),
@@ -288,6 +290,7 @@ impl Index {
                 stop,
                 row.prompt_tokens,
                 row.answer_tokens,
+                seal(sql(row.leaf), None),
             ])?;
         for label in &row.labels {
             let label = self.word(label)?;
@@ -306,10 +309,18 @@ impl Index {
             (number(&row.outcome)?, number(&row.stop)?, number(&Some("intent".to_owned()))?);
         self.connection
             .prepare_cached(
-                "update leaves set outcome = ?2, stop = ?3, answer_tokens = ?4, result = ?5
+                "update leaves set outcome = ?2, stop = ?3, answer_tokens = ?4, result = ?5, seal = ?7
                  where leaf = ?1 and kind = ?6 and result is null",
             )?
-            .execute(params![sql(record), outcome, stop, row.answer_tokens, sql(row.leaf), intent])?;
+            .execute(params![
+                sql(record),
+                outcome,
+                stop,
+                row.answer_tokens,
+                sql(row.leaf),
+                intent,
+                seal(sql(record), Some(sql(row.leaf))),
+            ])?;
         Ok(())
     }
 
@@ -363,11 +374,14 @@ impl Index {
     }
 
     /// The records that a selection names, newest first, each with its result's leaf; at most `count`.
+    ///
+    /// # Errors
+    /// [`IndexError::Disagrees`] when a row is not as it was written.
     pub(crate) fn select(
         &self,
         selection: &Selection,
         count: usize,
-    ) -> Result<Vec<(u64, Option<u64>)>, rusqlite::Error> {
+    ) -> Result<Vec<(u64, Option<u64>)>, IndexError> {
         let Some(mut terms) = self.range(selection)? else { return Ok(Vec::new()) };
         let mut stated = Vec::new();
         let mut looked_up = Vec::new();
@@ -408,20 +422,24 @@ impl Index {
         let columns: String =
             looked_up.iter().map(|(column, _)| format!(", {column}")).collect::<Vec<_>>().concat();
         let filter = if terms.is_empty() { String::new() } else { format!("where {}", terms.join(" and ")) };
-        let text = format!("select leaves.leaf, result{columns} from {from} {filter} order by {place} desc");
+        let text =
+            format!("select leaves.leaf, result, seal{columns} from {from} {filter} order by {place} desc");
         let mut statement = self.connection.prepare(&text)?;
         let mut rows = statement.query([])?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
             let mut fits = true;
             for (place, (_, words)) in looked_up.iter().enumerate() {
-                fits &= row.get::<_, Option<i64>>(2 + place)?.is_some_and(|word| words.contains(&word));
+                fits &= row.get::<_, Option<i64>>(3 + place)?.is_some_and(|word| words.contains(&word));
             }
             if !fits {
                 continue;
             }
             let result: Option<i64> = row.get(1)?;
             let leaf: i64 = row.get(0)?;
+            if seal(leaf, result) != row.get::<_, i64>(2)? {
+                return Err(IndexError::Disagrees);
+            }
             found.push((
                 u64::try_from(leaf).unwrap_or(u64::MAX),
                 result.and_then(|result| u64::try_from(result).ok()),
@@ -490,6 +508,14 @@ pub(crate) fn ailment(directory: &Path) -> Option<String> {
 /// Removes the files of the index. They must not be open.
 pub(crate) fn remove(directory: &Path) -> io::Result<()> {
     Index::remove(directory).map_err(io::Error::other)
+}
+
+/// Tells a row's leaf and result from others, not against forgery.
+fn seal(leaf: i64, result: Option<i64>) -> i64 {
+    let mut bytes = leaf.to_be_bytes().to_vec();
+    bytes.extend(result.into_iter().flat_map(i64::to_be_bytes));
+    let [a, b, c, d, e, f, g, h, ..] = tlog::leaf_hash(&bytes);
+    i64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// SQLite's integers have a sign. Nothing here comes near.

@@ -513,7 +513,7 @@ fn select(
     filter: &Filter,
     before: Option<u64>,
     count: usize,
-) -> Result<Vec<(u64, Option<u64>)>, rusqlite::Error> {
+) -> Result<Vec<(u64, Option<u64>)>, IndexError> {
     let mut selection = Selection {
         since_ms: filter.since_unix_ms,
         until_ms: filter.until_unix_ms,

@@ -382,7 +382,7 @@ fn an_index_is_made_again_and_holds_no_text() {
     write(place.join("index.db"), &whole[..whole.len() / 2]);
     check("cut off");
     // Damage anywhere is found or does no harm.
-    for at in (4096..whole.len()).step_by(whole.len() / 12) {
+    for at in (4096..whole.len()).step_by(whole.len() / 48) {
         gone();
         let mut bytes = whole.clone();
         for byte in &mut bytes[at..(at + 64).min(whole.len())] {
