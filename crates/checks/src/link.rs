@@ -38,6 +38,9 @@ pub enum NotChecked {
     /// It says why.
     #[error("{0}")]
     NotRun(String),
+    /// The checker is none for such a text.
+    #[error("this checker has nothing to say of such a text")]
+    NothingToSay,
 }
 
 #[derive(Debug, Default)]
@@ -45,7 +48,7 @@ struct State {
     /// Of frames.
     outbox: Option<mpsc::Sender<Vec<u8>>>,
     toolchains: Vec<Toolchain>,
-    waiting: HashMap<u64, oneshot::Sender<Result<Ran, String>>>,
+    waiting: HashMap<u64, oneshot::Sender<Result<Ran, NotChecked>>>,
     /// Which connection the rest is of.
     connection: u64,
 }
@@ -71,7 +74,8 @@ impl Checkers {
             loop {
                 let (id, outcome) = match receive(&mut reading).await {
                     Some(FromChecker::Ran { id, ran }) => (id, Ok(ran)),
-                    Some(FromChecker::NotRun { id, reason }) => (id, Err(reason)),
+                    Some(FromChecker::NotRun { id, reason }) => (id, Err(NotChecked::NotRun(plain(&reason)))),
+                    Some(FromChecker::NothingToSay { id }) => (id, Err(NotChecked::NothingToSay)),
                     Some(FromChecker::Ready { .. }) | None => break,
                 };
                 if let Some(waiting) = checkers.lock().waiting.remove(&id) {
@@ -108,10 +112,7 @@ impl Checkers {
         outbox.send(frame).await.map_err(|_| NotChecked::Gone)?;
         let outcome = tokio::time::timeout(ANSWER_WAIT_MAX, outcome).await;
         let outcome = outcome.map_err(|_| NotChecked::NotRun("the checker does not answer".to_owned()))?;
-        outcome
-            .map_err(|_| NotChecked::Gone)?
-            .map(bounded)
-            .map_err(|reason| NotChecked::NotRun(plain(&reason)))
+        outcome.map_err(|_| NotChecked::Gone)?.map(bounded)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

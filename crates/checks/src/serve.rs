@@ -129,7 +129,8 @@ pub fn serve(stream: UnixStream, serving: Serving) -> io::Result<()> {
                         .unwrap_or_else(|_| Err("the check broke off".to_owned())),
                 };
                 let outcome = match ran {
-                    Ok(ran) => FromChecker::Ran { id, ran },
+                    Ok(Some(ran)) => FromChecker::Ran { id, ran },
+                    Ok(None) => FromChecker::NothingToSay { id },
                     Err(reason) => FromChecker::NotRun { id, reason },
                 };
                 if tell(&writing, &outcome).is_err() {
@@ -154,7 +155,8 @@ fn unit<'a>(order: &'a Order, language: Language, project: &'a Project, rules: &
 }
 
 impl Server {
-    fn carry_out(self: &Arc<Server>, order: &Order) -> Result<Ran, String> {
+    /// `None`: the checker is none for such a text.
+    fn carry_out(self: &Arc<Server>, order: &Order) -> Result<Option<Ran>, String> {
         let started = Instant::now();
         let language = Language::from_name(&order.language).ok_or("no such language")?;
         let checker = language.checkers().iter().find(|checker| checker.name == order.checker);
@@ -170,20 +172,20 @@ impl Server {
             self.surroundings(order, language, checker)?;
         let rules = order.source.as_deref().map(&self.serving.rules).unwrap_or_default();
         let unit = unit(order, language, &project, &rules);
-        let plan = checker.plan(&unit).ok_or("this checker has nothing to say of such a text")?;
+        let Some(plan) = checker.plan(&unit) else { return Ok(None) };
         let copies = listed.iter().filter_map(|listed| Some(listed.copies.as_ref().ok()?.root.clone()));
         let read_only: Vec<PathBuf> = copies.chain(project.library.clone()).collect();
         let outcome = self.serving.runner.run(&plan, &read_only, Limits::default());
         drop((listed, library));
         let outcome = outcome.map_err(|error| on_one_line(&error))?;
-        Ok(Ran {
+        Ok(Some(Ran {
             succeeded: succeeded(&outcome),
             ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             command: command(plan.program, &plan.arguments),
             against,
             stdout: outcome.stdout.bytes,
             stderr: outcome.stderr.bytes,
-        })
+        }))
     }
 
     /// What the order's text is checked against; an error when that is still being made.

@@ -226,10 +226,13 @@ impl Language {
         unit.language.checkers().iter().find(looks)
     }
 
-    /// What says how a unit behaves, where there is something that can.
+    /// What says how a unit behaves, where there is something that may; it has no plan where it turns out that it
+    /// cannot.
     pub fn driver(unit: &Unit<'_>) -> Option<&'static Checker> {
-        let behaves = |checker: &&Checker| {
-            matches!(checker.purpose, Purpose::Behave | Purpose::Run(_)) && checker.plan(unit).is_some()
+        let behaves = |checker: &&Checker| match checker.purpose {
+            Purpose::Run(looks) => looks(unit),
+            Purpose::Behave => checker.plan(unit).is_some(),
+            Purpose::Judge | Purpose::JudgeFurther(_) => false,
         };
         unit.language.checkers().iter().find(behaves)
     }

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The version of this conversation.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Bytes of a text that is checked.
 pub const TEXT_BYTES_MAX: usize = 1 << 20;
@@ -53,6 +53,11 @@ pub enum FromChecker {
         id: u64,
         /// Why, on one line.
         reason: String,
+    },
+    /// The checker is none for such a text, as it stands in its source: there is nothing to run.
+    NothingToSay {
+        /// [`Order::id`].
+        id: u64,
     },
 }
 

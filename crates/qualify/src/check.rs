@@ -34,7 +34,8 @@ pub fn behaviour(
     scratch_root: &Path,
     unit: &Unit<'_>,
 ) -> Result<Vec<Diagnostic>, NotRun> {
-    let driver = Language::driver(unit).ok_or_else(|| no_checker(unit))?;
+    let driver = Language::driver(unit).filter(|driver| driver.plan(unit).is_some());
+    let driver = driver.ok_or_else(|| no_checker(unit))?;
     match opinion_of(launcher, scratch_root, driver, unit) {
         Err(NotRun::TimedOut { .. }) => Ok(Vec::new()),
         said => said,

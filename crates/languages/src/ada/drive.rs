@@ -22,6 +22,10 @@ const RAISED: &str = "raised ";
 const PREDEFINED: [&str; 3] = ["CONSTRAINT_ERROR", "PROGRAM_ERROR", "STORAGE_ERROR"];
 /// From here on, numbers are larger.
 const LARGER: &str = "larger";
+/// From here on, what is kept from call to call is as it was at the beginning.
+const AFRESH: &str = "afresh";
+/// Calls that are told before one that failed, where something is kept.
+const HISTORY_MAX: usize = 3;
 /// The inputs do not fulfil the precondition of what was called: that says nothing of the unit.
 const REFUSED: &str = "refused";
 /// Its text speaks of SPARK: then nothing predefined may be raised.
@@ -141,6 +145,8 @@ struct Run {
     raised: Option<(usize, String)>,
     /// Of the call that did not come back yet.
     inputs: Option<String>,
+    /// Calls that came back since what is kept was as at the beginning; `None` where nothing is kept.
+    history: Option<Vec<String>>,
     /// Whether larger numbers are drawn already.
     is_larger: bool,
 }
@@ -153,32 +159,52 @@ impl Run {
             self.is_larger = true;
         } else if line == SPARK {
             self.is_spark = true;
+        } else if line == AFRESH {
+            self.history = Some(Vec::new());
         } else if line == REFUSED {
             self.inputs = None;
         } else if let Some(raised) = line.strip_prefix(RAISED) {
             let inputs = self.inputs.take().unwrap_or_default();
+            let told = self.told(&inputs);
             let (name, message) = raised.split_once(" : ").unwrap_or((raised, ""));
             if PREDEFINED.contains(&name) {
-                let says = || (0, format!("{name}: {message}, with {inputs}"));
+                let says = || (0, format!("{name}: {message}, with {told}"));
                 self.raised.get_or_insert_with(says).0 += 1;
             }
-            if let Some(failure) = self.failure(name, message, &inputs) {
+            if let Some(failure) = self.failure(name, message, &told) {
                 let is_known =
                     |one: &Diagnostic| claim_of(one) == claim_of(&failure) && one.line == failure.line;
                 if self.failures.len() < FAILURES_MAX && !self.failures.iter().any(is_known) {
                     self.failures.push(failure);
                 }
             }
-            self.calls += 1;
+            self.came_back(inputs);
             self.hash.update(name.as_bytes());
             self.hash.update(b"\n");
         } else {
             if line.starts_with(OUTPUTS) {
-                self.inputs = None;
-                self.calls += 1;
+                let inputs = self.inputs.take().unwrap_or_default();
+                self.came_back(inputs);
             }
             self.hash.update(line.as_bytes());
             self.hash.update(b"\n");
+        }
+    }
+
+    fn came_back(&mut self, inputs: String) {
+        self.calls += 1;
+        self.history.iter_mut().for_each(|history| history.push(inputs.clone()));
+    }
+
+    /// A call's inputs, and which calls came before it.
+    fn told(&self, inputs: &str) -> String {
+        let history = self.history.as_deref().unwrap_or_default();
+        let newest = &history[history.len().saturating_sub(HISTORY_MAX)..];
+        let calls: Vec<&str> = newest.iter().map(|call| call.trim_end()).collect();
+        match (history.len() > newest.len(), calls.is_empty()) {
+            (_, true) => inputs.to_owned(),
+            (true, false) => format!("{}, after …; {}", inputs.trim_end(), calls.join("; ")),
+            (false, false) => format!("{}, after {}", inputs.trim_end(), calls.join("; ")),
         }
     }
 

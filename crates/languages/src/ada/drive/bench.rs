@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::declarations::{Declarations, Dimension, Parameter, Shape, Subprogram, Type};
-use super::{BENCH, INPUTS, LARGER, OUTPUTS, RAISED, REFUSED, SPARK};
+use super::{AFRESH, BENCH, INPUTS, LARGER, OUTPUTS, RAISED, REFUSED, SPARK};
 
 /// Rounds: in each, each subprogram is called once, or most of them where there are several. The last ones are with larger
 /// numbers: what takes a time that grows fast ends with these, behind what all have in common.
@@ -134,6 +134,11 @@ pub(super) fn bench(found: &Declarations<'_>, file_name: &str) -> String {
             put(format_args!("   Other_{number} := Kept_{number};\n   Fresh_{number} := Kept_{number};\n"));
         }
     }
+    let keeps = found.types.iter().any(|one| matches!(one.shape, Shape::Kept { .. }));
+    let afresh = format!("Ada.Text_IO.Put_Line (\"{AFRESH}\");");
+    if keeps {
+        put(format_args!("   {afresh}\n"));
+    }
     put(format_args!(
         "   for Round in 1 .. {CALLS} loop\n   if Round = {CALLS_SMALL} then\n      Larger := True;\n      Ada.Text_IO.Put_Line (\"{LARGER}\");\n   end if;\n"
     ));
@@ -144,6 +149,9 @@ pub(super) fn bench(found: &Declarations<'_>, file_name: &str) -> String {
                  end if;\n"
             ));
         }
+    }
+    if found.types.iter().any(|one| matches!(one.shape, Shape::Kept { is_limited: false })) {
+        put(format_args!("   if Round mod {FRESH} = 0 then\n      {afresh}\n   end if;\n"));
     }
     for subprogram in &found.subprograms {
         let call = call(subprogram, &found.types, file_name);
