@@ -131,9 +131,9 @@ impl Whole<'_> {
 }
 
 impl House {
-    /// The source that a request's file belongs to, of those that this person may read.
-    pub(crate) fn source_of(&self, request: &Request, asking: &Asking<'_>) -> Option<SourceFacts> {
-        let name = repository_name(request.subject.repository.as_deref()?);
+    /// The source that a repository's name is of, of those that this person may read.
+    pub(crate) fn source_of(&self, repository: Option<&str>, asking: &Asking<'_>) -> Option<SourceFacts> {
+        let name = repository_name(repository?);
         let views = self.context.views(|source| may_read(asking, Verb::ReadSource, source));
         let view = views.into_iter().find(|view| view.name == name)?;
         Some(SourceFacts { name: view.name, readers: Vec::new(), labels: view.labels })
@@ -163,7 +163,7 @@ impl House {
             let house = Arc::clone(self);
             tokio::spawn(async move {
                 let started = tokio::time::Instant::now();
-                let (check, _) = house.look(&text, checker).await;
+                let (check, _) = house.judge(&text, checker).await;
                 house.pace.note(pace, started.elapsed());
                 if let Err(late) = sender.send(check) {
                     house.write_check(record, &late).await.err().inspect(|refusal| {
@@ -196,25 +196,39 @@ impl House {
         text: &str,
         record: RecordNumber,
     ) -> Result<(Check, Vec<Diagnostic>), Refusal> {
-        let text = whole.text(text);
-        let Some(checker) = self.checker(text.language) else {
-            let message = format!("no checker of {} is known", text.language.name());
-            return Err(Refusal::new(crate::RefusalKind::Invalid, message).of(record));
+        let unknown = || {
+            let message = format!("no checker of {} is known", whole.language.name());
+            Refusal::new(crate::RefusalKind::Invalid, message).of(record)
         };
-        let (check, said) = self.look(&text, checker).await;
-        self.write_check(record, &check).await?;
+        let (mut checks, said) = self.opinions(whole, text).await.ok_or_else(unknown)?;
+        for check in &checks {
+            self.write_check(record, check).await?;
+        }
+        // Where the further one did not run, its leaf says so, and the first one's word is what there is.
+        let last = checks.iter().rposition(|check| check.reason.is_none()).unwrap_or(0);
+        Ok((checks.swap_remove(last), said))
+    }
+
+    /// What is said of a whole text: by the first checker of its language, and where that has nothing against it by the further
+    /// one, if it is one for it. `None`: there is no checker of that language.
+    pub(crate) async fn opinions(
+        &self,
+        whole: &Whole<'_>,
+        text: &str,
+    ) -> Option<(Vec<Check>, Vec<Diagnostic>)> {
+        let text = whole.text(text);
+        let (check, mut said) = self.judge(&text, self.checker(text.language)?).await;
+        let is_clean = check.reason.is_none() && !said.iter().any(|one| one.severity == Severity::Error);
+        let mut checks = vec![check];
         let (project, rules) = (Project::default(), Rules::default());
         let further = Language::further_checker(&text.unit(&text.text, &project, &rules));
-        let is_clean = check.reason.is_none() && !said.iter().any(|one| one.severity == Severity::Error);
-        let Some(further) = further.filter(|_| is_clean) else { return Ok((check, said)) };
-        let (deeper, more) = self.look(&text, further).await;
-        self.write_check(record, &deeper).await?;
-        // Where it did not run, the leaf says so, and the first one's word is what there is.
-        Ok(if deeper.reason.is_none() {
-            (deeper, said.into_iter().chain(more).collect())
-        } else {
-            (check, said)
-        })
+        if let Some(further) = further.filter(|_| is_clean)
+            && let Some((deeper, more)) = self.look(&text, further).await
+        {
+            checks.push(deeper);
+            said.extend(more);
+        }
+        Some((checks, said))
     }
 
     /// How a whole text behaves, in the same way: nothing is said of one that does not end. `None`: it cannot be driven.
@@ -229,7 +243,7 @@ impl House {
         let Some(driver) = Language::driver(&text.unit(&text.text, &project, &rules)) else {
             return Ok(None);
         };
-        let (check, said) = self.look(&text, driver).await;
+        let Some((check, said)) = self.look(&text, driver).await else { return Ok(None) };
         self.write_check(record, &check).await?;
         Ok(Some(said))
     }
@@ -247,8 +261,14 @@ impl House {
         checkers.iter().find(is_here).or(checkers.first())
     }
 
-    /// One text's check, and that of the text without the answer beside it.
-    async fn look(&self, text: &Text, checker: &'static Checker) -> (Check, Vec<Diagnostic>) {
+    /// One text's check by a checker that every such text is for.
+    async fn judge(&self, text: &Text, checker: &'static Checker) -> (Check, Vec<Diagnostic>) {
+        let nothing = || (Check::not_run(text, checker, NotChecked::NothingToSay.to_string()), Vec::new());
+        self.look(text, checker).await.unwrap_or_else(nothing)
+    }
+
+    /// One text's check, and that of the text without the answer beside it. `None`: the checker is none for it.
+    async fn look(&self, text: &Text, checker: &'static Checker) -> Option<(Check, Vec<Diagnostic>)> {
         let order = |of: &str| Order {
             id: 0,
             language: text.language.name().to_owned(),
@@ -261,7 +281,7 @@ impl House {
         let (project, rules) = (Project::default(), Rules::default());
         let unit = text.unit(&text.text, &project, &rules);
         if let Some(said) = checker.refuse(&unit) {
-            return (Check::refused(text, checker, said.clone()), vec![said]);
+            return Some((Check::refused(text, checker, said.clone()), vec![said]));
         }
         let run = async |of: &str| -> Result<(Ran, Vec<Diagnostic>), NotChecked> {
             let ran = self.checkers.check(order(of)).await?;
@@ -278,8 +298,9 @@ impl House {
         let (after, before) = tokio::join!(run(&text.text), before);
         let ((ran, after), before) = match (after, before) {
             (Ok(after), Ok(before)) => (after, before),
+            (Err(NotChecked::NothingToSay), _) => return None,
             (Err(error), _) | (_, Err(error)) => {
-                return (Check::not_run(text, checker, error.to_string()), Vec::new());
+                return Some((Check::not_run(text, checker, error.to_string()), Vec::new()));
             }
         };
         let version = self.checkers.toolchains().into_iter().find(|toolchain| {
@@ -287,7 +308,7 @@ impl House {
         });
         let version = version.and_then(|toolchain| toolchain.version);
         let check = Check::ran(text, checker, version, ran, &before, &after);
-        (check, after)
+        Some((check, after))
     }
 
     /// Writes what was said down; all of it durable when this returns.

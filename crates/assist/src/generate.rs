@@ -162,7 +162,10 @@ impl Assist {
         let principal = self.house.identify(&request.credential, request.dialect)?;
         // A place for all of it, beside those of its draws.
         let _place = self.house.admit(request.dialect, &principal)?;
-        let source = self.house.source_of(&request, &self.house.asking(&principal, request.dialect));
+        let source = self.house.source_of(
+            request.subject.repository.as_deref(),
+            &self.house.asking(&principal, request.dialect),
+        );
         let deployment = self.house.deployment(request.dialect, request.deployment.as_deref(), &principal)?;
         if deployment.ready.fill.is_none() {
             // A statement is drawn anew by filling a hole.

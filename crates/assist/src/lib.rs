@@ -12,6 +12,7 @@ mod checks;
 mod context;
 mod decisions;
 pub mod evidence;
+mod file_check;
 mod generate;
 mod json;
 mod policy;
@@ -49,6 +50,7 @@ pub use answer::{Answer, AnswerStream, Event, Findings, PassagePlace, Usage};
 pub use checks::{Check, Remark};
 pub use context::Lookup;
 pub use decisions::{CLIENT_BYTES_MAX, Decided, PATH_BYTES_MAX};
+pub use file_check::{CheckedFile, FileCheck, Mended};
 pub use generate::{
     Agreement, CANDIDATES_MAX, DIALECT as GENERATE_DIALECT, FIXES_MAX, Generate, Generated, Round, SPANS_MAX,
     Step,

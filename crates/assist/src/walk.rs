@@ -61,7 +61,7 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
         // An answer carries the labels of all that went into it; all of it, this person may read.
         let labels = labels.join(&context::labels_of(prompt.chosen(&found))?);
         // So do the words of a compiler that reads a source's files.
-        let source = house.source_of(&request, &asking);
+        let source = house.source_of(request.subject.repository.as_deref(), &asking);
         let labels = labels.join(&context::labels_of_source(source.as_ref())?);
         // And what is said of known code.
         let known = house.known(&request, &asking, prompt.chosen(&found))?;

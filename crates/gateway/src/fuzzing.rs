@@ -20,4 +20,5 @@ pub fn parse_in_every_dialect(body: &[u8]) {
     let _refused = crate::ollama::stated::parse_show(body);
     let _refused = crate::decisions::parse(body);
     let _refused = crate::context::parse(body);
+    let _refused = crate::file_check::parse(body);
 }

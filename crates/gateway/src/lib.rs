@@ -16,6 +16,7 @@
 //! | `GET /v1/cloister/ledger/query` | our own | records found by what they are, a person's own |
 //! | `GET /health` | llama.cpp | no credential; 503 with the reason when nothing can be answered |
 //! | `POST /v1/cloister/trace` | Cloister | what a text has in common with known code |
+//! | `POST /v1/cloister/check` | Cloister | what the site's compilers say of a file |
 //! | `POST /v1/cloister/generate` | Cloister | fills a hole until a compiler has nothing against it |
 //! | `GET /v1/cloister/status`, `/posture`, `/chain` | our own | how the server stands, what the newest look at the jails came to, what serves by whose word |
 //! | `GET /v1/cloister/ledger/proof/{index}` | our own | a C2SP tlog-proof of a leaf |
@@ -50,6 +51,7 @@ mod tools;
 
 mod console;
 mod fields;
+mod file_check;
 mod generate;
 mod parameters;
 mod query;

@@ -237,6 +237,7 @@ fn routes() -> Vec<Route> {
             ..get("/v1/cloister/ledger/proof/{index}", "Cloister", "That a leaf is in the log") },
         Route { request: Some(requests::lookup), ..post("/v1/cloister/context", "Cloister", "Looks into sources") },
         Route { request: Some(requests::trace), ..post("/v1/cloister/trace", "Cloister", "What a text has in common with known code") },
+        Route { request: Some(requests::check), ..post("/v1/cloister/check", "Cloister", "What the site's compilers say of a file") },
         Route { access: Asks, request: Some(requests::generate), stream: SSE,
             ..post("/v1/cloister/generate", "Cloister", "Fills a hole until a compiler has nothing against it") },
         Route { access: Open, answer: answers::health, shape: LlamaCpp, ..get("/health", "Cloister", "Whether anything is answered") },

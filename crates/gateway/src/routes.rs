@@ -34,7 +34,8 @@ use incoming::{
 };
 
 use crate::{
-    anthropic, console, context, decisions, generate, mistral, openai, responses, standing, stream, trace,
+    anthropic, console, context, decisions, file_check, generate, mistral, openai, responses, standing,
+    stream, trace,
 };
 
 /// What every handler has.
@@ -68,6 +69,7 @@ pub(crate) fn router<W: Walk>(app: Arc<App<W>>) -> Router {
         .route("/v1/cloister/ledger/query", get(query::<W>))
         .route("/v1/cloister/context", post(look_up::<W>))
         .route("/v1/cloister/trace", post(trace::<W>))
+        .route("/v1/cloister/check", post(check_file::<W>))
         .route("/v1/cloister/generate", post(generate::<W>))
         .merge(standing::routes())
         .merge(console::routes())
@@ -400,6 +402,28 @@ async fn trace<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> Res
     match traced.await {
         Ok((record, provenance)) => {
             let response = json_response(StatusCode::OK, &trace::answer(record, &provenance));
+            with_headers(response, &[record], None, None)
+        }
+        Err(fault) => fault.into_response(Shape::OpenAi),
+    }
+}
+
+/// What compilers say of a file.
+async fn check_file<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> Response<Body> {
+    let credential = credential(&request);
+    let bytes_max = file_check::BODY_BYTES_MAX.min(app.body_bytes_max);
+    let body = request.into_body();
+    let checked = async {
+        if let Err(refusal) = app.walk.identify(&credential, "cloister.check").await {
+            discard(body, bytes_max).await;
+            return Err(Fault::from(refusal));
+        }
+        let asked = file_check::parse(&read_body(body, bytes_max).await?)?;
+        Ok(app.walk.check_file(&credential, asked).await?)
+    };
+    match checked.await {
+        Ok((record, checked)) => {
+            let response = json_response(StatusCode::OK, &file_check::answer(record, &checked));
             with_headers(response, &[record], None, None)
         }
         Err(fault) => fault.into_response(Shape::OpenAi),

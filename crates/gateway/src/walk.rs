@@ -3,8 +3,8 @@
 use std::future::Future;
 
 use assist::{
-    Answer, AnswerStream, Assist, Decided, DeploymentView, Event, Generate, LeafProof, Lookup, Provenance,
-    Receipt, Refusal, Request, Spell, Spelled, Standing, Status, Step, Trace,
+    Answer, AnswerStream, Assist, CheckedFile, Decided, DeploymentView, Event, FileCheck, Generate,
+    LeafProof, Lookup, Provenance, Receipt, Refusal, Request, Spell, Spelled, Standing, Status, Step, Trace,
 };
 use identity::Credential;
 use protocol::{RecordNumber, admin};
@@ -72,6 +72,13 @@ pub trait Walk: Send + Sync + 'static {
         credential: &Credential,
         trace: Trace,
     ) -> impl Future<Output = Result<(RecordNumber, Provenance), Refusal>> + Send;
+
+    /// What compilers say of a file. Answers the lookup's leaf as well.
+    fn check_file(
+        &self,
+        credential: &Credential,
+        asked: FileCheck,
+    ) -> impl Future<Output = Result<(RecordNumber, CheckedFile), Refusal>> + Send;
 
     /// Asks a deployment's vocabulary or template.
     fn spell(&self, asked: Spell) -> impl Future<Output = Result<Spelled, Refusal>> + Send;
@@ -187,6 +194,14 @@ impl Walk for Assist {
         trace: Trace,
     ) -> Result<(RecordNumber, Provenance), Refusal> {
         Assist::trace(self, credential, trace).await
+    }
+
+    async fn check_file(
+        &self,
+        credential: &Credential,
+        asked: FileCheck,
+    ) -> Result<(RecordNumber, CheckedFile), Refusal> {
+        Assist::check_file(self, credential, asked).await
     }
 
     async fn spell(&self, asked: Spell) -> Result<Spelled, Refusal> {

@@ -7,6 +7,7 @@ mod ask;
 mod blame;
 mod bundle;
 mod chat;
+mod check;
 mod commit_message;
 mod complete;
 mod completions;
@@ -85,6 +86,7 @@ pub(crate) enum Command {
     Decide(decide::Decide),
     Explain(explain::Explain),
     Search(search::Search),
+    Check(check::Check),
     Trace(trace::Trace),
     Review(review::Review),
     Blame(blame::Blame),
@@ -122,6 +124,7 @@ impl Command {
             Command::Decide(command) => command.run(session),
             Command::Explain(command) => command.run(session),
             Command::Search(command) => command.run(session),
+            Command::Check(command) => command.run(session),
             Command::Trace(command) => command.run(session),
             Command::Review(command) => command.run(session),
             Command::Blame(command) => command.run(session),

@@ -14,8 +14,11 @@ const TOKENS_MAX: i64 = u32::MAX as i64;
 
 /// What every dialect takes beside its own words.
 fn shared() -> Value {
-    let about = object(&[], json!({"repository": text_of(512), "path": text_of(1024), "context": flag()}));
-    object(&[], json!({"model": text_of(256), "cloister": maybe(about), "stream": flag()}))
+    object(&[], json!({"model": text_of(256), "cloister": maybe(about()), "stream": flag()}))
+}
+
+fn about() -> Value {
+    object(&[], json!({"repository": text_of(512), "path": text_of(1024), "context": flag()}))
 }
 
 fn sampling() -> Value {
@@ -307,6 +310,14 @@ pub(super) fn lookup() -> Value {
 
 pub(super) fn trace() -> Value {
     object(&["text"], json!({"text": text_of(TRACE_BYTES_MAX), "repository": text_of(512)}))
+}
+
+pub(super) fn check() -> Value {
+    let own = json!({
+        "text": text_of(protocol::check::TEXT_BYTES_MAX), "cloister": maybe(about()),
+        "language": one_of(&Language::ALL.map(Language::name)), "mend": flag(),
+    });
+    object(&["text"], own)
 }
 
 pub(super) fn generate() -> Value {
