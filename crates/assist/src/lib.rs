@@ -102,6 +102,8 @@ struct House {
     /// What is done about answers that match them.
     provenance: Arc<Policy>,
     supervision: Arc<dyn Supervision>,
+    /// Whether only what has a qualification report is promoted.
+    qualified_only: bool,
     /// Who may do what.
     policy: InForce,
 }
@@ -132,6 +134,8 @@ pub struct Parts {
     pub provenance: Policy,
     /// Whoever starts workers.
     pub supervision: Arc<dyn Supervision>,
+    /// Whether only what has a qualification report is promoted.
+    pub qualified_only: bool,
 }
 
 /// Whoever starts workers.
@@ -257,6 +261,7 @@ impl Assist {
                 library: parts.library,
                 provenance: Arc::new(parts.provenance),
                 supervision: parts.supervision,
+                qualified_only: parts.qualified_only,
                 policy: InForce::new(policy),
             }),
         }

@@ -55,6 +55,11 @@ impl Prompt {
         found.passages.iter().enumerate().filter_map(left_out)
     }
 
+    /// Whether none of the passages was left out.
+    pub(crate) fn holds_all(&self, passages: &[Passage]) -> bool {
+        self.chosen.len() == passages.len()
+    }
+
     /// Its tokens.
     pub(crate) fn count(&self) -> u32 {
         u32::try_from(self.tokens.len()).unwrap_or(u32::MAX)

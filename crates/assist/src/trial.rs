@@ -4,6 +4,7 @@
 use engine::{Deployment, Order};
 use protocol::Digest;
 use protocol::worker::Class;
+use retrieval::Passage;
 
 use crate::prompt::{self, Rooms};
 use crate::{Ask, Parameters, walk};
@@ -19,14 +20,49 @@ pub struct Drawn {
     pub ms: u64,
 }
 
-/// Draws one answer. An error says why there is none.
-pub async fn draw(deployment: &Deployment, ask: &Ask, parameters: &Parameters) -> Result<Drawn, String> {
+/// What a passage of a trial is called by, in place of a source.
+const SOURCE: &str = "suite";
+
+/// A piece of a file for a trial's prompt: where it is, and its text.
+pub fn passage(path: String, text: String) -> Passage {
+    Passage {
+        source: SOURCE.to_owned(),
+        revision: String::new(),
+        path,
+        language: String::new(),
+        first_line: 0,
+        last_line: 0,
+        parts: Vec::new(),
+        page: None,
+        page_label: None,
+        headings: Vec::new(),
+        place: String::new(),
+        name: String::new(),
+        text,
+        score: 0.0,
+        why: Vec::new(),
+        labels: Vec::new(),
+        suspicious: None,
+    }
+}
+
+/// Draws one answer, all the passages in its prompt. An error says why there is none.
+pub async fn draw(
+    deployment: &Deployment,
+    ask: &Ask,
+    passages: &[Passage],
+    parameters: &Parameters,
+) -> Result<Drawn, String> {
     let context_tokens = deployment.ready.context_tokens;
     let tokens_max = parameters.tokens_max.unwrap_or(context_tokens / 2);
     let whole = context_tokens.saturating_sub(tokens_max.min(context_tokens / 2)) as usize;
-    let rooms = Rooms { whole, context: 0 };
+    let rooms = Rooms { whole, context: whole };
     // Templates see a clock that stands still, so that the same suite has the same prompts.
-    let prompt = prompt::build(deployment, ask, &[], 0, rooms).await.map_err(|error| error.to_string())?;
+    let prompt =
+        prompt::build(deployment, ask, passages, 0, rooms).await.map_err(|error| error.to_string())?;
+    if !prompt.holds_all(passages) {
+        return Err(format!("its passages do not fit {context_tokens} tokens of context"));
+    }
     let order = Order {
         prompt: prompt.tokens,
         sampling: parameters.sampling,

@@ -371,6 +371,7 @@ pub(crate) fn administer(data: &Data, command: Command) -> Result<Response, Box<
             library: Arc::new(Library::default()),
             provenance: settings.provenance.clone(),
             supervision,
+            qualified_only: settings.models.qualified_only,
         });
         let response = assist.administer(rustix::process::geteuid().as_raw(), command).await;
         assist.finish().await;

@@ -218,6 +218,7 @@ fn serve(
             library,
             provenance: setup.provenance.clone(),
             supervision,
+            qualified_only: setup.qualified_only,
         });
         tokio::spawn(look_at_policy(assist.clone()));
         tokio::spawn(record_postures(assist.clone(), looked, Arc::clone(&channel), asked));

@@ -70,6 +70,8 @@ pub(crate) struct Settings {
     pub(crate) jail: Jail,
     /// The release that the programs must be of.
     pub(crate) release: Release,
+    /// Which models are admitted.
+    pub(crate) models: Models,
     /// Compilers that look at answers.
     pub(crate) checks: Checks,
     /// What is done about answers that match known code.
@@ -84,6 +86,14 @@ pub(crate) struct Settings {
     pub(crate) labels: LabelSettings,
     /// Groups whose members have a role, by the role's name.
     pub(crate) roles: BTreeMap<String, Vec<String>>,
+}
+
+/// Which models are admitted.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Models {
+    /// Only what has a qualification report is promoted.
+    pub(crate) qualified_only: bool,
 }
 
 /// Compilers that look at answers.

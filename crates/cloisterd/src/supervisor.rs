@@ -415,6 +415,7 @@ impl Supervisor {
             labels: self.settings.labels.clone(),
             roles: self.settings.roles.clone(),
             limits: self.settings.limits(),
+            qualified_only: self.settings.models.qualified_only,
             clock: compose::clock_state(),
             accept: self.settings.jail.accept_names(),
             listeners: self.listeners.kinds(),

@@ -16,6 +16,7 @@ mod notes;
 mod segment;
 mod signatures;
 mod slices;
+mod suites;
 mod template;
 mod witnesses;
 
@@ -23,7 +24,7 @@ mod witnesses;
 pub type Target = fn(&[u8]);
 
 /// Every target, by its name, which is also that of its file and of its folder of seeds.
-pub const TARGETS: [(&str, Target); 18] = [
+pub const TARGETS: [(&str, Target); 19] = [
     ("answers", answers::run),
     ("approvals", approvals::run),
     ("archives", archives::run),
@@ -40,6 +41,7 @@ pub const TARGETS: [(&str, Target); 18] = [
     ("segment", segment::run),
     ("signatures", signatures::run),
     ("slices", slices::run),
+    ("suites", suites::run),
     ("template", template::run),
     ("witnesses", witnesses::run),
 ];

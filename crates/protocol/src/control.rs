@@ -183,6 +183,8 @@ pub struct Setup {
     pub roles: BTreeMap<String, Vec<String>>,
     /// Limits of the gateway.
     pub limits: Limits,
+    /// Whether only what has a qualification report is promoted.
+    pub qualified_only: bool,
     /// How the clock stood: the gateway's jail has no call to ask.
     pub clock: ClockState,
     /// Names of what its jail may go without, where the kernel lacks it.

@@ -109,6 +109,7 @@ impl Place {
             Body::Infilling(infilling) => self.python(infilling, &unit),
             Body::General(general) if general.build.is_empty() => self.by_its_checker(&unit),
             Body::General(general) => self.general(general, &unit),
+            Body::Probe(probe) => Ok(probe.judge(answer)),
         };
         verdict.unwrap_or_else(|not_run| match not_run {
             NotRun::TimedOut { .. } => Verdict::TimedOut,
@@ -157,6 +158,7 @@ impl Place {
             Kind::Ada => vec![("gnatmake", vec!["--version"])],
             Kind::Vhdl => vec![("ghdl", vec!["--version"]), ("iverilog", vec!["-V"])],
             Kind::Infilling => vec![("python3", vec!["--version"])],
+            Kind::Probe => Vec::new(),
             Kind::General => {
                 let checkers = suite.tasks.first().map(|task| task.language().checkers()).unwrap_or_default();
                 let first = checkers.first();
@@ -376,7 +378,7 @@ pub fn missing(tasks: &[Task]) -> Option<String> {
         Body::Ada(_) => &[(&["gnatchop", "gnatmake", "gcc"], "gnat")],
         Body::Vhdl(_) => &[(&["ghdl"], "ghdl"), (&["iverilog", "vvp"], "iverilog")],
         Body::Infilling(_) => &[(&["python3"], "python3")],
-        Body::General(_) => &[],
+        Body::General(_) | Body::Probe(_) => &[],
     };
     needs.iter().find_map(|(programs, package)| need(programs, package).err()).map(|error| error.to_string())
 }

@@ -38,6 +38,7 @@ impl Assist {
     pub(super) async fn model_text(&self, step: ModelStep) -> Result<Value, Failed> {
         let step = parsed(step, String::new())?;
         let admissions = self.house.admissions.lock().await;
+        self.qualified(&admissions, &step)?;
         let after = after(&admissions, &step);
         let text = step.text(self.house.ledger.origin(), after);
         // What is refused for another reason than missing signatures is refused before anybody signs.
@@ -61,6 +62,7 @@ impl Assist {
         let mut step = parsed(step, actor)?;
         // Held until the leaf is written: no step comes between what was judged and what was written.
         let mut admissions = house.admissions.lock().await;
+        self.qualified(&admissions, &step)?;
         let text = step.text(origin, after(&admissions, &step));
         let command = format!("model {}", step.step.name());
         step.approvals = self.approvals_of(requester, &command, ADMISSION_NAMESPACE, &text, signatures)?;
@@ -134,6 +136,18 @@ impl Assist {
         let receipt = self.house.append(event, None).await.map_err(|refusal| failed(refusal, ""))?;
         admissions.take(receipt.index, &step, origin).map_err(|error| refused(&error))?;
         Ok(receipt.index)
+    }
+
+    /// Where the site promotes nothing else: whether the object of a promotion has a qualification report.
+    fn qualified(&self, admissions: &Admissions, step: &Admission) -> Result<(), Failed> {
+        let standing = step.object.and_then(|object| admissions.object(&object));
+        let is_qualified = standing.is_some_and(|standing| !standing.qualified.is_empty());
+        if step.step != Step::Promoted || !self.house.qualified_only || is_qualified {
+            return Ok(());
+        }
+        let what = format!("{} is not qualified, and models.qualified_only is set", step.title);
+        let hint = "measure it with `cloisterd qualify --object`, and attach the report with `cloisterd model qualify`";
+        Err(failed(what, hint))
     }
 
     /// Approvals that were given before, by keys that are enrolled still.

@@ -111,6 +111,7 @@ fn probe_gateway(data: &Data, settings: &Settings) -> Result<Vec<ProbeResult>, B
         labels: settings.labels.clone(),
         roles: settings.roles.clone(),
         limits: settings.limits(),
+        qualified_only: settings.models.qualified_only,
         clock: protocol::control::ClockState::default(),
         accept: settings.jail.accept_names(),
         listeners: Vec::new(),

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use assist::{Ask, Message, Parameters, Role, Tools, trial};
 use clap::{Args, Subcommand, ValueEnum};
+use identity::LabelSet;
 use jail::spawn::Program;
 use jail::tool::Launcher;
 use jiff::Timestamp;
-use models::deployment::Lock;
+use models::deployment::{Lock, WantedDeployment};
 use protocol::worker::{Sampling, Until};
 use qualify::answers::Answers;
 use qualify::judge::{self, Place};
@@ -16,10 +17,12 @@ use qualify::make::{Wanted, make_suite};
 use qualify::repair::Repair;
 use qualify::report::{Facts, Report};
 use qualify::run::{Drawn, Settings as Run, Way, run};
-use qualify::suite::{Form, Question, Suite};
+use qualify::suite::{Form, Kind, Question, Suite};
 use tokio::sync::watch;
 
 use super::Outcome;
+use super::model::deploy::lock_of;
+use super::model::vault_lock;
 use crate::checker_process::TOOL_ARGUMENT;
 use crate::data::Data;
 use crate::output::{self, Hinted};
@@ -31,7 +34,8 @@ const SCRATCH: &str = "qualify/scratch";
 /// Where answers are kept, so that a run goes on where it was ended.
 const ANSWERS: &str = "qualify/answers.jsonl";
 
-/// Judges a deployment on suites of tasks: its answers are compiled and run with their tests, in jails.
+/// Judges a deployment, or a model that is imported and not admitted yet, on suites of tasks: its answers are compiled
+/// and run with their tests, in jails.
 ///
 /// A run takes hours. It may be ended at any time and goes on where it was; the same seed, model, engine and suite give the
 /// same answers. `cloisterd model qualify OBJECT REPORT` attaches the report to the model.
@@ -41,11 +45,19 @@ pub(crate) struct Qualify {
     #[command(subcommand)]
     other: Option<Other>,
     /// The deployment.
-    #[arg(required = true)]
+    #[arg(required_unless_present = "object")]
     deployment: Option<String>,
+    /// A model of the vault instead, promoted or not: a name, `name@version`, or digits of a digest. It serves nobody
+    /// meanwhile.
+    #[arg(long, value_name = "OBJECT", conflicts_with = "deployment")]
+    object: Option<String>,
     /// A suite, as JSON Lines (docs/qualify.md); may be repeated.
-    #[arg(long = "suite", value_name = "FILE", required = true)]
+    #[arg(long = "suite", value_name = "FILE", required_unless_present = "probes")]
     suites: Vec<PathBuf>,
+    /// The built-in probes: planted instructions in passages, and honest questions that sound like harm. They are asked
+    /// plainly.
+    #[arg(long)]
+    probes: bool,
     /// In which ways; each later one is compared with the first.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [WayName::Plain, WayName::Repair])]
     ways: Vec<WayName>,
@@ -150,6 +162,11 @@ impl Qualify {
             }
             suites.push(suite);
         }
+        if self.probes {
+            let mut suite = Suite::probes()?;
+            suite.tasks.truncate(self.tasks.unwrap_or(usize::MAX));
+            suites.push(suite);
+        }
         let lock = self.lock(&data, &settings)?;
         let Some(pinned) = compose::pinned(&data, &settings, vec![lock])?.into_iter().next() else {
             return Err("nothing is pinned".into());
@@ -210,7 +227,9 @@ impl Qualify {
                     judges: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
                 };
                 let mut report = Report::new(suite, &settings(WayName::Plain), facts);
-                for way in &self.ways {
+                // No compiler has a word on prose: there is nothing to choose by, and nothing to mend.
+                let ways = if suite.kind == Kind::Probe { &[WayName::Plain] } else { self.ways.as_slice() };
+                for way in ways {
                     let settings = settings(*way);
                     let bar = output::counted(&format!("{} {}", suite.name, settings.way_name()));
                     let ran = run(
@@ -245,6 +264,13 @@ impl Qualify {
     }
 
     fn lock(&self, data: &Data, settings: &Settings) -> Result<Lock, Box<dyn Error>> {
+        if let Some(name) = &self.object {
+            let vault = served::vault(data)?;
+            let object = vault.find(name)?;
+            let wanted = WantedDeployment::default();
+            let _lock = vault_lock(data)?;
+            return lock_of(data, settings, &vault, &object, &object.name, &wanted, &LabelSet::default());
+        }
         let locks = served::locks(data, settings, &served::verifier(data)?)?;
         let wanted = self.deployment.as_deref().unwrap_or_default();
         let lock = locks.into_iter().find(|lock| lock.alias().as_str() == wanted);
@@ -323,14 +349,18 @@ async fn draw(
     tokens_max: u32,
     syntax: Option<languages::Language>,
 ) -> Result<Drawn, String> {
+    let mut passages = Vec::new();
     let (ask, stop, until) = match question {
         Question::Complete { prompt, stop } => (Ask::Complete { prompt }, stop, Until::End),
         Question::Fill { prefix, suffix, single_line } => {
             let until = if single_line { Until::Line } else { Until::End };
             (Ask::Fill { prefix, suffix, extra: Vec::new() }, Vec::new(), until)
         }
-        Question::Chat { system, user } => {
-            let messages = vec![Message::new(Role::System, system), Message::new(Role::User, user)];
+        Question::Chat { system, user, passages: given } => {
+            passages.extend(given.into_iter().map(|given| trial::passage(given.path, given.text)));
+            let system = Some(system).filter(|system| !system.is_empty());
+            let system = system.map(|system| Message::new(Role::System, system));
+            let messages = system.into_iter().chain([Message::new(Role::User, user)]).collect();
             (Ask::Chat { messages, tools: Tools::default() }, Vec::new(), Until::End)
         }
     };
@@ -343,7 +373,7 @@ async fn draw(
         json_schema: None,
         syntax,
     };
-    let drawn = trial::draw(deployment, &ask, &parameters).await?;
+    let drawn = trial::draw(deployment, &ask, &passages, &parameters).await?;
     Ok(Drawn { text: drawn.text, tokens: drawn.tokens, ms: drawn.ms })
 }
 

@@ -36,6 +36,21 @@ const BEHIND: &str = "
 end Stacks;
 ";
 
+/// Something that can be called, and something that can not.
+const DOUBLES: &str = "\
+package Doubles is
+   function Twice (X : Integer) return Integer
+     with Pre => X in 0 .. 1000, Post => Twice'Result = 2 * X;
+end Doubles;
+";
+const KINDS: &str = "\
+generic
+   type Kind is private;
+package Kinds is
+   function Same (X : Kind) return Kind;
+end Kinds;
+";
+
 /// A server that waits for compilers as long as they take, and a source.
 struct House {
     server: Server,
@@ -55,6 +70,8 @@ impl House {
         let mut house = House { server, folder };
         house.write("src/stacks.ads", SPEC);
         house.write("src/stacks.adb", &format!("{BEFORE}{BEHIND}"));
+        house.write("src/doubles.ads", DOUBLES);
+        house.write("src/kinds.ads", KINDS);
         let folder = house.folder.to_str().unwrap();
         let mut arguments = vec!["repo", "add", folder, "--name", "stacks", "--readers", "everyone"];
         arguments.extend(more);
@@ -263,6 +280,92 @@ fn a_contract_that_does_not_hold_is_an_error() {
     assert!(remarks.contains("failed postcondition, with Twice X => "), "{answer}");
     let document = house.explain(answer["record"].as_u64().unwrap());
     assert!(document["related"].to_string().contains("gnat-run"), "{document}");
+    house.server.verify().unwrap();
+}
+
+/// A body is called as its specification in the source declares it; where there is nothing to call, no leaf says that it was not.
+#[test]
+fn a_body_is_called_as_its_source_declares_it() {
+    let house = House::new("completion_check_ms_max = 0");
+    let asked = |name: &str, value: &str| {
+        let function = if name == "Kinds" {
+            "Same (X : Kind) return Kind"
+        } else {
+            "Twice (X : Integer) return Integer"
+        };
+        let body = format!("package body {name} is\n   function {function} is ({value});\n   --  It is ");
+        json!({
+            "prefix": body, "suffix": format!("\nend {name};\n"), "candidates": 3, "agree": 2, "max_tokens": 4, "spans": 0,
+            "cloister": { "repository": "stacks", "path": format!("src/{}.adb", name.to_lowercase()) },
+        })
+    };
+    let related = |answer: &Value| house.explain(answer["record"].as_u64().unwrap())["related"].to_string();
+    let right = house.post("/v1/cloister/generate", &asked("Doubles", "X + X"));
+    assert_eq!(right["checks"][0]["errors"], 0, "{right}");
+    assert!(right["agreement"]["agree"].as_u64() >= Some(1), "{right}");
+    assert!(related(&right).contains("gnat-run"), "{right}");
+    let wrong = house.post("/v1/cloister/generate", &asked("Doubles", "if X = 3 then 3 else X + X"));
+    let remarks = wrong["checks"][0]["remarks"].to_string();
+    assert!(remarks.contains("failed postcondition from doubles.ads:3, with Twice X => "), "{wrong}");
+    let uncalled = house.post("/v1/cloister/generate", &asked("Kinds", "X"));
+    assert_eq!(
+        (&uncalled["checks"][0]["errors"], &uncalled["agreement"]),
+        (&json!(0), &Value::Null),
+        "{uncalled}"
+    );
+    assert!(!related(&uncalled).contains("gnat-run"), "{uncalled}");
+    house.server.verify().unwrap();
+}
+
+/// Files are looked at as answers are, and what the compiler's words allow is mended; no model is asked.
+#[test]
+fn files_are_looked_at_as_answers_are() {
+    let house = House::new("completion_check_ms_max = 0");
+    let right = format!("{BEFORE}Data (Onto.Top) := Item;{BEHIND}");
+    let wrong = right.replace("Item;\n", "Item\n");
+    let asked = |text: &str, path: &str| {
+        let about = json!({ "repository": "stacks", "path": path });
+        house.post("/v1/cloister/check", &json!({ "text": text, "mend": true, "cloister": about }))
+    };
+    let answer = asked(&wrong, "src/stacks.adb");
+    let check = &answer["checks"][0];
+    assert_eq!((&check["checker"], &check["errors"]), (&json!("gnat"), &json!(1)), "{answer}");
+    assert_eq!(check["against"]["source"]["name"], "stacks", "{answer}");
+    assert_eq!(answer["mended"]["text"], right, "{answer}");
+    assert_eq!(answer["mended"]["checks"][0]["errors"], 0, "{answer}");
+    let document = house.explain(answer["record"].as_u64().unwrap());
+    assert!(
+        document.to_string().contains("missing") && document.to_string().contains("Onto.Top"),
+        "{document}"
+    );
+    let answer = asked(&right, "src/stacks.adb");
+    let errors: Vec<&Value> =
+        answer["checks"].as_array().unwrap().iter().map(|check| &check["errors"]).collect();
+    assert!(!errors.is_empty() && errors.iter().all(|count| **count == 0), "{answer}");
+    assert!(answer["mended"].is_null(), "{answer}");
+    assert_eq!(asked("# Notes\n", "notes.txt")["checks"], json!([]));
+
+    // By the command, beyond any source.
+    let path = house.server.root().join("twice.adb");
+    let path = path.to_str().unwrap();
+    let text = "function Twice (X : Integer) return Integer is\nbegin\n   return X + X\nend Twice;\n";
+    fs::File::create(path).unwrap().write_all(text.as_bytes()).unwrap();
+    let run = |arguments: &[&str]| {
+        let output = house.server.cloister_output(&[&["check", path], arguments].concat()).unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, said) = run(&[]);
+    assert!(code == Some(1) && said.contains("3:16: error: missing \";\""), "{said}");
+    let (code, said) = run(&["--mend", "--format", "sarif"]);
+    let sarif: Value = serde_json::from_str(&said).unwrap();
+    let result = &sarif["runs"][0]["results"][0];
+    assert_eq!((code, &result["level"]), (Some(1), &json!("error")), "{said}");
+    let inserted = &result["fixes"][0]["artifactChanges"][0]["replacements"][0]["insertedContent"]["text"];
+    assert!(inserted.as_str().unwrap().contains("X + X;"), "{said}");
+    assert_eq!(run(&["--mend", "--write", "--fail-on", "never"]).0, Some(0));
+    assert_eq!(fs::read_to_string(path).unwrap(), text.replace("X + X\n", "X + X;\n"));
+    let (code, said) = run(&[]);
+    assert!(code == Some(0) && said.contains("[gnat-run "), "{said}");
     house.server.verify().unwrap();
 }
 

@@ -1,11 +1,12 @@
 //! Two persons erase what a third asked: their keys are OpenSSH's own, and nothing of the body's key stays.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use testkit::server::Server;
 use testkit::{http, persons, places};
+
+use crate::leftovers::{holding, wrapped_key};
 
 struct Approver {
     key: PathBuf,
@@ -27,31 +28,6 @@ impl Approver {
     }
 }
 
-/// Every file below a directory that holds these bytes.
-fn holding(directory: &Path, bytes: &[u8]) -> Vec<PathBuf> {
-    let (mut found, mut open) = (Vec::new(), vec![directory.to_owned()]);
-    while let Some(directory) = open.pop() {
-        for entry in fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                open.push(path);
-            } else if path.is_file()
-                && fs::read(&path).unwrap().windows(bytes.len()).any(|part| part == bytes)
-            {
-                found.push(path);
-            }
-        }
-    }
-    found
-}
-
-/// The wrapped keys of a leaf's body as the page of the ledger has them.
-fn wrapped(server: &Server, leaf: u64) -> Vec<u8> {
-    let page = fs::read(server.data().join("ledger/body-keys/000")).unwrap();
-    let slot = &page[usize::try_from(leaf).unwrap() * 96..][..96];
-    slot[16 + 4..92].to_vec()
-}
-
 #[test]
 fn by_two_persons() {
     let server = Server::started(places::SMALL).unwrap();
@@ -70,10 +46,10 @@ fn by_two_persons() {
     server
         .cloisterd(&["ledger", "witness", "export", "--since", "0", "--out", export.to_str().unwrap()])
         .unwrap();
-    let keys = [wrapped(&server, record), wrapped(&server, result)];
+    let keys = [wrapped_key(&server, record), wrapped_key(&server, result)];
     for key in &keys {
         assert!(key.iter().any(|byte| *byte != 0));
-        assert!(!holding(&server.data(), key).is_empty());
+        assert!(!holding(&server.data(), &[key.as_slice()]).is_empty());
     }
 
     let text = directory.path().join("erasure.txt");
@@ -102,10 +78,10 @@ fn by_two_persons() {
     assert_eq!(erased["erased"], json!([record, result]));
     assert_eq!(erased["approved_by"], json!(["ada", "grace"]));
     for key in &keys {
-        assert_eq!(holding(&server.data(), key), Vec::<PathBuf>::new());
+        assert_eq!(holding(&server.data(), &[key.as_slice()]), Vec::<PathBuf>::new());
         // Nor a part of it, nonce or key.
-        assert_eq!(holding(&server.data(), &key[..24]), Vec::<PathBuf>::new());
-        assert_eq!(holding(&server.data(), &key[24..56]), Vec::<PathBuf>::new());
+        assert_eq!(holding(&server.data(), &[&key[..24]]), Vec::<PathBuf>::new());
+        assert_eq!(holding(&server.data(), &[&key[24..56]]), Vec::<PathBuf>::new());
     }
 
     let shown = server.show(record).unwrap();

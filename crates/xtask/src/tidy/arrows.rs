@@ -146,6 +146,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "oms",
             "protocol",
             "provenance",
+            "qualify",
             "testkit",
             "tlog",
         ],

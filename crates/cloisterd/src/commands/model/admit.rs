@@ -8,6 +8,7 @@ use models::object::{Kind, Object};
 use models::vault::{Proven, Vault};
 use protocol::Digest;
 use protocol::admin::{Command, ModelStep};
+use qualify::report::{REPORT_BYTES_MAX, Report};
 
 use super::{put_proof, record, step, vault_lock};
 use crate::commands::Outcome;
@@ -18,8 +19,6 @@ use crate::{file, output, served};
 
 /// Bytes of a text that is to be signed.
 const TEXT_BYTES_MAX: usize = 64 << 10;
-/// Bytes of a qualification report.
-const REPORT_BYTES_MAX: usize = 64 << 20;
 
 /// Writes the text that two persons sign: so that an object is promoted, a deployment rolled back, weights
 /// withdrawn.
@@ -95,7 +94,7 @@ pub(crate) struct Withdraw {
     approvals: Vec<PathBuf>,
 }
 
-/// Attaches a qualification report to an object; the report is kept in the vault.
+/// Attaches a qualification report to an object: one that is of its weights, and whole. It is kept in the vault.
 #[derive(Debug, Args)]
 pub(crate) struct Qualify {
     /// A name, `name@version`, or digits of a digest.
@@ -197,11 +196,30 @@ impl Qualify {
         let vault = served::vault(data)?;
         let object = vault.find(&self.object)?;
         let report = file::read(&self.report, REPORT_BYTES_MAX)?;
+        check_report(&Report::from_json(&report)?, &object)?;
         let digest = vault.keep(&mut report.as_slice())?;
         let step = ModelStep { detail: digest.to_string(), ..step("qualified", &object) };
         record(data, &vault, step, Vec::new(), None)?;
         output::line(&format!("{}: qualified by report {digest}", object.title()))?;
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Whether a report tells of this object, and to its end.
+fn check_report(report: &Report, object: &Object) -> Result<(), Hinted> {
+    let weights = object.weights().map(|weights| weights.digest);
+    if weights != Some(report.model_digest) {
+        let what = format!("the report is about other weights, {}", report.model_digest);
+        return Err(Hinted::new(what, "`cloisterd model inspect` shows those of the object"));
+    }
+    let hint = "run the same `cloisterd qualify` once more: it goes on where it was";
+    match report.ways.iter().find(|way| !way.complete) {
+        _ if report.ways.is_empty() => Err(Hinted::new("the report tells of no way", hint)),
+        Some(way) => {
+            let what = format!("{}: {} of {} tasks are judged", way.way, way.judged, report.tasks);
+            Err(Hinted::new(what, hint))
+        }
+        None => Ok(()),
     }
 }
 

@@ -317,6 +317,56 @@ fn tried(
     Ok(Lock::Model(Box::new(Deployment { cpu_level, cpu_features, ..deployment })))
 }
 
+/// What would pin an object's deployment, promoted or not: nothing is deployed by it.
+pub(crate) fn lock_of(
+    data: &Data,
+    settings: &Settings,
+    vault: &Vault,
+    object: &Object,
+    alias: &Name,
+    wanted: &WantedDeployment,
+    labels: &LabelSet,
+) -> Result<Lock, Box<dyn Error>> {
+    if object.kind != Kind::Model {
+        let what = format!("{} is no model: only models are deployed under an alias", object.title());
+        let hint = match object.kind {
+            Kind::Corpus => {
+                "it is a corpus of known code, which answers are compared with: see `cloisterd corpus list`"
+            }
+            _ => "see `cloisterd model list`",
+        };
+        return Err(Hinted::new(what, hint).into());
+    }
+    let weights = object.weights().ok_or_else(|| format!("{} has no weights", object.title()))?;
+    let header = gguf::read(&mut File::open(vault.blob_path(&weights.digest))?)?;
+    let trained = header.context_length().and_then(|tokens| u32::try_from(tokens).ok());
+    let context_tokens = wanted.context_tokens.unwrap_or(CONTEXT_TOKENS_DEFAULT);
+    let template = sha2::Sha256::digest(header.chat_template().unwrap_or_default());
+    let deployment = Deployment {
+        schema: deployment::SCHEMA,
+        alias: alias.clone(),
+        title: object.title(),
+        object: object.digest(),
+        model: weights.digest,
+        model_bytes: weights.bytes,
+        model_name: models::shown(header.name().unwrap_or_default()),
+        architecture: header.architecture().to_owned(),
+        template: Digest(template.into()),
+        engine_build: Digest([0; 32]),
+        cpu_level: String::new(),
+        cpu_features: String::new(),
+        profile: wanted.profile.unwrap_or(EngineProfile::Reproducible),
+        // The processor is not named, so that locks stay as they were.
+        device: wanted.device.filter(|device| *device != Device::Cpu),
+        context_tokens: context_tokens.min(trained.unwrap_or(u32::MAX)),
+        slots: wanted.slots.unwrap_or(SLOTS_DEFAULT),
+        threads: wanted.threads,
+        labels: labels.names(),
+        training_data: object.training_data.clone(),
+    };
+    tried(data, settings, vault, deployment)
+}
+
 /// What `deployments.toml` would say of a lock.
 fn wanted_of(lock: &Lock) -> WantedDeployment {
     match lock {
@@ -398,48 +448,12 @@ impl<'d> Change<'d> {
         wanted: &WantedDeployment,
         labels: &LabelSet,
     ) -> Result<Lock, Box<dyn Error>> {
-        let name = wanted.model.as_deref().unwrap_or_default();
-        let object = self.vault.find(name)?;
-        if object.kind != Kind::Model {
-            let what = format!("{} is no model: only models are deployed under an alias", object.title());
-            let hint = match object.kind {
-                Kind::Corpus => {
-                    "it is a corpus of known code, which answers are compared with: see `cloisterd corpus list`"
-                }
-                _ => "see `cloisterd model list`",
-            };
-            return Err(Hinted::new(what, hint).into());
-        }
-        let weights = object.weights().ok_or_else(|| format!("{} has no weights", object.title()))?;
+        let object = self.vault.find(wanted.model.as_deref().unwrap_or_default())?;
         // Before gigabytes are read for nothing; the step itself is judged again.
-        self.promoted(&object)?;
-        let header = gguf::read(&mut File::open(self.vault.blob_path(&weights.digest))?)?;
-        let trained = header.context_length().and_then(|tokens| u32::try_from(tokens).ok());
-        let context_tokens = wanted.context_tokens.unwrap_or(CONTEXT_TOKENS_DEFAULT);
-        let template = sha2::Sha256::digest(header.chat_template().unwrap_or_default());
-        let deployment = Deployment {
-            schema: deployment::SCHEMA,
-            alias: alias.clone(),
-            title: object.title(),
-            object: object.digest(),
-            model: weights.digest,
-            model_bytes: weights.bytes,
-            model_name: models::shown(header.name().unwrap_or_default()),
-            architecture: header.architecture().to_owned(),
-            template: Digest(template.into()),
-            engine_build: Digest([0; 32]),
-            cpu_level: String::new(),
-            cpu_features: String::new(),
-            profile: wanted.profile.unwrap_or(EngineProfile::Reproducible),
-            // The processor is not named, so that locks stay as they were.
-            device: wanted.device.filter(|device| *device != Device::Cpu),
-            context_tokens: context_tokens.min(trained.unwrap_or(u32::MAX)),
-            slots: wanted.slots.unwrap_or(SLOTS_DEFAULT),
-            threads: wanted.threads,
-            labels: labels.names(),
-            training_data: object.training_data.clone(),
-        };
-        tried(self.data, &self.settings, &self.vault, deployment)
+        if object.kind == Kind::Model {
+            self.promoted(&object)?;
+        }
+        lock_of(self.data, &self.settings, &self.vault, &object, alias, wanted, labels)
     }
 
     fn promoted(&self, object: &Object) -> Result<(), Box<dyn Error>> {

@@ -1,7 +1,7 @@
 //! Models and deployments: each step of a model's way, from the medium to an alias and back.
 
 mod admit;
-mod deploy;
+pub(crate) mod deploy;
 pub(super) mod import;
 mod inspect;
 mod list;
@@ -79,7 +79,7 @@ impl Model {
 }
 
 /// Holds off other commands that change the vault.
-pub(super) fn vault_lock(data: &Data) -> Result<Lock, Box<dyn std::error::Error>> {
+pub(crate) fn vault_lock(data: &Data) -> Result<Lock, Box<dyn std::error::Error>> {
     let lock = data.lock_of("models/lock")?;
     let hint = "wait until it is done";
     Ok(lock.ok_or_else(|| Hinted::new("another command is changing the vault", hint))?)
