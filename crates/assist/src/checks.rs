@@ -136,7 +136,12 @@ impl House {
         let name = repository_name(repository?);
         let views = self.context.views(|source| may_read(asking, Verb::ReadSource, source));
         let view = views.into_iter().find(|view| view.name == name)?;
-        Some(SourceFacts { name: view.name, readers: Vec::new(), labels: view.labels })
+        Some(SourceFacts {
+            name: view.name,
+            readers: Vec::new(),
+            labels: view.labels,
+            rules_file: view.rules_file,
+        })
     }
 
     /// What checkers say in time. What comes later is recorded when it comes.

@@ -96,6 +96,7 @@ impl House {
             return Ok(Found::default());
         }
         let (ask, subject) = (request.ask.clone(), request.subject.clone());
+        let source = self.source_of(subject.repository.as_deref(), asking);
         let found = tokio::task::spawn_blocking(move || {
             let repository = subject.repository.as_deref().map(repository_name);
             let (path, repository) = (subject.path.as_deref(), repository.as_deref());
@@ -103,7 +104,16 @@ impl House {
                 Ask::Chat { messages, .. } => {
                     let question = messages.iter().rev().find(|message| message.role == Role::User);
                     let question = question.map_or("", |message| &message.content);
-                    readable.for_chat(&ChatQuery { question, path, repository })
+                    let mut found = readable.for_chat(&ChatQuery { question, path, repository })?;
+                    let rules = source.and_then(|source| Some((source.name, source.rules_file?)));
+                    if let Some((source, file)) = rules {
+                        match readable.rules(&source, &file)? {
+                            // Before what only helps: they are to be kept.
+                            Some(rules) => found.passages.insert(0, rules),
+                            None => tracing::warn!(source, file, "the coding rules are not in the index"),
+                        }
+                    }
+                    Ok(found)
                 }
                 Ask::Fill { prefix, suffix, extra } => {
                     let open: Vec<Open<'_>> = extra

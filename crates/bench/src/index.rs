@@ -69,7 +69,8 @@ pub(crate) fn measure(cache: &Path) -> Result<(), Failure> {
     }
 
     let sources = Sources::default();
-    let facts = SourceFacts { name: "all".to_owned(), readers: Vec::new(), labels: Vec::new() };
+    let facts =
+        SourceFacts { name: "all".to_owned(), readers: Vec::new(), labels: Vec::new(), rules_file: None };
     sources.set(vec![facts]);
     let begun = Instant::now();
     sources.publish("all", &asked(2).building)?;

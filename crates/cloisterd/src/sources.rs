@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use identity::LabelSet;
 use languages::Language;
@@ -50,6 +50,9 @@ const PRAGMAS: [&str; 15] = [
 /// Bytes of a pragma.
 const PRAGMA_BYTES_MAX: usize = 200;
 
+/// Bytes of the name of a file with rules.
+const FILE_NAME_BYTES_MAX: usize = 512;
+
 /// All sources, by name.
 pub(crate) type Configured = BTreeMap<String, Configuration>;
 
@@ -75,7 +78,7 @@ pub(crate) struct Configuration {
     pub(crate) rules: Rules,
 }
 
-/// A source's coding rules, as far as compilers check them.
+/// A source's coding rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Rules {
@@ -83,11 +86,14 @@ pub(crate) struct Rules {
     pub(crate) pragmas: Vec<String>,
     /// Switches, such as `-gnatyM79` or `-Wextra`.
     pub(crate) switches: Vec<String>,
+    /// A file of the source, from its root, whose words models are told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) file: Option<String>,
 }
 
 impl Rules {
     fn is_empty(&self) -> bool {
-        self.pragmas.is_empty() && self.switches.is_empty()
+        *self == Rules::default()
     }
 
     /// Why they are none.
@@ -110,6 +116,15 @@ impl Rules {
                 PRAGMAS.join(", ")
             ));
         }
+        let is_below = |file: &String| {
+            let path = Path::new(file);
+            file.len() <= FILE_NAME_BYTES_MAX
+                && !file.contains(char::is_control)
+                && path.components().all(|part| matches!(part, Component::Normal(_)))
+        };
+        if let Some(file) = self.file.as_ref().filter(|file| file.is_empty() || !is_below(file)) {
+            return Err(format!("rules.file: {file:?} is no file below the source, as docs/coding-rules.md"));
+        }
         let is_known =
             |switch: &String| Language::ALL.into_iter().any(|language| language.accepts_switch(switch));
         match self.switches.iter().find(|switch| !is_known(switch)) {
@@ -128,7 +143,12 @@ fn yes() -> bool {
 impl Configuration {
     /// What the gateway is told of it.
     pub(crate) fn facts(&self, name: &str) -> SourceFacts {
-        SourceFacts { name: name.to_owned(), readers: self.readers.clone(), labels: self.labels.clone() }
+        SourceFacts {
+            name: name.to_owned(),
+            readers: self.readers.clone(),
+            labels: self.labels.clone(),
+            rules_file: self.rules.file.clone(),
+        }
     }
 
     /// Why it is none.

@@ -23,6 +23,8 @@ pub struct SourceFacts {
     pub readers: Vec<String>,
     /// Labels that everything of it carries.
     pub labels: Vec<String>,
+    /// The file of it that holds its coding rules, from its root.
+    pub rules_file: Option<String>,
 }
 
 /// How a source stands.

@@ -38,6 +38,8 @@ pub struct SourceView {
     pub readers: Vec<String>,
     /// Its labels.
     pub labels: Vec<String>,
+    /// The file of it that holds its coding rules.
+    pub rules_file: Option<String>,
     /// How it stands.
     pub stage: Stage,
     /// What its index holds; `None` until there is one.
@@ -111,6 +113,7 @@ impl Sources {
             name: source.facts.name.clone(),
             readers: source.facts.readers.clone(),
             labels: source.facts.labels.clone(),
+            rules_file: source.facts.rules_file.clone(),
             stage: stages.get(&source.facts.name).cloned().unwrap_or(Stage::Waiting),
             summary: source.opened.as_ref().map(|opened| opened.summary.clone()),
             version: source.opened.as_ref().map(|opened| opened.version),

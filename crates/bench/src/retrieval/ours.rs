@@ -27,6 +27,7 @@ pub(crate) fn hooks(cache: &Path, corpora: &[Corpus]) -> Result<Hooks, Failure> 
         name: corpus.name.clone(),
         readers: vec![corpus.name.clone()],
         labels: Vec::new(),
+        rules_file: None,
     };
     sources.set(corpora.iter().map(facts).collect());
     let (mut bytes, mut took) = (0, Duration::ZERO);

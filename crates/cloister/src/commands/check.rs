@@ -141,28 +141,28 @@ impl Check {
         } else {
             ProgressBar::hidden()
         };
-        let (mut all, mut unknown, mut unreadable) = (Vec::new(), 0_usize, 0_usize);
+        let (mut all, mut left_out, mut unseen) = (Vec::new(), 0_usize, 0_usize);
         for path in &files {
             bar.inc(1);
-            let text = match file::read_text(path, FILE_BYTES_MAX) {
-                Ok(text) => text,
-                // What changed may be a picture; what is named is to be looked at.
-                Err(_) if !self.files.contains(path) => {
-                    unknown += 1;
-                    continue;
-                }
-                Err(failure) => {
-                    unreadable += 1;
-                    bar.suspend(|| session.output.complain(failure.message()));
-                    continue;
-                }
+            let looked = match file::read_text(path, FILE_BYTES_MAX) {
+                Ok(text) => Ok((wait(ask(&settings.client, path, &text, self.mend))?, text)),
+                Err(failure) => Err(failure.message().to_owned()),
             };
-            let answer = wait(ask(&settings.client, path, &text, self.mend))?;
-            if answer.checks.is_empty() {
-                unknown += 1;
-                continue;
+            let why = match looked {
+                Ok((answer, text)) if !answer.checks.is_empty() => {
+                    all.push(Checked { path: path.display().to_string(), answer, text });
+                    continue;
+                }
+                Ok(_) => format!("{}: the server knows no compiler for it", path.display()),
+                Err(why) => why,
+            };
+            // What changed may be a picture; what is named is to be looked at.
+            if self.files.contains(path) {
+                unseen += 1;
+                bar.suspend(|| session.output.complain(&why));
+            } else {
+                left_out += 1;
             }
-            all.push(Checked { path: path.display().to_string(), answer, text });
         }
         bar.finish_and_clear();
         match if self.json { Format::Json } else { self.format } {
@@ -176,8 +176,10 @@ impl Check {
                 session.output.say(format!("{}: mended", checked.path));
             }
         }
-        if unknown > 0 {
-            session.output.say(format!("{unknown} files were left out: in no language with a compiler here"));
+        if left_out > 0 {
+            session
+                .output
+                .say(format!("{left_out} files were left out: in no language with a compiler here"));
         }
         let partial = all.iter().filter(|checked| !checked.is_whole()).count();
         if partial > 0 {
@@ -188,7 +190,7 @@ impl Check {
             FailOn::Error => checked.has("error"),
             FailOn::Warning => checked.has("error") || checked.has("warning"),
         };
-        let fails = unreadable > 0 || partial > 0 || all.iter().any(is_against);
+        let fails = unseen > 0 || partial > 0 || all.iter().any(is_against);
         Ok(if fails { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS })
     }
 

@@ -116,6 +116,7 @@ pub(crate) fn why(passage: &Value) -> String {
     let reason = |why: &Value| match why {
         Value::String(word) => match word.as_str() {
             "similar" => "has words in common".to_owned(),
+            "rules" => "is the repository's coding rules".to_owned(),
             other => other.to_owned(),
         },
         Value::Object(one) => {

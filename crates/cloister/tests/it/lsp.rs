@@ -530,7 +530,16 @@ fn an_action_that_edits_asks_the_editor_and_tells_what_became_of_it() {
 #[test]
 fn an_edit_that_is_refused_or_late_is_not_made() {
     let place = Workplace::new();
-    let server = Server::serve(&place.socket(), always(""));
+    // The second answer waits until the text was changed.
+    let (release, released) = channel::<()>();
+    let (released, chats, answer) = (Mutex::new(released), AtomicU64::new(0), always(""));
+    let play = move |request: &Request| {
+        if path(request) == "/v1/chat/completions" && chats.fetch_add(1, Ordering::Relaxed) == 1 {
+            released.lock().unwrap().recv_timeout(Duration::from_secs(20)).unwrap();
+        }
+        answer(request)
+    };
+    let server = Server::serve(&place.socket(), play);
     let uri = file(&place, "a.ads", "");
     let mut editor = Editor::start(&place, &modern(), &Value::Null);
     editor.open(&uri, "package A is\n   X : T;\nend A;\n");
@@ -546,6 +555,10 @@ fn an_edit_that_is_refused_or_late_is_not_made() {
 
     let id = editor.request("workspace/executeCommand", &command);
     editor.edit(&uri, (0, 0), 0, "--\n");
+    // What comes behind the edit is answered behind it.
+    let place_of = json!({ "textDocument": { "uri": uri }, "position": { "line": 0, "character": 1 } });
+    editor.call("textDocument/hover", &place_of);
+    release.send(()).unwrap();
     editor.answer(id);
     let said = editor.told("window/showMessage");
     assert!(said["params"]["message"].as_str().unwrap().contains("changed meanwhile"), "{said}");

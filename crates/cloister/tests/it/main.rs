@@ -7,6 +7,7 @@ mod agent;
 mod ask;
 mod bundle;
 mod chat;
+mod check;
 mod commit_message;
 mod complete;
 mod edit;

@@ -59,6 +59,10 @@ pub(crate) struct Add {
     /// A switch for the compilers that look at its files, as -gnatyM79 or -Wextra; may be repeated.
     #[arg(long = "switch", value_name = "SWITCH", allow_hyphen_values = true)]
     switches: Vec<String>,
+    /// A file of the source that says how its code is written, as docs/coding-rules.md: its first 3 KiB go into questions about the
+    /// repository, whatever else does.
+    #[arg(long, value_name = "FILE")]
+    rules_file: Option<String>,
     /// Do not follow changes: index again only when `repo sync` says so.
     #[arg(long)]
     no_watch: bool,
@@ -161,14 +165,15 @@ impl Add {
             readers,
             labels: self.labels,
             watch: !self.no_watch,
-            rules: Rules { pragmas: self.pragmas, switches: self.switches },
+            rules: Rules { pragmas: self.pragmas, switches: self.switches, file: self.rules_file },
         };
         let detail = format!(
-            "{}{}; readers {}; labels {}",
+            "{}{}; readers {}; labels {}{}",
             source.path.display(),
             source.branch.as_ref().map(|branch| format!(", branch {branch}")).unwrap_or_default(),
             source.readers.join(","),
             source.labels.join(","),
+            source.rules.file.as_ref().map(|file| format!("; rules {file}")).unwrap_or_default(),
         );
         configured.insert(name.clone(), source);
         change(data, &opened, "repo add", &name, detail, &configured)?;

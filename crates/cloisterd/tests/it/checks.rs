@@ -72,6 +72,8 @@ impl House {
         house.write("src/stacks.adb", &format!("{BEFORE}{BEHIND}"));
         house.write("src/doubles.ads", DOUBLES);
         house.write("src/kinds.ads", KINDS);
+        fs::create_dir(house.folder.join("docs")).unwrap();
+        house.write("docs/rules.md", "# Rules\n\nNames of types end in quarrel.\n");
         let folder = house.folder.to_str().unwrap();
         let mut arguments = vec!["repo", "add", folder, "--name", "stacks", "--readers", "everyone"];
         arguments.extend(more);
@@ -356,6 +358,12 @@ fn files_are_looked_at_as_answers_are() {
     };
     let (code, said) = run(&[]);
     assert!(code == Some(1) && said.contains("3:16: error: missing \";\""), "{said}");
+    let other = house.server.root().join("notes.txt");
+    fs::File::create(&other).unwrap();
+    assert_eq!(
+        house.server.cloister_output(&["check", other.to_str().unwrap()]).unwrap().status.code(),
+        Some(1)
+    );
     let (code, said) = run(&["--mend", "--format", "sarif"]);
     let sarif: Value = serde_json::from_str(&said).unwrap();
     let result = &sarif["runs"][0]["results"][0];
@@ -372,7 +380,8 @@ fn files_are_looked_at_as_answers_are() {
 /// A repository's own rules are the compiler's, too.
 #[test]
 fn rules_of_a_source_are_checked() {
-    let rules = ["--switch", "-gnatyM20", "--pragma", "pragma Profile (Jorvik);"];
+    let rules =
+        ["--switch", "-gnatyM20", "--pragma", "pragma Profile (Jorvik);", "--rules-file", "docs/rules.md"];
     let house = House::with("completion_check_ms_max = 60000", &rules);
     let answer = house.post(
         "/v1/cloister/generate",
@@ -384,7 +393,22 @@ fn rules_of_a_source_are_checked() {
     let remarks = answer["checks"][0]["remarks"].to_string();
     assert!(remarks.contains("line is too long"), "{answer}");
     let listed = fs::read_to_string(house.server.data().join("sources.toml")).unwrap();
-    assert!(listed.contains("Jorvik"), "{listed}");
+    assert!(listed.contains("Jorvik") && listed.contains("docs/rules.md"), "{listed}");
+    // Its words go into chats about the repository, and into no others.
+    let chat = |repository: &str| {
+        let message = json!([{ "role": "user", "content": "Write a type." }]);
+        let about = json!({ "repository": repository });
+        let answer = house.post(
+            "/v1/chat/completions",
+            &json!({ "messages": message, "max_tokens": 4, "cloister": about }),
+        );
+        let document = house.explain(answer["cloister"]["record"].as_u64().unwrap()).to_string();
+        (document.contains(r#"why\":[\"rules\"]"#), document.contains("quarrel"), answer)
+    };
+    let (is_told, has_words, answer) = chat("stacks");
+    assert!(is_told && has_words, "{answer}");
+    assert!(answer["cloister"]["sources"].to_string().contains("docs/rules.md"), "{answer}");
+    assert!(!chat("other").0);
     // What would reach beyond the text is refused when it is said.
     for wrong in ["-gnatec=/etc/passwd", "-fplugin=evil.so", "@file"] {
         let folder = house.folder.to_str().unwrap();
@@ -392,6 +416,12 @@ fn rules_of_a_source_are_checked() {
         let refused =
             house.server.cloisterd(&["repo", "add", folder, "--name", "other", &switch]).unwrap_err();
         assert!(refused.to_string().contains("rules.switches"), "{refused}");
+    }
+    for wrong in ["../rules.md", "/etc/passwd", ""] {
+        let folder = house.folder.to_str().unwrap();
+        let arguments = ["repo", "add", folder, "--name", "other", "--rules-file", wrong];
+        let refused = house.server.cloisterd(&arguments).unwrap_err();
+        assert!(refused.to_string().contains("rules.file"), "{refused}");
     }
 }
 

@@ -420,6 +420,59 @@ fn ada_that_behaves_the_same_has_the_same_note() {
     }
 }
 
+/// What has an end of its own stands between what is called, and is not called.
+#[test]
+fn nested_units_are_passed_over() {
+    let nested = "   package Inner is
+      type Deep is range 0 .. 3;
+      function Largest (Of_Deep : Deep) return Deep is (Of_Deep);
+   end Inner;
+   generic
+      type Kind is private;
+      with function Image (X : Kind) return String is <>;
+   function Told (X : Kind) return String;
+   generic
+      type Kind is (<>);
+   package Kinds is
+      procedure Largest (X : in out Kind) is null;
+   end Kinds;
+   package Colours is new Kinds (Colour);
+   protected Guard is
+      procedure Largest;
+   private
+      Held : Small := 0;
+   end Guard;
+   task Watch;
+";
+    let text = LISTS.replacen("   function Largest", &format!("{nested}   function Largest"), 1).replacen(
+        "package body Lists is\n",
+        "package body Lists is
+   function Told (X : Kind) return String is (Image (X));
+   protected body Guard is
+      procedure Largest is
+      begin
+         Held := 1;
+      end Largest;
+   end Guard;
+   task body Watch is
+   begin
+      null;
+   end Watch;
+",
+        1,
+    );
+    let judged = |text: &str| alone(Language::Ada, "gnat-run", None, text);
+    let (all, some) = (judged(LISTS), judged(&text));
+    assert!(some.len() == 1 && some[0].severity == Severity::Note, "{some:?}");
+    assert_eq!(some, all);
+    // One whose end does not say its name: nothing behind it is called.
+    let unnamed = text.replace("end Guard;\n   task Watch", "end;\n   task Watch");
+    let (project, rules) = (Project::default(), Rules::default());
+    let unit =
+        Unit { language: Language::Ada, file_name: None, text: &unnamed, project: &project, rules: &rules };
+    assert!(Language::driver(&unit).is_none());
+}
+
 /// A package whose type is private: what is kept goes from call to call.
 const QUEUES: &str = "package Queues is
    Capacity : constant := 5;

@@ -139,6 +139,8 @@ pub enum Why {
     Uses(String),
     /// Its file is named in the question.
     Named(String),
+    /// It is the coding rules of the repository that is asked about.
+    Rules,
 }
 
 /// What looking things up cost. It depends on what somebody may read only.

@@ -18,6 +18,8 @@ const COUNT_MAX: usize = 100;
 const FILE_CHUNKS_MAX: usize = 20_000;
 /// Lines that are read at once.
 const LINES_MAX: u32 = 2000;
+/// Bytes of coding rules that go into a prompt.
+const RULES_BYTES_MAX: usize = 3 << 10;
 
 /// Where a name is defined.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -173,6 +175,43 @@ impl Readable {
             }
         }
         Ok(Some(read))
+    }
+
+    /// The beginning of a file as a source's coding rules, whole lines of at most 3 KiB; `None` where there is no such file for
+    /// this person.
+    pub fn rules(&self, source: &str, path: &str) -> Result<Option<Passage>, IndexError> {
+        let Some(read) = self.read(source, path, 1, LINES_MAX)? else { return Ok(None) };
+        let mut end = 0;
+        for line in read.text.split_inclusive('\n') {
+            if end + line.len() > RULES_BYTES_MAX {
+                break;
+            }
+            end += line.len();
+        }
+        let text = read.text.get(..end).unwrap_or_default().to_owned();
+        if text.trim().is_empty() {
+            return Ok(None);
+        }
+        let labels = self.opened().find(|(one, _)| one.facts.name == source);
+        Ok(Some(Passage {
+            source: read.source,
+            revision: read.revision,
+            path: read.path,
+            language: String::new(),
+            first_line: read.first_line,
+            last_line: u32::try_from(text.lines().count()).unwrap_or(u32::MAX).min(read.last_line),
+            parts: Vec::new(),
+            page: None,
+            page_label: None,
+            headings: Vec::new(),
+            place: String::new(),
+            name: String::new(),
+            text,
+            score: 0.0,
+            why: vec![Why::Rules],
+            labels: labels.map(|(one, _)| one.facts.labels.clone()).unwrap_or_default(),
+            suspicious: None,
+        }))
     }
 
     /// Pieces of files whose path ends so, those with the words first.

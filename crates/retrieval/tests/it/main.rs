@@ -84,7 +84,7 @@ impl Lab {
 
 pub(crate) fn facts(name: &str, readers: &[&str]) -> SourceFacts {
     let readers = readers.iter().map(ToString::to_string).collect();
-    SourceFacts { name: name.to_owned(), readers, labels: Vec::new() }
+    SourceFacts { name: name.to_owned(), readers, labels: Vec::new(), rules_file: None }
 }
 
 pub(crate) fn git(root: &Path, arguments: &[&str]) -> String {

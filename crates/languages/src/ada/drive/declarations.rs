@@ -130,9 +130,10 @@ impl<'t> Reader<'_, 't> {
         before.into_iter().any(|at| self.words.is(at, "generic"))
     }
 
-    /// The declarations from there on, up to a private part, the end, or what has an end of its own.
+    /// The declarations from there on, up to a private part or the end; what has an end of its own is passed over.
     fn visible(&mut self, mut at: usize) -> Vec<Subprogram<'t>> {
-        const ENDS: [&str; 7] = ["private", "end", "package", "generic", "protected", "task", "begin"];
+        const ENDS: [&str; 3] = ["private", "end", "begin"];
+        const NESTED: [&str; 4] = ["package", "generic", "protected", "task"];
         let words = self.words;
         let mut found = Vec::new();
         let is_over = |at: usize| at >= words.lexemes.len() || ENDS.iter().any(|word| words.is(at, word));
@@ -146,10 +147,42 @@ impl<'t> Reader<'_, 't> {
                 }
             } else if words.is(at, "function") || words.is(at, "procedure") {
                 found.extend(self.subprogram(at, behind));
+            } else if NESTED.iter().any(|word| words.is(at, word)) {
+                match self.behind_nested(at) {
+                    Some(nested) => behind = nested,
+                    None => break,
+                }
             }
             at = behind.max(at + 1);
         }
         found
+    }
+
+    /// Behind a nested package, protected unit or task, or a generic one; `None` where its end cannot be told.
+    fn behind_nested(&self, mut at: usize) -> Option<usize> {
+        let words = self.words;
+        if words.is(at, "generic") {
+            at += 1;
+            while !["package", "function", "procedure"].iter().any(|word| words.is(at, word)) {
+                at = Some(words.behind_semicolon(at)).filter(|behind| *behind < words.lexemes.len())?;
+            }
+            if !words.is(at, "package") {
+                return Some(words.behind_semicolon(at));
+            }
+        }
+        let (_, behind) = words.name(at + 1 + usize::from(words.is(at + 1, "type")))?;
+        let semicolon = words.behind_semicolon(behind);
+        // `task T;`, `package P renames Q;`, `package P is new G (…);`
+        let is = (behind..semicolon).find(|at| words.is(*at, "is"));
+        let Some(is) = is.filter(|is| !(words.is(at, "package") && words.is(is + 1, "new"))) else {
+            return Some(semicolon);
+        };
+        let name = self.word(behind - 1)?;
+        // Before any body: there it would be another's.
+        let end = (is..words.lexemes.len())
+            .take_while(|at| !words.is(*at, "body"))
+            .find(|at| words.is(*at, "end") && self.is_word(at + 1, name))?;
+        Some(words.behind_semicolon(end))
     }
 
     /// Those whose private types have a value from the beginning, and which of them give it where the type itself does not.
