@@ -24,6 +24,9 @@ use crate::{Ask, House, Refusal, Request};
 
 /// Code blocks of an answer that are looked at.
 const BLOCKS_MAX: usize = 8;
+/// So long a whole text waits for what a compiler needs of its source, once after a start: the library of a large project.
+const PREPARED_IN: Duration = Duration::from_secs(60);
+const PREPARED_POLL: Duration = Duration::from_millis(500);
 /// Remarks that an answer and its record carry.
 const REMARKS_MAX: usize = 50;
 
@@ -57,6 +60,9 @@ pub struct Check {
     /// Milliseconds that it took.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ms: Option<u64>,
+    /// What it needs was being made still.
+    #[serde(skip)]
+    is_early: bool,
     #[serde(skip)]
     command: Vec<String>,
     /// It still runs, and is recorded when it ends.
@@ -222,7 +228,13 @@ impl House {
         text: &str,
     ) -> Option<(Vec<Check>, Vec<Diagnostic>)> {
         let text = whole.text(text);
-        let (check, mut said) = self.judge(&text, self.checker(text.language)?).await;
+        let checker = self.checker(text.language)?;
+        let (mut check, mut said) = self.judge(&text, checker).await;
+        let began = tokio::time::Instant::now();
+        while check.is_early && began.elapsed() < PREPARED_IN {
+            tokio::time::sleep(PREPARED_POLL).await;
+            (check, said) = self.judge(&text, checker).await;
+        }
         let is_clean = check.reason.is_none() && !said.iter().any(|one| one.severity == Severity::Error);
         let mut checks = vec![check];
         let (project, rules) = (Project::default(), Rules::default());
@@ -305,7 +317,9 @@ impl House {
             (Ok(after), Ok(before)) => (after, before),
             (Err(NotChecked::NothingToSay), _) => return None,
             (Err(error), _) | (_, Err(error)) => {
-                return Some((Check::not_run(text, checker, error.to_string()), Vec::new()));
+                let is_early = matches!(error, NotChecked::NotYet(_));
+                let check = Check::not_run(text, checker, error.to_string());
+                return Some((Check { is_early, ..check }, Vec::new()));
             }
         };
         let version = self.checkers.toolchains().into_iter().find(|toolchain| {
@@ -442,6 +456,7 @@ impl Check {
             errors_before: 0,
             remarks: Vec::new(),
             ms: None,
+            is_early: false,
             command: Vec::new(),
             is_pending: false,
         }

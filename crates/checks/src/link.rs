@@ -38,6 +38,9 @@ pub enum NotChecked {
     /// It says why.
     #[error("{0}")]
     NotRun(String),
+    /// What it needs is being made: it says what.
+    #[error("{0}")]
+    NotYet(String),
     /// The checker is none for such a text.
     #[error("this checker has nothing to say of such a text")]
     NothingToSay,
@@ -75,6 +78,7 @@ impl Checkers {
                 let (id, outcome) = match receive(&mut reading).await {
                     Some(FromChecker::Ran { id, ran }) => (id, Ok(ran)),
                     Some(FromChecker::NotRun { id, reason }) => (id, Err(NotChecked::NotRun(plain(&reason)))),
+                    Some(FromChecker::NotYet { id, reason }) => (id, Err(NotChecked::NotYet(plain(&reason)))),
                     Some(FromChecker::NothingToSay { id }) => (id, Err(NotChecked::NothingToSay)),
                     Some(FromChecker::Ready { .. }) | None => break,
                 };

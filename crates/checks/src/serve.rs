@@ -86,6 +86,15 @@ struct Server {
     known: Mutex<HashMap<(String, Language), Known>>,
 }
 
+/// What came of an order.
+enum CarriedOut {
+    Ran(Box<Ran>),
+    /// What it needs is being made.
+    NotYet(String),
+    /// The checker is none for such a text.
+    NothingToSay,
+}
+
 /// What an order's text is checked against.
 struct Surroundings {
     project: Project,
@@ -129,8 +138,9 @@ pub fn serve(stream: UnixStream, serving: Serving) -> io::Result<()> {
                         .unwrap_or_else(|_| Err("the check broke off".to_owned())),
                 };
                 let outcome = match ran {
-                    Ok(Some(ran)) => FromChecker::Ran { id, ran },
-                    Ok(None) => FromChecker::NothingToSay { id },
+                    Ok(CarriedOut::Ran(ran)) => FromChecker::Ran { id, ran: *ran },
+                    Ok(CarriedOut::NotYet(reason)) => FromChecker::NotYet { id, reason },
+                    Ok(CarriedOut::NothingToSay) => FromChecker::NothingToSay { id },
                     Err(reason) => FromChecker::NotRun { id, reason },
                 };
                 if tell(&writing, &outcome).is_err() {
@@ -155,8 +165,7 @@ fn unit<'a>(order: &'a Order, language: Language, project: &'a Project, rules: &
 }
 
 impl Server {
-    /// `None`: the checker is none for such a text.
-    fn carry_out(self: &Arc<Server>, order: &Order) -> Result<Option<Ran>, String> {
+    fn carry_out(self: &Arc<Server>, order: &Order) -> Result<CarriedOut, String> {
         let started = Instant::now();
         let language = Language::from_name(&order.language).ok_or("no such language")?;
         let checker = language.checkers().iter().find(|checker| checker.name == order.checker);
@@ -169,23 +178,26 @@ impl Server {
             return Err(on_one_line(&NotRun::Missing { programs: missing, package: checker.package }));
         }
         let Surroundings { project, listed, library, against } =
-            self.surroundings(order, language, checker)?;
+            match self.surroundings(order, language, checker) {
+                Ok(surroundings) => surroundings,
+                Err(reason) => return Ok(CarriedOut::NotYet(reason)),
+            };
         let rules = order.source.as_deref().map(&self.serving.rules).unwrap_or_default();
         let unit = unit(order, language, &project, &rules);
-        let Some(plan) = checker.plan(&unit) else { return Ok(None) };
+        let Some(plan) = checker.plan(&unit) else { return Ok(CarriedOut::NothingToSay) };
         let copies = listed.iter().filter_map(|listed| Some(listed.copies.as_ref().ok()?.root.clone()));
         let read_only: Vec<PathBuf> = copies.chain(project.library.clone()).collect();
         let outcome = self.serving.runner.run(&plan, &read_only, Limits::default());
         drop((listed, library));
         let outcome = outcome.map_err(|error| on_one_line(&error))?;
-        Ok(Some(Ran {
+        Ok(CarriedOut::Ran(Box::new(Ran {
             succeeded: succeeded(&outcome),
             ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             command: command(plan.program, &plan.arguments),
             against,
             stdout: outcome.stdout.bytes,
             stderr: outcome.stderr.bytes,
-        }))
+        })))
     }
 
     /// What the order's text is checked against; an error when that is still being made.

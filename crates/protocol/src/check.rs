@@ -54,6 +54,13 @@ pub enum FromChecker {
         /// Why, on one line.
         reason: String,
     },
+    /// What it needs is being made: the same order may be carried out in a while.
+    NotYet {
+        /// [`Order::id`].
+        id: u64,
+        /// What, on one line.
+        reason: String,
+    },
     /// The checker is none for such a text, as it stands in its source: there is nothing to run.
     NothingToSay {
         /// [`Order::id`].
