@@ -88,15 +88,20 @@ impl House {
         self.context.readable(|source| may_read(asking, verb, source))
     }
 
-    /// What helps with a request; nothing where nothing may.
-    pub(crate) async fn retrieve(&self, request: &Request, asking: &Asking<'_>) -> Result<Found, Refusal> {
+    /// What helps with a request; nothing where nothing may. `source` is the one that it is about.
+    pub(crate) async fn retrieve(
+        &self,
+        request: &Request,
+        asking: &Asking<'_>,
+        source: Option<&SourceFacts>,
+    ) -> Result<Found, Refusal> {
         let wanted = request.context && !matches!(request.ask, Ask::Complete { .. });
         let readable = self.readable(asking, Verb::ReadSource);
         if !wanted || readable.is_empty() {
             return Ok(Found::default());
         }
         let (ask, subject) = (request.ask.clone(), request.subject.clone());
-        let source = self.source_of(subject.repository.as_deref(), asking);
+        let rules = source.and_then(|source| Some((source.name.clone(), source.rules_file.clone()?)));
         let found = tokio::task::spawn_blocking(move || {
             let repository = subject.repository.as_deref().map(repository_name);
             let (path, repository) = (subject.path.as_deref(), repository.as_deref());
@@ -105,7 +110,6 @@ impl House {
                     let question = messages.iter().rev().find(|message| message.role == Role::User);
                     let question = question.map_or("", |message| &message.content);
                     let mut found = readable.for_chat(&ChatQuery { question, path, repository })?;
-                    let rules = source.and_then(|source| Some((source.name, source.rules_file?)));
                     if let Some((source, file)) = rules {
                         match readable.rules(&source, &file)? {
                             // Before what only helps: they are to be kept.

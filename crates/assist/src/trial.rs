@@ -25,25 +25,7 @@ const SOURCE: &str = "suite";
 
 /// A piece of a file for a trial's prompt: where it is, and its text.
 pub fn passage(path: String, text: String) -> Passage {
-    Passage {
-        source: SOURCE.to_owned(),
-        revision: String::new(),
-        path,
-        language: String::new(),
-        first_line: 0,
-        last_line: 0,
-        parts: Vec::new(),
-        page: None,
-        page_label: None,
-        headings: Vec::new(),
-        place: String::new(),
-        name: String::new(),
-        text,
-        score: 0.0,
-        why: Vec::new(),
-        labels: Vec::new(),
-        suspicious: None,
-    }
+    Passage::of_text(SOURCE.to_owned(), path, text)
 }
 
 /// Draws one answer, all the passages in its prompt. An error says why there is none.

@@ -56,12 +56,12 @@ pub(crate) async fn walk(house: Arc<House>, request: Request, mut delivery: Deli
         let _place = house.admit(request.dialect, &principal)?;
         let time_unix_s = (house.outside.now_unix_s)();
         let tokens_max = house.tokens_max(&request, &deployment);
-        let found = house.retrieve(&request, &asking).await?;
+        let source = house.source_of(request.subject.repository.as_deref(), &asking);
+        let found = house.retrieve(&request, &asking, source.as_ref()).await?;
         let prompt = house.prompt(&request, &principal, &deployment, &found, time_unix_s, tokens_max).await?;
         // An answer carries the labels of all that went into it; all of it, this person may read.
         let labels = labels.join(&context::labels_of(prompt.chosen(&found))?);
         // So do the words of a compiler that reads a source's files.
-        let source = house.source_of(request.subject.repository.as_deref(), &asking);
         let labels = labels.join(&context::labels_of_source(source.as_ref())?);
         // And what is said of known code.
         let known = house.known(&request, &asking, prompt.chosen(&found))?;

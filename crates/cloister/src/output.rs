@@ -7,6 +7,7 @@
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 /// Where a command writes.
@@ -130,6 +131,15 @@ impl Output {
     /// Whether stdout is a terminal.
     pub(crate) fn is_terminal(&self) -> bool {
         self.terminal
+    }
+
+    /// A bar over so many files; hidden where there is one, or nobody looks.
+    pub(crate) fn files_bar(&self, files: usize) -> ProgressBar {
+        if files < 2 || !self.shows_progress() {
+            return ProgressBar::hidden();
+        }
+        let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} files {eta}");
+        ProgressBar::new(files as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
     }
 
     /// Whether talk is wanted and stderr is a terminal: whether a progress bar makes sense.

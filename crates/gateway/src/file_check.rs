@@ -3,11 +3,9 @@
 //! `{"text": "…", "language": "ada", "mend": true, "cloister": {"repository": …, "path": …}}`; answered with `checks`, as every answer
 //! has them, and with `mended` where something could be.
 
-use assist::{CheckedFile, FileCheck};
+use assist::FileCheck;
 use languages::Language;
-use protocol::RecordNumber;
 use protocol::check::TEXT_BYTES_MAX;
-use serde_json::{Value, json};
 
 use crate::fields::{DialectError, Fields};
 use crate::parameters::subject;
@@ -30,13 +28,6 @@ pub(crate) fn parse(body: &[u8]) -> Result<FileCheck, DialectError> {
         None => None,
     };
     Ok(FileCheck { subject: subject(&fields)?, language, text, mend: fields.flag("mend")? })
-}
-
-/// The answer's body.
-pub(crate) fn answer(record: RecordNumber, checked: &CheckedFile) -> Value {
-    let mut answer = json!(checked);
-    answer["record"] = json!(record);
-    answer
 }
 
 #[cfg(test)]

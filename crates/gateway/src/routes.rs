@@ -386,6 +386,12 @@ async fn look_up<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> R
     }
 }
 
+/// What a lookup found, with its record.
+fn looked_up(record: RecordNumber, mut found: serde_json::Value) -> Response<Body> {
+    found["record"] = json!(record);
+    with_headers(json_response(StatusCode::OK, &found), &[record], None, None)
+}
+
 /// What a text has in common with known code.
 async fn trace<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> Response<Body> {
     let credential = credential(&request);
@@ -400,10 +406,7 @@ async fn trace<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -> Res
         Ok(app.walk.trace(&credential, asked).await?)
     };
     match traced.await {
-        Ok((record, provenance)) => {
-            let response = json_response(StatusCode::OK, &trace::answer(record, &provenance));
-            with_headers(response, &[record], None, None)
-        }
+        Ok((record, provenance)) => looked_up(record, json!(provenance)),
         Err(fault) => fault.into_response(Shape::OpenAi),
     }
 }
@@ -422,10 +425,7 @@ async fn check_file<W: Walk>(State(app): State<Arc<App<W>>>, request: Request) -
         Ok(app.walk.check_file(&credential, asked).await?)
     };
     match checked.await {
-        Ok((record, checked)) => {
-            let response = json_response(StatusCode::OK, &file_check::answer(record, &checked));
-            with_headers(response, &[record], None, None)
-        }
+        Ok((record, checked)) => looked_up(record, json!(checked)),
         Err(fault) => fault.into_response(Shape::OpenAi),
     }
 }

@@ -2,9 +2,7 @@
 //!
 //! `{"text": "…", "repository": "name"}`; answered with what every answer has as `cloister.provenance`.
 
-use assist::{Provenance, TRACE_BYTES_MAX, Trace};
-use protocol::RecordNumber;
-use serde_json::{Value, json};
+use assist::{TRACE_BYTES_MAX, Trace};
 
 use crate::fields::{DialectError, Fields};
 
@@ -27,13 +25,6 @@ pub(crate) fn parse(body: &[u8]) -> Result<Trace, DialectError> {
         return Err(fields.error("repository", &format!("is longer than {REPOSITORY_BYTES_MAX} bytes")));
     }
     Ok(Trace { text, repository })
-}
-
-/// The answer's body.
-pub(crate) fn answer(record: RecordNumber, provenance: &Provenance) -> Value {
-    let mut answer = json!(provenance);
-    answer["record"] = json!(record);
-    answer
 }
 
 #[cfg(test)]

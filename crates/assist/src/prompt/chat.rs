@@ -52,21 +52,23 @@ pub(super) async fn fitting(
     let has_rules = passages.iter().any(are_rules);
     let framed: Vec<String> = passages.iter().map(frame).collect();
     let text = |text: &str| vec![Part::Text(text.to_owned())];
-    let mut texts = vec![text(OPENING), text(CLOSING), text(if has_rules { RULES } else { "" })];
+    let around = [OPENING, CLOSING, if has_rules { RULES } else { "" }];
+    let mut texts: Vec<Vec<Part>> = around.into_iter().map(text).collect();
     texts.extend(framed.iter().map(|framed| text(framed)));
     texts.extend(messages.iter().map(|message| text(&message.content)));
     texts.extend(messages.iter().flat_map(|message| &message.tool_calls).map(|call| text(&call.arguments)));
     texts.extend(tools.iter().map(|tool| text(&serde_json::to_string(tool).unwrap_or_default())));
     let counts: Vec<usize> = worker.tokenize_all(texts).await?.iter().map(Vec::len).collect();
-    let (frames, conversation) = counts.split_at(counts.len().min(3 + passages.len()));
+    let (around, counts) = counts.split_at(counts.len().min(around.len()));
+    let (frames, conversation) = counts.split_at(counts.len().min(passages.len()));
     // A conversation is never cut: passages get what it leaves.
     let taken: usize = conversation.iter().map(|count| count + FRAME_TOKENS).sum();
     let left = rooms.whole.saturating_sub(taken) / ROOM_SHARE;
     let mut room = rooms.context.min(left);
-    let mut tokens: usize = frames.iter().take(3).sum();
+    let mut tokens: usize = around.iter().sum();
     room = room.saturating_sub(tokens);
     let mut chosen = Vec::new();
-    for (index, count) in frames.iter().skip(3).enumerate() {
+    for (index, count) in frames.iter().enumerate() {
         let count = count + FRAME_TOKENS;
         if count <= room {
             room -= count;

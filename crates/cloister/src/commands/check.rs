@@ -5,14 +5,13 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use client::{Check as Opinion, Client, Subject};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
 use super::{Session, wait};
 use crate::checks;
 use crate::failure::{EXIT_FAILED, Failure};
 use crate::hunks::Change;
-use crate::{file, git, subject};
+use crate::{fences, file, git, subject};
 
 /// Bytes of one file, as the server takes it.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -119,12 +118,6 @@ impl Checked {
         let mut remarks = self.answer.checks.iter().flat_map(|check| &check.remarks);
         remarks.any(|remark| remark.severity == severity)
     }
-
-    /// What would be mended.
-    fn change(&self) -> Option<Change> {
-        let mended = self.answer.mended.as_ref()?;
-        Some(Change::new(&self.path, self.text.clone(), mended.text.clone()))
-    }
 }
 
 impl Check {
@@ -134,13 +127,7 @@ impl Check {
             files.extend(git::changed(Path::new("."), base)?);
         }
         let settings = session.settings()?;
-        let bar = if session.output.shows_progress() && files.len() > 1 {
-            let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} files {eta}");
-            ProgressBar::new(files.len() as u64)
-                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        } else {
-            ProgressBar::hidden()
-        };
+        let bar = session.output.files_bar(files.len());
         let (mut all, mut left_out, mut unseen) = (Vec::new(), 0_usize, 0_usize);
         for path in &files {
             bar.inc(1);
@@ -148,6 +135,7 @@ impl Check {
                 Ok(text) => Ok((wait(ask(&settings.client, path, &text, self.mend))?, text)),
                 Err(failure) => Err(failure.message().to_owned()),
             };
+            let unreadable = looked.is_err();
             let why = match looked {
                 Ok((answer, text)) if !answer.checks.is_empty() => {
                     all.push(Checked { path: path.display().to_string(), answer, text });
@@ -156,8 +144,8 @@ impl Check {
                 Ok(_) => format!("{}: the server knows no compiler for it", path.display()),
                 Err(why) => why,
             };
-            // What changed may be a picture; what is named is to be looked at.
-            if self.files.contains(path) {
+            // What changed may be a picture; what is named, or is source by its name, is to be looked at.
+            if self.files.contains(path) || unreadable && !fences::language(path).is_empty() {
                 unseen += 1;
                 bar.suspend(|| session.output.complain(&why));
             } else {
@@ -171,15 +159,15 @@ impl Check {
             Format::Sarif => session.output.json(&sarif::document(&all))?,
         }
         if self.write {
-            for (checked, change) in all.iter().filter_map(|one| Some((one, one.change()?))) {
-                file::replace(Path::new(&checked.path), change.old().as_bytes(), mended(checked).as_bytes())?;
+            for (checked, mended) in all.iter().filter_map(|one| Some((one, one.answer.mended.as_ref()?))) {
+                file::replace(Path::new(&checked.path), checked.text.as_bytes(), mended.text.as_bytes())?;
                 session.output.say(format!("{}: mended", checked.path));
             }
         }
         if left_out > 0 {
-            session
-                .output
-                .say(format!("{left_out} files were left out: in no language with a compiler here"));
+            session.output.say(format!(
+                "{left_out} files were left out: no text, or in no language with a compiler here"
+            ));
         }
         let partial = all.iter().filter(|checked| !checked.is_whole()).count();
         if partial > 0 {
@@ -200,24 +188,21 @@ impl Check {
             for line in checks::lines(&checked.answer.checks) {
                 session.output.line(line)?;
             }
-            if let (Some(change), Some(mended)) = (checked.change(), &checked.answer.mended) {
+            if let Some(mended) = &checked.answer.mended {
                 let left: u32 = mended.checks.iter().map(|check| check.errors).sum();
                 session.output.say(format!(
                     "{}: {}; {left} errors are left",
                     checked.path,
                     mended.what.join(", ")
                 ));
-                change.show(&mut session.output)?;
+                Change::new(&checked.path, checked.text.clone(), mended.text.clone())
+                    .show(&mut session.output)?;
             }
         }
         let with_errors = all.iter().filter(|checked| checked.has("error")).count();
         session.output.say(format!("{with_errors} of {} files have errors", all.len()));
         Ok(())
     }
-}
-
-fn mended(checked: &Checked) -> &str {
-    checked.answer.mended.as_ref().map_or(checked.text.as_str(), |mended| mended.text.as_str())
 }
 
 async fn ask(client: &Client, path: &Path, text: &str, mend: bool) -> Result<Answer, Failure> {

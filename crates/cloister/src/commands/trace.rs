@@ -8,7 +8,6 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 use client::{Client, Provenance};
 use ignore::WalkBuilder;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::{Session, wait};
@@ -131,14 +130,7 @@ impl Trace {
         };
         let format = if self.json { Format::Json } else { self.format };
         let (texts, left_out) = self.texts()?;
-        let bar = if session.output.shows_progress() && texts.len() > 1 {
-            let template = "{wide_bar} {pos}/{len} files {eta}";
-            let style = ProgressStyle::with_template(template);
-            ProgressBar::new(texts.len() as u64)
-                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        } else {
-            ProgressBar::hidden()
-        };
+        let bar = session.output.files_bar(texts.len());
         let mut all = Vec::new();
         let mut unreadable = 0_usize;
         for (path, shown) in texts {

@@ -67,6 +67,14 @@ fn what_is_said_is_told_and_mended() {
         (&asked["text"], &asked["mend"], &asked["cloister"]["path"]),
         (&json!(WRONG), &json!(true), &json!("wrong.adb"))
     );
+    // It is for `git apply`, with what stands around it.
+    let patch = place.write("mended.patch", &run.out);
+    let elsewhere = place.path("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    place.write("elsewhere/wrong.adb", WRONG);
+    let apply = ["apply", "--unsafe-paths", patch.to_str().unwrap()];
+    assert!(Command::new("git").args(apply).current_dir(&elsewhere).status().unwrap().success());
+    assert_eq!(place.read("elsewhere/wrong.adb"), right());
     // Nothing was written, until that is said.
     assert_eq!(place.read("wrong.adb"), WRONG);
     place.run(&["check", "wrong.adb", "--write"]).check(2);
@@ -110,13 +118,16 @@ fn what_changed_is_looked_at() {
     place.write("new.adb", right());
     place.write("prose.txt", PROSE);
     let run = place.run(&["check", "--changed", "--json"]).check(0);
-    run.says("files were left out: in no language with a compiler here");
+    run.says("files were left out: no text, or in no language with a compiler here");
     let document: Value = serde_json::from_str(&run.out).unwrap();
     let files = document["files"].as_array().unwrap();
     assert!(
         files.iter().any(|file| file["path"] == "new.adb") && !run.out.contains("kept.adb"),
         "{document}"
     );
+    // Source that cannot be read is no picture.
+    place.write("latin.adb", b"--  Z\xfcrich\n");
+    place.run(&["check", "--changed"]).check(1).says("latin.adb");
     place.run(&["check", "--changed=--output=x"]).check(2);
 }
 

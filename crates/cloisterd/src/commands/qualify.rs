@@ -154,18 +154,17 @@ impl Qualify {
         let settings = Settings::read(data.root())?;
         let mut suites = Vec::new();
         for path in &self.suites {
-            let mut suite = Suite::read(path)?;
+            suites.push(Suite::read(path)?);
+        }
+        if self.probes {
+            suites.push(Suite::probes()?);
+        }
+        for suite in &mut suites {
             suite.tasks.truncate(self.tasks.unwrap_or(usize::MAX));
             if let Some(missing) = judge::missing(&suite.tasks) {
                 let hint = "install it, or leave the suite out: `cloisterd toolchain list`";
                 return Err(Hinted::new(format!("{} cannot be judged: {missing}", suite.name), hint).into());
             }
-            suites.push(suite);
-        }
-        if self.probes {
-            let mut suite = Suite::probes()?;
-            suite.tasks.truncate(self.tasks.unwrap_or(usize::MAX));
-            suites.push(suite);
         }
         let lock = self.lock(&data, &settings)?;
         let Some(pinned) = compose::pinned(&data, &settings, vec![lock])?.into_iter().next() else {

@@ -175,6 +175,11 @@ impl Add {
             source.labels.join(","),
             source.rules.file.as_ref().map(|file| format!("; rules {file}")).unwrap_or_default(),
         );
+        if let Some(file) = source.rules.file.as_ref().filter(|file| !source.path.join(file).is_file()) {
+            output::say(&format!(
+                "{name}: there is no {file} in the folder: until it is indexed, questions go without rules"
+            ));
+        }
         configured.insert(name.clone(), source);
         change(data, &opened, "repo add", &name, detail, &configured)?;
         if self.no_wait {

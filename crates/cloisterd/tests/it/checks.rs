@@ -72,6 +72,7 @@ impl House {
         house.write("src/stacks.adb", &format!("{BEFORE}{BEHIND}"));
         house.write("src/doubles.ads", DOUBLES);
         house.write("src/kinds.ads", KINDS);
+        house.write("src/widths.vhd", "package widths is\n  constant width : positive := 4;\nend package;\n");
         fs::create_dir(house.folder.join("docs")).unwrap();
         house.write("docs/rules.md", "# Rules\n\nNames of types end in quarrel.\n");
         let folder = house.folder.to_str().unwrap();
@@ -346,6 +347,15 @@ fn files_are_looked_at_as_answers_are() {
     assert!(!errors.is_empty() && errors.iter().all(|count| **count == 0), "{answer}");
     assert!(answer["mended"].is_null(), "{answer}");
     assert_eq!(asked("# Notes\n", "notes.txt")["checks"], json!([]));
+    // The first look at the source's VHDL waits until its library is made.
+    let entity =
+        "use work.widths.all;\nentity e is\n  port (a : in bit_vector(width - 1 downto 0));\nend entity;\n";
+    let answer = asked(entity, "src/e.vhd");
+    assert_eq!(
+        (&answer["checks"][0]["checker"], &answer["checks"][0]["outcome"]),
+        (&json!("ghdl"), &json!("passed")),
+        "{answer}"
+    );
 
     // By the command, beyond any source.
     let path = house.server.root().join("twice.adb");

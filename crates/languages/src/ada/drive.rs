@@ -201,11 +201,11 @@ impl Run {
         let history = self.history.as_deref().unwrap_or_default();
         let newest = &history[history.len().saturating_sub(HISTORY_MAX)..];
         let calls: Vec<&str> = newest.iter().map(|call| call.trim_end()).collect();
-        match (history.len() > newest.len(), calls.is_empty()) {
-            (_, true) => inputs.to_owned(),
-            (true, false) => format!("{}, after …; {}", inputs.trim_end(), calls.join("; ")),
-            (false, false) => format!("{}, after {}", inputs.trim_end(), calls.join("; ")),
+        if calls.is_empty() {
+            return inputs.to_owned();
         }
+        let earlier = if history.len() > newest.len() { "…; " } else { "" };
+        format!("{}, after {earlier}{}", inputs.trim_end(), calls.join("; "))
     }
 
     /// What an exception says against the unit, such as `failed postcondition from unit.ada:5`, or `unit.ada:12 overflow check

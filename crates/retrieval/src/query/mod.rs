@@ -94,6 +94,29 @@ pub struct Passage {
 }
 
 impl Passage {
+    /// A whole text of a file, nothing else of it known.
+    pub fn of_text(source: String, path: String, text: String) -> Passage {
+        Passage {
+            source,
+            revision: String::new(),
+            path,
+            language: String::new(),
+            first_line: 0,
+            last_line: 0,
+            parts: Vec::new(),
+            page: None,
+            page_label: None,
+            headings: Vec::new(),
+            place: String::new(),
+            name: String::new(),
+            text,
+            score: 0.0,
+            why: Vec::new(),
+            labels: Vec::new(),
+            suspicious: None,
+        }
+    }
+
     /// As prompts name it.
     pub fn file_name(&self) -> String {
         format!("{}/{}", self.source, self.path)

@@ -194,23 +194,12 @@ impl Readable {
         }
         let labels = self.opened().find(|(one, _)| one.facts.name == source);
         Ok(Some(Passage {
-            source: read.source,
             revision: read.revision,
-            path: read.path,
-            language: String::new(),
             first_line: read.first_line,
             last_line: u32::try_from(text.lines().count()).unwrap_or(u32::MAX).min(read.last_line),
-            parts: Vec::new(),
-            page: None,
-            page_label: None,
-            headings: Vec::new(),
-            place: String::new(),
-            name: String::new(),
-            text,
-            score: 0.0,
             why: vec![Why::Rules],
             labels: labels.map(|(one, _)| one.facts.labels.clone()).unwrap_or_default(),
-            suspicious: None,
+            ..Passage::of_text(read.source, read.path, text)
         }))
     }
 

@@ -70,13 +70,13 @@ fn results(checked: &Checked) -> Vec<Value> {
 fn fix(checked: &Checked) -> Option<Value> {
     let mended = checked.answer.mended.as_ref()?;
     let end = checked.text.rsplit('\n').next().unwrap_or_default().chars().count();
-    let end = json!({ "startLine": 1, "startColumn": 1, "endLine": 1 + checked.text.matches('\n').count(), "endColumn": 1 + end });
+    let whole = json!({ "startLine": 1, "startColumn": 1, "endLine": 1 + checked.text.matches('\n').count(), "endColumn": 1 + end });
     Some(json!({
         "description": { "text": mended.what.join(", ") },
         "artifactChanges": [{
             "artifactLocation": { "uri": sarif::uri(&checked.path) },
             "replacements": [{
-                "deletedRegion": end,
+                "deletedRegion": whole,
                 "insertedContent": { "text": mended.text },
             }],
         }],
